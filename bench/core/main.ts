@@ -1,0 +1,90 @@
+// npm run bench -- core [--runs 3] [--seconds 5] [--only words] [--large 2] [--json file]
+// Starts its own cluster for each case, measures it `runs` times and takes the median of each figure.
+import { writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import Table from 'cli-table3'
+import { Command } from 'commander'
+import { Cluster } from '../../test/harness/cluster.js'
+import { median } from '../../test/harness/median.js'
+import { CASES, type Case, type Figures } from './cases.js'
+import { largeValues } from './large-values.js'
+
+interface Flags {
+  readonly runs: number
+  readonly seconds: number
+  readonly only?: string
+  readonly large?: number
+  readonly json?: string
+}
+
+interface Measured {
+  readonly name: string
+  readonly median: Figures
+  readonly runs: readonly Figures[]
+}
+
+function readFlags(): Flags {
+  return new Command('bench core')
+    .description('The figures of bench/README.md, each on a fresh cluster of 3 shards x 3 replicas.')
+    .option('--runs <count>', 'measurements of which the median is taken', Number, 3)
+    .option('--seconds <count>', 'length of one measurement', Number, 5)
+    .option('--only <words>', 'only the cases whose name holds this')
+    .option('--large <gib>', 'also fill a node with so many GiB of values (minutes)', Number)
+    .option('--json <file>', 'write the figures, every run of them, to a file')
+    .parse()
+    .opts<Flags>()
+}
+
+async function measure({ name, run }: Case, { runs, seconds }: Flags): Promise<Measured> {
+  const cluster = await Cluster.start()
+  try {
+    await cluster.settled()
+    const all: Figures[] = []
+    for (let turn = 1; turn <= runs; turn++) {
+      console.error(`bench: ${name}: ${turn} of ${runs}`)
+      all.push(await run(cluster, seconds))
+    }
+    return { name, median: medians(all), runs: all }
+  } finally {
+    await cluster.dispose()
+  }
+}
+
+function medians(all: readonly Figures[]): Figures {
+  const names = Object.keys(all[0] ?? {})
+  return Object.fromEntries(names.map((name) => [name, median(all.map((figures) => figures[name] ?? Number.NaN))]))
+}
+
+function render(measured: readonly Measured[]): string {
+  const table = new Table({ head: ['case', 'figure', 'median'], colAligns: ['left', 'left', 'right'], style: PLAIN })
+  for (const { name, median: figures } of measured) {
+    for (const [figure, value] of Object.entries(figures)) table.push([name, figure, shown(value)])
+  }
+  return table.toString()
+}
+
+const PLAIN = { head: [], border: [] }
+
+function shown(value: number): string {
+  return value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2)
+}
+
+async function main(): Promise<void> {
+  const flags = readFlags()
+  const measured: Measured[] = []
+  for (const one of CASES) {
+    if (flags.only === undefined || one.name.includes(flags.only)) measured.push(await measure(one, flags))
+  }
+  if (flags.large !== undefined) {
+    console.error(`bench: ${flags.large} GiB of values`)
+    const figures = await largeValues(flags.large)
+    measured.push({ name: 'values on disk, one node', median: figures, runs: [figures] })
+  }
+  console.log(render(measured))
+  if (flags.json !== undefined) {
+    const machine = { cpus: cpus().length, model: cpus()[0]?.model, memoryBytes: totalmem(), node: process.version }
+    writeFileSync(flags.json, `${JSON.stringify({ machine, measured }, null, 2)}\n`)
+  }
+}
+
+await main()

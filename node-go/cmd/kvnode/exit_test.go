@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"testing"
+
+	"kvorum/node/engine"
+	pb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+	"kvorum/node/raftlog"
+	"kvorum/node/replica"
+	"kvorum/node/snapshot"
+	"kvorum/node/vfs"
+)
+
+func TestExitCodeOfEveryFault(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+	}{
+		{nil, exitClean},
+		{faultf(exitUsage, "x"), exitUsage},
+		{&vfs.LockedError{}, exitDirectory},
+		{&engine.CorruptError{}, exitDamaged},
+		{&raftlog.CorruptError{}, exitDamaged},
+		{&raftlog.FormatError{}, exitDamaged},
+		{&snapshot.CorruptError{}, exitDamaged},
+		{kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNSUPPORTED, "x"), exitDamaged},
+		{kverr.NotApplied(pb.ErrorCode_ERROR_CODE_CORRUPT, "x"), exitDamaged},
+		{kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "x"), exitInternal},
+		{&raftlog.IOError{Op: "append", Err: syscall.ENOSPC}, exitIO},
+		{&engine.IOError{Op: "write", Err: syscall.EIO}, exitIO},
+		{&fs.PathError{Err: syscall.EACCES}, exitDirectory},
+		{&fs.PathError{Err: syscall.ENOTDIR}, exitDirectory},
+		{fs.ErrPermission, exitDirectory},
+		{syscall.EADDRINUSE, exitAddress},
+		{errors.New("x"), exitInternal},
+		{faultOf(&replica.FatalError{Cause: replica.CauseIO, Err: errors.New("x")}), exitIO},
+		{faultOf(&replica.FatalError{Cause: replica.CauseStall, Err: errors.New("x")}), exitRestart},
+		{faultOf(&replica.FatalError{Cause: replica.CauseDamage, Err: &engine.CorruptError{}}), exitRestart},
+		{faultOf(&replica.FatalError{Cause: replica.CauseRefuse, Err: errors.New("x")}), exitDamaged},
+	} {
+		if got := exitCode(c.err); got != c.code {
+			t.Errorf("%v: %d, want %d", c.err, got, c.code)
+		}
+		if wrapped := fmt.Errorf("wrapped: %w", c.err); c.err != nil && exitCode(wrapped) != c.code {
+			t.Errorf("%v: %d, want %d", wrapped, exitCode(wrapped), c.code)
+		}
+	}
+}
+
+func TestTheLastWordIsOneLine(t *testing.T) {
+	if got := oneLine(errors.Join(errors.New("a\tb"), errors.New("c"))); got != "a b; c" {
+		t.Fatalf("got %q", got)
+	}
+}

@@ -1,0 +1,80 @@
+// Command kvnode is one node: a replica of one shard, with its Raft log and its engine in one directory, serving gRPC and
+// Raft on one port. See config.go for its flags and exit.go for its exit codes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"kvorum/node/clock"
+	"kvorum/node/vfs"
+)
+
+// version is what Status and --version say; the build sets it.
+var version = "0.1.0"
+
+// stopLimit bounds an orderly end, whatever the peers, the clients and the disk do. Past it the process just exits:
+// what was acknowledged is in the log.
+const stopLimit = 4500 * time.Millisecond
+
+// gcPercent trades CPU for memory. A node's heap is small (its values are on disk) beside what a burst of requests
+// allocates; collecting at 50 % growth keeps the peak near the budget for a few percent of CPU. No memory limit is
+// set: the key directory grows with the keys, and a limit below it would make the collector run all the time. An
+// operator may set GOGC or GOMEMLIMIT, which win.
+const gcPercent = 50
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, out, errs io.Writer) int {
+	config, err := parse(args, errs)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitClean
+	case config.version:
+		fmt.Fprintln(out, version)
+		return exitClean
+	case err != nil:
+		return report(errs, &fault{code: exitUsage, err: err})
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	log := slog.New(slog.NewJSONHandler(errs, &slog.HandlerOptions{Level: config.logLevel}))
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+
+	n, err := start(config, surroundings{
+		fs: vfs.OS(), clock: clock.Real(), log: log,
+		// The process is broken: nothing that could be closed would be closed safely.
+		fatal: func(err error) { os.Exit(report(errs, err)) },
+	})
+	if err != nil {
+		return report(errs, err)
+	}
+	fmt.Fprintf(out, "kvnode ready id=%s shard=%d address=%s pid=%d\n", n.identity.Node, config.shard, n.address, os.Getpid())
+	received := <-stop
+	log.Info("stopping", "signal", received.String())
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	if err := n.stop(ctx); err != nil {
+		return report(errs, err)
+	}
+	return exitClean
+}
+
+// report says in one line why the process ends, and gives its exit code.
+func report(errs io.Writer, err error) int {
+	fmt.Fprintf(errs, "kvnode: %s\n", oneLine(err))
+	return exitCode(err)
+}

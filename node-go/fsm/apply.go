@@ -1,0 +1,83 @@
+package fsm
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/raft"
+
+	"kvorum/node/engine"
+	"kvorum/node/fsm/command"
+	pb "kvorum/node/gen/command"
+	errpb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+)
+
+// Apply carries one committed entry out, as one batch of the engine, and answers *Applied. It does not return before
+// Close if that cannot be done.
+func (f *FSM) Apply(entry *raft.Log) any {
+	if f.hasStopped() {
+		return f.fatal(entry.Index, nil)
+	}
+	if entry.Index <= f.state.applied {
+		return f.skip(entry)
+	}
+	c, err := command.Decode(entry.Data)
+	if err != nil {
+		return f.fatal(entry.Index, fmt.Errorf("entry %d: %w", entry.Index, err))
+	}
+	applied, err := f.apply(entry, c)
+	if err != nil {
+		return f.fatal(entry.Index, fmt.Errorf("apply entry %d: %w", entry.Index, err))
+	}
+	return applied
+}
+
+// apply changes f.state before the engine has the batch. That is safe because a failure of the engine is fatal.
+func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
+	s := f.state
+	f.batch.Reset(entry.Index)
+	s.head.logTimeMs = max(s.head.logTimeMs, c.GetStampMs())
+	s.head.index, s.head.term = entry.Index, entry.Term
+	f.batch.Put(engine.Record{Key: headKey, Value: s.head.encode()})
+
+	applied := &Applied{Index: entry.Index}
+	changed, err := f.run(c, applied)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.engine.Apply(f.batch); err != nil {
+		return nil, err
+	}
+	s.applied = entry.Index
+	// Readers compare the table before and after they read the engine (Get): it must not change before the engine does.
+	if changed {
+		f.table.Store(s.table())
+	}
+	f.progress.advance(entry.Index)
+	return applied, nil
+}
+
+// run fills the batch and the answer, and says whether ownership changed. Its errors are the engine's.
+func (f *FSM) run(c *pb.Command, applied *Applied) (changed bool, err error) {
+	switch kind := c.GetKind().(type) {
+	case *pb.Command_Write:
+		applied.Results, err = f.write(kind.Write.GetWrites())
+		return false, err
+	case *pb.Command_Assign:
+		changed, applied.Err = f.assign(kind.Assign)
+		return changed, nil
+	default:
+		panic(fmt.Sprintf("command.Decode let %T pass", kind))
+	}
+}
+
+// skip passes over an entry that the engine holds already. If it is the newest one that the engine holds, it must be
+// the very same: otherwise this log was never the engine's (lost, or of another node), and going on would hide that.
+func (f *FSM) skip(entry *raft.Log) *Applied {
+	if h := f.state.head; entry.Index == h.index && entry.Term != h.term {
+		return f.fatal(entry.Index, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_CORRUPT,
+			"entry %d has term %d in the log, but was applied with term %d: the log is not the one this data came from",
+			entry.Index, entry.Term, h.term))
+	}
+	return skipped(entry.Index)
+}

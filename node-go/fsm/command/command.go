@@ -1,0 +1,103 @@
+// Package command turns commands into the bytes of a Raft log entry and back, and says which partition a key is in.
+//
+// An entry is read by every replica, perhaps years later and by another version of the program. So Decode accepts exactly
+// what this version understands in full: a field or a kind that it does not know could change the outcome elsewhere, and
+// a replica that skipped it would differ from the others for good.
+package command
+
+import (
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "kvorum/node/gen/command"
+	errpb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+)
+
+// Format is the newest format of commands, and so far the only one. It grows with every change of what a command means.
+const Format = 1
+
+// Encode sets the command's format and returns the bytes of its log entry. It refuses what Decode would refuse.
+func Encode(c *pb.Command) ([]byte, error) {
+	c.Format = Format
+	if reason := unsupported(c); reason != "" {
+		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "cannot encode a command: %s", reason)
+	}
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
+	if err != nil {
+		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INTERNAL, "encode a command: %w", err)
+	}
+	return data, nil
+}
+
+// Decode reads an entry. Every failure is UNSUPPORTED: the entry is committed, so that other replicas may know what it
+// means, and a replica that does not must stop before it. The command does not refer to data.
+func Decode(data []byte) (*pb.Command, error) {
+	c := new(pb.Command)
+	if err := proto.Unmarshal(data, c); err != nil {
+		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "undecodable command: %w", err)
+	}
+	if c.GetFormat() != Format {
+		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED,
+			"command format %d is unknown here (the newest known is %d): upgrade this node", c.GetFormat(), Format)
+	}
+	if reason := unsupported(c); reason != "" {
+		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "%s: upgrade this node", reason)
+	}
+	return c, nil
+}
+
+// unsupported says what in a command of the known format is not known here, or "".
+func unsupported(c *pb.Command) string {
+	if alien(c) {
+		return "command with unknown fields"
+	}
+	switch kind := c.GetKind().(type) {
+	case *pb.Command_Write:
+		return unsupportedWrites(kind.Write)
+	case *pb.Command_Assign:
+		return unsupportedAssign(kind.Assign)
+	default:
+		return "command of an unknown kind"
+	}
+}
+
+func unsupportedWrites(batch *pb.WriteBatch) string {
+	if alien(batch) {
+		return "write batch with unknown fields"
+	}
+	for _, write := range batch.GetWrites() {
+		if alien(write) {
+			return "write with unknown fields"
+		}
+		switch kind := write.GetKind().(type) {
+		case *pb.Write_Put:
+			if alien(kind.Put) {
+				return "put with unknown fields"
+			}
+		case *pb.Write_Delete:
+			if alien(kind.Delete) {
+				return "delete with unknown fields"
+			}
+		default:
+			return "write of an unknown kind"
+		}
+	}
+	return ""
+}
+
+func unsupportedAssign(assign *pb.AssignPartitions) string {
+	if alien(assign) {
+		return "assignment with unknown fields"
+	}
+	for _, span := range assign.GetOwned() {
+		if alien(span) {
+			return "partition range with unknown fields"
+		}
+	}
+	return ""
+}
+
+func alien(m interface{ ProtoReflect() protoreflect.Message }) bool {
+	return len(m.ProtoReflect().GetUnknown()) > 0
+}

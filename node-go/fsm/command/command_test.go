@@ -1,0 +1,184 @@
+package command
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	pb "kvorum/node/gen/command"
+	errpb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+)
+
+func put(key, value string, ifVersion *uint64) *pb.Write {
+	return &pb.Write{Kind: &pb.Write_Put{Put: &pb.Put{Key: []byte(key), Value: []byte(value), IfVersion: ifVersion}}}
+}
+
+func remove(key string, ifVersion *uint64) *pb.Write {
+	return &pb.Write{Kind: &pb.Write_Delete{Delete: &pb.Delete{Key: []byte(key), IfVersion: ifVersion}}}
+}
+
+func writes(list ...*pb.Write) *pb.Command {
+	return &pb.Command{StampMs: 1700000000123, Kind: &pb.Command_Write{Write: &pb.WriteBatch{Writes: list}}}
+}
+
+func assign(epoch uint64, ranges ...*pb.PartitionRange) *pb.Command {
+	return &pb.Command{StampMs: 5, Kind: &pb.Command_Assign{Assign: &pb.AssignPartitions{Epoch: epoch, Owned: ranges}}}
+}
+
+// Logs hold these bytes for years. A change here is a change of the format.
+func TestGolden(t *testing.T) {
+	for name, c := range map[string]struct {
+		command *pb.Command
+		golden  string
+	}{
+		"writes": {
+			writes(put("k", "v", nil), put("k", "", proto.Uint64(0)), remove("d", nil), remove("d", proto.Uint64(300))),
+			"080110fbd095ffbc311a240a080a060a016b1201760a070a050a016b18000a0512030a01640a0812060a016410ac02",
+		},
+		"assign":   {assign(7, &pb.PartitionRange{First: 0, Last: 511}, &pb.PartitionRange{First: 600, Last: 600}), "08011005220f0807120310ff03120608d80410d804"},
+		"no write": {writes(), "080110fbd095ffbc311a00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data, err := Encode(c.command)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := hex.EncodeToString(data); got != c.golden {
+				t.Errorf("encoded as %s, want %s", got, c.golden)
+			}
+			golden, _ := hex.DecodeString(c.golden)
+			decoded, err := Decode(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !proto.Equal(decoded, c.command) {
+				t.Errorf("decoded as %v, want %v", decoded, c.command)
+			}
+		})
+	}
+}
+
+// A replica must stop at whatever it does not understand in full.
+func TestDecodeRefusesTheUnknown(t *testing.T) {
+	for name, c := range map[string]*pb.Command{
+		"no kind":          {Format: Format},
+		"newer format":     {Format: Format + 1, Kind: writes().Kind},
+		"format 0":         {Kind: writes().Kind},
+		"write of no kind": {Format: Format, Kind: writes(&pb.Write{}).Kind},
+	} {
+		t.Run(name, func(t *testing.T) { requireUnsupported(t, marshal(t, c)) })
+	}
+	t.Run("garbage", func(t *testing.T) { requireUnsupported(t, []byte{0xff, 0xff}) })
+	t.Run("nothing", func(t *testing.T) { requireUnsupported(t, nil) })
+}
+
+// A field that a newer version has added must not be ignored, wherever it is.
+func TestDecodeRefusesUnknownFields(t *testing.T) {
+	for name, part := range map[string]func(c *pb.Command) proto.Message{
+		"command": func(c *pb.Command) proto.Message { return c },
+		"batch":   func(c *pb.Command) proto.Message { return c.GetWrite() },
+		"write":   func(c *pb.Command) proto.Message { return c.GetWrite().GetWrites()[1] },
+		"put":     func(c *pb.Command) proto.Message { return c.GetWrite().GetWrites()[0].GetPut() },
+		"delete":  func(c *pb.Command) proto.Message { return c.GetWrite().GetWrites()[1].GetDelete() },
+	} {
+		c := writes(put("k", "v", nil), remove("k", nil))
+		t.Run(name, func(t *testing.T) { requireFieldRefused(t, c, part(c)) })
+	}
+	a := assign(1, &pb.PartitionRange{})
+	t.Run("assignment", func(t *testing.T) { requireFieldRefused(t, a, a.GetAssign()) })
+	a = assign(1, &pb.PartitionRange{})
+	t.Run("range", func(t *testing.T) { requireFieldRefused(t, a, a.GetAssign().GetOwned()[0]) })
+}
+
+func requireFieldRefused(t *testing.T, c *pb.Command, part proto.Message) {
+	t.Helper()
+	c.Format = Format
+	if _, err := Decode(marshal(t, c)); err != nil {
+		t.Fatalf("refused without the field: %v", err)
+	}
+	field := protowire.AppendTag(nil, 99, protowire.VarintType)
+	part.ProtoReflect().SetUnknown(protowire.AppendVarint(field, 1))
+	requireUnsupported(t, marshal(t, c))
+}
+
+func marshal(t *testing.T, c *pb.Command) []byte {
+	t.Helper()
+	data, err := proto.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func requireUnsupported(t *testing.T, data []byte) {
+	t.Helper()
+	_, err := Decode(data)
+	var e *kverr.Error
+	if !errors.As(err, &e) || e.Code != errpb.ErrorCode_ERROR_CODE_UNSUPPORTED {
+		t.Fatalf("error is %v, want UNSUPPORTED", err)
+	}
+}
+
+func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
+	if _, err := Encode(&pb.Command{}); err == nil {
+		t.Error("a command without a kind was encoded")
+	}
+	if _, err := Encode(writes(&pb.Write{})); err == nil {
+		t.Error("a write without a kind was encoded")
+	}
+}
+
+func TestDecodeDoesNotReferToItsInput(t *testing.T) {
+	data, err := Encode(writes(put("key", "value", nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(data)
+	if p := c.GetWrite().GetWrites()[0].GetPut(); string(p.Key) != "key" || string(p.Value) != "value" {
+		t.Fatalf("put is %v after its input was overwritten", p)
+	}
+}
+
+// Whatever Decode accepts, it understood: encoding it again gives a command with the same meaning.
+func FuzzDecode(f *testing.F) {
+	for _, c := range []*pb.Command{
+		writes(put("k", "v", nil), remove("d", proto.Uint64(3))),
+		assign(7, &pb.PartitionRange{First: 1, Last: 5}),
+		writes(),
+	} {
+		data, err := Encode(c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte{0x08, 0x02})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Decode(data)
+		if err != nil {
+			requireUnsupported(t, data)
+			return
+		}
+		again, err := Encode(proto.Clone(c).(*pb.Command))
+		if err != nil {
+			t.Fatalf("accepted, but cannot be encoded: %v", err)
+		}
+		back, err := Decode(again)
+		if err != nil || !proto.Equal(c, back) {
+			t.Fatalf("changed by a round trip (%v):\n%v\n%v", err, c, back)
+		}
+		more, err := Encode(back)
+		if err != nil || !bytes.Equal(again, more) {
+			t.Fatalf("two encodings of one command: %v", err)
+		}
+	})
+}

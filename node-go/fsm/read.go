@@ -1,0 +1,53 @@
+package fsm
+
+import (
+	"errors"
+
+	"kvorum/node/engine"
+	"kvorum/node/fsm/command"
+	errpb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+)
+
+// Get returns the record of a key; its Key is the given one. Every error is a *kverr.Error and NOT_APPLIED: WRONG_SHARD
+// if this shard does not own the key's partition, CORRUPT if the stored bytes are damaged.
+//
+// The read happens at a moment at which the shard owned the partition: the table is the same before and after the
+// engine was read, and Apply publishes a new one before it answers. So once a release has been answered, no Get
+// returns what the partition's rows looked like later, while another shard owns it.
+func (f *FSM) Get(key []byte) (engine.Record, bool, error) {
+	if refused := checkKey(key); refused != nil {
+		return engine.Record{}, false, refused
+	}
+	number, stored := command.Partition(key), userKey(key)
+	for {
+		before := f.table.Load()
+		if before == nil {
+			return engine.Record{}, false, kverr.NotApplied(
+				errpb.ErrorCode_ERROR_CODE_UNAVAILABLE, "shard %d is being restored from a snapshot here", f.options.Shard)
+		}
+		if !before.owned[number] {
+			return engine.Record{}, false, f.wrongShard(number, before.epoch)
+		}
+		record, found, err := f.engine.Get(stored)
+		if err != nil {
+			return engine.Record{}, false, readError(err)
+		}
+		if f.table.Load() != before {
+			continue
+		}
+		if found {
+			record.Key = key
+		}
+		return record, found, nil
+	}
+}
+
+func readError(err error) *kverr.Error {
+	code := errpb.ErrorCode_ERROR_CODE_INTERNAL
+	var corrupt *engine.CorruptError
+	if errors.As(err, &corrupt) {
+		code = errpb.ErrorCode_ERROR_CODE_CORRUPT
+	}
+	return kverr.NotApplied(code, "read: %w", err)
+}

@@ -1,0 +1,42 @@
+package fsm
+
+import (
+	errpb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+)
+
+// Kind says which operation a Result answers.
+type Kind uint8
+
+const (
+	KindPut Kind = iota + 1
+	KindDelete
+)
+
+// Result is the outcome of one write, the same on every replica. Err is nil if it took effect.
+type Result struct {
+	Kind Kind
+	// Version is the key's version after a put; 0 otherwise.
+	Version uint64
+	// Existed says whether a delete removed something.
+	Existed bool
+	Err     *kverr.Error
+}
+
+// Applied is what Apply answers, by way of raft's ApplyFuture.
+type Applied struct {
+	Index uint64
+	// Results of a WriteBatch, in the order of its writes.
+	Results []Result
+	// Err is the failure of the command as a whole: a refused assignment, or an outcome that is unknown because the
+	// entry was skipped or the state machine has stopped.
+	Err *kverr.Error
+	// Skipped says that the engine held this entry already, so that its results are not known. It happens only while
+	// the log is replayed, when nobody waits for an answer.
+	Skipped bool
+}
+
+func skipped(index uint64) *Applied {
+	return &Applied{Index: index, Skipped: true, Err: kverr.Unknown(
+		errpb.ErrorCode_ERROR_CODE_INTERNAL, "entry %d was applied earlier: its results are gone", index)}
+}

@@ -1,0 +1,145 @@
+package fsm
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"kvorum/node/engine"
+	"kvorum/node/fsm/command"
+	errpb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+)
+
+// The first byte of an engine key says whose it is. Space 3 is kept for sessions.
+const (
+	spaceSystem = 0x01
+	spaceUser   = 0x02
+)
+
+// rowFormat is the format of everything the state machine keeps in an engine.
+const rowFormat = 1
+
+// System rows, all numbers little-endian except the partition in a key, which must sort.
+//
+//	head        key   01 00
+//	            value | format | shard | log time | index | term |   of the newest command
+//	                  | 1      | 4     | 8        | 8     | 8    |
+//
+//	ownership   key   01 01
+//	            value | epoch |   in which the shard last changed ownership
+//	                  | 8     |
+//
+//	partition   key   01 02 | partition, 2 big-endian
+//	            value | state | epoch | floor |   absent: none, 0, 0
+//	                  | 1     | 8     | 8     |
+const (
+	rowHead      = 0x00
+	rowOwnership = 0x01
+	rowPartition = 0x02
+
+	headBytes      = 29
+	ownershipBytes = 8
+	partitionBytes = 17
+)
+
+var (
+	headKey      = []byte{spaceSystem, rowHead}
+	ownershipKey = []byte{spaceSystem, rowOwnership}
+)
+
+func userKey(key []byte) []byte {
+	return append(append(make([]byte, 0, 1+len(key)), spaceUser), key...)
+}
+
+func partitionKey(number int) []byte {
+	return binary.BigEndian.AppendUint16([]byte{spaceSystem, rowPartition}, uint16(number))
+}
+
+func (h head) encode() []byte {
+	to := append(make([]byte, 0, headBytes), rowFormat)
+	to = binary.LittleEndian.AppendUint32(to, h.shard)
+	to = binary.LittleEndian.AppendUint64(to, h.logTimeMs)
+	to = binary.LittleEndian.AppendUint64(to, h.index)
+	return binary.LittleEndian.AppendUint64(to, h.term)
+}
+
+func (p partition) encode() []byte {
+	to := append(make([]byte, 0, partitionBytes), byte(p.state))
+	to = binary.LittleEndian.AppendUint64(to, p.epoch)
+	return binary.LittleEndian.AppendUint64(to, p.floor)
+}
+
+func encodeOwnership(epoch uint64) []byte {
+	return binary.LittleEndian.AppendUint64(make([]byte, 0, ownershipBytes), epoch)
+}
+
+// load reads the system rows of an engine. It refuses what it does not know in full, as command.Decode does, and the
+// data of another shard.
+func load(e engine.Engine, shard uint32) (*state, error) {
+	view, err := e.View()
+	if err != nil {
+		return nil, fmt.Errorf("load the state machine: %w", err)
+	}
+	defer view.Close()
+	s := &state{applied: view.Applied()}
+	var bad error
+	err = view.Ascend([]byte{spaceSystem}, []byte{spaceUser}, func(r engine.Record) bool {
+		bad = s.load(r.Key, r.Value)
+		return bad == nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load the state machine: %w", err)
+	}
+	if bad != nil {
+		return nil, bad
+	}
+	switch {
+	case s.applied == 0:
+		s.head.shard = shard
+	case s.head.index == 0:
+		return nil, badRow("the engine has applied entry %d, but holds no head row", s.applied)
+	case s.head.shard != shard:
+		return nil, badRow("the data is of shard %d, this node is of shard %d", s.head.shard, shard)
+	}
+	return s, nil
+}
+
+func (s *state) load(key, value []byte) error {
+	switch {
+	case len(key) == 2 && key[1] == rowHead && len(value) >= 1 && value[0] != rowFormat:
+		return kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED,
+			"the data has format %d, this node knows %d: upgrade it", value[0], rowFormat)
+	case len(key) == 2 && key[1] == rowHead && len(value) == headBytes:
+		s.head = head{
+			shard:     binary.LittleEndian.Uint32(value[1:]),
+			logTimeMs: binary.LittleEndian.Uint64(value[5:]),
+			index:     binary.LittleEndian.Uint64(value[13:]),
+			term:      binary.LittleEndian.Uint64(value[21:]),
+		}
+		return nil
+	case len(key) == 2 && key[1] == rowOwnership && len(value) == ownershipBytes:
+		s.epoch = binary.LittleEndian.Uint64(value)
+		return nil
+	case len(key) == 4 && key[1] == rowPartition && len(value) == partitionBytes:
+		return s.loadPartition(binary.BigEndian.Uint16(key[2:]), value)
+	default:
+		return badRow("unknown system row %x with %d bytes", key, len(value))
+	}
+}
+
+func (s *state) loadPartition(number uint16, value []byte) error {
+	if number >= command.Partitions || ownership(value[0]) > owned {
+		return badRow("partition row %d with state %d", number, value[0])
+	}
+	s.partitions[number] = partition{
+		state: ownership(value[0]),
+		epoch: binary.LittleEndian.Uint64(value[1:]),
+		floor: binary.LittleEndian.Uint64(value[9:]),
+	}
+	return nil
+}
+
+// badRow is about bytes whose checksum was right: they were written so, by another program or by a fault of this one.
+func badRow(format string, args ...any) error {
+	return kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_CORRUPT, format, args...)
+}

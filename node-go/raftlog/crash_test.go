@@ -1,0 +1,191 @@
+package raftlog
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/hashicorp/raft"
+	walfs "github.com/hashicorp/raft-wal/fs"
+
+	"kvorum/node/vfs"
+)
+
+// promise is what must survive a crash at some moment.
+type promise struct {
+	// acknowledged entries from first to last, with their terms; beyond last there may be `pending` more, or none.
+	first, last uint64
+	terms       map[uint64]uint64
+	// deleting: a deletion is under way, so first or last may be the old or the new one.
+	firstNext, lastNext uint64
+	// term is the one before or after a change that is under way.
+	term, termNext uint64
+}
+
+// crasher keeps a copy of the directory as a crash would leave it, before every step that changes it.
+type crasher struct {
+	t       *testing.T
+	dir     string
+	promise promise
+	crashes []crash
+}
+
+type crash struct {
+	what    string
+	disk    files
+	promise promise
+}
+
+func (c *crasher) keep(what string, disk files) {
+	p := c.promise
+	p.terms = map[uint64]uint64{}
+	for i, term := range c.promise.terms {
+		p.terms[i] = term
+	}
+	c.crashes = append(c.crashes, crash{what: what, disk: disk, promise: p})
+}
+
+// segmentStep is called before raft-wal changes a segment. A write is torn in several ways.
+func (c *crasher) segmentStep(call, name string, data []byte, offset int64) error {
+	disk := readFiles(c.t, c.dir)
+	c.keep("before "+call+" "+name, disk)
+	if call != "write" {
+		return nil
+	}
+	for what, part := range map[string][2]int{"beginning": {0, len(data) / 2}, "end": {len(data) / 2, len(data)}} {
+		// Only whole sectors reach the disk.
+		from := alignUp(int(offset)+part[0]) - int(offset)
+		to := alignUp(int(offset)+part[1]) - int(offset)
+		if part[0] == 0 {
+			from = 0
+		}
+		to = min(to, len(data))
+		if from >= to || from == 0 && to == len(data) {
+			continue
+		}
+		file := append(bytes.Clone(disk[name]), make([]byte, max(0, int(offset)+len(data)-len(disk[name])))...)
+		copy(file[int(offset)+from:int(offset)+to], data[from:to])
+		c.keep("with the "+what+" of a write to "+name, disk.with(name, file))
+	}
+	return nil
+}
+
+func alignUp(n int) int { return (n + sectorBytes - 1) &^ (sectorBytes - 1) }
+
+// stepFS calls segmentStep's like for the metadata.
+type stepFS struct {
+	vfs.FS
+	c *crasher
+}
+
+func (f *stepFS) Rename(from, to string) error {
+	f.c.keep("before the rename to "+filepath.Base(to), readFiles(f.c.t, f.c.dir))
+	return f.FS.Rename(from, to)
+}
+
+func (f *stepFS) SyncDir(dir string) error {
+	f.c.keep("before the fsync of the directory", readFiles(f.c.t, f.c.dir))
+	return f.FS.SyncDir(dir)
+}
+
+// Whenever the process dies, and whichever half of a write reached the disk: what was acknowledged is there afterwards,
+// and the log goes on from there.
+func TestCrashesAtEveryStep(t *testing.T) {
+	h := newHarness(t)
+	h.options.SegmentBytes = 2 << 10
+	c := &crasher{t: t, dir: h.dir, promise: promise{first: 1, firstNext: 1, terms: map[uint64]uint64{}}}
+	options := h.options
+	options.FS = &stepFS{FS: vfs.OS(), c: c}
+	options.segmentFS = &hookedFS{FS: walfs.New(), before: c.segmentStep}
+	l, err := Open(h.dir, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.workload(l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d crashes", len(c.crashes))
+	for i, crash := range c.crashes {
+		crash.disk.writeTo(t, h.dir)
+		if err := crash.check(h); err != nil {
+			t.Fatalf("crash %d, %s: %v", i, crash.what, err)
+		}
+	}
+}
+
+// workload appends over several segments, replaces an end, deletes a beginning, votes, and empties the log.
+func (c *crasher) workload(l *Log) {
+	p := &c.promise
+	appendTo := func(last, term uint64) {
+		for p.last < last {
+			logs := entries(p.last+1, min(p.last+3, last), term)
+			p.lastNext = logs[len(logs)-1].Index
+			for _, e := range logs {
+				p.terms[e.Index] = term
+			}
+			mustStore(c.t, l, logs)
+			p.last = p.lastNext
+		}
+	}
+	must := func(err error) {
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	// Term 1 is a bootstrap's: without entries it is taken back (TestABootstrapThatWasCutOffIsTakenBack).
+	p.termNext = 2
+	must(l.SetUint64([]byte(currentTerm), 2))
+	p.term = 2
+	appendTo(30, 2)
+	p.lastNext = 20
+	must(l.DeleteRange(21, 30))
+	p.last = 20
+	p.termNext = 3
+	must(l.SetUint64([]byte(currentTerm), 3))
+	p.term = 3
+	appendTo(40, 3)
+	p.firstNext = 16
+	must(l.DeleteRange(1, 15))
+	p.first = 16
+	appendTo(60, 3)
+	p.firstNext, p.lastNext = 0, 0
+	must(l.DeleteRange(16, 60))
+	p.first, p.last = 0, 0
+}
+
+// check opens what a crash has left.
+func (k crash) check(h *harness) error {
+	l, err := Open(h.dir, h.options)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	first, _ := l.FirstIndex()
+	last, _ := l.LastIndex()
+	p := k.promise
+	if last != 0 && first != p.first && first != p.firstNext {
+		return fmt.Errorf("begins with %d, must be %d or %d", first, p.first, p.firstNext)
+	}
+	if last < min(p.last, p.lastNext) || last > max(p.last, p.lastNext) {
+		return fmt.Errorf("ends with %d, must be %d to %d", last, p.last, p.lastNext)
+	}
+	for i := first; last != 0 && i <= last; i++ {
+		var got raft.Log
+		if err := l.GetLog(i, &got); err != nil {
+			return fmt.Errorf("entry %d: %w", i, err)
+		}
+		if !same(&got, entry(i, got.Term)) || got.Term != p.terms[i] && i <= min(p.last, p.lastNext) {
+			return fmt.Errorf("entry %d is of term %d, must be of %d", i, got.Term, p.terms[i])
+		}
+	}
+	term, err := l.GetUint64([]byte(currentTerm))
+	if err != nil {
+		return err
+	}
+	if term != p.term && term != p.termNext {
+		return fmt.Errorf("term %d, must be %d or %d", term, p.term, p.termNext)
+	}
+	return l.StoreLogs(entries(last+1, last+2, 9))
+}

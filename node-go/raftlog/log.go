@@ -1,0 +1,279 @@
+// Package raftlog is Raft's durable memory: its log, its term and its vote. It is hashicorp/raft-wal with what that leaves
+// open: a checksum on every read, a strict recovery, protected metadata, a cache bounded in bytes, a watchdog, and an end
+// at the first failed write.
+package raftlog
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
+
+	"kvorum/node/clock"
+	"kvorum/node/vfs"
+)
+
+// Defaults of Options.
+const (
+	// DefaultSegmentBytes is really allocated, twice while a segment is being replaced, and there may be dozens of nodes on
+	// one disk.
+	DefaultSegmentBytes = 4 << 20
+	// DefaultCacheBytes covers what followers that keep up may still ask for.
+	DefaultCacheBytes = 8 << 20
+	// DefaultStallLimit is far above the slowest fsync of a disk that works, and below what clients bear.
+	DefaultStallLimit = 2 * time.Second
+)
+
+// Options of Open; all are required unless they say otherwise.
+type Options struct {
+	FS    vfs.FS
+	Clock clock.Clock
+	Log   *slog.Logger
+	// WALLog is for raft-wal's own messages.
+	WALLog hclog.Logger
+	// SegmentBytes, CacheBytes and StallLimit have defaults for 0.
+	SegmentBytes int
+	CacheBytes   int64
+	StallLimit   time.Duration
+	// Appended is told how many bytes each write has added. It must not block. nil: nobody wants to know.
+	Appended func(bytes int64)
+	// OnStall is called at most once, on a goroutine of its own, when the disk does not answer. The process should end.
+	OnStall func(*StallError)
+	// OnFailure is called at most once, on the goroutine that met it, with *CorruptError or *IOError or *TermError, or an
+	// error of raft-wal's that should not occur. The process should end: the log takes no further write. It must not call
+	// the Log, which may hold its locks.
+	OnFailure func(error)
+
+	// segmentFS stands in for the disk below raft-wal in tests.
+	segmentFS types.VFS
+}
+
+// Log is raft.LogStore and raft.StableStore. Safe for concurrent use.
+type Log struct {
+	options Options
+	dir     string
+	wal     *wal.WAL
+	codec   *codec
+	cache   cache
+	sizes   *sizes
+	dog     *watchdog
+
+	// writing makes writes of entries and deletions follow one another.
+	writing sync.Mutex
+	// setting does the same for the stable store.
+	setting sync.Mutex
+
+	mu     sync.Mutex
+	opened bool
+	failed error
+}
+
+var (
+	_ raft.LogStore          = (*Log)(nil)
+	_ raft.StableStore       = (*Log)(nil)
+	_ raft.MonotonicLogStore = (*Log)(nil)
+)
+
+// Open opens the log in dir, or makes an empty one. A torn last write is cut off. Damage is *CorruptError; what is damaged
+// stays as it is. A log of another version is *FormatError.
+func Open(dir string, o Options) (*Log, error) {
+	o.setDefaults()
+	if err := o.FS.MkdirAll(dir); err != nil {
+		return nil, &IOError{Op: "make " + dir, Err: err}
+	}
+	l := &Log{
+		options: o, dir: dir, codec: &codec{}, cache: cache{limit: o.CacheBytes}, sizes: newSizes(0),
+		dog: &watchdog{clock: o.Clock, limit: o.StallLimit, onStall: o.OnStall},
+	}
+	meta := &metaStore{fs: o.FS, log: o.Log, clock: o.Clock, sizes: l.sizes, failed: l.failedBehind}
+	opened, err := wal.Open(dir,
+		wal.WithCodec(l.codec), wal.WithMetaStore(meta), wal.WithLogger(o.WALLog), wal.WithSegmentSize(o.SegmentBytes),
+		wal.WithSegmentFiler(&filer{Filer: segment.NewFiler(dir, o.segmentFS), failed: l.failedBehind}))
+	if err != nil {
+		return nil, classify(dir, "open", err)
+	}
+	l.wal = opened
+	if err := l.undoBootstrap(); err != nil {
+		return nil, errors.Join(classify(dir, "open", err), opened.Close())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.opened = true
+	return l, nil
+}
+
+func (o *Options) setDefaults() {
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = DefaultSegmentBytes
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = DefaultCacheBytes
+	}
+	if o.StallLimit == 0 {
+		o.StallLimit = DefaultStallLimit
+	}
+	if o.Appended == nil {
+		o.Appended = func(int64) {}
+	}
+	if o.segmentFS == nil {
+		o.segmentFS = fs.New()
+	}
+}
+
+// FirstIndex is 0 when the log is empty.
+func (l *Log) FirstIndex() (uint64, error) { return l.wal.FirstIndex() }
+
+// LastIndex is 0 when the log is empty.
+func (l *Log) LastIndex() (uint64, error) { return l.wal.LastIndex() }
+
+// IsMonotonic tells Raft to empty the log after it has installed a snapshot, since it takes no gaps.
+func (l *Log) IsMonotonic() bool { return true }
+
+// GetLog reads an entry. What it returns was written under that index, or it returns an error: raft.ErrLogNotFound outside
+// the log's bounds, *CorruptError for damage.
+func (l *Log) GetLog(index uint64, into *raft.Log) error {
+	if l.cache.get(index, into) {
+		return nil
+	}
+	// Raft-wal still gives what was deleted from the beginning of its newest segment.
+	first, err := l.wal.FirstIndex()
+	if err == nil && index < first {
+		return raft.ErrLogNotFound
+	}
+	if err == nil {
+		err = l.wal.GetLog(index, into)
+	}
+	if err == nil && into.Index != index {
+		err = errEntry(fmt.Sprintf("entry %d is in the place of entry %d", into.Index, index))
+	}
+	if err == nil || errors.Is(err, raft.ErrLogNotFound) || errors.Is(err, wal.ErrClosed) {
+		return err
+	}
+	return l.fail(classify(l.dir, fmt.Sprintf("read entry %d", index), err))
+}
+
+// StoreLog is StoreLogs of one entry.
+func (l *Log) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
+
+// StoreLogs appends entries. They are durable when it returns nil. After any error the log takes no further write: the
+// kernel may have dropped what an fsync failed to write, and a later fsync would not say so.
+func (l *Log) StoreLogs(entries []*raft.Log) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	bytes, err := l.store(entries)
+	if err != nil {
+		return err
+	}
+	l.options.Appended(bytes)
+	return nil
+}
+
+func (l *Log) store(entries []*raft.Log) (bytes int64, err error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if err := l.failure(); err != nil {
+		return 0, err
+	}
+	l.codec.batch = entries[0].Index
+	done := l.dog.watch("append")
+	err = l.wal.StoreLogs(entries)
+	done()
+	if err != nil {
+		return 0, l.fail(classify(l.dir, "append", err))
+	}
+	for _, entry := range entries {
+		bytes += entryBytes(entry)
+	}
+	l.cache.append(entries)
+	l.sizes.append(entries[len(entries)-1].Index, bytes)
+	return bytes, nil
+}
+
+// DeleteRange removes the beginning or the end of the log, durably.
+func (l *Log) DeleteRange(minimum, maximum uint64) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if err := l.failure(); err != nil {
+		return err
+	}
+	l.cache.remove(minimum, maximum)
+	done := l.dog.watch("delete")
+	err := l.wal.DeleteRange(minimum, maximum)
+	done()
+	if err != nil {
+		return l.fail(classify(l.dir, fmt.Sprintf("delete %d to %d", minimum, maximum), err))
+	}
+	return l.recount(minimum, maximum)
+}
+
+// recount brings sizes up to date after a deletion.
+func (l *Log) recount(minimum, maximum uint64) error {
+	first, err := l.wal.FirstIndex()
+	if err != nil {
+		return err
+	}
+	switch last, err := l.wal.LastIndex(); {
+	case err != nil:
+		return err
+	case last == 0:
+		l.sizes.startAt(maximum)
+	case first > maximum:
+		l.sizes.cutBefore(first - 1)
+	case last < minimum:
+		l.sizes.cutAfter(last)
+	}
+	return nil
+}
+
+// BytesSince is, nearly, the size on disk of the entries after index.
+func (l *Log) BytesSince(index uint64) int64 { return l.sizes.since(index) }
+
+// TrailingEntries is, nearly, how many of the newest entries have together at most that size.
+func (l *Log) TrailingEntries(bytes int64) uint64 { return l.sizes.trailing(bytes) }
+
+// Close waits for a write under way.
+func (l *Log) Close() error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.wal.Close()
+}
+
+// fail notes the first failure and tells OnFailure of it. It returns the first one: what fails after it follows from it.
+func (l *Log) fail(err error) error {
+	l.mu.Lock()
+	first := l.failed == nil
+	if first {
+		l.failed = err
+	}
+	err = l.failed
+	l.mu.Unlock()
+	if first {
+		l.options.OnFailure(err)
+	}
+	return err
+}
+
+// failedBehind takes failures of raft-wal's own goroutine, which it only logs. While opening, Open reports them.
+func (l *Log) failedBehind(err error) {
+	l.mu.Lock()
+	opened := l.opened
+	l.mu.Unlock()
+	if opened {
+		_ = l.fail(err)
+	}
+}
+
+func (l *Log) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
+}

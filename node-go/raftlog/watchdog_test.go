@@ -1,0 +1,123 @@
+package raftlog
+
+import (
+	"testing"
+	"time"
+
+	walfs "github.com/hashicorp/raft-wal/fs"
+
+	"kvorum/node/clock/clocktest"
+	"kvorum/node/vfs"
+)
+
+const stallLimit = 2 * time.Second
+
+func TestWatchdogLooksTwice(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		returns time.Duration
+		want    bool
+	}{
+		{"in time", stallLimit - 1, false},
+		// As when the process was stopped meanwhile.
+		{"between the two looks", stallLimit + secondLook - 1, false},
+		{"never", 0, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			manual := clocktest.New()
+			stalls := make(chan *StallError, 1)
+			dog := &watchdog{clock: manual, limit: stallLimit, onStall: func(err *StallError) { stalls <- err }}
+			done := dog.watch("append")
+			if test.returns > 0 {
+				step(manual, test.returns)
+				done()
+			}
+			manual.Advance(stallLimit)
+			if test.want {
+				manual.AwaitTimers(1)
+				manual.Advance(secondLook)
+				if err := <-stalls; err.Op != "append" {
+					t.Errorf("got %v", err)
+				}
+				done()
+				return
+			}
+			manual.Advance(time.Hour)
+			if len(stalls) > 0 {
+				t.Error("taken for a stall")
+			}
+		})
+	}
+}
+
+// step advances past the first look and waits for it to have begun the second.
+func step(manual *clocktest.Manual, d time.Duration) {
+	if d < stallLimit {
+		manual.Advance(d)
+		return
+	}
+	manual.Advance(stallLimit)
+	manual.AwaitTimers(1)
+	manual.Advance(d - stallLimit)
+}
+
+// Every call that waits for the disk is watched: entries, deletions, and the stable store.
+func TestStallsAreReported(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		call func(l *Log) error
+		want string
+	}{
+		{"append", func(l *Log) error { return l.StoreLogs(entries(11, 11, 1)) }, "append"},
+		{"delete", func(l *Log) error { return l.DeleteRange(1, 5) }, "delete"},
+		{"term", func(l *Log) error { return l.SetUint64([]byte(currentTerm), 5) }, "set CurrentTerm"},
+		{"vote", func(l *Log) error { return l.Set([]byte(lastVoteCand), []byte("b")) }, "set LastVoteCand"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHarness(t)
+			manual := clocktest.New()
+			h.options.Clock = manual
+			release := make(chan struct{})
+			stuck := false
+			wait := func() {
+				if stuck {
+					<-release
+				}
+			}
+			h.options.segmentFS = &hookedFS{FS: walfs.New(), before: func(call, _ string, _ []byte, _ int64) error {
+				if call == "fsync" {
+					wait()
+				}
+				return nil
+			}}
+			h.options.FS = &stuckFS{FS: vfs.OS(), wait: wait}
+			l := h.open()
+			mustStore(t, l, entries(1, 10, 1))
+			stuck = true
+			done := make(chan error, 1)
+			go func() { done <- test.call(l) }()
+			manual.AwaitTimers(1)
+			manual.Advance(stallLimit)
+			manual.AwaitTimers(1)
+			manual.Advance(secondLook)
+			if err := <-h.stalls; err.Op != test.want {
+				t.Errorf("got %v", err)
+			}
+			close(release)
+			if err := <-done; err != nil {
+				t.Errorf("the disk came back, but: %v", err)
+			}
+		})
+	}
+}
+
+// stuckFS waits before it makes a name durable.
+type stuckFS struct {
+	vfs.FS
+	wait func()
+}
+
+func (f *stuckFS) SyncDir(dir string) error {
+	f.wait()
+	return f.FS.SyncDir(dir)
+}

@@ -1,0 +1,111 @@
+package replica
+
+import (
+	"kvorum/node/fsm"
+	"kvorum/node/gen/command"
+	pb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+)
+
+const (
+	// maxEntryBytes bounds an entry that holds more than one write. Raft sends heartbeats and entries to a peer in turn
+	// on slow links and keeps whole entries in memory; past half a MiB nothing is gained by a larger group.
+	maxEntryBytes = 512 << 10
+	// maxEntriesInFlight: one is being fsynced here, one is on its way to the followers, one is being fsynced there, one
+	// is ready. More only makes groups smaller.
+	maxEntriesInFlight = 4
+)
+
+// span is a run of one caller's writes in an entry.
+type span struct {
+	w        *waiting
+	from, to int
+}
+
+// entry is one Raft entry, and who waits for what in it. The proposer's lock guards its spans.
+type entry struct {
+	command *command.Command
+	spans   []span
+}
+
+// gather takes the oldest waiting writes out of the queue, up to an entry's size. nil when none can be proposed.
+// The caller holds the lock.
+func (p *proposer) gather() *entry {
+	now := p.seams.clock.Now()
+	e := &entry{command: &command.Command{Format: 1, StampMs: uint64(now.UnixMilli())}}
+	var writes []*command.Write
+	size := 0
+	for at := p.queue.Front(); at != nil; at = p.queue.Front() {
+		w := at.Value.(*waiting)
+		if !now.Before(w.deadline) {
+			p.refuseQueued(w, deadlineQueued())
+			continue
+		}
+		if w.assign != nil {
+			if writes == nil {
+				e.command.Kind = &command.Command_Assign{Assign: w.assign}
+				e.add(w, 1)
+				p.unqueue(w)
+			}
+			break
+		}
+		n := 0
+		for i := w.proposed; i < len(w.writes) && (size == 0 || size+w.cost(i) <= maxEntryBytes); i++ {
+			size += w.cost(i)
+			n++
+		}
+		writes = append(writes, w.writes[w.proposed:w.proposed+n]...)
+		if n > 0 {
+			e.add(w, n)
+		}
+		if w.proposed < len(w.writes) {
+			break
+		}
+		p.unqueue(w)
+	}
+	if len(e.spans) == 0 {
+		return nil
+	}
+	if writes != nil {
+		e.command.Kind = &command.Command_Write{Write: &command.WriteBatch{Writes: writes}}
+	}
+	return e
+}
+
+// add puts the next n of w's writes into the entry.
+func (e *entry) add(w *waiting, n int) {
+	e.spans = append(e.spans, span{w: w, from: w.proposed, to: w.proposed + n})
+	w.proposed += n
+	w.inEntries += n
+}
+
+// settle answers every write of the entry: with err if it is not nil, else with the state machine's results.
+func (e *entry) settle(applied *fsm.Applied, err *kverr.Error) {
+	next := 0
+	for _, s := range e.spans {
+		for i := s.from; i < s.to; i++ {
+			result := fsm.Result{Err: err}
+			if err == nil {
+				result = resultOf(applied, next, s.w.assign != nil)
+			}
+			s.w.answer(i, result)
+			next++
+		}
+		s.w.inEntries -= s.to - s.from
+		s.w.letGo()
+	}
+}
+
+// resultOf is the state machine's answer for the entry's i-th write, or for its assignment.
+func resultOf(applied *fsm.Applied, i int, assignment bool) fsm.Result {
+	switch {
+	case applied.Err != nil:
+		return fsm.Result{Err: applied.Err}
+	case assignment:
+		return fsm.Result{}
+	case i < len(applied.Results):
+		return applied.Results[i]
+	default:
+		return fsm.Result{Err: kverr.Unknown(pb.ErrorCode_ERROR_CODE_INTERNAL, "the state machine gave no result")}
+	}
+}

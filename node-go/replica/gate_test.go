@@ -1,0 +1,128 @@
+package replica
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hashicorp/raft"
+)
+
+// gateBench is a gate between a fake network and a fake Raft.
+type gateBench struct {
+	raftTransport // nil: the gate uses nothing else
+	gate          *heartbeatGate
+	state         atomic.Uint32
+	term          atomic.Uint64
+
+	mu sync.Mutex
+	// fast is what the network calls for a heartbeat; nil sends it to Raft's main loop.
+	fast func(raft.RPC)
+	// handled are the terms that reached Raft's fast path.
+	handled chan uint64
+	// entered and leave hold a heartbeat inside the fast path.
+	entered, leave chan struct{}
+}
+
+func (b *gateBench) SetHeartbeatHandler(handler func(raft.RPC)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fast = handler
+}
+
+func newGateBench() *gateBench {
+	b := &gateBench{handled: make(chan uint64, 16)}
+	b.gate = &heartbeatGate{
+		raftTransport: b,
+		state:         func() raft.RaftState { return raft.RaftState(b.state.Load()) },
+		term:          b.term.Load,
+	}
+	b.gate.SetHeartbeatHandler(func(rpc raft.RPC) {
+		if b.entered != nil {
+			b.entered <- struct{}{}
+			<-b.leave
+		}
+		b.handled <- rpc.Command.(*raft.AppendEntriesRequest).Term
+		rpc.Respond(&raft.AppendEntriesResponse{}, nil)
+	})
+	return b
+}
+
+// heartbeat delivers one, and says where it went.
+func (b *gateBench) heartbeat(term uint64) string {
+	b.mu.Lock()
+	fast := b.fast
+	b.mu.Unlock()
+	if fast == nil {
+		return "main loop"
+	}
+	answer := make(chan raft.RPCResponse, 1)
+	fast(raft.RPC{Command: &raft.AppendEntriesRequest{Term: term}, RespChan: answer})
+	if (<-answer).Error != nil {
+		return "refused"
+	}
+	return "fast path"
+}
+
+func (b *gateBench) follow(term uint64) {
+	b.state.Store(uint32(raft.Follower))
+	b.term.Store(term)
+	b.gate.observe(raft.LeaderObservation{LeaderID: "leader"})
+}
+
+func expect(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Fatalf("the heartbeat went to the %s, want %s", got, want)
+	}
+}
+
+func TestHeartbeatsTakeTheFastPathOnlyWhereItMovesNoTerm(t *testing.T) {
+	b := newGateBench()
+	expect(t, b.heartbeat(1), "main loop") // no leader is known yet
+	b.follow(3)
+	expect(t, b.heartbeat(3), "fast path")
+	expect(t, b.heartbeat(2), "fast path") // answered with our term, which is what the old leader must hear
+	expect(t, b.heartbeat(4), "refused")   // it would move the term
+	expect(t, b.heartbeat(4), "main loop") // repeated
+	b.follow(4)
+	expect(t, b.heartbeat(4), "fast path")
+	b.gate.observe(raft.LeaderObservation{})
+	expect(t, b.heartbeat(4), "main loop")
+}
+
+func TestALeaderAndACandidateHaveNoFastPath(t *testing.T) {
+	for _, state := range []raft.RaftState{raft.Candidate, raft.Leader, raft.Shutdown} {
+		t.Run(state.String(), func(t *testing.T) {
+			b := newGateBench()
+			b.follow(3)
+			b.state.Store(uint32(state))
+			expect(t, b.heartbeat(3), "refused") // the observation is still to come
+			b.follow(3)
+			b.state.Store(uint32(state))
+			b.gate.observe(state)
+			expect(t, b.heartbeat(3), "main loop")
+			expect(t, b.heartbeat(9), "main loop")
+		})
+	}
+}
+
+func TestRaftDoesNotBecomeCandidateWhileAHeartbeatIsInTheFastPath(t *testing.T) {
+	b := newGateBench()
+	b.entered, b.leave = make(chan struct{}), make(chan struct{})
+	b.follow(3)
+	went := background(func() string { return b.heartbeat(3) })
+	receive(t, b.entered)
+	b.state.Store(uint32(raft.Candidate))
+	observed := background(func() bool {
+		b.gate.observe(raft.Candidate)
+		return true
+	})
+	nothing(t, observed, "the candidate went on")
+	// What the fast path does to a candidate, it announces: that must not wait for itself.
+	b.gate.observe(raft.Follower)
+	b.gate.observe(raft.LeaderObservation{LeaderID: "leader"})
+	close(b.leave)
+	expect(t, receive(t, went), "fast path")
+	receive(t, observed)
+}

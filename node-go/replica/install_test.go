@@ -1,0 +1,61 @@
+package replica
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"kvorum/node/clock"
+	"kvorum/node/raftlog"
+	"kvorum/node/vfs"
+)
+
+// Raft may compact up to a snapshot and truncate behind one. Across its end it would forget entries that it goes on to
+// acknowledge.
+func TestTheLogIsNotEmptiedBeyondASnapshot(t *testing.T) {
+	open := func() *raftlog.Log {
+		log, err := raftlog.Open(t.TempDir(), raftlog.Options{
+			FS: vfs.OS(), Clock: clock.Real(), Log: slog.New(slog.DiscardHandler), WALLog: hclog.NewNullLogger(),
+			OnStall: func(err *raftlog.StallError) { t.Error(err) }, OnFailure: func(err error) { t.Error(err) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { log.Close() })
+		for i := uint64(1); i <= 10; i++ {
+			if err := log.StoreLog(&raft.Log{Index: i, Term: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return log
+	}
+	for _, c := range []struct {
+		name              string
+		covered, from, to uint64
+		refused           bool
+		first, last       uint64
+	}{
+		{"compaction", 5, 1, 5, false, 6, 10},
+		{"truncation", 5, 6, 10, false, 1, 5},
+		{"install over a shorter log", 20, 1, 10, false, 0, 0},
+		{"install within the log", 5, 1, 10, true, 1, 10},
+	} {
+		var fatal *FatalError
+		guarded := &installLog{Log: open(), covered: func() uint64 { return c.covered }, onFatal: func(err *FatalError) { fatal = err }}
+		err := guarded.DeleteRange(c.from, c.to)
+		if refused := errors.Is(err, errLogBeyondSnapshot); refused != c.refused || refused != (fatal != nil) || !refused && err != nil {
+			t.Errorf("%s: %v, fatal %v", c.name, err, fatal)
+		}
+		if fatal != nil && fatal.Cause != CauseRestart {
+			t.Errorf("%s: the cause is %v", c.name, fatal.Cause)
+		}
+		first, _ := guarded.FirstIndex()
+		last, _ := guarded.LastIndex()
+		if first != c.first || last != c.last {
+			t.Errorf("%s: the log is %d to %d", c.name, first, last)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"kvorum/node/engine"
+	"kvorum/node/fsm"
+	fsmcommand "kvorum/node/fsm/command"
+	"kvorum/node/gen/command"
+	"kvorum/node/raftlog"
+	"kvorum/node/snapshot"
+	"kvorum/node/telemetry"
+	"kvorum/node/transport"
+	"kvorum/node/transport/failover"
+)
+
+// Open opens what is on disk, completes or mends what a crash or a bad disk has left, and joins the Raft group. It may
+// take as long as it takes to find a peer that seeds a damaged engine; ctx ends only that.
+func Open(ctx context.Context, o Options) (*Replica, error) {
+	s, err := o.openStores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &Replica{
+		options: o, id: raft.ServerID(o.Identity.NodeID), changed: o.Changed,
+		engine: s.engine, log: s.log, fsm: s.fsm, compactor: s.compactor.Load(),
+		stopLeadership: make(chan struct{}),
+	}
+	r.transport, err = transport.New(transport.Options{
+		Identity: o.Identity, Book: o.Book, Listener: o.Mux.Raft(), Clock: o.Clock, Log: o.Log,
+		RaftLog: telemetry.HCLog(o.Log, "raft-net", o.Clock),
+	})
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	if err := r.start(s); err != nil {
+		r.transport.Close()
+		s.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// start runs Raft and everything around it.
+func (r *Replica) start(s *stores) error {
+	notices := make(chan bool)
+	gate := &heartbeatGate{raftTransport: r.transport}
+	config := raftConfig(r.id, r.options.Timing, telemetry.HCLog(r.options.Log, "raft", r.options.Clock), notices)
+	var err error
+	log := &installLog{Log: s.log, covered: s.snapshots.Covered, onFatal: r.options.OnFatal}
+	r.raft, err = raft.NewRaft(config, &watchedFSM{FSM: s.fsm, changed: r.changed}, log, s.log, s.snapshots, gate)
+	if err != nil {
+		return fmt.Errorf("start Raft: %w", err)
+	}
+	r.observe(gate)
+	r.wire(notices)
+	r.transport.OnInstall(r.holds)
+	// Raft blocks on its notices until this runs.
+	go r.leadership.run(r.stopLeadership)
+	go r.proposer.run()
+	r.compactor.Start(snapshot.OfRaft(r.raft))
+	if voters := r.voters(); len(voters) == 1 && voters[0] == r.id {
+		// Nobody else could lead: no need to wait for a time-out.
+		r.campaign()
+	}
+	return nil
+}
+
+func (r *Replica) campaign() {
+	if err := r.transport.CampaignNow(); err != nil {
+		r.options.Log.Warn("the first campaign must wait for its time-out", "error", err)
+	}
+}
+
+// observe sees every change of role and leader, on Raft's own goroutine. It is the only observer that there ever is, and
+// it is never taken away: both would wait for observations that wait for the gate.
+func (r *Replica) observe(gate *heartbeatGate) {
+	gate.state, gate.term = r.raft.State, r.raft.CurrentTerm
+	r.raft.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
+		gate.observe(o.Data)
+		switch o.Data.(type) {
+		case raft.RaftState, raft.LeaderObservation, raft.PeerObservation:
+			r.changed.Raise()
+		}
+		return false
+	}))
+}
+
+// wire joins the parts by functions.
+func (r *Replica) wire(notices <-chan bool) {
+	leads := func() bool { return r.raft.State() == raft.Leader }
+	r.proposer = newProposer(proposerSeams{
+		propose: func(data []byte) raft.ApplyFuture { return r.raft.Apply(data, 0) },
+		leads:   leads, hint: r.hint, clock: r.options.Clock,
+	})
+	r.leadership = newLeadership(leadershipSeams{
+		notices: notices, term: r.raft.CurrentTerm, leads: leads, open: r.openTerm,
+		ready: r.proposer.ready, lost: r.proposer.shut, noticed: r.changed.Raise, clock: r.options.Clock,
+		log: r.options.Log,
+	})
+	r.confirmer = newConfirmer(confirmerSeams{
+		leadership: r.leadership, commitIndex: r.raft.CommitIndex,
+		// Its own answer may rest on an acknowledgement that was under way before: only the heartbeats are wanted.
+		askAcks: func() { r.raft.VerifyLeader() },
+		acked: func(term uint64, since time.Time) bool {
+			return r.transport.AckedSince(term, since, r.voters(), r.id)
+		},
+		acks: r.transport.Acks, waitApplied: r.fsm.WaitApplied, hint: r.hint, clock: r.options.Clock,
+	})
+	r.failover = failover.New(failover.Options{
+		Self: r.id, Clock: r.options.Clock, Log: r.options.Log,
+		Raft: failover.Raft{
+			State:    r.raft.State,
+			Leader:   func() raft.ServerID { _, id := r.raft.LeaderWithID(); return id },
+			Vote:     func() raft.ServerID { return r.log.Vote(r.raft.CurrentTerm()) },
+			Voters:   r.voters,
+			Refused:  r.transport.Refused,
+			Campaign: r.transport.CampaignNow,
+		},
+	})
+	r.transport.OnPeerGone(r.failover.PeerGone)
+}
+
+// openTerm proposes a command that changes nothing (see leadership.prepare).
+func (r *Replica) openTerm() (raft.ApplyFuture, error) {
+	data, err := fsmcommand.Encode(&command.Command{
+		StampMs: uint64(r.options.Clock.Now().UnixMilli()),
+		Kind:    &command.Command_Write{Write: &command.WriteBatch{}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.raft.Apply(data, 0), nil
+}
+
+func (r *Replica) voters() []raft.ServerID {
+	var voters []raft.ServerID
+	for _, server := range r.members() {
+		if server.Suffrage == raft.Voter {
+			voters = append(voters, server.ID)
+		}
+	}
+	return voters
+}
+
+// watchedFSM tells watchers of new members and of ownership: Raft makes no observation of that on followers.
+type watchedFSM struct {
+	*fsm.FSM
+	changed *Signal
+}
+
+func (f *watchedFSM) Apply(entry *raft.Log) any {
+	before := f.FSM.OwnershipEpoch()
+	response := f.FSM.Apply(entry)
+	if f.FSM.OwnershipEpoch() != before {
+		f.changed.Raise()
+	}
+	return response
+}
+
+func (f *watchedFSM) StoreConfiguration(index uint64, configuration raft.Configuration) {
+	f.FSM.StoreConfiguration(index, configuration)
+	f.changed.Raise()
+}
+
+// closeStores syncs the engine, so that the next start has little to replay, and closes the rest whatever fails.
+func closeStores(err error, e engine.Engine, log *raftlog.Log) error {
+	_, syncErr := e.Sync(context.Background())
+	return errors.Join(err, syncErr, e.Close(), log.Close())
+}

@@ -1,0 +1,175 @@
+// Package replica is one member of a Raft group: it wires hashicorp/raft to the transport, the log, the snapshots and
+// the state machine, and adds what Raft leaves to its user: group commit (proposer), linearizable reads (confirmer),
+// honest outcomes, an orderly end, and a way back for a node whose engine is damaged.
+package replica
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"kvorum/node/clock"
+	"kvorum/node/engine"
+	"kvorum/node/fsm"
+	"kvorum/node/gen/command"
+	pb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+	"kvorum/node/raftlog"
+	"kvorum/node/snapshot"
+	"kvorum/node/transport"
+	"kvorum/node/transport/failover"
+	"kvorum/node/vfs"
+)
+
+// Options of Open; all are required unless they say otherwise.
+type Options struct {
+	// Dir holds raft/, snapshots/ and engine/. The caller has locked it.
+	Dir      string
+	FS       vfs.FS
+	Clock    clock.Clock
+	Log      *slog.Logger
+	Identity transport.Identity
+	// Book knows where peers listen.
+	Book   *transport.Book
+	Mux    *transport.Mux
+	Timing Timing
+	Sizes  Sizes
+	// Changed is raised when the status changes.
+	Changed *Signal
+	// Fetch reads a peer's state machine, for a damaged engine. nil: such an engine cannot be mended.
+	Fetch Fetch
+	// Seeding is told when Fetch is about to be needed. May be nil.
+	Seeding func()
+	// OnFatal is told, from any goroutine, that this process cannot go on. It should not return: what called it is broken.
+	OnFatal func(*FatalError)
+}
+
+// Sizes bound what is on disk, and how long a disk may take.
+type Sizes struct {
+	SegmentBytes  int64
+	CompactBytes  int64
+	TrailingBytes int64
+	StallLimit    time.Duration
+}
+
+// Replica is open until Close. Its methods are safe for concurrent use.
+type Replica struct {
+	options Options
+	id      raft.ServerID
+
+	engine    engine.Engine
+	log       *raftlog.Log
+	fsm       *fsm.FSM
+	transport *transport.Transport
+	raft      *raft.Raft
+	compactor *snapshot.Compactor
+	failover  *failover.Failover
+	changed   *Signal
+
+	leadership *leadership
+	proposer   *proposer
+	confirmer  *confirmer
+	// stopLeadership ends leadership.run.
+	stopLeadership chan struct{}
+}
+
+// Write answers each write, in their order, when all are answered. hold, if any, is kept until Raft has let go of them.
+func (r *Replica) Write(ctx context.Context, writes []*command.Write, deadline time.Time, hold *Hold) []fsm.Result {
+	return r.proposer.write(ctx, writes, deadline, hold)
+}
+
+// Assign proposes a change of ownership.
+func (r *Replica) Assign(ctx context.Context, assign *command.AssignPartitions, deadline time.Time) *kverr.Error {
+	return r.proposer.assign(ctx, assign, deadline)
+}
+
+// Confirm returns nil when Get gives linearizable answers to reads that began before the call.
+func (r *Replica) Confirm(ctx context.Context, deadline time.Time) *kverr.Error {
+	return r.confirmer.confirm(ctx, deadline)
+}
+
+// Get reads the state machine as it is here and now.
+func (r *Replica) Get(key []byte) (engine.Record, bool, error) { return r.fsm.Get(key) }
+
+// Seed is a view that holds everything up to atLeast. The caller closes it.
+func (r *Replica) Seed(atLeast uint64) (engine.View, *kverr.Error) {
+	view, err := r.engine.View()
+	if err != nil {
+		return nil, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "open a view: %w", err)
+	}
+	if view.Applied() < atLeast {
+		defer view.Close()
+		return nil, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE,
+			"this node has applied %d, less than the %d asked for", view.Applied(), atLeast)
+	}
+	return view, nil
+}
+
+// Campaign takes a hint that the leader's process is gone. It does nothing while the leader is well.
+func (r *Replica) Campaign(context.Context) *kverr.Error {
+	r.failover.Hint()
+	return nil
+}
+
+const (
+	// drainLimit is how long an orderly end waits for writes in flight. A leader without a majority gives them up within
+	// its lease; this leaves room for a slow disk.
+	drainLimit = 1500 * time.Millisecond
+	// handoverLimit bounds handing leadership over, to all candidates together.
+	handoverLimit = 1500 * time.Millisecond
+	// knowLimit is how long to wait for the new leader's first message, to be able to name it to clients.
+	knowLimit = 300 * time.Millisecond
+)
+
+// Quiesce is the first half of an orderly end: no new writes are taken, those in flight are answered, leadership is
+// handed over. Requests are answered (NOT_LEADER) until Close.
+func (r *Replica) Quiesce(ctx context.Context) {
+	drained := r.proposer.stop()
+	timer := r.options.Clock.NewTimer(drainLimit)
+	defer timer.Stop()
+	select {
+	case <-drained:
+	case <-timer.C():
+	case <-ctx.Done():
+	}
+	if r.raft.State() != raft.Leader {
+		return
+	}
+	timer.Reset(handoverLimit)
+	handover, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan *kverr.Error, 1)
+	go func() { done <- r.TransferLeadership(handover, "") }()
+	select {
+	case err := <-done:
+		if err != nil {
+			r.options.Log.Warn("leadership was not handed over", "error", err)
+			return
+		}
+		r.awaitLeader(ctx, knowLimit)
+	case <-timer.C():
+		cancel()
+		<-done
+	}
+}
+
+// Close is the second half: it stops everything and returns when it has stopped. Whoever still waits is answered.
+func (r *Replica) Close() error {
+	r.proposer.stop()
+	r.failover.Close()
+	shutdown := r.raft.Shutdown()
+	// Let go of Raft's goroutines wherever they are: in a call to a peer that does not answer, or in a state machine
+	// that has met a fatal error.
+	r.transport.Close()
+	r.fsm.Close()
+	r.compactor.Close()
+	err := shutdown.Error()
+	r.proposer.abandon()
+	close(r.stopLeadership)
+	<-r.leadership.finished
+	r.confirmer.stop()
+	<-r.proposer.finished
+	return closeStores(err, r.engine, r.log)
+}

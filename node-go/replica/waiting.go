@@ -1,0 +1,92 @@
+package replica
+
+import (
+	"container/list"
+	"time"
+
+	"kvorum/node/fsm"
+	"kvorum/node/gen/command"
+	"kvorum/node/kverr"
+)
+
+// writeOverhead is an upper bound of what one write adds to an entry beside its key and value (tags and lengths).
+const writeOverhead = 48
+
+// waiting is what one caller waits for: the writes of a message, or one change of ownership. The proposer's lock
+// guards it, except `answered` and, once that is closed, `results`.
+type waiting struct {
+	writes   []*command.Write
+	assign   *command.AssignPartitions
+	deadline time.Time
+	hold     *Hold
+
+	// place is its element in the queue; nil when nothing of it is left to propose.
+	place *list.Element
+	// proposed counts the writes that are in entries, in flight or settled. The rest is queued.
+	proposed int
+	// inEntries counts the writes whose entries are in flight: Raft refers to their bytes.
+	inEntries int
+
+	results  []fsm.Result
+	settled  []bool
+	left     int
+	answered chan struct{}
+}
+
+func newWaiting(writes []*command.Write, assign *command.AssignPartitions, deadline time.Time, hold *Hold) *waiting {
+	n := len(writes)
+	if assign != nil {
+		n = 1
+	}
+	if hold != nil {
+		hold.Retain()
+	}
+	w := &waiting{
+		writes: writes, assign: assign, deadline: deadline, hold: hold,
+		results: make([]fsm.Result, n), settled: make([]bool, n), left: n, answered: make(chan struct{}),
+	}
+	if n == 0 {
+		close(w.answered)
+	}
+	return w
+}
+
+// answer settles one write; a second answer is dropped.
+func (w *waiting) answer(i int, result fsm.Result) {
+	if w.settled[i] {
+		return
+	}
+	w.settled[i] = true
+	w.results[i] = result
+	if w.left--; w.left == 0 {
+		close(w.answered)
+	}
+}
+
+// refuseQueued answers what was not proposed, which then never will be.
+func (w *waiting) refuseQueued(err *kverr.Error) {
+	for i := w.proposed; i < len(w.results); i++ {
+		w.answer(i, fsm.Result{Err: err})
+	}
+	w.proposed = len(w.results)
+}
+
+// letGo gives the bytes back once neither the queue nor Raft refers to them.
+func (w *waiting) letGo() {
+	if w.place == nil && w.inEntries == 0 && w.hold != nil {
+		w.hold.Release()
+		w.hold = nil
+	}
+}
+
+// cost bounds what the i-th write takes in an entry.
+func (w *waiting) cost(i int) int {
+	switch kind := w.writes[i].Kind.(type) {
+	case *command.Write_Put:
+		return len(kind.Put.Key) + len(kind.Put.Value) + writeOverhead
+	case *command.Write_Delete:
+		return len(kind.Delete.Key) + writeOverhead
+	default:
+		return writeOverhead
+	}
+}

@@ -1,0 +1,228 @@
+package server
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"kvorum/node/clock"
+	"kvorum/node/engine"
+	"kvorum/node/fsm"
+	"kvorum/node/gen/command"
+	pb "kvorum/node/gen/errors"
+	kvorumv1 "kvorum/node/gen/kvorum/v1"
+	nodev1 "kvorum/node/gen/node/v1"
+	"kvorum/node/kverr"
+	"kvorum/node/replica"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeNode is a node and its replica, over a map.
+type fakeNode struct {
+	Replica // nil: a method that a test does not set panics
+	signal  *replica.Signal
+
+	mu      sync.Mutex
+	status  *nodev1.NodeStatus
+	values  map[string]string
+	refused *kverr.Error
+	peers   []*kvorumv1.Node
+	members []string
+	assign  *command.AssignPartitions
+	view    engine.View
+	// gate, if not nil, is called before a write is answered.
+	gate func(key string)
+	// confirm is the answer of Confirm.
+	confirm *kverr.Error
+}
+
+var _ Node = (*nodeView)(nil)
+
+// nodeView separates the two interfaces, which share no object in a real node either.
+type nodeView struct{ *fakeNode }
+
+func (n nodeView) Status() *nodev1.NodeStatus {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.status
+}
+
+func (n nodeView) Changed() <-chan struct{} { return n.signal.Next() }
+
+func (n nodeView) Replica() (Replica, *kverr.Error) {
+	if n.refused != nil {
+		return nil, n.refused
+	}
+	return n.fakeNode, nil
+}
+
+func (n nodeView) AwaitReplica(context.Context) (Replica, *kverr.Error) { return n.Replica() }
+
+func (n nodeView) SetPeers(peers []*kvorumv1.Node) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.peers = peers
+	return nil
+}
+
+func (n *fakeNode) Write(_ context.Context, writes []*command.Write, _ time.Time, _ *replica.Hold) []fsm.Result {
+	var results []fsm.Result
+	for _, write := range writes {
+		if put := write.GetPut(); put != nil {
+			if n.gate != nil {
+				n.gate(string(put.Key))
+			}
+			n.set(string(put.Key), string(put.Value))
+			results = append(results, fsm.Result{Kind: fsm.KindPut, Version: 1})
+			continue
+		}
+		results = append(results, fsm.Result{Kind: fsm.KindDelete, Existed: true})
+	}
+	return results
+}
+
+func (n *fakeNode) set(key, value string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.values[key] = value
+}
+
+func (n *fakeNode) Confirm(context.Context, time.Time) *kverr.Error { return n.confirm }
+
+func (n *fakeNode) Get(key []byte) (engine.Record, bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	value, ok := n.values[string(key)]
+	if !ok {
+		return engine.Record{}, false, nil
+	}
+	return engine.Record{Key: key, Value: []byte(value), Version: 1}, true, nil
+}
+
+func (n *fakeNode) Assign(_ context.Context, assign *command.AssignPartitions, _ time.Time) *kverr.Error {
+	n.assign = assign
+	return nil
+}
+
+func (n *fakeNode) Bootstrap(_ context.Context, members []string) *kverr.Error {
+	n.members = members
+	return nil
+}
+
+func (n *fakeNode) Seed(atLeast uint64) (engine.View, *kverr.Error) {
+	if n.view.Applied() < atLeast {
+		return nil, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "behind")
+	}
+	return n.view, nil
+}
+
+// bench is a server over a fake node, and a client of it.
+type bench struct {
+	node    *fakeNode
+	options Options
+	server  *Server
+	kv      kvorumv1.KVClient
+	admin   nodev1.NodeClient
+	ctx     context.Context
+}
+
+// testLimit ends a test that hangs; nothing waits for it otherwise.
+const testLimit = 20 * time.Second
+
+func start(t *testing.T, change func(*Options)) *bench {
+	t.Helper()
+	node := &fakeNode{signal: replica.NewSignal(), status: &nodev1.NodeStatus{NodeId: "n"}, values: map[string]string{}}
+	b := &bench{node: node, options: Options{
+		Node: nodeView{node}, Limits: DefaultLimits(), Budget: replica.NewBudget(64 << 20), Clock: clock.Real(),
+		Log: slog.New(slog.DiscardHandler), Cluster: "c", Shard: 7, NodeID: "n",
+	}}
+	if change != nil {
+		change(&b.options)
+	}
+	b.server = New(b.options)
+	listener := bufconn.Listen(1 << 20)
+	served := make(chan error, 1)
+	go func() { served <- b.server.Serve(listener) }()
+	conn, err := grpc.NewClient("passthrough:///node", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)),
+		// A client that does not read gets no more than this ahead.
+		grpc.WithInitialWindowSize(64<<10), grpc.WithInitialConnWindowSize(64<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
+	b.kv, b.admin, b.ctx = kvorumv1.NewKVClient(conn), nodev1.NewNodeClient(conn), ctx
+	t.Cleanup(func() {
+		cancel()
+		conn.Close()
+		b.server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func (b *bench) lane(t *testing.T) grpc.BidiStreamingClient[kvorumv1.BatchRequest, kvorumv1.BatchResponse] {
+	t.Helper()
+	stream, err := b.kv.Batch(b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// ask sends one message and returns its answer.
+func (b *bench) ask(t *testing.T, operations ...*kvorumv1.Operation) []*kvorumv1.Result {
+	t.Helper()
+	lane := b.lane(t)
+	if err := lane.Send(&kvorumv1.BatchRequest{Id: 5, Operations: operations}); err != nil {
+		t.Fatal(err)
+	}
+	if err := lane.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	response, err := lane.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.Id != 5 || len(response.Results) != len(operations) {
+		t.Fatalf("got id %d and %d results for %d operations", response.Id, len(response.Results), len(operations))
+	}
+	if _, err := lane.Recv(); err != io.EOF {
+		t.Fatalf("the stream ended with %v", err)
+	}
+	return response.Results
+}
+
+func get(key string) *kvorumv1.Operation {
+	return &kvorumv1.Operation{Kind: &kvorumv1.Operation_Get{Get: &kvorumv1.GetRequest{Key: []byte(key)}}}
+}
+
+func put(key, value string) *kvorumv1.Operation {
+	return &kvorumv1.Operation{Kind: &kvorumv1.Operation_Put{Put: &kvorumv1.PutRequest{Key: []byte(key), Value: []byte(value)}}}
+}
+
+func remove(key string) *kvorumv1.Operation {
+	return &kvorumv1.Operation{Kind: &kvorumv1.Operation_Delete{Delete: &kvorumv1.DeleteRequest{Key: []byte(key)}}}
+}
+
+func expectCode(t *testing.T, result *kvorumv1.Result, code pb.ErrorCode) {
+	t.Helper()
+	failure := result.GetError()
+	if failure == nil || failure.Code != code || failure.Outcome != pb.Outcome_OUTCOME_NOT_APPLIED ||
+		failure.Shard != 7 || failure.NodeId != "n" {
+		t.Fatalf("got %v, want %s", result, code)
+	}
+}

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	pb "kvorum/node/gen/errors"
+	kvorumv1 "kvorum/node/gen/kvorum/v1"
+	"kvorum/node/kverr"
+)
+
+// kvService is kvorum.v1.KV as a node serves it.
+type kvService struct {
+	kvorumv1.UnimplementedKVServer
+	options Options
+	busy    *busy
+}
+
+func (s *kvService) Get(ctx context.Context, request *kvorumv1.GetRequest) (*kvorumv1.GetResponse, error) {
+	result, err := s.one(ctx, &kvorumv1.Operation{Kind: &kvorumv1.Operation_Get{Get: request}})
+	return result.GetGet(), err
+}
+
+func (s *kvService) Put(ctx context.Context, request *kvorumv1.PutRequest) (*kvorumv1.PutResponse, error) {
+	result, err := s.one(ctx, &kvorumv1.Operation{Kind: &kvorumv1.Operation_Put{Put: request}})
+	return result.GetPut(), err
+}
+
+func (s *kvService) Delete(ctx context.Context, request *kvorumv1.DeleteRequest) (*kvorumv1.DeleteResponse, error) {
+	result, err := s.one(ctx, &kvorumv1.Operation{Kind: &kvorumv1.Operation_Delete{Delete: request}})
+	return result.GetDelete(), err
+}
+
+func (s *kvService) Batch(stream grpc.BidiStreamingServer[kvorumv1.BatchRequest, kvorumv1.BatchResponse]) error {
+	s.busy.lane(1)
+	defer s.busy.lane(-1)
+	return newLane(s.options, s.busy, stream).run()
+}
+
+func (s *kvService) ClusterMap(*kvorumv1.ClusterMapRequest, grpc.ServerStreamingServer[kvorumv1.ClusterMapResponse]) error {
+	return errNoClusterMap
+}
+
+// one answers a unary call as a message of one operation.
+func (s *kvService) one(ctx context.Context, op *kvorumv1.Operation) (*kvorumv1.Result, error) {
+	s.busy.begin()
+	defer s.busy.end()
+	request := &kvorumv1.BatchRequest{Operations: []*kvorumv1.Operation{op}}
+	if deadline, ok := ctx.Deadline(); ok {
+		left := deadline.Sub(s.options.Clock.Now())
+		if left <= 0 {
+			return nil, s.options.fail(ctx, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_DEADLINE_EXCEEDED, "the deadline has passed"))
+		}
+		request.TimeoutMs = uint32(min(left, s.options.Limits.MaxTimeout).Milliseconds()) + 1
+	}
+	response, hold := s.options.answer(ctx, request)
+	if hold != nil {
+		defer hold.Release()
+	}
+	result := response.Results[0]
+	if failure := result.GetError(); failure != nil {
+		return nil, failWith(ctx, failure)
+	}
+	return result, nil
+}

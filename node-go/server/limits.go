@@ -1,0 +1,82 @@
+package server
+
+import (
+	"time"
+
+	kvorumv1 "kvorum/node/gen/kvorum/v1"
+
+	pb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+)
+
+// Limits are what a node accepts. Past each, a clear error.
+type Limits struct {
+	// MaxKeyBytes: a key is 1..MaxKeyBytes bytes.
+	MaxKeyBytes int
+	// MaxValueBytes bounds a value.
+	MaxValueBytes int
+	// MaxMessageBytes bounds a Batch message, and the answer to one, unless it holds a single operation.
+	MaxMessageBytes int
+	// MaxLaneMessages bounds the messages of one Batch stream that are being worked on or wait to be sent. Past it the
+	// stream is not read, so that gRPC's flow control holds the client back.
+	MaxLaneMessages int
+	// DefaultTimeout stands for a time-out of 0, MaxTimeout bounds any.
+	DefaultTimeout, MaxTimeout time.Duration
+	// SendTimeout ends a stream whose client does not read what it asked for: it would hold the node's byte budget.
+	SendTimeout time.Duration
+}
+
+// DefaultLimits are those of DESIGN.md, section 13.
+func DefaultLimits() Limits {
+	return Limits{
+		MaxKeyBytes: 4096, MaxValueBytes: 1 << 20, MaxMessageBytes: 4 << 20, MaxLaneMessages: 16,
+		DefaultTimeout: 10 * time.Second, MaxTimeout: time.Minute, SendTimeout: 10 * time.Second,
+	}
+}
+
+const (
+	// HardMaxValueBytes is the top of MaxValueBytes: the engine and the Raft log take no more in one piece.
+	HardMaxValueBytes = 8 << 20
+	// operationOverhead is counted for each operation beside its bytes: its objects, here and in the queues.
+	operationOverhead = 128
+	// answerSlack keeps the answer's own framing below the message limit, which is grpc's default for receivers.
+	answerSlack = 64 << 10
+)
+
+func (l Limits) deadline(now time.Time, timeoutMs uint32) time.Time {
+	timeout := time.Duration(timeoutMs) * time.Millisecond
+	if timeout == 0 {
+		timeout = l.DefaultTimeout
+	}
+	return now.Add(min(timeout, l.MaxTimeout))
+}
+
+// check says why an operation cannot be done at all; nil when it can.
+func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
+	switch kind := op.Kind.(type) {
+	case *kvorumv1.Operation_Get:
+		return l.checkKey(kind.Get.Key)
+	case *kvorumv1.Operation_Put:
+		if len(kind.Put.Value) > l.MaxValueBytes {
+			return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_TOO_LARGE,
+				"the value has %d bytes, the limit is %d", len(kind.Put.Value), l.MaxValueBytes)
+		}
+		return l.checkKey(kind.Put.Key)
+	case *kvorumv1.Operation_Delete:
+		return l.checkKey(kind.Delete.Key)
+	default:
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNSUPPORTED, "this node does not know the operation: upgrade it")
+	}
+}
+
+func (l Limits) checkKey(key []byte) *kverr.Error {
+	switch {
+	case len(key) == 0:
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "the key is empty")
+	case len(key) > l.MaxKeyBytes:
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_TOO_LARGE,
+			"the key has %d bytes, the limit is %d", len(key), l.MaxKeyBytes)
+	default:
+		return nil
+	}
+}

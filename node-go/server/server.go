@@ -1,0 +1,137 @@
+// Package server is the node's gRPC side: kvorum.v1.KV for data, node.v1.Node for whoever runs the node. It holds no
+// state of its own: it checks limits, counts bytes, and asks the replica.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"kvorum/node/clock"
+	"kvorum/node/engine"
+	"kvorum/node/fsm"
+	"kvorum/node/gen/command"
+	kvorumv1 "kvorum/node/gen/kvorum/v1"
+	nodev1 "kvorum/node/gen/node/v1"
+	"kvorum/node/kverr"
+	"kvorum/node/replica"
+)
+
+// Node is the process that is served.
+type Node interface {
+	// Status is the status now.
+	Status() *nodev1.NodeStatus
+	// Changed closes at the next change of the status. Take it before Status.
+	Changed() <-chan struct{}
+	// Replica is the replica, or why there is none now. Its errors are NOT_APPLIED.
+	Replica() (Replica, *kverr.Error)
+	// AwaitReplica waits until the node has opened its replica.
+	AwaitReplica(ctx context.Context) (Replica, *kverr.Error)
+	// SetPeers tells where the shard's nodes listen; durable on return.
+	SetPeers(peers []*kvorumv1.Node) error
+}
+
+// Replica is one member of a Raft group. *replica.Replica is the real one.
+type Replica interface {
+	// Write answers each write, in their order, when all are answered. hold is kept until Raft has let go of them.
+	Write(ctx context.Context, writes []*command.Write, deadline time.Time, hold *replica.Hold) []fsm.Result
+	// Confirm returns nil when Get gives linearizable answers to reads that began before the call.
+	Confirm(ctx context.Context, deadline time.Time) *kverr.Error
+	Get(key []byte) (engine.Record, bool, error)
+
+	Assign(ctx context.Context, assign *command.AssignPartitions, deadline time.Time) *kverr.Error
+	Bootstrap(ctx context.Context, members []string) *kverr.Error
+	Campaign(ctx context.Context) *kverr.Error
+	TransferLeadership(ctx context.Context, to string) *kverr.Error
+	// Seed is a view that holds everything up to atLeast. The caller closes it.
+	Seed(atLeast uint64) (engine.View, *kverr.Error)
+}
+
+// Options of a Server; all are required.
+type Options struct {
+	Node   Node
+	Limits Limits
+	Budget *replica.Budget
+	Clock  clock.Clock
+	Log    *slog.Logger
+	// Cluster, Shard and NodeID are who this node is: in every error, and for calls that are meant for somebody else.
+	Cluster string
+	Shard   uint32
+	NodeID  string
+}
+
+// Server serves until Stop.
+type Server struct {
+	grpc  *grpc.Server
+	busy  *busy
+	clock clock.Clock
+}
+
+const (
+	// Frames and headers around a message of one operation of the largest value.
+	maxReceiveBytes = HardMaxValueBytes + 1<<20
+	// A lane's message of the largest size fits into a window. Fixed windows also switch off the bandwidth estimator and
+	// its pings.
+	streamWindowBytes     = 4 << 20
+	connectionWindowBytes = 4 << 20
+	// Below grpc's 32 KiB twice per connection: a node has dozens of connections, and batches of small operations fit.
+	connectionBufferBytes = 16 << 10
+	maxStreams            = 1024
+	// Our clients ping to notice dead servers. Anything down to a second is no abuse.
+	minClientPing = time.Second
+	// The server pings a silent client to notice that it vanished without closing: each costs one wake-up a minute.
+	serverPing        = time.Minute
+	serverPingTimeout = 10 * time.Second
+	// lingerTime is a few round trips: time for clients to hear who leads now, and to turn there.
+	lingerTime = 100 * time.Millisecond
+)
+
+// New makes a server that is not listening yet.
+func New(options Options) *Server {
+	s := &Server{
+		busy: newBusy(), clock: options.Clock,
+		grpc: grpc.NewServer(
+			grpc.UnaryInterceptor(options.meantUnary),
+			grpc.StreamInterceptor(options.meantStream),
+			grpc.MaxRecvMsgSize(maxReceiveBytes),
+			grpc.InitialWindowSize(streamWindowBytes),
+			grpc.InitialConnWindowSize(connectionWindowBytes),
+			grpc.ReadBufferSize(connectionBufferBytes),
+			grpc.WriteBufferSize(connectionBufferBytes),
+			grpc.MaxConcurrentStreams(maxStreams),
+			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPing, PermitWithoutStream: true}),
+			// What handlers use is closed after Stop.
+			grpc.WaitForHandlers(true),
+			grpc.KeepaliveParams(keepalive.ServerParameters{Time: serverPing, Timeout: serverPingTimeout}),
+		),
+	}
+	kvorumv1.RegisterKVServer(s.grpc, &kvService{options: options, busy: s.busy})
+	nodev1.RegisterNodeServer(s.grpc, &nodeService{options: options})
+	return s
+}
+
+// Serve answers connections of the listener until Stop, and then returns nil.
+func (s *Server) Serve(listener net.Listener) error {
+	if err := s.grpc.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serve gRPC: %w", err)
+	}
+	return nil
+}
+
+// Linger goes on answering for a moment, and returns when every message that was received is answered, or with ctx.
+func (s *Server) Linger(ctx context.Context) {
+	if s.busy.streams() > 0 {
+		// The only error is the end of ctx, which ends the next wait too.
+		_ = clock.Wait(ctx, s.clock, lingerTime)
+	}
+	s.busy.wait(ctx)
+}
+
+// Stop closes every connection and returns when all handlers have ended.
+func (s *Server) Stop() { s.grpc.Stop() }

@@ -1,0 +1,13 @@
+/** What a command gets from its surroundings, so that tests can give it. */
+export interface Context {
+  readonly out: (text: string) => void
+  readonly warn: (text: string) => void
+  readonly colours: boolean
+}
+
+/** How every command reaches the cluster. */
+export interface Connection {
+  /** host:port of a gateway. */
+  readonly address: string
+  readonly timeoutMs: number
+}

@@ -1,0 +1,10 @@
+/** What the exit code of `kvorum` means. */
+export const EXIT = {
+  ok: 0,
+  /** The key has no value. */
+  absent: 1,
+  /** The command line is not one. */
+  usage: 2,
+  /** The operation failed; stderr says what is known of it. */
+  failed: 3,
+} as const

@@ -1,0 +1,7 @@
+import { runCommand } from './program.js'
+
+process.exitCode = await runCommand(process.argv.slice(2), process.env, {
+  out: (text) => process.stdout.write(text),
+  warn: (text) => process.stderr.write(text),
+  colours: process.stdout.isTTY === true,
+})

@@ -1,0 +1,20 @@
+import { RequestWrapper } from '../client/index.js'
+import type { Connection, Context } from './context.js'
+import { EXIT } from './exit-codes.js'
+
+/** Sets the key's value. */
+export async function put(
+  key: string,
+  value: string,
+  { address, timeoutMs }: Connection,
+  { out }: Context,
+): Promise<number> {
+  const client = new RequestWrapper(address, { deadlineMs: timeoutMs })
+  try {
+    await client.put(key, value)
+    out('ok\n')
+    return EXIT.ok
+  } finally {
+    client.close()
+  }
+}

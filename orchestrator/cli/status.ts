@@ -1,0 +1,116 @@
+import Table from 'cli-table3'
+import picocolors from 'picocolors'
+import { Condition, ControlClient, type GroupReport, type NodeReport, type StatusResponse } from '../wire/control.js'
+import { Role, State } from '../wire/node-admin.js'
+import type { Connection, Context } from './context.js'
+import { EXIT } from './exit-codes.js'
+
+/** Shows every node of the cluster. */
+export async function status(
+  { json }: { readonly json: boolean },
+  { address, timeoutMs }: Connection,
+  { out, colours }: Context,
+): Promise<number> {
+  const client = new ControlClient(address)
+  try {
+    const view = viewOf(await client.status({ deadlineMs: timeoutMs }))
+    out(json ? `${JSON.stringify(view, null, 2)}\n` : tableOf(view, colours))
+    return EXIT.ok
+  } finally {
+    client.close()
+  }
+}
+
+interface NodeView {
+  readonly id: string
+  /** Its directory below the data directory. */
+  readonly name: string
+  readonly pid: number
+  readonly address: string
+  readonly role: string
+  /** Its own word while it answers, else what its supervisor knows: silent, down or held. */
+  readonly state: string
+  readonly applied: number
+  /** Why it does not answer. */
+  readonly reason?: string
+}
+
+interface GroupView {
+  readonly id: number
+  /** A node's id. */
+  readonly leader: string | null
+  readonly term: number
+  readonly nodes: readonly NodeView[]
+}
+
+/** What `status --json` prints: stable, for programs. */
+export interface StatusView {
+  readonly epoch: number
+  readonly shards: readonly GroupView[]
+  readonly meta: GroupView | null
+}
+
+function viewOf({ epoch, groups }: StatusResponse): StatusView {
+  const views = groups.map(groupView)
+  return {
+    epoch: Number(epoch),
+    shards: views.filter(({ id }) => id !== 0),
+    meta: views.find(({ id }) => id === 0) ?? null,
+  }
+}
+
+function groupView({ shard, nodes }: GroupReport): GroupView {
+  // A leader that was cut off may not know it yet: the newest term tells.
+  const leaders = nodes.filter((node) => node.condition === Condition.UP && node.status?.role === Role.LEADER)
+  const newest = leaders.sort((a, b) => Number(termOf(b) - termOf(a)))[0]
+  return {
+    id: shard,
+    leader: newest?.status?.nodeId ?? null,
+    term: Math.max(0, ...nodes.map((node) => Number(termOf(node)))),
+    nodes: nodes.map(nodeView),
+  }
+}
+
+function termOf({ status: told }: NodeReport): bigint {
+  return told?.term ?? 0n
+}
+
+function nodeView({ name, condition, reason, status: told }: NodeReport): NodeView {
+  const answers = condition === Condition.UP
+  return {
+    id: told?.nodeId ?? '',
+    name,
+    pid: told?.pid ?? 0,
+    address: told?.address ?? '',
+    role: answers ? nameIn(Role, told?.role) : 'unknown',
+    state: answers ? nameIn(State, told?.state) : nameIn(Condition, condition),
+    applied: Number(told?.appliedIndex ?? 0n),
+    ...(reason === '' ? {} : { reason }),
+  }
+}
+
+/** "follower" for 1, by a generated enum. */
+function nameIn(words: Readonly<Record<string, number>>, value: number | undefined): string {
+  const found = Object.entries(words).find(([, number]) => number === value)
+  return (found?.[0] ?? 'unknown').toLowerCase().replaceAll('_', '-')
+}
+
+function tableOf({ epoch, shards, meta }: StatusView, colours: boolean): string {
+  const paint = picocolors.createColors(colours)
+  const table = new Table({
+    head: ['node', 'id', 'pid', 'address', 'role', 'state', 'term', 'applied'],
+    style: { head: colours ? ['bold'] : [], border: [] },
+  })
+  for (const group of [...shards, ...(meta === null ? [] : [meta])]) {
+    for (const node of group.nodes) {
+      const role = node.id === group.leader ? paint.green(node.role) : node.role
+      const state = node.reason === undefined ? node.state : paint.red(node.state)
+      table.push([node.name, node.id, node.pid, node.address, role, state, group.term, node.applied])
+    }
+  }
+  const troubles = [...shards, ...(meta === null ? [] : [meta])]
+    .flatMap(({ nodes }) => nodes)
+    .filter(({ reason }) => reason !== undefined)
+    .map(({ name, reason }) => `${paint.red(name)}: ${reason}\n`)
+  return `${table.toString()}\nmap epoch ${epoch}\n${troubles.join('')}`
+}

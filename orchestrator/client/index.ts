@@ -1,0 +1,1 @@
+export { type RequestOptions, RequestWrapper, type RequestWrapperOptions } from './request-wrapper.js'

@@ -1,0 +1,65 @@
+import { isIPv4, isIPv6 } from 'node:net'
+import { OPTIONS, type Options, schema } from './schema.js'
+import { CONFIG_VARIABLE, readConfigFile, readEnvironment, readFlags, type Setting, type Source } from './sources.js'
+
+/** Checked and frozen; what it says holds for the whole run. */
+export type Config = Readonly<Options>
+
+/** What was asked for on the command line. */
+export type Request = { readonly ask: 'run'; readonly config: Config } | { readonly ask: 'help' | 'version' }
+
+/** Every fault of the configuration, found in one go. */
+export class ConfigFault extends Error {
+  override name = 'ConfigFault'
+  constructor(readonly faults: readonly string[]) {
+    super(faults.join('\n'))
+  }
+}
+
+/** Defaults < config file < environment < flags; checked across sources and options. Throws a ConfigFault. */
+export function loadConfig(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): Request {
+  const flags = readFlags(args)
+  if (flags.instead !== undefined) return { ask: flags.instead }
+  const variables = readEnvironment(environment)
+  const path = flags.configFile ?? environment[CONFIG_VARIABLE]
+  const file: Source = path === undefined ? { settings: new Map(), faults: [] } : readConfigFile(path)
+
+  const settings = new Map([...file.settings, ...variables.settings, ...flags.settings])
+  const faults = [...flags.faults, ...variables.faults, ...file.faults]
+  const checked = schema.safeParse(Object.fromEntries([...settings].map(([name, { value }]) => [name, value])))
+  if (!checked.success) faults.push(...checked.error.issues.map((issue) => wordsFor(issue.path[0], settings)))
+  else faults.push(...acrossOptions(checked.data))
+  if (!checked.success || faults.length > 0) throw new ConfigFault([...new Set(faults)])
+  return { ask: 'run', config: Object.freeze(checked.data) }
+}
+
+function wordsFor(name: PropertyKey | undefined, settings: ReadonlyMap<string, Setting>): string {
+  const option = OPTIONS.find((one) => one.name === name)
+  const setting = settings.get(String(name))
+  return `${setting?.where} is ${JSON.stringify(setting?.value)}, but must be ${option?.range}`
+}
+
+function acrossOptions(options: Options): string[] {
+  const faults: string[] = []
+  if (!isLoopback(options.host) && !options.insecure) {
+    faults.push(
+      `--host ${options.host} can be reached from other machines, and nothing is encrypted or authenticated yet: ` +
+        'add --insecure if that is what you want',
+    )
+  }
+  const largest = options.keyBytesMax + options.valueBytesMax
+  if (largest > options.inFlightBytesMax) {
+    faults.push(
+      `--in-flight-bytes-max ${options.inFlightBytesMax} is less than one operation may hold (${largest} bytes by ` +
+        '--key-bytes-max and --value-bytes-max)',
+    )
+  }
+  return faults
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || (isIPv4(host) && host.startsWith('127.')) || (isIPv6(host) && host === '::1')
+}

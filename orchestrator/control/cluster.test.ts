@@ -1,0 +1,310 @@
+import { setMaxListeners } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { seededRng } from '../core/rng.js'
+import { PARTITIONS } from '../core/slot.js'
+import type { EventName, Events, Telemetry } from '../telemetry/index.js'
+import { Condition } from '../wire/control.js'
+import { type Cluster, type Stop, startCluster } from './cluster.js'
+import { DataDirectory } from './data-directory.js'
+import { Registry } from './registry.js'
+import type { Shape } from './shape.js'
+import { FakeWorld } from './testing/fake-world.js'
+import { ScaledClock } from './testing/scaled-clock.js'
+
+let folder: string
+let world: FakeWorld
+let events: { name: EventName; event: object }[]
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'kvorum-cluster-'))
+  world = new FakeWorld()
+  events = []
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  rmSync(folder, { recursive: true })
+})
+
+const telemetry: Telemetry = {
+  enabled: () => true,
+  emit: (name: EventName, event: Events[EventName]) => events.push({ name, event }),
+}
+
+const never: Stop = { asked: new AbortController().signal, forced: new AbortController().signal }
+// Every node of every cluster here listens to them, as it does to those of stop-signals.ts.
+setMaxListeners(0, never.asked, never.forced)
+const open = async (_: string) => {}
+
+function start(shape: Partial<Shape> = {}, options: { pass?: typeof open; clock?: ScaledClock; stop?: Stop } = {}) {
+  const { pass = open, clock = new ScaledClock(), stop = never } = options
+  return startCluster(
+    {
+      directory: new DataDirectory(folder),
+      shape,
+      driver: world.driver(pass),
+      links: world.links(pass),
+      telemetry,
+      clock,
+      rng: seededRng(1),
+      pid: 1,
+      startTimeoutMs: 60_000,
+      stopTimeoutMs: 1_000,
+    },
+    stop,
+  )
+}
+
+async function expectWhole(cluster: Cluster, shape: Shape): Promise<void> {
+  const map = cluster.maps.current()
+  expect(map.owners).toHaveLength(PARTITIONS)
+  expect(map.shards.map(({ id }) => id)).toEqual(Array.from({ length: shape.shards }, (_, at) => at + 1))
+  for (const { id, nodes } of map.shards) {
+    expect(world.shard(id).ownershipEpoch).toBeGreaterThan(0n)
+    expect(nodes).toHaveLength(shape.replicas)
+    for (const node of nodes) {
+      const process = [...world.running].find((one) => one.address === node.address)
+      expect(process?.data.id).toBe(node.id)
+      expect(process?.data.members?.map((member) => member.id)).toEqual(nodes.map((member) => member.id))
+    }
+  }
+  expect(world.running.size).toBe((shape.shards + 1) * shape.replicas)
+  await vi.waitFor(async () => {
+    const nodes = (await cluster.report()).groups.flatMap((group) => group.nodes)
+    expect(nodes.map(({ condition }) => condition)).toEqual(nodes.map(() => Condition.UP))
+  })
+}
+
+describe('a start', () => {
+  test.each([
+    { shards: 1, replicas: 1 },
+    { shards: 2, replicas: 2 },
+    { shards: 3, replicas: 3 },
+  ])('makes a whole cluster of %j', async (shape) => {
+    const cluster = await start(shape)
+    await expectWhole(cluster, shape)
+    await cluster.stop(never.forced)
+    expect(world.running.size).toBe(0)
+  })
+
+  test('again on the same data has the same nodes and the same map', async () => {
+    const first = await start({ shards: 2, replicas: 3 })
+    const map = first.maps.current()
+    await first.stop(never.forced)
+    const second = await start()
+    expect(second.maps.current()).toEqual(map)
+    await expectWhole(second, { shards: 2, replicas: 3 })
+    await second.stop(never.forced)
+  })
+
+  test('with another shape is refused, saying what is possible', async () => {
+    await (await start({ shards: 2, replicas: 1 })).stop(never.forced)
+    await expect(start({ shards: 3 })).rejects.toThrow(
+      /holds 2 shards x 1 replicas, not 3 x 1: start it with --shards 2 --replicas 1, or choose another --data/,
+    )
+    await (await start({ shards: 2 })).stop(never.forced)
+  })
+
+  test('fails at once when a node cannot be started, and leaves no process', async () => {
+    world.ends.set('shard-1/node-2', { code: 73, lastWords: 'no permission' })
+    await expect(start({ shards: 1, replicas: 3 })).rejects.toThrow(
+      /shard-1 cannot be started: shard-1\/node-2: exit code 73 \(its directory cannot be used\): no permission/,
+    )
+    expect(world.running.size).toBe(0)
+  })
+
+  test('goes on without a damaged node when a majority is left, and says what to do', async () => {
+    await (await start({ shards: 1, replicas: 3 })).stop(never.forced)
+    world.ends.set('shard-1/node-3', { code: 65, lastWords: 'a record is damaged' })
+    const cluster = await start()
+    expect((await cluster.report()).groups[1]?.nodes[2]).toMatchObject({ condition: Condition.HELD })
+    expect(events).toContainEqual({ name: 'node.held', event: expect.objectContaining({ node: 'shard-1/node-3' }) })
+    await cluster.stop(never.forced)
+  })
+
+  test('goes on without meta when there is a map', async () => {
+    const first = await start({ shards: 1, replicas: 3 })
+    const map = first.maps.current()
+    await first.stop(never.forced)
+    for (const node of [1, 2]) world.ends.set(`meta/node-${node}`, { code: 65 })
+    const cluster = await start()
+    expect(cluster.maps.current()).toEqual(map)
+    expect(events.map(({ name }) => name)).toContain('map.stale')
+    await cluster.stop(never.forced)
+  })
+
+  test('goes on without meta by the last map, with the addresses of now', async () => {
+    const first = await start({ shards: 1, replicas: 3 })
+    const map = first.maps.current()
+    await first.stop(never.forced)
+    for (const node of [1, 2]) world.ends.set(`meta/node-${node}`, { code: 65 })
+    world.taken.add(map.shards[0]?.nodes[1]?.address ?? '')
+    const cluster = await start()
+    expect(events.map(({ name }) => name)).toContain('map.stale')
+    await vi.waitFor(() => expect(world.process('shard-1/node-2')).toBeDefined())
+    const address = world.process('shard-1/node-2')?.address
+    expect(address).not.toBe(map.shards[0]?.nodes[1]?.address)
+    const now = cluster.maps.current()
+    expect(now.shards[0]?.nodes.map((node) => node.id)).toEqual(map.shards[0]?.nodes.map((node) => node.id))
+    expect(now.shards[0]?.nodes[1]?.address).toBe(address)
+    expect([now.epoch, now.owners]).toEqual([map.epoch, map.owners])
+    await cluster.stop(never.forced)
+  })
+
+  test('gives up in time, saying what is missing', async () => {
+    const silence = (what: string) => (what.startsWith('watch') ? new Promise<void>(() => {}) : Promise.resolve())
+    const failure = await start({ shards: 1, replicas: 1 }, { pass: silence }).catch((error) => error)
+    expect(failure.message).toMatch(
+      /not ready after 60 s; .*meta.*0 of 1 nodes are up.*shard-1\/node-1: it is starting/,
+    )
+  })
+
+  test('that is stopped half way leaves no process', async () => {
+    const asked = new AbortController()
+    const pass = async (what: string) => {
+      if (what.startsWith('bootstrap')) asked.abort(new Error('stop'))
+    }
+    await expect(start({}, { pass, stop: { asked: asked.signal, forced: never.forced } })).rejects.toThrow('stop')
+    expect(world.running.size).toBe(0)
+  })
+})
+
+describe('a cluster that runs', () => {
+  test('gets another leader at once when the leader’s process dies', async () => {
+    const cluster = await start({ shards: 1, replicas: 3 })
+    const { leader, calls } = world.shard(1)
+    calls.length = 0
+    world.kill(leader?.data.spec.name ?? '')
+    await vi.waitFor(() => expect(world.shard(1).leader).toBeDefined())
+    const hint = calls.find((call) => call.startsWith('campaign'))
+    expect(hint).toBeDefined()
+    expect(hint).not.toContain(leader?.data.spec.name)
+    await vi.waitFor(() => expect(world.running.size).toBe(6))
+    await cluster.stop(never.forced)
+  })
+
+  test('tells everybody when a node listens elsewhere', async () => {
+    const cluster = await start({ shards: 1, replicas: 3 })
+    const before = cluster.maps.current()
+    const moved = world.process('shard-1/node-2')
+    const published = new Promise<void>((resolve) => cluster.maps.subscribe(() => resolve()))
+    world.taken.add(moved?.address ?? '')
+    world.kill('shard-1/node-2')
+    await published
+    const map = cluster.maps.current()
+    expect(map.epoch).toBe(before.epoch + 1n)
+    expect(map.owners).toEqual(before.owners)
+    const addresses = map.shards[0]?.nodes.map(({ address }) => address)
+    await vi.waitFor(() => {
+      for (const node of [1, 2, 3]) {
+        expect(world.process(`shard-1/node-${node}`)?.peers.map(({ address }) => address)).toEqual(addresses)
+      }
+    })
+    await cluster.stop(never.forced)
+    const again = await start()
+    expect(again.maps.current()).toEqual(map)
+    await again.stop(never.forced)
+  })
+
+  test('does not move a node to the address of one that is down', async () => {
+    const cluster = await start({ shards: 1, replicas: 3 })
+    const [down, moved] = ['shard-1/node-1', 'shard-1/node-2'].map((name) => world.process(name)?.address ?? '')
+    world.ends.set('shard-1/node-1', { code: 65 })
+    world.kill('shard-1/node-1', { code: 65 })
+    world.nextFree.push(down ?? '', '127.0.0.1:9')
+    world.taken.add(moved ?? '')
+    world.kill('shard-1/node-2')
+    await vi.waitFor(() => expect(world.process('shard-1/node-2')?.address).toBe('127.0.0.1:9'))
+    await cluster.stop(never.forced)
+  })
+
+  test('does not take a node back that has lost its data', async () => {
+    const cluster = await start({ shards: 1, replicas: 3 })
+    world.data.delete('shard-1/node-1')
+    world.kill('shard-1/node-1')
+    await vi.waitFor(() => expect(events.map(({ name }) => name)).toContain('node.held'))
+    expect(world.process('shard-1/node-1')).toBeUndefined()
+    await cluster.stop(never.forced)
+  })
+
+  test('does not bootstrap a member again that has lost its Raft log', async () => {
+    const cluster = await start({ shards: 1, replicas: 3 })
+    const data = world.data.get('shard-1/node-1')
+    if (data !== undefined) data.members = undefined
+    world.kill('shard-1/node-1')
+    await vi.waitFor(() => expect(events.map(({ name }) => name)).toContain('node.held'))
+    expect(data?.members).toBeUndefined()
+    await cluster.stop(never.forced)
+  })
+
+  test('stops its followers before its leaders', async () => {
+    const cluster = await start({ shards: 1, replicas: 3 })
+    const { leader, calls } = world.shard(1)
+    await cluster.stop(never.forced)
+    expect(calls.filter((call) => call.startsWith('end')).at(-1)).toBe(`end ${leader?.data.spec.name}`)
+  })
+})
+
+describe('an orchestrator that dies', () => {
+  /** Starts, and freezes everything of that start when it comes to its effect number `at`. Says what that was. */
+  async function dieAt(at: number, shape: Shape): Promise<string | undefined> {
+    let count = 0
+    let died: (what: string) => void = () => {}
+    const dead = new Promise<string>((resolve) => {
+      died = resolve
+    })
+    const pass = async (what: string) => {
+      if (++count < at) return
+      died(what)
+      await new Promise(() => {})
+    }
+    const registries: Registry[] = []
+    const real = Registry.open.bind(Registry)
+    vi.spyOn(Registry, 'open').mockImplementation(async (...args) => {
+      const registry = await real(...args)
+      registries.push(registry)
+      for (const name of ['setCluster', 'setNodes', 'setGroup', 'setMap'] as const) {
+        const write = registry[name].bind(registry) as (value: unknown) => Promise<void>
+        vi.spyOn(registry, name).mockImplementation(async (value: unknown) => {
+          await pass(name)
+          await write(value)
+        })
+      }
+      return registry
+    })
+    const clock = new ScaledClock()
+    const whole = start(shape, { pass, clock })
+    const how = await Promise.race([dead, whole.then(() => undefined)])
+    clock.stop()
+    vi.restoreAllMocks()
+    if (how === undefined) await (await whole).stop(never.forced)
+    else await Promise.all(registries.map((registry) => registry.close()))
+    return how
+  }
+
+  test('at any step of the first start is followed by one that finishes it', async () => {
+    const shape = { shards: 1, replicas: 2 }
+    const seen = new Set<string>()
+    for (let at = 1; ; at++) {
+      world = new FakeWorld()
+      const how = await dieAt(at, shape)
+      if (how === undefined) break
+      seen.add(how.split(' ')[0] ?? '')
+      const processes = new Set(world.running)
+      const cluster = await start(shape)
+      await expectWhole(cluster, shape)
+      for (const process of processes) expect(world.running, `after ${how}`).toContain(process)
+      await cluster.stop(never.forced)
+      rmSync(folder, { recursive: true })
+    }
+    expect([...seen].sort()).toEqual(
+      [
+        ...['assign', 'bootstrap', 'campaign', 'find', 'meta', 'setCluster', 'setGroup', 'setMap', 'setNodes'],
+        ...['setPeers', 'spawn', 'status', 'watch'],
+      ].sort(),
+    )
+    await start(shape).then((cluster) => cluster.stop(never.forced))
+  })
+})

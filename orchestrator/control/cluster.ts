@@ -1,0 +1,154 @@
+import { type Clock, sleep } from '../core/clock.js'
+import type { MapSource } from '../core/map-source.js'
+import type { Rng } from '../core/rng.js'
+import type { Telemetry } from '../telemetry/index.js'
+import type { StatusResponse } from '../wire/control.js'
+import { bringUp } from './bring-up.js'
+import type { DataDirectory } from './data-directory.js'
+import type { Driver } from './drivers/driver.js'
+import { StartFault } from './faults.js'
+import type { Group } from './group.js'
+import type { Links } from './links.js'
+import { MapPublisher } from './map-publisher.js'
+import { describePlan, planGroups } from './plan.js'
+import { type ClusterRecord, Registry } from './registry.js'
+import { reportOf } from './report.js'
+import { type Shape, shapeFor } from './shape.js'
+
+export interface ClusterOptions {
+  readonly directory: DataDirectory
+  /** What was asked for; what is left out is as the data has it. */
+  readonly shape: Partial<Shape>
+  readonly driver: Driver
+  readonly links: Links
+  readonly telemetry: Telemetry
+  readonly clock: Clock
+  readonly rng: Rng
+  /** This process: people who meet the data directory's lock are told. */
+  readonly pid: number
+  readonly startTimeoutMs: number
+  readonly stopTimeoutMs: number
+}
+
+/** That a person wants it to end. */
+export interface Stop {
+  /** Aborted when it is to end in order. */
+  readonly asked: AbortSignal
+  /** Aborted when it is to end now. */
+  readonly forced: AbortSignal
+}
+
+const PROGRESS_EVERY_MS = 1_000
+
+/** A cluster on this machine: its nodes' processes and its map. */
+export interface Cluster {
+  readonly shape: Shape
+  readonly maps: MapSource
+  report(): Promise<StatusResponse>
+  /** Stops every node, by force those that take too long, and gives the data directory free. */
+  stop(forced: AbortSignal): Promise<void>
+}
+
+/**
+ * Resolves when every shard has a leader that serves, whatever of that an earlier orchestrator has done. Rejects with a
+ * StartFault, or with anything when `stop` is asked for; no process is left then that was started here.
+ */
+export async function startCluster(options: ClusterOptions, stop: Stop): Promise<Cluster> {
+  options.driver.check()
+  options.directory.prepare()
+  const registry = await Registry.open(options.directory, options.pid)
+  try {
+    const record = await recordFor(registry, options)
+    return await startGroups(registry, record, options, stop)
+  } catch (error) {
+    await registry.close()
+    throw error
+  }
+}
+
+/** Which cluster it is. Decided once, before anything else is made. */
+async function recordFor(registry: Registry, { directory, shape, rng }: ClusterOptions): Promise<ClusterRecord> {
+  const has = await registry.cluster()
+  const { shards, replicas } = shapeFor(directory, has, shape)
+  const record = has ?? { format: 1, clusterId: rng.id(), shards, replicas }
+  if (has === undefined) await registry.setCluster(record)
+  return record
+}
+
+async function startGroups(
+  registry: Registry,
+  record: ClusterRecord,
+  options: ClusterOptions,
+  stop: Stop,
+): Promise<Cluster> {
+  const { links, telemetry, clock, stopTimeoutMs } = options
+  const { clusterId } = record
+  const hooks = { moved: () => {} }
+  const groups = await planGroups({ ...options, registry, clusterId, shape: record, moved: () => hooks.moved() })
+  const [meta, ...shards] = groups
+  if (meta === undefined) throw new TypeError('a plan without meta')
+  const parts = { clusterId, meta, shards, lastMap: await registry.map(), links, telemetry, clock }
+  try {
+    telemetry.emit('start.progress', { doing: describePlan(record), seconds: 0 })
+    const map = await inTime(groups, options, stop.asked, (signal) => bringUp(parts, signal))
+    const publisher = await MapPublisher.begin({ ...parts, remember: (bytes) => registry.setMap(bytes) }, map)
+    hooks.moved = () => publisher.refresh()
+    // A node may have moved meanwhile, or the map may be an old one.
+    publisher.refresh()
+    return {
+      shape: record,
+      maps: publisher.maps,
+      report: async () => ({ epoch: publisher.maps.current().epoch, groups: await reportOf(groups) }),
+      stop: async (forced) => {
+        await publisher.close()
+        await Promise.all(groups.map((group) => group.stop(stopTimeoutMs, forced)))
+        await registry.close()
+      },
+    }
+  } catch (error) {
+    // Asked to stop: everything stops. Failed: what ran before goes on running.
+    const how = stop.asked.aborted ? 'stop' : 'release'
+    await Promise.all(groups.map((group) => group[how](stopTimeoutMs, stop.forced)))
+    throw error
+  }
+}
+
+/** Runs a start, telling how far it has got, until it is done, takes too long or is not wanted any more. */
+async function inTime<T>(
+  groups: readonly Group[],
+  { clock, telemetry, startTimeoutMs }: ClusterOptions,
+  asked: AbortSignal,
+  start: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const over = new AbortController()
+  const missing = () => groups.filter((group) => !group.isReady)
+  const late = clock.setTimeout(() => {
+    const why = missing().map((group) => `${group.waitsFor()}: ${group.troubles()}`)
+    const what = why.join('; ') || 'the shards to take over their partitions'
+    over.abort(new StartFault(`not ready after ${startTimeoutMs / 1000} s; still waiting for ${what}`))
+  }, startTimeoutMs)
+  const progress = tellProgress(missing, telemetry, clock, over.signal)
+  try {
+    return await start(AbortSignal.any([asked, over.signal]))
+  } finally {
+    late.cancel()
+    over.abort()
+    await progress
+  }
+}
+
+async function tellProgress(
+  missing: () => readonly Group[],
+  telemetry: Telemetry,
+  clock: Clock,
+  over: AbortSignal,
+): Promise<void> {
+  const began = clock.monotonic()
+  while (!over.aborted) {
+    await sleep(clock, PROGRESS_EVERY_MS, over).catch(() => {})
+    const groups = missing()
+    if (over.aborted || groups.length === 0) continue
+    const doing = `waiting for ${groups.map((group) => group.waitsFor()).join(', ')}`
+    telemetry.emit('start.progress', { doing, seconds: (clock.monotonic() - began) / 1000 })
+  }
+}

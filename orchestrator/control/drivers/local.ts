@@ -1,0 +1,205 @@
+import { accessSync, closeSync, constants, fstatSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { resolve } from 'node:path'
+import { execa } from 'execa'
+import { type Clock, systemClock } from '../../core/clock.js'
+import { type Rng, systemRng } from '../../core/rng.js'
+import type { NodeInfo } from '../../core/topology.js'
+import { NodeAdmin, type NodeStatus } from '../../wire/node-admin.js'
+import { pathFault, StartFault } from '../faults.js'
+import type { Driver, Exit, LastSeen, NodeProcess, NodeSpec } from './driver.js'
+import { lastWords, openNodeLog } from './node-log.js'
+import { isNode, sendSignal } from './processes.js'
+
+export interface LocalOptions {
+  /** The path of the node program. */
+  readonly program: string
+  /** More flags, the same for every node. */
+  readonly flags: readonly string[]
+  readonly clock?: Clock
+  readonly rng?: Rng
+}
+
+const HOST = '127.0.0.1'
+/** Below the ports that systems give to outgoing connections, which could take one while its node is down. */
+const PORT_MIN = 20_000
+const PORT_MAX = 32_000
+const PORT_TRIES = 100
+/** How long a node that is there may take to say so. */
+const PROBE_MS = 500
+/** How often a process that is not our child is looked at; nobody tells us when it ends. */
+const LOOK_EVERY_MS = 500
+const LOOK_EVERY_MS_WHEN_SIGNALLED = 20
+
+/** Nodes as processes on this machine. They outlive the orchestrator, and the next one finds them again. */
+export function localDriver({ program, flags, clock = systemClock, rng = systemRng }: LocalOptions): Driver {
+  const path = resolve(program)
+  return {
+    check: () => checkProgram(path),
+    find: async (spec, last) => {
+      const pid = await findPid(spec, last, clock)
+      return pid === undefined ? undefined : new AdoptedProcess(pid, spec.directory, clock)
+    },
+    spawn: (spec, address, peers) => spawnNode(path, [...argumentsOf(spec, address, peers), ...flags], spec),
+    freeAddress: async () => {
+      for (let tries = 0; tries < PORT_TRIES; tries++) {
+        const port = PORT_MIN + Math.floor(rng.float() * (PORT_MAX - PORT_MIN))
+        if (await isFree(port)) return `${HOST}:${port}`
+      }
+      throw new StartFault(`no free port between ${PORT_MIN} and ${PORT_MAX} on ${HOST}`)
+    },
+  }
+}
+
+function checkProgram(path: string): void {
+  try {
+    accessSync(path, constants.X_OK)
+  } catch (error) {
+    throw new StartFault(`the node program ${path} cannot be run: build it (npm run build)`, { cause: error })
+  }
+}
+
+function argumentsOf(spec: NodeSpec, address: string, peers: readonly NodeInfo[]): string[] {
+  const fixed = ['--data', spec.directory, '--cluster', spec.clusterId, '--shard', `${spec.shard}`, '--listen', address]
+  const known = peers.map((peer) => `${peer.id}=${peer.address}`).join(',')
+  return known === '' ? fixed : [...fixed, '--peers', known]
+}
+
+async function spawnNode(program: string, argv: string[], spec: NodeSpec): Promise<NodeProcess> {
+  const log = openLog(spec)
+  const since = fstatSync(log).size
+  // execa passes any descriptor on; its types name only those up to 9.
+  const output = log as 3
+  try {
+    const child = execa(program, argv, {
+      cwd: spec.directory,
+      // Its own session: a Ctrl-C in our terminal is not meant for it, and it outlives us.
+      detached: true,
+      cleanup: false,
+      stdin: 'ignore',
+      stdout: output,
+      stderr: output,
+      buffer: false,
+      reject: false,
+    })
+    child.unref()
+    const ended = child.then((result) => result)
+    if (child.pid === undefined) throw new StartFault(`cannot start ${program}: ${(await ended).originalMessage}`)
+    return new ChildProcess(
+      child.pid,
+      ended.then((result) => exitOf(result, spec.directory, since)),
+    )
+  } finally {
+    closeSync(log)
+  }
+}
+
+function openLog(spec: NodeSpec): number {
+  try {
+    return openNodeLog(spec.directory)
+  } catch (error) {
+    throw pathFault(`the directory of ${spec.name},`, spec.directory, error)
+  }
+}
+
+function exitOf(result: { exitCode?: number; signal?: string }, directory: string, since: number): Exit {
+  return { code: result.exitCode, signal: result.signal, lastWords: lastWords(directory, since) }
+}
+
+class ChildProcess implements NodeProcess {
+  readonly adopted = false
+  #gone = false
+
+  constructor(
+    readonly pid: number,
+    readonly exited: Promise<Exit>,
+  ) {
+    void exited.then(() => {
+      this.#gone = true
+    })
+  }
+
+  /** The operating system tells us at once. */
+  check(): void {}
+
+  signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    if (!this.#gone) sendSignal(this.pid, signal)
+  }
+
+  /** It was detached when it was started. */
+  forget(): void {}
+}
+
+class AdoptedProcess implements NodeProcess {
+  readonly adopted = true
+  readonly exited: Promise<Exit>
+  #timer: { cancel(): void } | undefined
+  #everyMs = LOOK_EVERY_MS
+  #end: (exit: Exit) => void = () => {}
+  #gone = false
+
+  constructor(
+    readonly pid: number,
+    private readonly directory: string,
+    private readonly clock: Clock,
+  ) {
+    this.exited = new Promise((resolve) => {
+      this.#end = resolve
+    })
+    this.check()
+  }
+
+  check(): void {
+    this.#timer?.cancel()
+    if (this.#gone) return
+    if (isNode(this.pid, this.directory)) {
+      this.#timer = this.clock.setTimeout(() => this.check(), this.#everyMs)
+      return
+    }
+    this.#gone = true
+    this.#end({ lastWords: lastWords(this.directory) })
+  }
+
+  signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    this.check()
+    if (this.#gone) return
+    sendSignal(this.pid, signal)
+    this.#everyMs = LOOK_EVERY_MS_WHEN_SIGNALLED
+    this.check()
+  }
+
+  forget(): void {
+    this.#timer?.cancel()
+  }
+}
+
+/**
+ * By the process that was started last; or, if the orchestrator died before it could write that down, by whoever
+ * answers on the node's address and says that it is this node.
+ */
+async function findPid(spec: NodeSpec, last: LastSeen, clock: Clock): Promise<number | undefined> {
+  if (last.pid !== undefined && isNode(last.pid, spec.directory) && process.platform === 'linux') return last.pid
+  const status = await probe(last.address, spec, clock)
+  const same = status?.clusterId === spec.clusterId && status.shard === spec.shard && status.dataDir === spec.directory
+  return same ? status.pid : undefined
+}
+
+async function probe(address: string, { clusterId, shard }: NodeSpec, clock: Clock): Promise<NodeStatus | undefined> {
+  const admin = new NodeAdmin(address, clock, { cluster: clusterId, shard })
+  try {
+    return await admin.status({ deadlineMs: PROBE_MS })
+  } catch {
+    // Nobody listens there, or somebody else.
+    return undefined
+  } finally {
+    admin.close()
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, HOST, () => server.close(() => resolve(true)))
+  })
+}

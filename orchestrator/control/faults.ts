@@ -1,0 +1,23 @@
+/** Why a cluster could not be started, or went on not working: one line for a person, who can do something about it. */
+export class StartFault extends Error {
+  override name = 'StartFault'
+}
+
+/** What a failed system call on a path means for a person. */
+export function pathFault(what: string, path: string, error: unknown): StartFault {
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  const words = WORDS[code] ?? `${error instanceof Error ? error.message : String(error)}`
+  return new StartFault(`${what} ${path} ${words}`, { cause: error })
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  ENOTDIR: 'is not a directory: a file is in the way',
+  EEXIST: 'is not a directory: a file is in the way',
+  ENOENT: 'cannot be made: the directory above it is read-only or missing',
+  EACCES: 'cannot be written: permission denied',
+  EPERM: 'cannot be written: not permitted',
+  EROFS: 'cannot be written: the file system is read-only',
+  ENOSPC: 'cannot be written: the disk is full',
+  EDQUOT: 'cannot be written: the quota is used up',
+  ENAMETOOLONG: 'has too long a name',
+}

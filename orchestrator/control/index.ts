@@ -1,0 +1,6 @@
+export { type Cluster, type ClusterOptions, type Stop, startCluster } from './cluster.js'
+export { DataDirectory } from './data-directory.js'
+export { localDriver } from './drivers/local.js'
+export { StartFault } from './faults.js'
+export { wireLinks } from './links.js'
+export { stopOnSignals } from './stop-signals.js'

@@ -1,0 +1,55 @@
+import { MapCell } from '../core/map-source.js'
+import type { ClusterMap } from '../core/topology.js'
+import type { Telemetry } from '../telemetry/index.js'
+import { encodeClusterMap } from '../wire/cluster-map.js'
+import { agree, type KeeperDeps } from './map-keeper.js'
+import { Rounds } from './rounds.js'
+
+export interface PublisherDeps extends KeeperDeps {
+  readonly telemetry: Telemetry
+  /** Keeps the bytes of the map for a start without meta; done when it is durable. */
+  readonly remember: (map: Uint8Array) => Promise<void>
+}
+
+const RETRY_MS = 1_000
+
+/** Publishes the cluster map, and keeps it and the one in meta up to date with where the nodes listen. */
+export class MapPublisher {
+  readonly maps: MapCell
+  readonly #rounds: Rounds
+
+  private constructor(
+    private readonly deps: PublisherDeps,
+    first: ClusterMap,
+  ) {
+    this.maps = new MapCell(first, (atLeast) => {
+      if (atLeast > this.maps.current().epoch) this.refresh()
+    })
+    this.#rounds = new Rounds({
+      work: (signal) => this.#round(signal),
+      failed: (error) => deps.telemetry.emit('fault', { where: 'publishing the cluster map', error }),
+      pauseMs: RETRY_MS,
+      clock: deps.clock,
+    })
+  }
+
+  static async begin(deps: PublisherDeps, first: ClusterMap): Promise<MapPublisher> {
+    await deps.remember(encodeClusterMap(first))
+    return new MapPublisher(deps, first)
+  }
+
+  /** Something changed, or a newer map was heard of. */
+  refresh(): void {
+    this.#rounds.ask()
+  }
+
+  close(): Promise<void> {
+    return this.#rounds.close()
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    const map = await agree(this.deps, signal)
+    await this.deps.remember(encodeClusterMap(map))
+    if (this.maps.publish(map)) this.deps.telemetry.emit('map.published', { epoch: map.epoch })
+  }
+}

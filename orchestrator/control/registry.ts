@@ -1,0 +1,141 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { Level } from 'level'
+import type { DataDirectory, NodePlace } from './data-directory.js'
+import { nodeName } from './data-directory.js'
+import { pathFault, StartFault } from './faults.js'
+
+// What an orchestrator must know to find its cluster again: which one it is, its processes, and the last map. It lies
+// in `level`, whose lock is also the lock of the data directory: the kernel drops it when its owner dies, however it
+// dies. Every write is fsynced before its promise resolves, because what follows it depends on it.
+
+export interface ClusterRecord {
+  readonly format: 1
+  readonly clusterId: string
+  readonly shards: number
+  readonly replicas: number
+}
+
+export interface NodeRecord extends NodePlace {
+  /** host:port. Chosen before the node is started for the first time; changed only when somebody else took it. */
+  readonly address: string
+  /** The process that was last started or adopted. It may be gone. */
+  readonly pid?: number
+  /** Ms since 1970. */
+  readonly startedAt?: number
+}
+
+export interface GroupRecord {
+  readonly shard: number
+  /** Server ids in the order of their indexes. Written before the first Bootstrap, so that every try is with the same. */
+  readonly members: readonly string[]
+  /** Every member has been bootstrapped: one that waits for it from now on has lost its Raft log. */
+  readonly bootstrapped: boolean
+}
+
+const FORMAT = 1
+const SYNC = { sync: true } as const
+
+export class Registry {
+  readonly #level: Level<string, unknown>
+  readonly #directory: DataDirectory
+
+  private constructor(directory: DataDirectory, level: Level<string, unknown>) {
+    this.#directory = directory
+    this.#level = level
+  }
+
+  /** Opens it and takes the data directory's lock. Throws a StartFault, with the owner's pid when there is one. */
+  static async open(directory: DataDirectory, pid: number): Promise<Registry> {
+    const level = new Level<string, unknown>(directory.registry, { valueEncoding: 'json' })
+    try {
+      await level.open()
+    } catch (error) {
+      throw openFault(directory, error)
+    }
+    writeOwner(directory, pid)
+    return new Registry(directory, level)
+  }
+
+  async cluster(): Promise<ClusterRecord | undefined> {
+    const record = (await this.#level.get('cluster')) as ClusterRecord | undefined
+    if (record !== undefined && record.format !== FORMAT) {
+      throw new StartFault(
+        `${this.#directory.given} was made by a newer version (format ${record.format}, this one knows ${FORMAT})`,
+      )
+    }
+    return record
+  }
+
+  async setCluster(record: ClusterRecord): Promise<void> {
+    await this.#level.put('cluster', record, SYNC)
+  }
+
+  nodes(): Promise<NodeRecord[]> {
+    return this.#all<NodeRecord>('node/')
+  }
+
+  async setNodes(records: readonly NodeRecord[]): Promise<void> {
+    const puts = records.map((value) => ({ type: 'put' as const, key: `node/${nodeName(value)}`, value }))
+    await this.#level.batch(puts, SYNC)
+  }
+
+  groups(): Promise<GroupRecord[]> {
+    return this.#all<GroupRecord>('group/')
+  }
+
+  async setGroup(record: GroupRecord): Promise<void> {
+    await this.#level.put(`group/${record.shard}`, record, SYNC)
+  }
+
+  /** The last published map, in the bytes of the wire. */
+  async map(): Promise<Uint8Array | undefined> {
+    const text = (await this.#level.get('map')) as string | undefined
+    return text === undefined ? undefined : Buffer.from(text, 'base64')
+  }
+
+  async setMap(bytes: Uint8Array): Promise<void> {
+    await this.#level.put('map', Buffer.from(bytes).toString('base64'), SYNC)
+  }
+
+  async close(): Promise<void> {
+    rmSync(this.#directory.owner, { force: true })
+    await this.#level.close()
+  }
+
+  async #all<Value>(prefix: string): Promise<Value[]> {
+    return (await this.#level.values({ gte: prefix, lt: `${prefix}\uffff` }).all()) as Value[]
+  }
+}
+
+function openFault(directory: DataDirectory, error: unknown): StartFault {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  const code = (cause as { code?: string }).code
+  if (code === 'LEVEL_LOCKED') {
+    const owner = readOwner(directory)
+    const who = owner === undefined ? 'another orchestrator' : `the orchestrator with pid ${owner}`
+    return new StartFault(
+      `the data directory ${directory.given} is in use by ${who}: stop it, or choose another --data`,
+    )
+  }
+  return pathFault('the registry', directory.registry, cause)
+}
+
+/** Only for people: the lock itself is level's. */
+function writeOwner(directory: DataDirectory, pid: number): void {
+  const fresh = `${directory.owner}.new`
+  try {
+    writeFileSync(fresh, `${JSON.stringify({ pid })}\n`)
+    renameSync(fresh, directory.owner)
+  } catch (error) {
+    throw pathFault('the file', directory.owner, error)
+  }
+}
+
+function readOwner(directory: DataDirectory): number | undefined {
+  try {
+    const { pid } = JSON.parse(readFileSync(directory.owner, 'utf8')) as { pid?: unknown }
+    return typeof pid === 'number' ? pid : undefined
+  } catch {
+    return undefined
+  }
+}

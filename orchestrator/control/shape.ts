@@ -1,0 +1,34 @@
+import type { DataDirectory, NodePlace } from './data-directory.js'
+import { StartFault } from './faults.js'
+import type { ClusterRecord } from './registry.js'
+
+/** How many shards of how many nodes a cluster has. Fixed when its data directory is made. */
+export interface Shape {
+  readonly shards: number
+  readonly replicas: number
+}
+
+const DEFAULT_SHAPE: Shape = { shards: 3, replicas: 3 }
+
+/** The shape to start with: what the data has, unless something else was asked for. Throws a StartFault then. */
+export function shapeFor(directory: DataDirectory, has: ClusterRecord | undefined, asked: Partial<Shape>): Shape {
+  const wanted = { shards: asked.shards ?? has?.shards, replicas: asked.replicas ?? has?.replicas }
+  if (has === undefined) return { ...DEFAULT_SHAPE, ...onlyGiven(wanted) }
+  if (wanted.shards === has.shards && wanted.replicas === has.replicas) return has
+  throw new StartFault(
+    `the data directory ${directory.given} holds ${has.shards} shards x ${has.replicas} replicas, not ` +
+      `${wanted.shards} x ${wanted.replicas}: start it with --shards ${has.shards} --replicas ${has.replicas}, ` +
+      'or choose another --data (the shape of existing data cannot be changed yet)',
+  )
+}
+
+function onlyGiven(wanted: Partial<Shape>): Partial<Shape> {
+  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined))
+}
+
+/** Every node of a cluster, meta's first. Meta has as many as a shard: it must survive as much. */
+export function placesOf({ shards, replicas }: Shape): NodePlace[] {
+  return Array.from({ length: shards + 1 }, (_, shard) =>
+    Array.from({ length: replicas }, (_, at) => ({ shard, index: at + 1 })),
+  ).flat()
+}

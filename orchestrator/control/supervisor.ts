@@ -1,0 +1,338 @@
+import { existsSync } from 'node:fs'
+import { type Clock, sleep } from '../core/clock.js'
+import type { NodeInfo } from '../core/topology.js'
+import { WrongPeerError } from '../errors/index.js'
+import type { Telemetry } from '../telemetry/index.js'
+import type { NodeStatus } from '../wire/node-admin.js'
+import type { PeerIdentity } from '../wire/peer.js'
+import type { Driver, Exit, NodeProcess, NodeSpec } from './drivers/driver.js'
+import { pathFault } from './faults.js'
+import type { Links, NodeLink } from './links.js'
+import { makeDirectory } from './make-directory.js'
+import type { NodeRecord } from './registry.js'
+import { decide, delayAfter, describeExit, STABLE_MS } from './restart-policy.js'
+
+/**
+ * - `silent`: its process runs and has not said anything yet, or has stopped answering
+ * - `up`: it answers
+ * - `down`: its process ended and will be started again
+ * - `held`: its process ended and will not be started again
+ * - `stopped`: as was asked
+ */
+export type Condition = 'silent' | 'up' | 'down' | 'held' | 'stopped'
+
+export interface SupervisorDeps {
+  readonly driver: Driver
+  /** An address that nobody listens on now, and that is not recorded for any node. */
+  readonly freeAddress: () => Promise<string>
+  readonly links: Links
+  readonly telemetry: Telemetry
+  readonly clock: Clock
+  /** Writes down where the node is; done when it is durable. */
+  readonly record: (record: NodeRecord) => Promise<void>
+  /** The other nodes of its group, as far as they are known. */
+  readonly peers: () => readonly NodeInfo[]
+  /** Whether the group counts on the node's data. */
+  readonly isMember: () => boolean
+  /** Something about the node changed. */
+  readonly changed: () => void
+  /** It will listen on another address from now on. */
+  readonly moved: () => void
+}
+
+/** First and longest pause between two tries to reach a node whose process runs. */
+const REACH_MS_MIN = 20
+const REACH_MS_MAX = 500
+
+/** What a supervisor was told to do with its process, once and for all. */
+interface Order {
+  readonly kind: 'end' | 'release'
+  /** How long its process may take to end. */
+  readonly timeoutMs: number
+}
+
+/** What to do about a member that is not what it was. */
+export const PUT_BACK =
+  'Put its directory back and start Kvorum again; its shard goes on with the other nodes meanwhile.'
+
+/** How long a node that is held may take to end. */
+const HOLD_TIMEOUT_MS = 10_000
+
+/** Keeps one node running: finds or starts its process, listens to it, and starts it again when it ends. */
+export class Supervisor {
+  #record: NodeRecord
+  #condition: Condition = 'down'
+  #reason = 'not started yet'
+  #failures = 0
+  #process: NodeProcess | undefined
+  #admin: NodeLink | undefined
+  #status: NodeStatus | undefined
+  #running: Promise<void> | undefined
+  #order: Order | undefined
+  /** Aborted when there is an order. */
+  readonly #ordered = new AbortController()
+  /** Aborted when the process must be gone now. */
+  readonly #killed = new AbortController()
+
+  constructor(
+    readonly spec: NodeSpec,
+    record: NodeRecord,
+    private readonly deps: SupervisorDeps,
+  ) {
+    this.#record = record
+  }
+
+  get name(): string {
+    return this.spec.name
+  }
+
+  get address(): string {
+    return this.#record.address
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid
+  }
+
+  get condition(): Condition {
+    return this.#condition
+  }
+
+  /** Why it is not up, for people. */
+  get reason(): string {
+    return this.#reason
+  }
+
+  /** How many times in a row it could not be started, or ended without having been stable. */
+  get failures(): number {
+    return this.#failures
+  }
+
+  /** What it said last, while it answers. */
+  get status(): NodeStatus | undefined {
+    return this.#status
+  }
+
+  /** The connection, while it answers. Its owner is here: nobody else closes it. */
+  get admin(): NodeLink | undefined {
+    return this.#admin
+  }
+
+  /** Its id is left out: a node that has become another one is heard, and held then. */
+  get #peer(): PeerIdentity {
+    return { cluster: this.spec.clusterId, shard: this.spec.shard }
+  }
+
+  /** From now on the node runs, until one of the other calls says otherwise. */
+  start(): void {
+    this.#running ??= this.#run()
+  }
+
+  /** Ends its process for good, by force when it has not ended after `timeoutMs` or `force` is aborted. */
+  stop(timeoutMs: number, force: AbortSignal): Promise<void> {
+    return this.#finish({ kind: 'end', timeoutMs }, force)
+  }
+
+  /** Forgets its process, which goes on running if an earlier orchestrator started it, and is stopped if not. */
+  release(timeoutMs: number, force: AbortSignal): Promise<void> {
+    return this.#finish({ kind: 'release', timeoutMs }, force)
+  }
+
+  /** Ends its process and does not start it again. */
+  hold(how: string, advice: string): void {
+    this.deps.telemetry.emit('node.held', { node: this.name, how, advice })
+    this.#becomes('held', `${how}. ${advice}`)
+    this.#give({ kind: 'end', timeoutMs: HOLD_TIMEOUT_MS })
+  }
+
+  /** The first order stands. */
+  #give(order: Order): void {
+    this.#order ??= order
+    this.#ordered.abort()
+  }
+
+  async #finish(order: Order, force: AbortSignal): Promise<void> {
+    this.#give(order)
+    const kill = () => this.#killed.abort()
+    force.addEventListener('abort', kill, { once: true })
+    if (force.aborted) kill()
+    await this.#running
+    force.removeEventListener('abort', kill)
+    if (this.#condition !== 'held') this.#becomes('stopped', 'stopped')
+  }
+
+  async #run(): Promise<void> {
+    while (this.#order === undefined) {
+      if (this.#isLost()) return
+      const since = this.deps.clock.monotonic()
+      try {
+        const process = await this.#findOrSpawn()
+        const exit = await this.#attend(process)
+        if (this.#order === undefined) await this.#afterExit(process, exit, this.deps.clock.monotonic() - since)
+      } catch (error) {
+        await this.#afterFailure(error)
+      }
+    }
+  }
+
+  /** A member without its data must not come back as somebody new: it may have voted, and it had what others lack. */
+  #isLost(): boolean {
+    if (!this.deps.isMember() || existsSync(this.spec.directory)) return false
+    this.hold(`its directory ${this.spec.directory} is gone`, PUT_BACK)
+    return true
+  }
+
+  async #findOrSpawn(): Promise<NodeProcess> {
+    const { driver, clock, telemetry } = this.deps
+    makeNodeDirectory(this.spec)
+    const found = await driver.find(this.spec, this.#record)
+    const process = found ?? (await driver.spawn(this.spec, this.#record.address, this.deps.peers()))
+    this.#process = process
+    await this.#write({ pid: process.pid, startedAt: found === undefined ? clock.now() : this.#record.startedAt })
+    const event = { node: this.name, pid: process.pid, address: this.address }
+    telemetry.emit(process.adopted ? 'node.adopted' : 'node.started', event)
+    this.#becomes('silent', process.adopted ? 'it does not answer' : 'it is starting')
+    return process
+  }
+
+  /** Listens to the node until its process has ended, and carries out an order about it. */
+  async #attend(process: NodeProcess): Promise<Exit> {
+    const over = new AbortController()
+    const listening = this.#listen(process, over.signal)
+    const exit = await Promise.race([process.exited, this.#carryOut(process, over.signal)])
+    over.abort()
+    await listening
+    this.#process = undefined
+    return exit
+  }
+
+  /** Waits for an order. One to end the process goes on until it has ended; a release is done at once. */
+  async #carryOut(process: NodeProcess, over: AbortSignal): Promise<Exit> {
+    await aborted(AbortSignal.any([this.#ordered.signal, over]))
+    if (over.aborted || this.#order === undefined) return {}
+    const { kind, timeoutMs } = this.#order
+    if (kind === 'release' && process.adopted) {
+      process.forget()
+      return {}
+    }
+    const kill = () => process.signal('SIGKILL')
+    const timer = this.deps.clock.setTimeout(() => {
+      this.deps.telemetry.emit('node.killed', { node: this.name, pid: process.pid, afterMs: timeoutMs })
+      kill()
+    }, timeoutMs)
+    process.signal('SIGTERM')
+    this.#killed.signal.addEventListener('abort', kill, { once: true })
+    if (this.#killed.signal.aborted) kill()
+    const exit = await process.exited
+    timer.cancel()
+    return exit
+  }
+
+  async #listen(process: NodeProcess, over: AbortSignal): Promise<void> {
+    let pauseMs = REACH_MS_MIN
+    while (!over.aborted) {
+      const admin = this.deps.links.node(this.address, this.#peer)
+      let stranger: string | undefined
+      try {
+        for await (const status of admin.watch(over)) {
+          stranger = this.#hears(admin, status)
+          if (stranger !== undefined) break
+          pauseMs = REACH_MS_MIN
+        }
+      } catch (error) {
+        // It starts, it is gone, or the connection broke: which of them it was shows below and in the next round.
+        if (error instanceof WrongPeerError) stranger = `another node listens on ${this.address}: ${error.message}`
+      }
+      this.#status = undefined
+      this.#admin = undefined
+      admin.close()
+      if (over.aborted) return
+      process.check()
+      this.#isSilent(stranger)
+      await sleep(this.deps.clock, pauseMs, over).catch(() => {})
+      pauseMs = Math.min(REACH_MS_MAX, pauseMs * 1.5)
+    }
+  }
+
+  /** Takes in what the node says, unless it is not our node that says it: then the reason why not. */
+  #hears(admin: NodeLink, status: NodeStatus): string | undefined {
+    const { clusterId, shard, directory } = this.spec
+    if (status.clusterId !== clusterId || status.shard !== shard || status.dataDir !== directory) {
+      const who = `cluster ${status.clusterId}, shard ${status.shard}, directory ${status.dataDir}`
+      return `another node listens on ${this.address}: ${who}`
+    }
+    this.#admin = admin
+    this.#status = status
+    if (this.#condition !== 'held') this.#becomes('up', '')
+    return undefined
+  }
+
+  #isSilent(stranger: string | undefined): void {
+    if (this.#condition === 'up') this.#becomes('silent', stranger ?? 'it does not answer')
+    else if (this.#condition === 'silent' && stranger !== undefined) this.#becomes('silent', stranger)
+  }
+
+  async #afterExit(process: NodeProcess, exit: Exit, ranMs: number): Promise<void> {
+    const how = describeExit(exit)
+    const decision = decide(exit, ranMs, this.#failures)
+    this.#failures = ranMs >= STABLE_MS ? 1 : this.#failures + 1
+    if (decision.action === 'hold') {
+      this.hold(how, decision.advice)
+      return
+    }
+    const { action, delayMs } = decision
+    const next = action === 'move' ? 'starting it again on another port' : `starting it again in ${delayMs} ms`
+    this.deps.telemetry.emit('node.exited', { node: this.name, pid: process.pid, how, next })
+    this.#becomes('down', how)
+    if (action === 'move') await this.#move()
+    await this.#pause(delayMs)
+  }
+
+  async #afterFailure(error: unknown): Promise<void> {
+    const reason = error instanceof Error ? error.message : String(error)
+    const delayMs = delayAfter(this.#failures++)
+    this.deps.telemetry.emit('node.failed', { node: this.name, reason, next: `trying again in ${delayMs} ms` })
+    this.#becomes('down', reason)
+    await this.#pause(delayMs)
+  }
+
+  async #move(): Promise<void> {
+    const from = this.address
+    const to = await this.deps.freeAddress()
+    await this.#write({ address: to })
+    this.deps.telemetry.emit('node.moved', { node: this.name, from, to })
+    this.deps.changed()
+    this.deps.moved()
+  }
+
+  /** Cut short by an order. */
+  async #pause(ms: number): Promise<void> {
+    await sleep(this.deps.clock, ms, this.#ordered.signal).catch(() => {})
+  }
+
+  async #write(change: Partial<NodeRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...change }
+    await this.deps.record(this.#record)
+  }
+
+  #becomes(condition: Condition, reason: string): void {
+    this.#condition = condition
+    this.#reason = reason
+    this.deps.changed()
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+function makeNodeDirectory(spec: NodeSpec): void {
+  try {
+    makeDirectory(spec.directory)
+  } catch (error) {
+    throw pathFault(`the directory of ${spec.name},`, spec.directory, error)
+  }
+}

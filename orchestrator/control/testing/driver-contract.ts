@@ -1,0 +1,183 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { NodeStatus } from '../../wire/node-admin.js'
+import type { Driver, Exit, NodeProcess, NodeSpec } from '../drivers/driver.js'
+import { wireLinks } from '../links.js'
+
+/** What every driver of nodes on this machine promises. */
+export function driverContract(name: string, makeDriver: () => Driver): void {
+  describe(name, () => {
+    const bench = new Bench()
+    beforeEach(() => bench.open(makeDriver()))
+    afterEach(() => bench.close())
+    describe('finds', () => findTests(bench))
+    describe('starts', () => startTests(bench))
+  })
+}
+
+/** A directory for one node, and the processes that a test starts on it. */
+class Bench {
+  #folder = ''
+  #driver: Driver | undefined
+  #address = ''
+  #processes: NodeProcess[] = []
+
+  async open(driver: Driver): Promise<void> {
+    this.#folder = mkdtempSync(join(tmpdir(), 'kvorum-driver-'))
+    this.#driver = driver
+    this.#address = await driver.freeAddress()
+    this.#processes = []
+    mkdirSync(this.spec.directory, { recursive: true })
+  }
+
+  async close(): Promise<void> {
+    for (const process of this.#processes) process.signal('SIGKILL')
+    await Promise.all(this.#processes.map(({ exited }) => exited))
+    rmSync(this.#folder, { recursive: true })
+  }
+
+  get driver(): Driver {
+    if (this.#driver === undefined) throw new TypeError('not open')
+    return this.#driver
+  }
+
+  get address(): string {
+    return this.#address
+  }
+
+  get spec(): NodeSpec {
+    const directory = join(this.#folder, 'shard-1', 'node-1')
+    return { shard: 1, index: 1, name: 'shard-1/node-1', clusterId: 'c1', directory }
+  }
+
+  async spawn(spec = this.spec, address = this.#address): Promise<NodeProcess> {
+    const process = await this.driver.spawn(spec, address, [])
+    this.#processes.push(process)
+    return process
+  }
+
+  /** Starts the node, and waits until it answers. */
+  async run(): Promise<{ process: NodeProcess; status: NodeStatus }> {
+    const process = await this.spawn()
+    const ended = process.exited.then((exit) => {
+      throw new Error(`it ended: ${JSON.stringify(exit)}`)
+    })
+    return { process, status: await Promise.race([this.#firstStatus(), ended]) }
+  }
+
+  async #firstStatus(): Promise<NodeStatus> {
+    for (;;) {
+      const link = wireLinks().node(this.#address, { cluster: this.spec.clusterId, shard: this.spec.shard })
+      try {
+        return await link.status({ deadlineMs: 1_000 })
+      } catch {
+        // Nobody listens yet.
+      } finally {
+        link.close()
+      }
+    }
+  }
+}
+
+function findTests(bench: Bench): void {
+  test('nobody where nothing runs', async () => {
+    expect(await bench.driver.find(bench.spec, { address: bench.address })).toBeUndefined()
+  })
+
+  test.each([
+    ['by its pid', true],
+    ['by its address, when its pid was not written down', false],
+  ])('a node that runs %s, and can end it', async (_, knowsPid) => {
+    const { process } = await bench.run()
+    const last = { address: bench.address, pid: knowsPid ? process.pid : undefined }
+    const found = await bench.driver.find(bench.spec, last)
+    expect(found).toMatchObject({ pid: process.pid, adopted: true })
+    found?.signal('SIGTERM')
+    expect(await process.exited).toMatchObject({ code: 0 })
+    expect(await found?.exited).toBeDefined()
+    // A process that is gone takes no signals, and whoever has its pid now must not get them.
+    found?.signal('SIGKILL')
+  })
+
+  test('a node, and notices its end although it is nobody’s child', async () => {
+    const { process } = await bench.run()
+    const found = await bench.driver.find(bench.spec, { address: bench.address, pid: process.pid })
+    process.signal('SIGKILL')
+    await process.exited
+    found?.check()
+    expect(await found?.exited).toBeDefined()
+  })
+
+  test('a node, and leaves it alone when it is forgotten', async () => {
+    const { process } = await bench.run()
+    const found = await bench.driver.find(bench.spec, { address: bench.address, pid: process.pid })
+    found?.forget()
+    process.signal('SIGTERM')
+    expect(await process.exited).toMatchObject({ code: 0 })
+  })
+
+  test('nobody by a pid that another process has now', async () => {
+    expect(await bench.driver.find(bench.spec, { address: bench.address, pid: process.pid })).toBeUndefined()
+  })
+
+  test('nobody when a node of another directory, cluster or shard answers', async () => {
+    const { spec } = bench
+    await bench.run()
+    for (const other of [{ directory: `${spec.directory}-else` }, { clusterId: 'c2' }, { shard: 2 }]) {
+      expect(await bench.driver.find({ ...spec, ...other }, { address: bench.address })).toBeUndefined()
+    }
+  })
+}
+
+function startTests(bench: Bench): void {
+  test('the node that was meant', async () => {
+    const { process, status } = await bench.run()
+    expect(process.adopted).toBe(false)
+    const { address, spec } = bench
+    expect(status).toMatchObject({ clusterId: 'c1', shard: 1, address, pid: process.pid, dataDir: spec.directory })
+  })
+
+  test('no two nodes on one directory', async () => {
+    const first = await bench.run()
+    const second = await bench.spawn(bench.spec, await bench.driver.freeAddress())
+    const exit = await second.exited
+    expect(exit.code).toBe(73)
+    expect(exit.lastWords).toContain(`${first.process.pid}`)
+  })
+
+  test('no node on an address that is in use', async () => {
+    const server = await listenOn(bench.address)
+    const process = await bench.spawn()
+    expect((await process.exited).code).toBe(69)
+    server.close()
+  })
+
+  test('no node on the directory of another shard', async () => {
+    const first = await bench.run()
+    first.process.signal('SIGTERM')
+    await first.process.exited
+    const second = await bench.spawn({ ...bench.spec, shard: 2 })
+    expect((await second.exited).code).toBe(76)
+  })
+
+  test.each<['SIGTERM' | 'SIGKILL', Exit]>([
+    ['SIGTERM', { code: 0 }],
+    ['SIGKILL', { signal: 'SIGKILL' }],
+  ])('a node that %s ends', async (signal, exit) => {
+    const { process } = await bench.run()
+    process.signal(signal)
+    expect(await process.exited).toMatchObject(exit)
+  })
+}
+
+function listenOn(address: string): Promise<Server> {
+  const [host = '', port = ''] = address.split(':')
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(Number(port), host, () => resolve(server))
+  })
+}

@@ -1,0 +1,284 @@
+import type { NodeInfo } from '../../core/topology.js'
+import { PreconditionFailedError, UnavailableError } from '../../errors/index.js'
+import { emptyStatus } from '../../wire/control.js'
+import { type NodeStatus, Role, State } from '../../wire/node-admin.js'
+import type { Driver, Exit, NodeProcess, NodeSpec } from '../drivers/driver.js'
+import type { KvLink, Links, NodeLink } from '../links.js'
+
+/** A node's directory: it outlives the process. */
+interface Data {
+  readonly id: string
+  readonly spec: NodeSpec
+  members: readonly NodeInfo[] | undefined
+  lastLogIndex: bigint
+}
+
+interface Running {
+  readonly data: Data
+  readonly pid: number
+  readonly address: string
+  readonly end: (exit: Exit) => void
+  readonly exited: Promise<Exit>
+  peers: readonly NodeInfo[]
+  gone: boolean
+  /** It answers, and has not opened its data yet. */
+  opening: boolean
+}
+
+interface Shard {
+  term: bigint
+  leader: Running | undefined
+  ownershipEpoch: bigint
+  readonly calls: string[]
+}
+
+/**
+ * Nodes, their directories and their processes, in memory. They outlive the orchestrators of a test, as real ones do.
+ * There are no election time-outs here: a shard gets a leader only by a hint.
+ */
+export class FakeWorld {
+  readonly data = new Map<string, Data>()
+  readonly running = new Set<Running>()
+  readonly meta = new Map<string, { value: Uint8Array; version: bigint }>()
+  /** What the next processes of a node (by name) do instead of running. */
+  readonly ends = new Map<string, Exit>()
+  /** Nodes (by name) that SIGTERM does not end. */
+  readonly deaf = new Set<string>()
+  /** Addresses that are free next, before any others. */
+  readonly nextFree: string[] = []
+  /** Addresses that somebody else listens on. */
+  readonly taken = new Set<string>()
+  #shards = new Map<number, Shard>()
+  #watchers = new Set<() => void>()
+  #version = 0
+  #pids = 1000
+  #ports = 20_000
+
+  shard(id: number): Shard {
+    const found = this.#shards.get(id) ?? { term: 0n, leader: undefined, ownershipEpoch: 0n, calls: [] }
+    this.#shards.set(id, found)
+    return found
+  }
+
+  process(name: string): Running | undefined {
+    return [...this.running].find((one) => one.data.spec.name === name)
+  }
+
+  kill(name: string, exit: Exit = { signal: 'SIGKILL' }): void {
+    const process = this.process(name)
+    if (process !== undefined) this.#end(process, exit)
+  }
+
+  /** Its process goes on, but nobody gets an answer from it any more. */
+  mute(name: string): void {
+    const process = this.process(name)
+    if (process !== undefined) process.gone = true
+    this.#changed()
+  }
+
+  /** Its nodes tell their status again. */
+  kick(): void {
+    this.#changed()
+  }
+
+  /** `pass` is awaited before everything that has an effect or is seen from outside. */
+  driver(pass: (what: string) => Promise<void>): Driver {
+    return {
+      check: () => {},
+      freeAddress: async () => this.nextFree.shift() ?? `127.0.0.1:${this.#ports++}`,
+      find: async (spec) => {
+        await pass(`find ${spec.name}`)
+        const found = this.process(spec.name)
+        return found === undefined ? undefined : this.#processOf(found, true)
+      },
+      spawn: async (spec, address, peers) => {
+        await pass(`spawn ${spec.name}`)
+        return this.#processOf(this.#spawn(spec, address, peers), false)
+      },
+    }
+  }
+
+  links(pass: (what: string) => Promise<void>): Links {
+    return { node: (address) => this.#nodeLink(address, pass), kv: (address) => this.#kvLink(address, pass) }
+  }
+
+  #spawn(spec: NodeSpec, address: string, peers: readonly NodeInfo[]): Running {
+    let end: (exit: Exit) => void = () => {}
+    const exited = new Promise<Exit>((resolve) => {
+      end = resolve
+    })
+    const data = this.data.get(spec.name) ?? this.#makeData(spec)
+    const process: Running = { data, pid: this.#pids++, address, end, exited, peers, gone: false, opening: true }
+    const listening = [...this.running].some((one) => one.address === address) || this.taken.has(address)
+    const planned = this.ends.get(spec.name)
+    if (planned !== undefined) end(planned)
+    else if (this.process(spec.name) !== undefined) end({ code: 73 })
+    else if (listening) end({ code: 69 })
+    else {
+      this.running.add(process)
+      this.#changed()
+      setImmediate(() => {
+        process.opening = false
+        this.#changed()
+      })
+    }
+    return process
+  }
+
+  #makeData(spec: NodeSpec): Data {
+    const data = { id: `id-${spec.name}-${this.#pids}`, spec, members: undefined, lastLogIndex: 0n }
+    this.data.set(spec.name, data)
+    return data
+  }
+
+  #processOf(process: Running, adopted: boolean): NodeProcess {
+    return {
+      pid: process.pid,
+      adopted,
+      exited: process.exited,
+      check: () => {},
+      forget: () => {},
+      signal: (signal) => {
+        if (signal === 'SIGKILL') this.#end(process, { signal })
+        else if (!this.deaf.has(process.data.spec.name)) this.#end(process, { code: 0 })
+      },
+    }
+  }
+
+  #end(process: Running, exit: Exit): void {
+    if (!this.running.delete(process)) return
+    process.gone = true
+    const shard = this.shard(process.data.spec.shard)
+    shard.calls.push(`end ${process.data.spec.name}`)
+    if (shard.leader === process) shard.leader = undefined
+    process.end(exit)
+    this.#changed()
+  }
+
+  #changed(): void {
+    this.#version++
+    for (const wake of [...this.#watchers]) wake()
+  }
+
+  #nodeLink(address: string, pass: (what: string) => Promise<void>): NodeLink {
+    const reach = async (what: string) => {
+      await pass(`${what} ${address}`)
+      const found = [...this.running].find((one) => one.address === address && !one.gone)
+      if (found === undefined) throw new UnavailableError('nobody listens', { outcome: 'not-applied' })
+      this.shard(found.data.spec.shard).calls.push(`${what} ${found.data.spec.name}`)
+      return found
+    }
+    return {
+      close: () => {},
+      status: async () => this.#statusOf(await reach('status')),
+      watch: (signal) => this.#watch(reach, signal),
+      bootstrap: async (members) => {
+        const node = await reach('bootstrap')
+        node.opening = false
+        if (node.data.members !== undefined && !same(node.data.members, members)) throw new TypeError('other members')
+        node.data.members = members
+        this.#changed()
+      },
+      setPeers: async (peers) => {
+        const node = await reach('setPeers')
+        node.peers = peers
+      },
+      campaign: async () => this.#campaign(await reach('campaign')),
+      assignPartitions: async (epoch) => {
+        const node = await reach('assign')
+        const shard = this.shard(node.data.spec.shard)
+        if (shard.leader !== node) throw new UnavailableError('not the leader', { outcome: 'not-applied' })
+        shard.ownershipEpoch = epoch
+      },
+    }
+  }
+
+  async *#watch(reach: (what: string) => Promise<Running>, signal: AbortSignal): AsyncGenerator<NodeStatus> {
+    const node = await Promise.race([reach('watch'), aborted(signal)])
+    while (node !== undefined && !signal.aborted) {
+      if (node.gone) throw new UnavailableError('the connection broke', { outcome: 'not-applied' })
+      const seen = this.#version
+      yield this.#statusOf(node)
+      if (this.#version > seen) continue
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          this.#watchers.delete(wake)
+          signal.removeEventListener('abort', wake)
+          resolve()
+        }
+        this.#watchers.add(wake)
+        signal.addEventListener('abort', wake)
+      })
+    }
+  }
+
+  #campaign(node: Running): void {
+    const { members } = node.data
+    const shard = this.shard(node.data.spec.shard)
+    const alive = [...this.running].filter((one) => members?.some(({ id }) => id === one.data.id))
+    if (members === undefined || alive.length * 2 <= members.length) return
+    if (alive.some((one) => one.data.lastLogIndex > node.data.lastLogIndex)) return
+    shard.term++
+    shard.leader = node
+    for (const one of alive) one.data.lastLogIndex = node.data.lastLogIndex + 1n
+    this.#changed()
+  }
+
+  #statusOf(node: Running): NodeStatus {
+    const shard = this.shard(node.data.spec.shard)
+    const leads = shard.leader === node
+    return {
+      ...emptyStatus(),
+      clusterId: node.data.spec.clusterId,
+      shard: node.data.spec.shard,
+      nodeId: node.data.id,
+      address: node.address,
+      pid: node.pid,
+      dataDir: node.data.spec.directory,
+      role: leads ? Role.LEADER : Role.FOLLOWER,
+      state: node.opening ? State.STARTING : node.data.members === undefined ? State.WAITING : State.SERVING,
+      term: shard.term,
+      ready: leads,
+      lastLogIndex: node.data.lastLogIndex,
+      ownershipEpoch: shard.ownershipEpoch,
+    }
+  }
+
+  #kvLink(address: string, pass: (what: string) => Promise<void>): KvLink {
+    const key = (bytes: Uint8Array) => Buffer.from(bytes).toString()
+    const reach = () => {
+      const { leader, ownershipEpoch } = this.shard(0)
+      if (leader?.address === address && ownershipEpoch > 0n) return
+      throw new UnavailableError('not the leader, or it owns nothing', { outcome: 'not-applied' })
+    }
+    return {
+      close: () => {},
+      get: async (bytes) => {
+        await pass('meta get')
+        reach()
+        const row = this.meta.get(key(bytes))
+        return { found: row !== undefined, value: row?.value ?? new Uint8Array(), version: row?.version ?? 0n }
+      },
+      put: async (bytes, value, { ifVersion }) => {
+        await pass('meta put')
+        reach()
+        const version = this.meta.get(key(bytes))?.version ?? 0n
+        if (ifVersion !== version)
+          throw new PreconditionFailedError('other version', { outcome: 'not-applied', version })
+        this.meta.set(key(bytes), { value, version: version + 1n })
+        return { version: version + 1n }
+      },
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined)
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true })
+  })
+}
+
+function same(a: readonly NodeInfo[], b: readonly NodeInfo[]): boolean {
+  return JSON.stringify(a.map(({ id }) => id)) === JSON.stringify(b.map(({ id }) => id))
+}

@@ -1,0 +1,23 @@
+import { isUtf8 } from 'node:buffer'
+
+const LONE_SURROGATE = /\p{Cs}/u
+
+/**
+ * The bytes of a text. A lone surrogate has none, and would silently become another character: it is a TypeError.
+ * `what` names the text in the message.
+ */
+export function encodeText(text: unknown, what: string): Uint8Array {
+  if (typeof text !== 'string') throw new TypeError(`the ${what} must be a string, not ${describe(text)}`)
+  if (LONE_SURROGATE.test(text)) throw new TypeError(`the ${what} holds a lone surrogate, which no encoding can store`)
+  return Buffer.from(text, 'utf8')
+}
+
+/** The text of some bytes, or undefined when they are not valid UTF-8. */
+export function decodeText(bytes: Uint8Array): string | undefined {
+  if (!isUtf8(bytes)) return undefined
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+}
+
+function describe(value: unknown): string {
+  return value === null ? 'null' : typeof value
+}

@@ -1,0 +1,23 @@
+import type { Limits } from '../core/limits.js'
+import type { MapSource } from '../core/map-source.js'
+import type { Operation, Result } from '../core/operation.js'
+import type { KvError } from '../errors/index.js'
+import type { Budget } from './budget.js'
+
+/** Called once per operation, with an error or with a result; perhaps before the call that took it has returned. */
+export type Done = (error: KvError | undefined, result: Result | undefined) => void
+
+/** What the gateway asks of a Store: a callback instead of a promise, because this is the hot path. */
+export interface OperationStore {
+  submit(operation: Operation, deadlineMs: number, done: Done): void
+}
+
+/** What every service of one gateway shares. */
+export interface GatewayContext {
+  readonly limits: Limits
+  readonly maps: MapSource
+  /** Bytes that all streams together hold. */
+  readonly budget: Budget
+  /** Hands an operation to the Store. */
+  readonly submit: OperationStore['submit']
+}

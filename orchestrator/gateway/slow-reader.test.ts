@@ -1,0 +1,63 @@
+// A client that asks and does not read, over a real connection: raw HTTP/2, because our own clients always read.
+import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2'
+import { afterEach, expect, test } from 'vitest'
+import { MapCell } from '../core/map-source.js'
+import { BatchRequest } from '../wire/gen/kvorum/v1/kv.js'
+import type { Done, OperationStore } from './context.js'
+import { type Gateway, serveGateway } from './index.js'
+import { smallMap } from './testing/context.js'
+
+const VALUE = Buffer.alloc(100 << 10)
+const MESSAGES = 1000
+const PREFIX_BYTES = 5
+
+let gateway: Gateway | undefined
+let session: ClientHttp2Session | undefined
+afterEach(async () => {
+  session?.destroy()
+  await gateway?.close()
+})
+
+/** Answers every get at once with the same value, and counts. */
+class CountingStore implements OperationStore {
+  asked = 0
+
+  submit(_operation: unknown, _deadlineMs: number, done: Done): void {
+    this.asked++
+    done(undefined, { kind: 'get', found: true, value: VALUE, version: 1n })
+  }
+}
+
+async function openBatch(store: OperationStore): Promise<ClientHttp2Stream> {
+  gateway = await serveGateway({ store, maps: new MapCell(smallMap(1n)), host: '127.0.0.1', port: 0 })
+  session = connect(`http://${gateway.address}`)
+  const headers = { 'content-type': 'application/grpc', te: 'trailers' }
+  return session.request({ ':method': 'POST', ':path': '/kvorum.v1.KV/Batch', ...headers })
+}
+
+function frame(id: number): Buffer {
+  const get = { kind: { $case: 'get' as const, value: { key: Buffer.from('k') } } }
+  const message = BatchRequest.encode({ id: BigInt(id), epoch: 0n, timeoutMs: 0, operations: [get] }).finish()
+  const prefix = Buffer.alloc(PREFIX_BYTES)
+  prefix.writeUInt32BE(message.length, 1)
+  return Buffer.concat([prefix, message])
+}
+
+test('is not read from until it reads; then it gets everything', async () => {
+  const store = new CountingStore()
+  const stream = await openBatch(store)
+  for (let id = 1; id <= MESSAGES; id++) stream.write(frame(id))
+  stream.end()
+
+  // 64 messages are open, and the few that found room in the window of the client are through.
+  await expect.poll(() => store.asked).toBeGreaterThanOrEqual(64)
+  const asked = store.asked
+  expect(asked).toBeLessThan(100)
+
+  let bytes = 0
+  stream.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+  })
+  await expect.poll(() => store.asked, { timeout: 10_000 }).toBe(MESSAGES)
+  await expect.poll(() => bytes, { timeout: 10_000 }).toBeGreaterThan(MESSAGES * VALUE.length)
+})

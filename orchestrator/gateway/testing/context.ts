@@ -1,0 +1,27 @@
+import { DEFAULT_LIMITS, type Limits } from '../../core/limits.js'
+import { MapCell } from '../../core/map-source.js'
+import { PARTITIONS } from '../../core/slot.js'
+import { type ClusterMap, makeClusterMap } from '../../core/topology.js'
+import { Budget } from '../budget.js'
+import type { GatewayContext, OperationStore } from '../context.js'
+
+/** A map of one shard with one node. */
+export function smallMap(epoch: bigint): ClusterMap {
+  const nodes = [{ id: 'n1', address: '127.0.0.1:1' }]
+  return makeClusterMap({
+    clusterId: 'test',
+    epoch,
+    owners: new Array<number>(PARTITIONS).fill(1),
+    shards: [{ id: 1, nodes }],
+  })
+}
+
+export function contextWith(store: OperationStore, limits: Partial<Limits> = {}): GatewayContext {
+  const all = { ...DEFAULT_LIMITS, ...limits }
+  return {
+    limits: all,
+    maps: new MapCell(smallMap(1n)),
+    budget: new Budget(all.inFlightBytesMax),
+    submit: (operation, deadlineMs, done) => store.submit(operation, deadlineMs, done),
+  }
+}

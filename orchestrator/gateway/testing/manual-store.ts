@@ -1,0 +1,62 @@
+import type { Operation, Result } from '../../core/operation.js'
+import type { KvError } from '../../errors/index.js'
+import type { Done, OperationStore } from '../context.js'
+
+export interface Submitted {
+  readonly operation: Operation
+  readonly deadlineMs: number
+  readonly done: Done
+}
+
+/** A Store that answers when the test says so. */
+export class ManualStore implements OperationStore {
+  readonly waiting: Submitted[] = []
+
+  submit(operation: Operation, deadlineMs: number, done: Done): void {
+    this.waiting.push({ operation, deadlineMs, done })
+  }
+
+  /** Answers the operation that has waited longest. */
+  answer(result: Result): void {
+    this.#next().done(undefined, result)
+  }
+
+  fail(error: KvError): void {
+    this.#next().done(error, undefined)
+  }
+
+  #next(): Submitted {
+    const next = this.waiting.shift()
+    if (next === undefined) throw new TypeError('nothing waits')
+    return next
+  }
+}
+
+/** A Store that keeps its keys in a Map and answers at once. */
+export class MapStore implements OperationStore {
+  readonly #rows = new Map<string, { value: Uint8Array; version: bigint }>()
+  #versions = 0n
+
+  submit(operation: Operation, _deadlineMs: number, done: Done): void {
+    done(undefined, this.#apply(operation))
+  }
+
+  #apply(operation: Operation): Result {
+    const id = Buffer.from(operation.key).toString('hex')
+    const row = this.#rows.get(id)
+    switch (operation.kind) {
+      case 'get':
+        return {
+          kind: 'get',
+          found: row !== undefined,
+          value: row?.value ?? new Uint8Array(),
+          version: row?.version ?? 0n,
+        }
+      case 'put':
+        this.#rows.set(id, { value: Uint8Array.from(operation.value), version: ++this.#versions })
+        return { kind: 'put', version: this.#versions }
+      case 'delete':
+        return { kind: 'delete', existed: this.#rows.delete(id) }
+    }
+  }
+}

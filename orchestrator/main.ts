@@ -1,0 +1,155 @@
+// The orchestrator: the only place that wires the rooms together.
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { helpText } from './config/help.js'
+import { type Config, ConfigFault, loadConfig } from './config/load.js'
+import {
+  type Cluster,
+  DataDirectory,
+  localDriver,
+  StartFault,
+  type Stop,
+  startCluster,
+  stopOnSignals,
+  wireLinks,
+} from './control/index.js'
+import { systemClock } from './core/clock.js'
+import type { Limits } from './core/limits.js'
+import { systemRng } from './core/rng.js'
+import { type Gateway, serveGateway } from './gateway/index.js'
+import { Store } from './store/index.js'
+import { logTelemetry, type Telemetry } from './telemetry/index.js'
+import { controlService } from './wire/control.js'
+import { ListenError, listen } from './wire/listener.js'
+
+/** How long requests in progress are waited for when it is time to stop. */
+const DRAIN_MS = 1_000
+
+async function main(): Promise<void> {
+  const request = loadConfig(process.argv.slice(2), process.env)
+  if (request.ask === 'run') await run(request.config)
+  else process.stdout.write(request.ask === 'help' ? helpText() : `${version()}\n`)
+}
+
+async function run(config: Config): Promise<void> {
+  const telemetry = telemetryFor(config)
+  const stop = stopOnSignals(process, systemClock, telemetry)
+  try {
+    await serve(config, telemetry, stop)
+  } catch (error) {
+    // A start that was not wanted any more has done what was wanted of it.
+    if (!stop.asked.aborted) throw error
+  }
+}
+
+/** Starts everything, says that it is ready, waits until it is to stop, and stops everything in the reverse order. */
+async function serve(config: Config, telemetry: Telemetry, stop: Stop): Promise<void> {
+  await expectFree(config)
+  const cluster = await startCluster(clusterOptions(config, telemetry), stop)
+  try {
+    const store = new Store({ map: cluster.maps, limits: limitsOf(config) })
+    try {
+      const gateway = await openGateway(config, cluster, store, telemetry)
+      const { shards, replicas } = cluster.shape
+      const ready = `grpc=${gateway.address} shards=${shards} replicas=${replicas} data=${config.data}`
+      process.stdout.write(`kvorum ready ${ready}\n`)
+      await aborted(stop.asked)
+      await gateway.close(DRAIN_MS)
+    } finally {
+      store.close()
+    }
+  } finally {
+    await cluster.stop(stop.forced)
+  }
+}
+
+function openGateway(config: Config, cluster: Cluster, store: Store, telemetry: Telemetry): Promise<Gateway> {
+  const { host, port, insecure } = config
+  return serveGateway({
+    store,
+    maps: cluster.maps,
+    host,
+    port,
+    insecure,
+    limits: limitsOf(config),
+    telemetry,
+    services: [controlService({ status: () => cluster.report() })],
+  })
+}
+
+/** A port that is in use is better told before a dozen processes are started. */
+async function expectFree({ host, port, insecure }: Config): Promise<void> {
+  if (port === 0) return
+  const listener = await listen({ host, port, insecure }, [])
+  await listener.close()
+}
+
+function clusterOptions(config: Config, telemetry: Telemetry) {
+  const { shards, replicas, startTimeoutMs, stopTimeoutMs } = config
+  const program = config.kvnode ?? fileURLToPath(new URL('../bin/kvnode', import.meta.url))
+  const flags = ['--log-level', config.logLevel, '--value-max-bytes', `${config.valueBytesMax}`]
+  return {
+    directory: new DataDirectory(config.data),
+    shape: { shards, replicas },
+    driver: localDriver({ program, flags }),
+    links: wireLinks(),
+    telemetry,
+    clock: systemClock,
+    rng: systemRng,
+    pid: process.pid,
+    startTimeoutMs,
+    stopTimeoutMs,
+  }
+}
+
+function limitsOf(config: Config): Limits {
+  const { keyBytesMax, valueBytesMax, batchBytesMax, batchOperationsMax } = config
+  const { inFlightBytesMax, inFlightOperationsMax, deadlineMs } = config
+  return {
+    keyBytesMax,
+    valueBytesMax,
+    batchBytesMax,
+    batchOperationsMax,
+    inFlightBytesMax,
+    inFlightOperationsMax,
+    deadlineMs,
+  }
+}
+
+function telemetryFor({ logFormat, logLevel, logRequests }: Config): Telemetry {
+  const isTerminal = process.stderr.isTTY === true
+  return logTelemetry({
+    level: logLevel,
+    requests: logRequests,
+    format: logFormat === 'auto' ? (isTerminal ? 'text' : 'json') : logFormat,
+    to: process.stderr,
+    colours: isTerminal,
+  })
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+/** What a person can do something about is told in one line each, anything else with its stack. */
+function explain(error: unknown): string {
+  if (error instanceof ConfigFault) return [...error.faults, 'see --help'].map((fault) => `kvorum: ${fault}`).join('\n')
+  if (error instanceof StartFault || error instanceof ListenError) return `kvorum: ${error.message}`
+  return `kvorum: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
+}
+
+// Whoever read our output may have gone (`npm start | head -1`). That is no reason to stop serving.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${explain(error)}\n`)
+  process.exitCode = 1
+})

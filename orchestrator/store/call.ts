@@ -1,0 +1,47 @@
+import type { Operation, Result } from '../core/operation.js'
+import type { KvError } from '../errors/index.js'
+import type { LaneRequest } from '../wire/lane-request.js'
+import type { Node } from './node.js'
+import type { Shard } from './shard.js'
+import type { WakeEntry } from './wake-queue.js'
+
+/** Gets exactly one of the two, once. Must not throw. */
+export type Done = (error: KvError | undefined, result: Result | undefined) => void
+
+export interface CallOwner {
+  attemptDone(call: Call, error: KvError | undefined, result: Result | undefined): void
+}
+
+/** One operation on its way, from the caller's ask to the one answer, over all attempts. */
+export class Call implements LaneRequest, WakeEntry {
+  /** How often a node was asked. */
+  attempts = 0
+  /** Redirects followed at once since the last wait. */
+  redirects = 0
+  settled = false
+  sent = false
+  /** The node of the latest attempt. */
+  node: Node | undefined
+  /** The shard that the latest attempt went to, or that it is parked in. */
+  shard: Shard | undefined
+  lastError: KvError | undefined
+  /** Time spent waiting for a leader or for a retry, and since when it waits now (undefined: it does not). */
+  waitedMs = 0
+  waitingSince: number | undefined
+  wakeAt = 0
+  wakeIndex = -1
+
+  constructor(
+    private readonly owner: CallOwner,
+    readonly operation: Operation,
+    readonly bytes: number,
+    readonly started: number,
+    readonly deadline: number,
+    readonly done: Done,
+  ) {}
+
+  complete(error: KvError | undefined, result: Result | undefined): void {
+    // Late: the caller gave up, or its deadline passed.
+    if (!this.settled) this.owner.attemptDone(this, error, result)
+  }
+}

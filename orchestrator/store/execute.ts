@@ -1,0 +1,47 @@
+import type { Operation, Result } from '../core/operation.js'
+import type { Call } from './call.js'
+import type { Executor } from './executor.js'
+
+export interface ExecuteOptions {
+  /** How long the operation may take, ms. Default: the limits' deadlineMs. */
+  readonly deadlineMs?: number
+  /** Aborting it ends the operation with CANCELLED. */
+  readonly signal?: AbortSignal
+}
+
+/** The promise at the edge of the API; below it there are callbacks. */
+export function executeOn(
+  executor: Executor,
+  operation: Operation,
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    checkArguments(operation, deadlineMs)
+    let call: Call | undefined
+    const giveUp = () => {
+      if (call !== undefined) executor.cancel(call, signal?.reason)
+    }
+    call = executor.submit(operation, deadlineMs, (error, result) => {
+      signal?.removeEventListener('abort', giveUp)
+      if (error === undefined) resolve(result as Result)
+      else reject(error)
+    })
+    if (signal === undefined || call === undefined || call.settled) return
+    if (signal.aborted) giveUp()
+    else signal.addEventListener('abort', giveUp, { once: true })
+  })
+}
+
+/** Mistakes of the calling program are TypeErrors. */
+function checkArguments(operation: Operation, deadlineMs: number): void {
+  if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs)) throw new TypeError('deadlineMs must be a number')
+  if (!(operation.key instanceof Uint8Array)) throw new TypeError('the key must be a Uint8Array')
+  if (operation.kind === 'put' && !(operation.value instanceof Uint8Array)) {
+    throw new TypeError('the value must be a Uint8Array')
+  }
+  const version = operation.kind === 'get' ? undefined : operation.ifVersion
+  if (version !== undefined && (typeof version !== 'bigint' || version < 0n)) {
+    throw new TypeError('ifVersion must be a bigint that is not negative')
+  }
+}

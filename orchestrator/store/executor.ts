@@ -1,0 +1,175 @@
+import type { Clock } from '../core/clock.js'
+import { DEADLINE_MS_MAX, type Limits } from '../core/limits.js'
+import { bytesOf, isRead, type Operation, type Result } from '../core/operation.js'
+import type { Rng } from '../core/rng.js'
+import { CancelledError, DeadlineExceededError, type KvError, OverloadedError } from '../errors/index.js'
+import { Call, type CallOwner, type Done } from './call.js'
+import { decide } from './retry.js'
+import { faultOf } from './validate.js'
+import { WakeQueue } from './wake-queue.js'
+
+/** Who knows where a call goes. */
+export interface Router {
+  /** Begins one attempt, which ends in the call's `complete`; or parks the call. */
+  route(call: Call): void
+  /** Learns from a failed attempt. Says whether that taught a better place to ask. */
+  learn(call: Call, error: KvError): boolean
+  /** A call that was parked waits no more. */
+  forget(call: Call): void
+}
+
+export interface ExecutorOptions {
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly rng: Rng
+}
+
+/** After this long a caller that found us full may try again. */
+const OVERLOADED_RETRY_MS = 10
+
+/**
+ * Carries operations from the ask to the answer: limits, budget, attempts, waits, deadline. Retry is decided here and
+ * nowhere else. Every call is answered exactly once, at the latest shortly after its deadline.
+ */
+export class Executor implements CallOwner {
+  readonly #options: ExecutorOptions
+  readonly #router: Router
+  readonly #waiting: WakeQueue<Call>
+  #bytes = 0
+  #operations = 0
+  #closed = false
+
+  constructor(router: Router, options: ExecutorOptions) {
+    this.#router = router
+    this.#options = options
+    this.#waiting = new WakeQueue<Call>(options.clock, (call) => this.#wake(call))
+  }
+
+  /** `deadlineMs` is from now. Never throws; `done` may be called before it returns. */
+  submit(operation: Operation, deadlineMs: number, done: Done): Call | undefined {
+    const { limits, clock } = this.#options
+    const bytes = bytesOf(operation)
+    const fault = faultOf(operation, limits) ?? this.#refusal(bytes, deadlineMs)
+    if (fault !== undefined) {
+      done(fault, undefined)
+      return undefined
+    }
+    this.#bytes += bytes
+    this.#operations++
+    const now = clock.monotonic()
+    const call = new Call(this, operation, bytes, now, now + Math.min(deadlineMs, DEADLINE_MS_MAX), done)
+    this.#router.route(call)
+    return call
+  }
+
+  /** The caller gives up: it is told at once, and the operation is not sent any more if it was not yet. */
+  cancel(call: Call, cause: unknown): void {
+    if (call.settled) return
+    const outcome = call.sent && !isRead(call.operation) ? 'unknown' : 'not-applied'
+    this.#finish(call, new CancelledError(`${call.operation.kind} was cancelled by the caller`, { outcome, cause }))
+  }
+
+  attemptDone(call: Call, error: KvError | undefined, result: Result | undefined): void {
+    if (error === undefined) {
+      this.#finish(call, undefined, result)
+      return
+    }
+    call.lastError = error
+    call.sent = false
+    const redirected = !this.#closed && this.#router.learn(call, error)
+    const now = this.#options.clock.monotonic()
+    const decision = decide({
+      code: error.code,
+      outcome: error.outcome,
+      read: isRead(call.operation),
+      attempt: call.attempts,
+      redirected,
+      redirects: call.redirects,
+      retryAfterMs: error.retryAfterMs,
+      remainingMs: this.#closed ? 0 : call.deadline - now,
+      chance: this.#options.rng.float(),
+    })
+    if (decision.action === 'fail') {
+      const late = decision.reason === 'deadline' || error.code === 'DEADLINE_EXCEEDED'
+      this.#finish(call, late && !this.#closed ? deadlineError(call, now, error.outcome) : error)
+    } else if (decision.delayMs === 0) {
+      call.redirects++
+      this.#router.route(call)
+    } else {
+      call.redirects = 0
+      this.#wait(call, now, now + decision.delayMs)
+    }
+  }
+
+  /** Lets a call wait for `release`, at the longest until its deadline. */
+  park(call: Call): void {
+    this.#wait(call, this.#options.clock.monotonic(), call.deadline)
+  }
+
+  /** Routes a call that was parked. */
+  release(call: Call): void {
+    if (this.#waiting.remove(call)) this.#wake(call)
+  }
+
+  /** Answers everything that waits here; what is with a lane is answered when the lane closes, so close those next. */
+  close(): void {
+    this.#closed = true
+    const error = new CancelledError('the store was closed', { outcome: 'not-applied' })
+    for (const call of this.#waiting.takeAll()) this.#finish(call, error)
+  }
+
+  #refusal(bytes: number, deadlineMs: number): KvError | undefined {
+    const { inFlightBytesMax, inFlightOperationsMax } = this.#options.limits
+    if (this.#closed) return new CancelledError('the store is closed', { outcome: 'not-applied' })
+    if (!(deadlineMs > 0)) {
+      return new DeadlineExceededError('the deadline had passed before the start', { outcome: 'not-applied' })
+    }
+    if (this.#operations < inFlightOperationsMax && this.#bytes + bytes <= inFlightBytesMax) return undefined
+    // What is over the whole budget by itself must be possible when nothing else is there.
+    if (this.#operations === 0) return undefined
+    const held = `${this.#operations} operations, ${this.#bytes} bytes in flight`
+    return new OverloadedError(`too much at once (${held}): wait for answers before sending more`, {
+      outcome: 'not-applied',
+      retryAfterMs: OVERLOADED_RETRY_MS,
+    })
+  }
+
+  #wait(call: Call, now: number, until: number): void {
+    call.waitingSince = now
+    this.#waiting.add(call, Math.min(until, call.deadline))
+  }
+
+  #wake(call: Call): void {
+    const now = this.#options.clock.monotonic()
+    if (call.waitingSince !== undefined) call.waitedMs += now - call.waitingSince
+    call.waitingSince = undefined
+    // The wake queue may be a millisecond early.
+    if (now + 1 >= call.deadline) this.#finish(call, deadlineError(call, now, 'not-applied'))
+    else this.#router.route(call)
+  }
+
+  #finish(call: Call, error: KvError | undefined, result?: Result): void {
+    call.settled = true
+    this.#bytes -= call.bytes
+    this.#operations--
+    this.#waiting.remove(call)
+    this.#router.forget(call)
+    call.done(error, result)
+  }
+}
+
+/** Says where the time went. */
+function deadlineError(call: Call, now: number, outcome: KvError['outcome']): KvError {
+  const total = Math.round(now - call.started)
+  const waited = Math.round(call.waitedMs)
+  const where = call.node === undefined ? '' : `, last asked ${call.node.address}`
+  const last = call.lastError === undefined ? '' : `; last failure: ${call.lastError.code}: ${call.lastError.message}`
+  const spent = `asked ${call.attempts} times, ${waited} of ${total} ms waiting for a leader or to ask again`
+  return new DeadlineExceededError(`${call.operation.kind} reached its deadline: ${spent}${where}${last}`, {
+    outcome,
+    // To a client the gateway is shard 0, which says nothing.
+    shard: call.shard?.id || undefined,
+    node: call.node?.address,
+    cause: call.lastError,
+  })
+}

@@ -1,0 +1,52 @@
+import { CODES, type Code, type Outcome } from '../errors/index.js'
+
+/** Everything that the decision depends on. */
+export interface Failure {
+  readonly code: Code
+  readonly outcome: Outcome
+  /** The operation changes nothing. */
+  readonly read: boolean
+  /** Attempts so far, this one included. */
+  readonly attempt: number
+  /** The failure taught a better place to ask: a newer leader, a newer map. */
+  readonly redirected: boolean
+  /** Redirects followed at once since the last wait. */
+  readonly redirects: number
+  readonly retryAfterMs: number | undefined
+  /** Until the operation's deadline. */
+  readonly remainingMs: number
+  /** In [0, 1), for the jitter. */
+  readonly chance: number
+}
+
+export type Decision =
+  | { readonly action: 'retry'; readonly delayMs: number }
+  /** `unsafe`: it may have been applied. `permanent`: trying again cannot help. `deadline`: no time is left for it. */
+  | { readonly action: 'fail'; readonly reason: 'unsafe' | 'permanent' | 'deadline' }
+
+const BACKOFF_FIRST_MS = 2
+export const BACKOFF_MS_MAX = 50
+
+/** The one place that decides on retry. Pure. */
+export function decide(failure: Failure): Decision {
+  const safe = failure.read || failure.outcome === 'not-applied'
+  if (!safe) return { action: 'fail', reason: 'unsafe' }
+  if (!mayHelp(failure.code)) return { action: 'fail', reason: 'permanent' }
+  const delayMs = delay(failure)
+  if (delayMs >= failure.remainingMs) return { action: 'fail', reason: 'deadline' }
+  return { action: 'retry', delayMs }
+}
+
+/** A peer's DEADLINE_EXCEEDED is about the time that its message had; the operation may have more. */
+function mayHelp(code: Code): boolean {
+  return CODES[code].retryable || code === 'DEADLINE_EXCEEDED'
+}
+
+function delay({ code, attempt, redirected, redirects, retryAfterMs, chance }: Failure): number {
+  // Two nodes may disagree for a moment, each naming the other: follow once, then wait.
+  if (redirected && redirects === 0) return 0
+  const ceiling = Math.min(BACKOFF_MS_MAX, BACKOFF_FIRST_MS * 2 ** Math.min(attempt - 1, 10))
+  const backoff = ceiling * (0.5 + chance / 2)
+  if (code !== 'OVERLOADED' || retryAfterMs === undefined) return backoff
+  return Math.max(retryAfterMs * (1 + chance / 4), backoff)
+}

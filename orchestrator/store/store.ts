@@ -1,0 +1,156 @@
+import { type Clock, systemClock } from '../core/clock.js'
+import { DEFAULT_LIMITS, type Limits } from '../core/limits.js'
+import type { MapSource } from '../core/map-source.js'
+import type { DeleteResult, GetResult, Operation, PutResult, Result } from '../core/operation.js'
+import { type Rng, systemRng } from '../core/rng.js'
+import { partitionOf } from '../core/slot.js'
+import type { ClusterMap } from '../core/topology.js'
+import type { KvError } from '../errors/index.js'
+import type { LaneOptions } from '../wire/lane.js'
+import type { Call, Done } from './call.js'
+import type { StoreEvent } from './events.js'
+import { type ExecuteOptions, executeOn } from './execute.js'
+import { Executor, type Router } from './executor.js'
+import { Shard, type ShardOptions } from './shard.js'
+
+export interface StoreOptions {
+  readonly map: MapSource
+  readonly limits?: Limits
+  readonly clock?: Clock
+  readonly rng?: Rng
+  readonly onEvent?: (event: StoreEvent) => void
+  /** Ms without any answer from a node that owes some before others are asked. */
+  readonly stallMs?: number
+  /** For tests: how lanes connect. */
+  readonly connect?: LaneOptions['connect']
+}
+
+export interface WriteOptions extends ExecuteOptions {
+  /** Applies only if the key's version is this one; 0 means absent. Else PRECONDITION_FAILED. */
+  readonly ifVersion?: bigint
+}
+
+const STALL_MS = 300
+
+/**
+ * The whole cluster: routes operations by the newest map to their shards' leaders. Every operation has a deadline and ends
+ * in a result or a KvError with an honest outcome. Concurrent operations are independent: who needs order awaits.
+ */
+export class Store {
+  readonly #executor: Executor
+  readonly #source: MapSource
+  readonly #limits: Limits
+  readonly #onEvent: (event: StoreEvent) => void
+  readonly #shardOptions: ShardOptions
+  readonly #unsubscribe: () => void
+  readonly #shards = new Map<number, Shard>()
+  /** By partition. */
+  #owners: Shard[] = []
+  #map: ClusterMap
+
+  constructor(options: StoreOptions) {
+    this.#source = options.map
+    this.#map = options.map.current()
+    this.#limits = options.limits ?? DEFAULT_LIMITS
+    this.#onEvent = options.onEvent ?? (() => {})
+    const clock = options.clock ?? systemClock
+    const rng = options.rng ?? systemRng
+    const router: Router = {
+      route: (call) => this.#route(call),
+      learn: (call, error) => this.#learn(call, error),
+      forget: (call) => call.shard?.forget(call),
+    }
+    this.#executor = new Executor(router, { limits: this.#limits, clock, rng })
+    this.#shardOptions = {
+      cluster: this.#map.clusterId,
+      lane: {
+        limits: this.#limits,
+        clock,
+        rng,
+        epoch: () => this.#map.epoch,
+        stallMs: options.stallMs ?? STALL_MS,
+        patienceMs: Number.POSITIVE_INFINITY,
+        connect: options.connect,
+      },
+      park: (call) => this.#executor.park(call),
+      release: (call) => this.#executor.release(call),
+      refreshMap: () => this.#source.refresh(this.#map.epoch + 1n),
+      onEvent: this.#onEvent,
+    }
+    this.#install(this.#map)
+    this.#unsubscribe = options.map.subscribe((map) => this.updateMap(map))
+  }
+
+  async get(key: Uint8Array, options?: ExecuteOptions): Promise<GetResult> {
+    return (await this.execute({ kind: 'get', key }, options)) as GetResult
+  }
+
+  async put(key: Uint8Array, value: Uint8Array, options?: WriteOptions): Promise<PutResult> {
+    return (await this.execute({ kind: 'put', key, value, ifVersion: options?.ifVersion }, options)) as PutResult
+  }
+
+  /** Deleting an absent key succeeds. */
+  async delete(key: Uint8Array, options?: WriteOptions): Promise<DeleteResult> {
+    return (await this.execute({ kind: 'delete', key, ifVersion: options?.ifVersion }, options)) as DeleteResult
+  }
+
+  /** Rejects with a KvError, or with a TypeError when the arguments are not what they must be. */
+  execute(operation: Operation, options?: ExecuteOptions): Promise<Result> {
+    return executeOn(this.#executor, operation, options?.deadlineMs ?? this.#limits.deadlineMs, options?.signal)
+  }
+
+  /** The same without a promise, for the hot path. `deadlineMs` is from now. `done` may be called before it returns. */
+  submit(operation: Operation, deadlineMs: number, done: Done): void {
+    this.#executor.submit(operation, deadlineMs, done)
+  }
+
+  /** Takes a newer map; an older one is ignored. Calls on their way go on, and are routed by it when they try again. */
+  updateMap(map: ClusterMap): void {
+    if (map.epoch <= this.#map.epoch) return
+    this.#map = map
+    this.#install(map)
+    this.#onEvent({ type: 'map.updated', epoch: map.epoch })
+  }
+
+  /** Ends every operation in flight with CANCELLED and its honest outcome, and frees everything. */
+  close(): void {
+    this.#unsubscribe()
+    this.#executor.close()
+    for (const shard of this.#shards.values()) shard.close()
+  }
+
+  #install(map: ClusterMap): void {
+    const gone = new Map(this.#shards)
+    for (const info of map.shards) {
+      const shard = this.#shards.get(info.id)
+      if (shard === undefined) this.#shards.set(info.id, new Shard(info, this.#shardOptions))
+      else shard.update(info)
+      gone.delete(info.id)
+    }
+    for (const id of gone.keys()) this.#shards.delete(id)
+    this.#owners = map.owners.map((owner) => this.#shards.get(owner) as Shard)
+    for (const shard of gone.values()) shard.retire()
+  }
+
+  #route(call: Call): void {
+    const shard = this.#ownerOf(call)
+    call.shard = shard
+    shard.route(call)
+  }
+
+  #learn(call: Call, error: KvError): boolean {
+    const { shard, node } = call
+    if (error.code === 'WRONG_SHARD' || error.code === 'MOVING') {
+      const seen = error.epoch ?? 0n
+      this.#source.refresh(seen > this.#map.epoch ? seen : this.#map.epoch)
+      return this.#ownerOf(call) !== shard
+    }
+    return shard !== undefined && node !== undefined && shard.learn(node, error)
+  }
+
+  #ownerOf(call: Call): Shard {
+    const shard = this.#owners[partitionOf(call.operation.key)]
+    if (shard === undefined) throw new Error('the map has fewer owners than partitions')
+    return shard
+  }
+}

@@ -1,0 +1,63 @@
+// Everything that is told while the orchestrator runs, as data. Logs are projections of these (log.ts), and metrics
+// will be: nothing else in the code prints.
+
+export interface Events {
+  /** The start has got as far as this. */
+  'start.progress': { readonly doing: string; readonly seconds: number }
+  /** The start took over processes that were running already. */
+  'node.adopted': NodeEvent
+  'node.started': NodeEvent
+  /** A node's process ended although nobody asked it to. */
+  'node.exited': {
+    readonly node: string
+    readonly pid: number
+    /** "exit code 74 (...)", "killed by SIGKILL". */
+    readonly how: string
+    /** What happens next: "starting it again in 100 ms". */
+    readonly next: string
+  }
+  /** It could not even be started. */
+  'node.failed': { readonly node: string; readonly reason: string; readonly next: string }
+  /** It will not be started again until a person has done something. */
+  'node.held': { readonly node: string; readonly how: string; readonly advice: string }
+  'node.moved': { readonly node: string; readonly from: string; readonly to: string }
+  /** It did not stop in time. */
+  'node.killed': { readonly node: string; readonly pid: number; readonly afterMs: number }
+  /** Something that must not be: another node answers, a member has lost its log. */
+  'node.refused': { readonly node: string; readonly reason: string }
+  'shard.led': { readonly shard: string; readonly leader: string; readonly term: bigint }
+  'shard.leaderless': { readonly shard: string }
+  'map.published': { readonly epoch: bigint }
+  /** Meta could not be asked; the map that was published last goes on being used. */
+  'map.stale': { readonly epoch: bigint; readonly reason: string }
+  'stop.began': { readonly signal: string }
+  'stop.forced': { readonly reason: string }
+  /** One request, when requests are logged. */
+  request: {
+    readonly operation: string
+    readonly key: string
+    /** "ok", or the error's code. */
+    readonly outcome: string
+    readonly ms: number
+  }
+  /** A fault in Kvorum itself that was survived. */
+  fault: { readonly where: string; readonly error: unknown }
+}
+
+interface NodeEvent {
+  readonly node: string
+  readonly pid: number
+  readonly address: string
+}
+
+export type EventName = keyof Events
+
+/** Takes events. Never throws and never waits. */
+export interface Telemetry {
+  emit<Name extends EventName>(name: Name, event: Events[Name]): void
+  /** Whether anybody listens to an event: asked before making one that is costly or frequent. */
+  enabled(name: EventName): boolean
+}
+
+/** Takes events and drops them. */
+export const silent: Telemetry = { emit: () => {}, enabled: () => false }

@@ -1,0 +1,2 @@
+export { type EventName, type Events, silent, type Telemetry } from './events.js'
+export { type LogOptions, logTelemetry } from './log.js'

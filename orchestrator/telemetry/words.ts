@@ -1,0 +1,40 @@
+import type { EventName, Events } from './events.js'
+
+export const LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type Level = (typeof LEVELS)[number]
+
+interface Wording<Name extends EventName> {
+  readonly level: Level
+  /** One line for a person. */
+  readonly say: (event: Events[Name]) => string
+}
+
+export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
+  'start.progress': { level: 'info', say: ({ doing, seconds }) => `${doing} (${seconds.toFixed(1)} s)` },
+  'node.adopted': { level: 'info', say: ({ node, pid, address }) => `${node} runs already: pid ${pid}, ${address}` },
+  'node.started': { level: 'debug', say: ({ node, pid, address }) => `${node} started: pid ${pid}, ${address}` },
+  'node.exited': { level: 'warn', say: ({ node, pid, how, next }) => `${node} (pid ${pid}) ended: ${how}; ${next}` },
+  'node.failed': { level: 'error', say: ({ node, reason, next }) => `${node} cannot be started: ${reason}; ${next}` },
+  'node.held': { level: 'error', say: ({ node, how, advice }) => `${node} is not started again: ${how}. ${advice}` },
+  'node.moved': { level: 'warn', say: ({ node, from, to }) => `${node} moves from ${from}, which is in use, to ${to}` },
+  'node.killed': {
+    level: 'warn',
+    say: ({ node, pid, afterMs }) => `${node} (pid ${pid}) did not stop within ${afterMs} ms: killed`,
+  },
+  'node.refused': { level: 'error', say: ({ node, reason }) => `${node}: ${reason}` },
+  'shard.led': { level: 'info', say: ({ shard, leader, term }) => `${shard} is led by ${leader} (term ${term})` },
+  'shard.leaderless': { level: 'warn', say: ({ shard }) => `${shard} has no leader that answers` },
+  'map.published': { level: 'debug', say: ({ epoch }) => `cluster map ${epoch} is published` },
+  'map.stale': { level: 'warn', say: ({ epoch, reason }) => `going on with cluster map ${epoch}: ${reason}` },
+  'stop.began': { level: 'info', say: ({ signal }) => `${signal}: stopping` },
+  'stop.forced': { level: 'warn', say: ({ reason }) => `${reason}: killing what is left` },
+  request: {
+    level: 'info',
+    say: ({ operation, key, outcome, ms }) => `${operation} ${key}: ${outcome} (${ms.toFixed(2)} ms)`,
+  },
+  fault: { level: 'error', say: ({ where, error }) => `fault in ${where}: ${wordsOf(error)}` },
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

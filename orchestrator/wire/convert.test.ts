@@ -1,0 +1,116 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Operation, Result } from '../core/operation.js'
+import { PARTITIONS } from '../core/slot.js'
+import { makeClusterMap } from '../core/topology.js'
+import { CODES, type Code, type KvError, kvError, OUTCOMES, type Outcome } from '../errors/index.js'
+import { decodeClusterMap, encodeClusterMap } from './cluster-map.js'
+import { operationFromWire, operationToWire, resultFromWire, resultToWire } from './convert.js'
+import { errorFromStatus, errorFromWire, errorToWire, statusOf } from './errors.js'
+import { BatchRequest, BatchResponse } from './gen/kvorum/v1/kv.js'
+import { BATCH } from './methods.js'
+
+const bytes = fc.uint8Array({ maxLength: 300 })
+const version = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
+const ifVersion = fc.option(version, { nil: undefined })
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  fc.record({ kind: fc.constant('get' as const), key: bytes }),
+  fc.record({ kind: fc.constant('put' as const), key: bytes, value: bytes, ifVersion }),
+  fc.record({ kind: fc.constant('delete' as const), key: bytes, ifVersion }),
+)
+const result: fc.Arbitrary<Result> = fc.oneof(
+  fc.record({ kind: fc.constant('get' as const), found: fc.boolean(), value: bytes, version }),
+  fc.record({ kind: fc.constant('put' as const), version }),
+  fc.record({ kind: fc.constant('delete' as const), existed: fc.boolean() }),
+)
+const error: fc.Arbitrary<KvError> = fc
+  .record({
+    code: fc.constantFrom(...(Object.keys(CODES) as Code[])),
+    message: fc.string(),
+    outcome: fc.constantFrom(...(Object.keys(OUTCOMES) as Outcome[])),
+    retryAfterMs: fc.option(fc.integer({ min: 1, max: 2 ** 32 - 1 }), { nil: undefined }),
+    shard: fc.option(fc.integer({ min: 1, max: 2 ** 32 - 1 }), { nil: undefined }),
+    node: fc.option(fc.string({ minLength: 1 }), { nil: undefined }),
+    leader: fc.option(fc.record({ nodeId: fc.string(), address: fc.string(), term: version }), { nil: undefined }),
+    epoch: fc.option(fc.bigInt({ min: 1n, max: 2n ** 64n - 1n }), { nil: undefined }),
+  })
+  .map(({ code, message, ...details }) => kvError(code, message, details))
+
+function plain(failure: KvError): object {
+  const { code, message, outcome, retryAfterMs, shard, node, leader, epoch } = failure
+  return { code, message, outcome, retryAfterMs, shard, node, leader, epoch }
+}
+
+describe('what travels comes back the same', () => {
+  test('operations', () => {
+    fc.assert(
+      fc.property(fc.array(operation), (operations) => {
+        const request = { id: 1n, epoch: 2n, timeoutMs: 3, operations: operations.map(operationToWire) }
+        const received = BatchRequest.decode(new Uint8Array(BATCH.requestSerialize(request)))
+        expect(received.operations.map(operationFromWire)).toEqual(operations)
+      }),
+    )
+  })
+
+  test('results', () => {
+    fc.assert(
+      fc.property(fc.array(result), (results) => {
+        const sent = BATCH.responseSerialize({ id: 1n, results: results.map(resultToWire) })
+        const received = BatchResponse.decode(new Uint8Array(sent))
+        expect(received.results.map((one, at) => resultFromWire(one, results[at]?.kind ?? 'get'))).toEqual(results)
+      }),
+    )
+  })
+
+  test('errors, in a batch and as the end of a unary call', () => {
+    fc.assert(
+      fc.property(error, (failure) => {
+        expect(plain(errorFromWire(errorToWire(failure), false))).toEqual(plain(failure))
+        const status = statusOf(failure)
+        const unary = errorFromStatus(Object.assign(new Error('status'), status) as never, false)
+        expect(plain(unary)).toEqual(plain(failure))
+      }),
+    )
+  })
+
+  test('cluster maps', () => {
+    const map = makeClusterMap({
+      clusterId: 'c',
+      epoch: 2n ** 60n,
+      owners: Array.from({ length: PARTITIONS }, (_, partition) => 1 + (partition % 2)),
+      shards: [1, 2].map((id) => ({ id, nodes: [{ id: `n${id}`, address: `127.0.0.1:${id}` }] })),
+    })
+    expect(decodeClusterMap(encodeClusterMap(map))).toEqual(map)
+    expect(() => decodeClusterMap(new Uint8Array(0))).toThrow(TypeError)
+  })
+})
+
+describe('what is not understood', () => {
+  test('an operation of a newer kind is no operation', () => {
+    expect(operationFromWire({ kind: undefined })).toBeUndefined()
+  })
+
+  test.each<[Operation['kind'], Outcome]>([
+    ['get', 'not-applied'],
+    ['put', 'unknown'],
+    ['delete', 'unknown'],
+  ])('an answer that does not fit a %s is INTERNAL, %s', (kind, outcome) => {
+    expect(resultFromWire({ kind: undefined }, kind)).toMatchObject({ code: 'INTERNAL', outcome })
+    const other = resultToWire(
+      kind === 'get'
+        ? { kind: 'put', version: 1n }
+        : { kind: 'get', found: false, value: new Uint8Array(0), version: 0n },
+    )
+    expect(resultFromWire(other, kind)).toMatchObject({ code: 'INTERNAL', outcome })
+  })
+
+  test('a code of a newer peer is INTERNAL, a missing outcome unknown; a read is never applied', () => {
+    const wire = {
+      ...errorToWire(kvError('MOVING', 'm', { outcome: 'unknown' })),
+      code: 99 as never,
+      outcome: 0 as never,
+    }
+    expect(errorFromWire(wire, false)).toMatchObject({ code: 'INTERNAL', outcome: 'unknown', message: 'error 99: m' })
+    expect(errorFromWire(wire, true)).toMatchObject({ outcome: 'not-applied' })
+  })
+})

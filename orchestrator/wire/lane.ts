@@ -1,0 +1,308 @@
+import type { Clock, Timer } from '../core/clock.js'
+import type { Limits } from '../core/limits.js'
+import { isRead, type Result } from '../core/operation.js'
+import type { Rng } from '../core/rng.js'
+import { CancelledError, DeadlineExceededError, KvError, UnavailableError, WrongPeerError } from '../errors/index.js'
+import { operationToWire, resultFromWire } from './convert.js'
+import type { BatchResponse } from './gen/kvorum/v1/kv.js'
+import { type ConnectionHandlers, GrpcLaneConnection, type LaneConnection } from './lane-connection.js'
+import { type Flight, Flights } from './lane-flights.js'
+import { LaneHealth, TICK_MS } from './lane-health.js'
+import { LaneQueue } from './lane-queue.js'
+import type { LaneRequest } from './lane-request.js'
+import type { PeerIdentity } from './peer.js'
+import { ReadSizer } from './read-sizer.js'
+
+export interface LaneOptions {
+  /** Whom it is to carry to; undefined: to whoever listens there. */
+  readonly peer?: PeerIdentity
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly rng: Rng
+  /** The epoch of the map that requests are routed by; 0 where there is no map. */
+  readonly epoch: () => bigint
+  /** Ms without any answer, while some are owed, after which others should be asked. Infinity: never. */
+  readonly stallMs: number
+  /**
+   * Ms after which a message that has no answer does not hold back the next one. Infinity for a node, whose operations
+   * all go one way; short for a gateway, where a message may wait for one shard while the others are well.
+   */
+  readonly patienceMs: number
+  /** Told of changes before the requests that they concern are completed. */
+  readonly onChange?: (change: LaneChange) => void
+  /** For tests. */
+  readonly connect?: (address: string, handlers: ConnectionHandlers, peer?: PeerIdentity) => LaneConnection
+}
+
+export type LaneChange =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'down'; readonly cause: unknown }
+  | { readonly kind: 'stalled' }
+  | { readonly kind: 'recovered' }
+
+type MakeError = (outcome: 'not-applied' | 'unknown') => KvError
+
+/**
+ * The peer is given so much less time than there is, or a quarter less: if it then says that it did nothing, that still arrives, where we
+ * alone could only say `unknown`.
+ */
+const ANSWER_MS_MAX = 30
+/** Messages in flight when patience lets more than one of a kind go. */
+const FLIGHTS_MAX = 32
+
+/**
+ * A batched stream to one peer. What is sent in one turn of the event loop goes out as one message of reads and one of
+ * writes, and at most one of each is in flight: on a busy machine that is fastest, because what comes meanwhile gathers
+ * into the next. It connects when there is something to send, and after a failure not before its backoff is over: until
+ * then `send` refuses at once, so that somebody else can be asked.
+ *
+ * Outcomes are honest: what was not handed to the stream is `not-applied`; a write that was, and whose answer will not
+ * come, is `unknown`, unless the peer was somebody else and refused it all; a read is always `not-applied`. Memory is bounded by who sends (store/executor.ts).
+ */
+export class Lane {
+  readonly #options: LaneOptions
+  readonly #health: LaneHealth
+  readonly #sizer: ReadSizer
+  readonly #reads = new LaneQueue()
+  readonly #writes = new LaneQueue()
+  readonly #flights = new Flights()
+  readonly #youngTicks: number
+  #state: 'idle' | 'connecting' | 'open' | 'closed' = 'idle'
+  #connection: LaneConnection | undefined
+  #nextId = 1n
+  #flushing = false
+  #timer: Timer | undefined
+  #retired = false
+
+  constructor(
+    readonly address: string,
+    options: LaneOptions,
+  ) {
+    this.#options = options
+    this.#health = new LaneHealth(options)
+    this.#sizer = new ReadSizer(options.limits.batchBytesMax, options.limits.batchOperationsMax)
+    this.#youngTicks = options.patienceMs / TICK_MS
+  }
+
+  /** Whether `send` would try. */
+  get usable(): boolean {
+    if (this.#state === 'closed' || this.#retired || this.#health.stalled) return false
+    return this.#state !== 'idle' || this.#health.mayConnect
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** May complete the request before it returns, when the lane is not usable. */
+  send(request: LaneRequest): void {
+    if (!this.usable) {
+      request.complete(this.#unavailable('is not reachable now', 'not-applied'), undefined)
+      return
+    }
+    const queue = isRead(request.operation) ? this.#reads : this.#writes
+    queue.push(request)
+    if (this.#state === 'idle') this.#connect()
+    this.#scheduleFlush()
+    this.#watch()
+  }
+
+  /** Takes nothing new, and closes when what is in flight has been answered. */
+  retire(): void {
+    if (this.#state === 'closed' || this.#retired) return
+    this.#retired = true
+    const unsent = this.#takeQueues()
+    this.#closeIfDone()
+    refuse(unsent, this.#unavailable('is no longer used', 'not-applied'))
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    const message = `the connection to ${this.address} was closed here`
+    const open = this.#dropConnection()
+    abandon(open, (outcome) => new CancelledError(message, { outcome, node: this.address }))
+  }
+
+  #connect(): void {
+    this.#state = 'connecting'
+    this.#health.expect()
+    const connect = this.#options.connect ?? ((...given) => new GrpcLaneConnection(...given))
+    const handlers: ConnectionHandlers = {
+      opened: () => this.#opened(),
+      received: (message) => this.#received(message),
+      broken: (cause) => this.#broke(cause),
+    }
+    this.#connection = connect(this.address, handlers, this.#options.peer)
+  }
+
+  #opened(): void {
+    this.#state = 'open'
+    this.#options.onChange?.({ kind: 'open' })
+    this.#scheduleFlush()
+  }
+
+  /** At the end of this turn of the event loop, so that all of what it brings goes into one message. */
+  #scheduleFlush(): void {
+    if (this.#flushing) return
+    if (!this.#mayFly(this.#writes, false) && !this.#mayFly(this.#reads, true)) return
+    this.#flushing = true
+    setImmediate(() => {
+      this.#flushing = false
+      this.#flush(this.#writes, false, this.#options.limits.batchOperationsMax)
+      this.#flush(this.#reads, true, this.#sizer.operationsPerMessage)
+    })
+  }
+
+  #flush(queue: LaneQueue, read: boolean, operationsMax: number): void {
+    while (this.#mayFly(queue, read)) {
+      const requests = queue.take(operationsMax, this.#options.limits.batchBytesMax)
+      if (requests.length > 0) this.#fly(requests, read)
+    }
+  }
+
+  #mayFly(queue: LaneQueue, read: boolean): boolean {
+    if (this.#state !== 'open' || queue.length === 0) return false
+    if (this.#flights.count === 0) return true
+    if (this.#flights.hasYoung(read, this.#youngTicks)) return false
+    return this.#flights.count < FLIGHTS_MAX && this.#flights.bytes < 2 * this.#options.limits.batchBytesMax
+  }
+
+  #fly(requests: LaneRequest[], read: boolean): void {
+    const now = this.#options.clock.monotonic()
+    let bytes = 0
+    let longestMs = 1
+    for (const request of requests) {
+      request.sent = true
+      bytes += request.bytes
+      // The longest of them: whose time runs out earlier is told so here.
+      longestMs = Math.max(longestMs, request.deadline - now)
+    }
+    if (this.#flights.count === 0) this.#health.expect()
+    const id = this.#nextId++
+    this.#flights.add({ id, read, requests, bytes })
+    this.#connection?.write({
+      id,
+      epoch: this.#options.epoch(),
+      timeoutMs: Math.ceil(longestMs - Math.min(ANSWER_MS_MAX, longestMs / 4)),
+      operations: requests.map((request) => operationToWire(request.operation)),
+    })
+  }
+
+  #received(message: BatchResponse): void {
+    const flight = this.#flights.land(message.id, message.results.length)
+    if (flight === undefined) {
+      this.#broke(new Error(`${this.address} answered what was not asked`))
+      return
+    }
+    if (this.#health.heard()) this.#options.onChange?.({ kind: 'recovered' })
+    if (flight.read) this.#sizer.saw(message.results)
+    deliver(flight, message)
+    this.#closeIfDone()
+    this.#scheduleFlush()
+  }
+
+  #watch(): void {
+    if (this.#timer !== undefined || this.#state === 'closed') return
+    const owed = this.#flights.count + this.#reads.length + this.#writes.length
+    if (owed === 0 && this.#state !== 'connecting') return
+    this.#timer = this.#options.clock.setTimeout(() => this.#tick(), TICK_MS)
+  }
+
+  #tick(): void {
+    this.#timer = undefined
+    this.#expire()
+    this.#flights.tick()
+    this.#judge()
+    this.#scheduleFlush()
+    this.#watch()
+  }
+
+  #expire(): void {
+    const now = this.#options.clock.monotonic()
+    const isOver = (request: LaneRequest) => request.deadline <= now || request.settled
+    const over = [
+      ...this.#flights.takeRequests(isOver),
+      ...this.#writes.takeMatching(isOver),
+      ...this.#reads.takeMatching(isOver),
+    ]
+    const message = `no answer from ${this.address} before the deadline`
+    abandon(over, (outcome) => new DeadlineExceededError(message, { outcome, node: this.address }))
+  }
+
+  #judge(): void {
+    if (this.#state === 'connecting') {
+      if (this.#health.tickConnecting() === 'dead') this.#broke(new Error(`no connection to ${this.address} in time`))
+    } else if (this.#flights.count > 0) {
+      const verdict = this.#health.tickOwing(this.#flights.waitedFor)
+      if (verdict === 'dead') this.#broke(new Error(`${this.address} has stopped answering`))
+      if (verdict === 'stalled') this.#stall()
+    }
+  }
+
+  /** The peer is silent. Writes in flight can only wait; everything else had better be asked of somebody else. */
+  #stall(): void {
+    this.#options.onChange?.({ kind: 'stalled' })
+    const movable = this.#flights.takeRequests((request) => isRead(request.operation))
+    movable.push(...this.#takeQueues())
+    refuse(movable, this.#unavailable('does not answer', 'not-applied'))
+  }
+
+  #broke(cause: unknown): void {
+    const refused = cause instanceof WrongPeerError
+    // Perhaps the answer to them was too large to receive.
+    if (this.#flights.has(true) && !refused) this.#sizer.broke()
+    this.#state = this.#retired ? 'closed' : 'idle'
+    this.#health.broke()
+    const open = this.#dropConnection()
+    this.#options.onChange?.({ kind: 'down', cause })
+    if (refused) refuse(open, this.#unavailable('is another node than was meant', 'not-applied', cause))
+    else
+      abandon(open, (outcome) => this.#unavailable('is not reachable, or the connection to it broke', outcome, cause))
+  }
+
+  #dropConnection(): LaneRequest[] {
+    this.#connection?.close()
+    this.#connection = undefined
+    this.#timer?.cancel()
+    this.#timer = undefined
+    return [...this.#flights.takeAll(), ...this.#takeQueues()]
+  }
+
+  #takeQueues(): LaneRequest[] {
+    return [...this.#writes.takeAll(), ...this.#reads.takeAll()]
+  }
+
+  #closeIfDone(): void {
+    if (this.#retired && this.#flights.count === 0) this.close()
+  }
+
+  #unavailable(what: string, outcome: 'not-applied' | 'unknown', cause?: unknown): KvError {
+    return new UnavailableError(`${this.address} ${what}`, { outcome, node: this.address, cause })
+  }
+}
+
+function deliver(flight: Flight, message: BatchResponse): void {
+  for (let at = 0; at < flight.requests.length; at++) {
+    const request = flight.requests[at]
+    const wire = message.results[at]
+    if (request === undefined || wire === undefined) continue
+    const answer: Result | KvError = resultFromWire(wire, request.operation.kind)
+    if (answer instanceof KvError) request.complete(answer, undefined)
+    else request.complete(undefined, answer)
+  }
+}
+
+/** Completes requests whose answers will not come, each with what is known of it. */
+function abandon(requests: readonly LaneRequest[], makeError: MakeError): void {
+  if (requests.length === 0) return
+  const isLost = (request: LaneRequest) => request.sent && !isRead(request.operation)
+  const lost = requests.filter(isLost)
+  const harmless = requests.filter((request) => !isLost(request))
+  if (lost.length > 0) refuse(lost, makeError('unknown'))
+  if (harmless.length > 0) refuse(harmless, makeError('not-applied'))
+}
+
+function refuse(requests: readonly LaneRequest[], error: KvError): void {
+  for (const request of requests) request.complete(error, undefined)
+}

@@ -1,0 +1,120 @@
+import type {
+  handleUnaryCall,
+  ServerDuplexStream,
+  ServerWritableStream,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js'
+import { type Clock, systemClock } from '../core/clock.js'
+import type { ClusterMap } from '../core/topology.js'
+import { toKvError } from '../errors/index.js'
+import { BatchStream } from './batch-stream.js'
+import { clusterMapToWire } from './cluster-map.js'
+import { statusOf } from './errors.js'
+import type {
+  BatchRequest,
+  BatchResponse,
+  ClusterMapRequest,
+  ClusterMapResponse,
+  DeleteRequest,
+  DeleteResponse,
+  GetRequest,
+  GetResponse,
+  PutRequest,
+  PutResponse,
+} from './gen/kvorum/v1/kv.js'
+import { KVService } from './gen/kvorum/v1/kv.js'
+import { type KeyValuePair, KVStoreService, type Status, type String as Text, type ValueReturn } from './gen/kvstore.js'
+import type { Service } from './listener.js'
+import { BATCH } from './methods.js'
+
+/** What a server learns of a unary call besides its request. */
+export interface CallInfo {
+  /** What the client still waits, in ms; undefined when it did not say. */
+  readonly deadlineMs: number | undefined
+  /** Whether the client has gone. */
+  cancelled(): boolean
+}
+
+/** What a server of kvorum.v1.KV does. Unary handlers reject with a KvError (anything else becomes INTERNAL). */
+export interface KvHandlers {
+  get(request: GetRequest, call: CallInfo): Promise<GetResponse>
+  put(request: PutRequest, call: CallInfo): Promise<PutResponse>
+  delete(request: DeleteRequest, call: CallInfo): Promise<DeleteResponse>
+  /** Each Batch stream, when it begins: the handler listens to it. */
+  batch(stream: BatchStream): void
+  /** Maps to send, from the current one on, until `signal` is aborted because the client has gone. */
+  clusterMap(signal: AbortSignal): AsyncIterable<ClusterMap>
+}
+
+export function kvService(handlers: KvHandlers, clock: Clock = systemClock): Service {
+  return service(
+    { ...KVService, batch: BATCH },
+    {
+      get: unary((request: GetRequest, call) => handlers.get(request, call), 'read', clock),
+      put: unary((request: PutRequest, call) => handlers.put(request, call), 'write', clock),
+      delete: unary((request: DeleteRequest, call) => handlers.delete(request, call), 'write', clock),
+      batch: (call: ServerDuplexStream<BatchRequest, BatchResponse>) => handlers.batch(new BatchStream(call)),
+      clusterMap: (call: ServerWritableStream<ClusterMapRequest, ClusterMapResponse>) => {
+        void serveMaps(call, handlers)
+      },
+    },
+  )
+}
+
+/** The compat service. Its failures travel in the answers: a handler that rejects is a fault, and ends with INTERNAL. */
+export interface KvStoreHandlers {
+  get(request: Text, call: CallInfo): Promise<ValueReturn>
+  put(request: KeyValuePair, call: CallInfo): Promise<Status>
+  delete(request: Text, call: CallInfo): Promise<Status>
+}
+
+export function kvStoreService(handlers: KvStoreHandlers, clock: Clock = systemClock): Service {
+  return service(KVStoreService, {
+    get: unary((request: Text, call) => handlers.get(request, call), 'read', clock),
+    put: unary((request: KeyValuePair, call) => handlers.put(request, call), 'write', clock),
+    delete: unary((request: Text, call) => handlers.delete(request, call), 'write', clock),
+  })
+}
+
+function service(definition: ServiceDefinition, implementation: UntypedServiceImplementation): Service {
+  return { definition, implementation }
+}
+
+/** A unary method of any service: deadlines in, KvErrors out. */
+export function unary<Req, Res>(
+  handler: (request: Req, call: CallInfo) => Promise<Res>,
+  effect: 'read' | 'write',
+  clock: Clock,
+): handleUnaryCall<Req, Res> {
+  return (call, callback) => {
+    const deadline = call.getDeadline()
+    const atMs = typeof deadline === 'number' ? deadline : deadline.getTime()
+    const info: CallInfo = {
+      deadlineMs: Number.isFinite(atMs) ? atMs - clock.now() : undefined,
+      cancelled: () => call.cancelled,
+    }
+    const refuse = (thrown: unknown) => {
+      callback(statusOf(toKvError(thrown, effect === 'read' ? 'not-applied' : 'unknown')))
+    }
+    handler(call.request, info).then((response) => callback(null, response), refuse)
+  }
+}
+
+async function serveMaps(
+  call: ServerWritableStream<ClusterMapRequest, ClusterMapResponse>,
+  handlers: KvHandlers,
+): Promise<void> {
+  const gone = new AbortController()
+  call.on('cancelled', () => gone.abort())
+  call.on('close', () => gone.abort())
+  call.on('error', () => gone.abort())
+  try {
+    for await (const map of handlers.clusterMap(gone.signal)) call.write({ map: clusterMapToWire(map) })
+    call.end()
+  } catch (thrown) {
+    const error = toKvError(thrown, 'not-applied')
+    // grpc-js answers an error event with its status; `destroy` would leave the client without one.
+    call.emit('error', Object.assign(new Error(error.message), statusOf(error)))
+  }
+}

@@ -1,0 +1,153 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { Operation, Result } from '../../core/operation.js'
+import {
+  InternalError,
+  type KvError,
+  NotLeaderError,
+  PreconditionFailedError,
+  UnsupportedError,
+} from '../../errors/index.js'
+import { type BatchMessage, BatchStream } from '../batch-stream.js'
+import type { BatchRequest, BatchResponse } from '../gen/kvorum/v1/kv.js'
+import { type Listener, listen } from '../listener.js'
+import type { PeerIdentity } from '../peer.js'
+import { kvService } from '../services.js'
+import { refusal } from './identity.js'
+
+export interface Row {
+  value: Uint8Array
+  version: bigint
+}
+
+type Answer = Result | KvError
+
+/**
+ * A server of kvorum.v1.KV in this process, for tests: it keeps its rows in a Map, and answers as a test tells it to. Only
+ * Batch is served.
+ */
+export class FakeNode {
+  readonly messages: BatchMessage[] = []
+  /** What it says to an operation; by default it leads and executes it. */
+  answer: (operation: Operation) => Answer = (operation) => this.execute(operation)
+  /** Who it is: it refuses calls that are meant for others. By default it does not look. */
+  identity: PeerIdentity | undefined
+  #listener: Listener | undefined
+  readonly #streams = new Set<BatchStream>()
+  #held: (() => void)[] | undefined
+
+  private constructor(readonly rows: Map<string, Row>) {}
+
+  /** Several nodes of one shard may share their rows. */
+  static async start(port = 0, rows = new Map<string, Row>()): Promise<FakeNode> {
+    const node = new FakeNode(rows)
+    await node.#listen(port)
+    return node
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  get port(): number {
+    if (this.#listener === undefined) throw new Error('the fake node is closed')
+    return this.#listener.port
+  }
+
+  get operations(): Operation[] {
+    return this.messages.flatMap((message) => message.operations.filter((operation) => operation !== undefined))
+  }
+
+  /** From now on it says that it does not lead, with or without a hint. */
+  follow(hint?: { node: FakeNode; nodeId: string; term: bigint }): void {
+    const leader = hint && { nodeId: hint.nodeId, address: hint.node.address, term: hint.term }
+    this.answer = () => new NotLeaderError('not the leader', { outcome: 'not-applied', leader })
+  }
+
+  lead(): void {
+    this.answer = (operation) => this.execute(operation)
+  }
+
+  /** Takes messages and answers none, like a paused process, until `release`. */
+  hold(): void {
+    this.#held ??= []
+  }
+
+  release(): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const answer of held) answer()
+  }
+
+  /** Cuts all connections at once, as a kill does, and frees the port. */
+  async close(): Promise<void> {
+    const listener = this.#listener
+    this.#listener = undefined
+    await listener?.close()
+  }
+
+  /** Ends the streams in order, and goes on listening. */
+  endStreams(): void {
+    for (const stream of this.#streams) stream.end()
+  }
+
+  execute(operation: Operation): Result | KvError {
+    const key = Buffer.from(operation.key).toString('latin1')
+    const row = this.rows.get(key)
+    if (operation.kind === 'get') {
+      return {
+        kind: 'get',
+        found: row !== undefined,
+        value: row?.value ?? Buffer.alloc(0),
+        version: row?.version ?? 0n,
+      }
+    }
+    const version = row?.version ?? 0n
+    if (operation.ifVersion !== undefined && operation.ifVersion !== version) {
+      return new PreconditionFailedError(`the version is ${version}`, { outcome: 'not-applied', version })
+    }
+    if (operation.kind === 'delete') return { kind: 'delete', existed: this.rows.delete(key) }
+    this.rows.set(key, { value: operation.value, version: version + 1n })
+    return { kind: 'put', version: version + 1n }
+  }
+
+  async #listen(port: number): Promise<void> {
+    const unserved = () => Promise.reject(new UnsupportedError('only Batch is served here', { outcome: 'not-applied' }))
+    const service = kvService({
+      get: unserved,
+      put: unserved,
+      delete: unserved,
+      clusterMap: () => {
+        throw new InternalError('only Batch is served here', { outcome: 'not-applied' })
+      },
+      batch: (stream) => stream.end(),
+    })
+    const batch = (call: ServerDuplexStream<BatchRequest, BatchResponse>) => {
+      const refused = refusal(call.metadata, this.identity)
+      if (refused === undefined) this.#serve(new BatchStream(call))
+      else call.emit('error', refused)
+    }
+    const checked = { ...service, implementation: { ...service.implementation, batch } }
+    this.#listener = await listen({ host: '127.0.0.1', port }, [checked])
+  }
+
+  #serve(stream: BatchStream): void {
+    this.#streams.add(stream)
+    const onMessage = (message: BatchMessage) => {
+      this.messages.push(message)
+      const reply = () =>
+        stream.send(
+          message.id,
+          message.operations.map((one) => this.#answerTo(one)),
+          () => {},
+        )
+      if (this.#held === undefined) reply()
+      else this.#held.push(reply)
+    }
+    stream.listen({ onMessage, onEnd: () => stream.end(), onGone: () => this.#streams.delete(stream) })
+  }
+
+  #answerTo(operation: Operation | undefined): Answer {
+    if (operation === undefined) return new UnsupportedError('unknown kind', { outcome: 'not-applied' })
+    return this.answer(operation)
+  }
+}

@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+// npm run -s kvorum -- get k1: the command line, built first if it is not current.
+import './build/node-version.mjs'
+
+import('./build/run.mjs').then((loaded) => loaded.buildAndRun('orchestrator/cli/main.js'))

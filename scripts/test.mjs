@@ -1,0 +1,61 @@
+// npm test: installs, builds, then runs every check and every test. The last line is `N passed, N failed`.
+// `npm test -- unit tidy` runs only the named steps. Plain JavaScript on Node.js alone, because nothing is installed yet.
+import { relative } from 'node:path'
+import { goTest } from './test/go-test.mjs'
+import { announce, ending, ROOT, seconds } from './test/run.mjs'
+import { cCompiler, command, empty } from './test/steps.mjs'
+import { vitest } from './test/vitest.mjs'
+
+const bin = (name) => `node_modules/.bin/${name}`
+const go = { cwd: 'node-go' }
+
+/**
+ * In this order: what is cheap and says most about a mistake first. Each returns {passed, failed, reports}; the reports
+ * of what failed are told again at the end, where people look and where a shortened log still has them.
+ */
+const STEPS = {
+  build: () => command([process.execPath, 'scripts/build.mjs']),
+  generated: () => command([process.execPath, 'scripts/gen.mjs', '--check']),
+  tidy: () => command([process.execPath, 'dist/scripts/tidy/main.js']),
+  biome: () => command([bin('biome'), 'check', '--error-on-warnings', '.']),
+  eslint: () => command([bin('eslint'), '--max-warnings=0', '.']),
+  unused: () => command([bin('knip')]),
+  types: () => command([bin('tsc'), '--noEmit', '-p', 'tsconfig.json']),
+  gofmt: () => empty(['gofmt', '-l', '.'], go),
+  vet: () => command(['go', 'vet', './...'], go),
+  staticcheck: () => command(['go', 'tool', 'staticcheck', './...'], go),
+  go: () => goTest({ race: cCompiler(), ...go }),
+  unit: () => vitest('unit'),
+  cross: () => vitest('cross'),
+}
+
+const names = Object.keys(STEPS)
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => !names.includes(name))
+if (unknown.length > 0) {
+  console.error(`test: no step called ${unknown.join(', ')}; there are ${names.join(', ')}`)
+  process.exit(2)
+}
+const chosen = wanted.length === 0 ? names : names.filter((name) => name === 'build' || wanted.includes(name))
+
+const begin = performance.now()
+const total = { passed: 0, failed: 0 }
+const broken = []
+const retold = []
+for (const [index, name] of chosen.entries()) {
+  announce(`[${index + 1}/${chosen.length}] ${name}`)
+  const started = performance.now()
+  const { passed, failed, reports } = await STEPS[name]()
+  total.passed += passed
+  total.failed += failed
+  if (failed > 0) broken.push(name)
+  retold.push(...reports.map((report) => `${name}: ${report}`))
+  announce(`[${index + 1}/${chosen.length}] ${name}: ${failed === 0 ? 'ok' : `${failed} FAILED`} (${seconds(started)})`)
+  // Nothing below means anything on a tree that does not build.
+  if (name === 'build' && failed > 0) break
+}
+for (const report of retold) announce(ending(report))
+if (broken.length > 0) announce(`failed: ${broken.join(', ')}; again: npm test -- ${broken.join(' ')}`)
+announce(`${seconds(begin)} in ${relative(process.cwd(), ROOT) || '.'}`)
+console.log(`${total.passed} passed, ${total.failed} failed`)
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1

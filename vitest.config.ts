@@ -1,0 +1,27 @@
+import { defineConfig } from 'vitest/config'
+
+// Two projects. `unit` tests sit beside their source and run in parallel. `cross` starts real clusters: one file at a
+// time, because a busy machine would make elections and time-outs the thing under test.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['orchestrator/**/*.test.ts', 'scripts/**/*.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: 'cross',
+          include: ['test/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          teardownTimeout: 30_000,
+        },
+      },
+    ],
+  },
+})
