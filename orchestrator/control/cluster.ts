@@ -92,9 +92,9 @@ async function startGroups(
     telemetry.emit('start.progress', { doing: describePlan(record), seconds: 0 })
     const map = await inTime(groups, options, stop.asked, (signal) => bringUp(parts, signal))
     const publisher = await MapPublisher.begin({ ...parts, remember: (bytes) => registry.setMap(bytes) }, map)
-    hooks.moved = () => publisher.refresh()
+    hooks.moved = () => publisher.moved()
     // A node may have moved meanwhile, or the map may be an old one.
-    publisher.refresh()
+    publisher.moved()
     return {
       shape: record,
       maps: publisher.maps,

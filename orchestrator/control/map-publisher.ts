@@ -2,7 +2,7 @@ import { MapCell } from '../core/map-source.js'
 import type { ClusterMap } from '../core/topology.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { encodeClusterMap } from '../wire/cluster-map.js'
-import { agree, type KeeperDeps } from './map-keeper.js'
+import { agree, type KeeperDeps, mapAsItIs } from './map-keeper.js'
 import { Rounds } from './rounds.js'
 
 export interface PublisherDeps extends KeeperDeps {
@@ -23,7 +23,7 @@ export class MapPublisher {
     first: ClusterMap,
   ) {
     this.maps = new MapCell(first, (atLeast) => {
-      if (atLeast > this.maps.current().epoch) this.refresh()
+      if (atLeast > this.maps.current().epoch) this.#rounds.ask()
     })
     this.#rounds = new Rounds({
       work: (signal) => this.#round(signal),
@@ -38,8 +38,9 @@ export class MapPublisher {
     return new MapPublisher(deps, first)
   }
 
-  /** Something changed, or a newer map was heard of. */
-  refresh(): void {
+  /** Nodes listen elsewhere. They are found there at once, also while meta cannot be asked for the next epoch. */
+  moved(): void {
+    this.maps.publish(mapAsItIs(this.maps.current(), this.deps.shards))
     this.#rounds.ask()
   }
 

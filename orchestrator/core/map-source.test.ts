@@ -3,8 +3,8 @@ import { MapCell } from './map-source.js'
 import { PARTITIONS } from './slot.js'
 import { makeClusterMap } from './topology.js'
 
-function mapAt(epoch: bigint, clusterId = 'c1') {
-  const shards = [{ id: 1, nodes: [{ id: 'a', address: 'h:1' }] }]
+function mapAt(epoch: bigint, clusterId = 'c1', address = 'h:1') {
+  const shards = [{ id: 1, nodes: [{ id: 'a', address }] }]
   return makeClusterMap({ clusterId, epoch, owners: Array(PARTITIONS).fill(1), shards })
 }
 
@@ -19,6 +19,15 @@ test('readers see newer maps only, until they leave', () => {
   leave()
   cell.publish(mapAt(4n))
   expect(seen).toEqual([3n])
+})
+
+test('a node that moved while no epoch could be made is seen; an older map’s address is not', () => {
+  const cell = new MapCell(mapAt(2n))
+  const addresses: (string | undefined)[] = []
+  cell.subscribe((map) => addresses.push(map.shards[0]?.nodes[0]?.address))
+  expect(cell.publish(mapAt(2n, 'c1', 'h:2'))).toBe(true)
+  expect(cell.publish(mapAt(1n, 'c1', 'h:3'))).toBe(false)
+  expect(addresses).toEqual(['h:2'])
 })
 
 test('one function may subscribe twice and leave once', () => {

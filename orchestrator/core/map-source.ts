@@ -1,6 +1,6 @@
-import type { ClusterMap } from './topology.js'
+import { type ClusterMap, supersedes } from './topology.js'
 
-/** Where the newest cluster map comes from. The maps it gives only grow in epoch. */
+/** Where the newest cluster map comes from. Each map that it gives supersedes the one before. */
 export interface MapSource {
   current(): ClusterMap
   /** Calls `listener` with every newer map, until the function that it returns is called. */
@@ -39,12 +39,12 @@ export class MapCell implements MapSource {
     this.#fetch(atLeast)
   }
 
-  /** Publishes a map, unless the one here is as new. Says whether it did. */
+  /** Publishes a map, unless the one here is as good. Says whether it did. */
   publish(map: ClusterMap): boolean {
     if (map.clusterId !== this.#map.clusterId) {
       throw new TypeError(`a map of cluster ${map.clusterId} for cluster ${this.#map.clusterId}`)
     }
-    if (map.epoch <= this.#map.epoch) return false
+    if (!supersedes(map, this.#map)) return false
     this.#map = map
     for (const listener of [...this.#listeners]) listener(map)
     return true

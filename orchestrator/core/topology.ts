@@ -1,6 +1,9 @@
 import { PARTITIONS, partitionOf } from './slot.js'
 
-/** Who owns what and where it runs. Frozen: a change is a new map with a greater epoch, made by control only. */
+/**
+ * Who owns what and where it runs. Frozen: a change is a new map with a greater epoch, made by control only. Without meta
+ * no epoch can be made; a map may then come again with its epoch and with the addresses of now.
+ */
 export interface ClusterMap {
   readonly clusterId: string
   readonly epoch: bigint
@@ -59,6 +62,12 @@ function nodeFaults(shards: readonly ShardInfo[]): string[] {
   if (nodes.some((node) => node.id === '' || node.address === '')) faults.push('a node has no id or no address')
   if (new Set(nodes.map((node) => node.id)).size !== nodes.length) faults.push('a node id is there twice')
   return faults
+}
+
+/** Whether the map is to be used in place of the other: a newer one, or the same one with other addresses. */
+export function supersedes(map: ClusterMap, other: ClusterMap): boolean {
+  if (map.epoch !== other.epoch) return map.epoch > other.epoch
+  return JSON.stringify(map.shards) !== JSON.stringify(other.shards)
 }
 
 /** The id of the shard that owns a key. */

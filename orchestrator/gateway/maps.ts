@@ -8,11 +8,11 @@ export async function* latestMaps(maps: MapSource, signal: AbortSignal): AsyncGe
   const abort = (): void => wake()
   signal.addEventListener('abort', abort, { once: true })
   try {
-    let sent = 0n
+    let sent: ClusterMap | undefined
     while (!signal.aborted) {
       const map = maps.current()
-      if (map.epoch > sent) {
-        sent = map.epoch
+      if (map !== sent) {
+        sent = map
         yield map
         continue
       }

@@ -4,7 +4,7 @@ import type { MapSource } from '../core/map-source.js'
 import type { DeleteResult, GetResult, Operation, PutResult, Result } from '../core/operation.js'
 import { type Rng, systemRng } from '../core/rng.js'
 import { partitionOf } from '../core/slot.js'
-import type { ClusterMap } from '../core/topology.js'
+import { type ClusterMap, supersedes } from '../core/topology.js'
 import type { KvError } from '../errors/index.js'
 import type { LaneOptions } from '../wire/lane.js'
 import type { Call, Done } from './call.js'
@@ -106,7 +106,7 @@ export class Store {
 
   /** Takes a newer map; an older one is ignored. Calls on their way go on, and are routed by it when they try again. */
   updateMap(map: ClusterMap): void {
-    if (map.epoch <= this.#map.epoch) return
+    if (!supersedes(map, this.#map)) return
     this.#map = map
     this.#install(map)
     this.#onEvent({ type: 'map.updated', epoch: map.epoch })
