@@ -21,7 +21,10 @@ export interface RequestOptions {
   readonly signal?: AbortSignal
 }
 
-/** A message may wait for a shard without a leader; the operations behind it, for other shards, need not. */
+/**
+ * A message may wait for a shard without a leader. The gateway answers its other operations meanwhile, but those that come
+ * behind it would wait for it to be finished.
+ */
 const PATIENCE_MS = 50
 
 /** The gateway knows its own limit for values; here only what no gateway takes is refused. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Limits } from '../core/limits.js'
 import type { Operation, Result } from '../core/operation.js'
+import { ManualClock } from '../core/testing/manual-clock.js'
 import { KvError, UnavailableError } from '../errors/index.js'
 import type { BatchListener } from '../wire/batch-stream.js'
 import { type BatchPort, BatchSession } from './batch.js'
@@ -12,13 +13,18 @@ class FakeStream implements BatchPort {
   listener: BatchListener | undefined
   reading = true
   ended = false
-  readonly answers: { id: bigint; results: readonly (Result | KvError)[]; sent: () => void }[] = []
+  readonly answers: {
+    id: bigint
+    results: readonly (Result | KvError)[]
+    sent: () => void
+    positions: readonly number[]
+  }[] = []
 
   listen(listener: BatchListener): void {
     this.listener = listener
   }
-  send(id: bigint, results: readonly (Result | KvError)[], sent: () => void): void {
-    this.answers.push({ id, results, sent })
+  send(id: bigint, results: readonly (Result | KvError)[], sent: () => void, positions: readonly number[] = []): void {
+    this.answers.push({ id, results, sent, positions })
   }
   pause(): void {
     this.reading = false
@@ -41,7 +47,8 @@ function found(bytes: number): Result {
 
 function setUp(limits: Partial<Limits> = {}) {
   const store = new ManualStore()
-  const context = contextWith(store, limits)
+  const clock = new ManualClock()
+  const context = contextWith(store, limits, clock)
   const stream = new FakeStream()
   let gone = 0
   const session = new BatchSession(context, stream, () => gone++)
@@ -50,7 +57,7 @@ function setUp(limits: Partial<Limits> = {}) {
     session.onMessage({ id: ++id, epoch: 1n, timeoutMs, operations })
     return id
   }
-  return { store, context, stream, session, message, gone: () => gone }
+  return { clock, store, context, stream, session, message, gone: () => gone }
 }
 
 /** `ok`, or the code of the error. */
@@ -59,13 +66,16 @@ function codes(results: readonly (Result | KvError)[] | undefined): string[] | u
 }
 
 describe('a message', () => {
-  test('is answered once, when its last operation is done, in the order of its operations', () => {
-    const { store, stream, message } = setUp()
+  test('that is soon done is answered whole, in the order of its operations', () => {
+    const { clock, store, stream, message } = setUp()
     message([PUT, GET])
+    clock.advance(1000)
     store.waiting[1]?.done(undefined, found(3))
+    clock.advance(19)
     expect(stream.answers).toEqual([])
     store.waiting[0]?.done(undefined, PUT_DONE)
-    expect(stream.answers.map((answer) => answer.results)).toEqual([[PUT_DONE, found(3)]])
+    clock.advance(100)
+    expect(stream.answers).toMatchObject([{ results: [PUT_DONE, found(3)], positions: [] }])
   })
 
   test('does not wait for messages before it', () => {
@@ -105,6 +115,123 @@ describe('a message', () => {
   })
 })
 
+describe('a message of which a part takes long', () => {
+  /** What was sent so far: the positions of each answer, and what it said. */
+  const said = (stream: FakeStream) => stream.answers.map(({ positions, results }) => [positions, codes(results)])
+
+  test('is answered without it 20 ms after its first operation was done, and with it later', () => {
+    const { clock, store, stream, message } = setUp()
+    const id = message([GET, PUT, GET])
+    store.waiting[2]?.done(undefined, found(3))
+    clock.advance(10)
+    store.waiting[1]?.done(undefined, PUT_DONE)
+    clock.advance(9)
+    expect(said(stream)).toEqual([])
+    clock.advance(1)
+    expect(stream.answers).toMatchObject([{ id, positions: [1, 2], results: [PUT_DONE, found(3)] }])
+    store.waiting[0]?.done(new UnavailableError('no leader', { outcome: 'not-applied' }), undefined)
+    expect(said(stream).slice(1)).toEqual([[[0], ['UNAVAILABLE']]])
+    clock.advance(100)
+    expect([stream.answers.length, clock.pending]).toEqual([2, 0])
+  })
+
+  test('groups what comes later, too', () => {
+    const { clock, store, stream, message } = setUp()
+    message([GET, GET, GET, GET])
+    store.answer(found(1))
+    clock.advance(20)
+    clock.advance(500)
+    store.answer(found(1))
+    clock.advance(19)
+    store.answer(found(1))
+    expect(said(stream)).toHaveLength(1)
+    clock.advance(1)
+    store.answer(found(1))
+    expect(said(stream).map(([positions]) => positions)).toEqual([[0], [1, 2], [3]])
+  })
+
+  test('waits from its own first operation on, whatever the messages beside it do', () => {
+    const { clock, store, stream, message } = setUp()
+    const first = message([PUT, PUT])
+    const second = message([GET, GET])
+    store.waiting[0]?.done(undefined, PUT_DONE)
+    clock.advance(15)
+    expect(clock.pending).toBe(1)
+    store.waiting[2]?.done(undefined, found(1))
+    expect(clock.pending).toBe(1)
+    clock.advance(5)
+    expect(stream.answers.map((answer) => answer.id)).toEqual([first])
+    clock.advance(14)
+    expect(stream.answers).toHaveLength(1)
+    clock.advance(1)
+    expect(stream.answers.map((answer) => answer.id)).toEqual([first, second])
+  })
+
+  test('gives back the bytes of values with each part, and its own with the last', () => {
+    const { clock, store, stream, context, message } = setUp()
+    message([GET, PUT, GET])
+    const request = context.budget.held
+    store.answer(found(5000))
+    clock.advance(20)
+    expect(context.budget.held).toBeGreaterThan(request + 5000)
+    stream.answers[0]?.sent()
+    expect(context.budget.held).toBe(request)
+    store.answer(PUT_DONE)
+    store.answer(found(7000))
+    expect(context.budget.held).toBeGreaterThan(request + 7000)
+    stream.answers[1]?.sent()
+    expect(context.budget.held).toBe(0)
+  })
+
+  test('has room for as much in each part as a whole answer', () => {
+    const { clock, store, stream, message } = setUp({ batchBytesMax: 2500 })
+    message([GET, GET, GET, GET])
+    store.answer(found(2000))
+    store.answer(found(2000))
+    clock.advance(20)
+    store.answer(found(2000))
+    store.answer(found(2000))
+    expect(said(stream)).toEqual([
+      [
+        [0, 1],
+        ['ok', 'OVERLOADED'],
+      ],
+      [
+        [2, 3],
+        ['ok', 'OVERLOADED'],
+      ],
+    ])
+  })
+
+  test('keeps its stream open while it drains, until the last part is written', () => {
+    const { clock, store, stream, session, message } = setUp()
+    message([GET, GET])
+    store.answer(found(1))
+    session.drain()
+    clock.advance(20)
+    stream.answers[0]?.sent()
+    expect(stream.ended).toBe(false)
+    store.answer(found(1))
+    stream.answers[1]?.sent()
+    expect(stream.ended).toBe(true)
+  })
+
+  test('is dropped with its client: nothing is held, no timer runs, nothing is sent', () => {
+    const { clock, store, stream, session, context, message } = setUp()
+    message([GET, GET, GET, GET])
+    store.answer(found(1000))
+    clock.advance(20)
+    store.answer(found(1000))
+    session.onGone()
+    expect([context.budget.held, clock.pending]).toEqual([0, 0])
+    stream.answers[0]?.sent()
+    store.answer(found(1000))
+    store.answer(found(1000))
+    clock.advance(100)
+    expect([context.budget.held, clock.pending, stream.answers.length]).toEqual([0, 0, 1])
+  })
+})
+
 describe('bounds', () => {
   test('past 64 open messages the stream is not read, until an answer is written', () => {
     const { store, stream, message } = setUp()
@@ -113,6 +240,35 @@ describe('bounds', () => {
     store.answer(found(1))
     expect(stream.reading).toBe(false)
     stream.answers[0]?.sent()
+    expect(stream.reading).toBe(true)
+  })
+
+  test('a message that was answered in part, and whose part was taken, does not count among the 64', () => {
+    const { clock, store, stream, message } = setUp()
+    for (let i = 0; i < 64; i++) message([GET, PUT])
+    store.waiting[0]?.done(undefined, found(1))
+    clock.advance(20)
+    expect(stream.reading).toBe(false)
+    stream.answers[0]?.sent()
+    expect(stream.reading).toBe(true)
+    message([GET])
+    expect(stream.reading).toBe(false)
+  })
+
+  test('past 1,024 open messages the stream is not read, however many were answered in part', () => {
+    const { clock, store, stream, message } = setUp()
+    const open = () => {
+      message([GET, PUT])
+      store.waiting.at(-2)?.done(undefined, found(1))
+      clock.advance(20)
+      stream.answers.at(-1)?.sent()
+    }
+    for (let i = 0; i < 1023; i++) open()
+    expect(stream.reading).toBe(true)
+    open()
+    expect(stream.reading).toBe(false)
+    store.waiting[1]?.done(undefined, PUT_DONE)
+    stream.answers.at(-1)?.sent()
     expect(stream.reading).toBe(true)
   })
 

@@ -1,31 +1,36 @@
 // One Batch stream of a client: each message's operations go to the Store one by one, and its answer goes back when
-// the last of them is done. Memory is bounded three ways: messages open at once (past it the stream is not read, and
-// HTTP/2 holds the client back), and bytes per stream and per gateway (past them: OVERLOADED). A message holds its place
-// and its bytes until its answer has been written, so a client that does not read is not read from.
-import { bytesOf, type Operation, type Result } from '../core/operation.js'
-import { type KvError, OverloadedError, TooLargeError, UnsupportedError } from '../errors/index.js'
+// the last of them is done, or in parts when some take much longer than others. Memory is bounded three ways: messages
+// open at once (past it the stream is not read, and HTTP/2 holds the client back), and bytes per stream and per gateway
+// (past them: OVERLOADED). A message holds its place and its bytes until its last answer has been written, so a client
+// that does not read is not read from.
 import type { BatchListener, BatchMessage, BatchStream } from '../wire/batch-stream.js'
 import { Budget } from './budget.js'
 import type { GatewayContext } from './context.js'
+import { Patience } from './patience.js'
+import { Work, type WorkListener } from './work.js'
 
 /** What a session needs of its stream; a test gives its own. */
 export type BatchPort = Pick<BatchStream, keyof BatchStream>
 
-/** Messages of one stream that are being worked on or written. A lane keeps one or two in flight, and up to 32 while
+/** Messages of one stream of which no answer has been written. A lane keeps one or two in flight, and up to 32 while
  * one shard answers slowly and the others do not. */
-const OPEN_MESSAGES_MAX = 64
+const SILENT_MESSAGES_MAX = 64
+/** All that are being worked on or written. What is left of a message that was answered in part is small, but while a
+ * shard has no majority it stays for as long as its client waits, and there are more with every moment. */
+const OPEN_MESSAGES_MAX = 1024
 /** The share of the gateway's bytes that one stream may hold: one client cannot starve the others. */
 const STREAM_SHARE = 1 / 4
-/** What a result without a value weighs. */
-const RESULT_BYTES = 64
-const RETRY_AFTER_MS = 10
 
-export class BatchSession implements BatchListener {
+export class BatchSession implements BatchListener, WorkListener {
   readonly #context: GatewayContext
   readonly #stream: BatchPort
   readonly #budget: Budget
+  readonly #patience: Patience
   readonly #onGone: (session: BatchSession) => void
   #open = 0
+  /** Of the open messages, those of which no answer has been written. */
+  #silent = 0
+  #full = false
   #ending = false
   #gone = false
 
@@ -33,6 +38,7 @@ export class BatchSession implements BatchListener {
     this.#context = context
     this.#stream = stream
     this.#budget = new Budget(context.limits.inFlightBytesMax * STREAM_SHARE, context.budget)
+    this.#patience = new Patience(context.clock, (work) => this.#answer(work))
     this.#onGone = onGone
     stream.listen(this)
   }
@@ -46,12 +52,9 @@ export class BatchSession implements BatchListener {
 
   onMessage(message: BatchMessage): void {
     this.#open++
-    if (this.#open >= OPEN_MESSAGES_MAX) this.#stream.pause()
-    const bytes = weigh(message.operations)
-    const work = new Work(this.#context, this.#budget, message, (done) => this.#answer(done))
-    const refusal = this.#refuse(message.operations.length, bytes)
-    if (refusal === undefined) work.begin(bytes)
-    else work.refuse(refusal)
+    this.#silent++
+    this.#steer()
+    new Work(this.#context, this.#budget, message, this).begin()
   }
 
   onEnd(): void {
@@ -62,112 +65,44 @@ export class BatchSession implements BatchListener {
   onGone(): void {
     this.#gone = true
     this.#budget.close()
+    this.#patience.close()
     this.#onGone(this)
   }
 
-  /** Takes the message's bytes, or says why not. */
-  #refuse(operations: number, bytes: number): KvError | undefined {
-    const { batchOperationsMax } = this.#context.limits
-    if (operations > batchOperationsMax) {
-      const message = `the message has ${operations} operations, the limit is ${batchOperationsMax}`
-      return new TooLargeError(message, { outcome: 'not-applied' })
-    }
-    return this.#budget.take(bytes) ? undefined : overloaded('the gateway holds as many bytes as it may')
+  onPart(work: Work): void {
+    if (!this.#gone) this.#patience.begin(work)
+  }
+
+  onDone(work: Work): void {
+    if (this.#gone) return
+    this.#patience.end(work)
+    this.#answer(work)
   }
 
   #answer(work: Work): void {
-    if (this.#gone) return
-    this.#stream.send(work.id, work.results, () => {
+    const { results, positions, bytes, first, last } = work.take()
+    const written = (): void => {
       // Written in the same moment in which the stream broke: everything was given back then.
       if (this.#gone) return
-      this.#budget.give(work.bytes)
-      if (this.#open-- === OPEN_MESSAGES_MAX && !this.#ending) this.#stream.resume()
+      this.#budget.give(bytes)
+      if (first) this.#silent--
+      if (last) this.#open--
+      this.#steer()
       this.#endIfDone()
-    })
+    }
+    this.#stream.send(work.id, results, written, positions)
+  }
+
+  /** Reads from the client, or does not: whatever changes with what is open. */
+  #steer(): void {
+    const full = this.#silent >= SILENT_MESSAGES_MAX || this.#open >= OPEN_MESSAGES_MAX
+    if (full === this.#full) return
+    this.#full = full
+    if (full) this.#stream.pause()
+    else if (!this.#ending) this.#stream.resume()
   }
 
   #endIfDone(): void {
     if (this.#ending && this.#open === 0) this.#stream.end()
   }
-}
-
-/** One message on its way. Each operation gets exactly one result; after the last, `done` is called once. */
-class Work {
-  readonly id: bigint
-  readonly results: (Result | KvError)[]
-  /** What the message holds of the budget. */
-  bytes = 0
-  readonly #context: GatewayContext
-  readonly #budget: Budget
-  readonly #message: BatchMessage
-  readonly #done: (work: Work) => void
-  #left: number
-  #answerBytes = 0
-
-  constructor(context: GatewayContext, budget: Budget, message: BatchMessage, done: (work: Work) => void) {
-    this.id = message.id
-    this.results = new Array<Result | KvError>(message.operations.length)
-    this.#context = context
-    this.#budget = budget
-    this.#message = message
-    this.#done = done
-    this.#left = message.operations.length
-  }
-
-  begin(bytes: number): void {
-    this.bytes = bytes
-    const { operations, timeoutMs } = this.#message
-    if (operations.length === 0) this.#done(this)
-    const deadlineMs = timeoutMs === 0 ? this.#context.limits.deadlineMs : timeoutMs
-    for (let index = 0; index < operations.length; index++) {
-      const operation = operations[index]
-      if (operation === undefined) this.#settle(index, unknownKind())
-      else this.#submit(index, operation, deadlineMs)
-    }
-  }
-
-  refuse(error: KvError): void {
-    this.results.fill(error)
-    this.#done(this)
-  }
-
-  #submit(index: number, operation: Operation, deadlineMs: number): void {
-    this.#context.submit(operation, deadlineMs, (error, result) => {
-      this.#settle(index, error ?? this.#fit(result))
-    })
-  }
-
-  /** What does not fit into the answer or the budget is to be asked for again, except the first: each try gets on. */
-  #fit(result: Result | undefined): Result | KvError {
-    if (result === undefined) throw new TypeError('a Store answered with neither a result nor an error')
-    if (result.kind !== 'get' || !result.found) return result
-    const bytes = result.value.byteLength + RESULT_BYTES
-    if (this.#answerBytes > 0 && this.#answerBytes + bytes > this.#context.limits.batchBytesMax) {
-      return overloaded('the answer to this message is full: ask for less at once')
-    }
-    if (!this.#budget.take(bytes)) return overloaded('the gateway holds as many bytes as it may')
-    this.#answerBytes += bytes
-    this.bytes += bytes
-    return result
-  }
-
-  #settle(index: number, result: Result | KvError): void {
-    this.results[index] = result
-    if (--this.#left === 0) this.#done(this)
-  }
-}
-
-function weigh(operations: readonly (Operation | undefined)[]): number {
-  let bytes = 0
-  for (const operation of operations) bytes += operation === undefined ? RESULT_BYTES : bytesOf(operation)
-  return bytes
-}
-
-function overloaded(message: string): KvError {
-  return new OverloadedError(message, { outcome: 'not-applied', retryAfterMs: RETRY_AFTER_MS })
-}
-
-function unknownKind(): KvError {
-  const message = 'this gateway does not know the operation: upgrade it'
-  return new UnsupportedError(message, { outcome: 'not-applied' })
 }

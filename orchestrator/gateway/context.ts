@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
 import type { MapSource } from '../core/map-source.js'
 import type { Operation, Result } from '../core/operation.js'
@@ -16,6 +17,7 @@ export interface OperationStore {
 export interface GatewayContext {
   readonly limits: Limits
   readonly maps: MapSource
+  readonly clock: Clock
   /** Bytes that all streams together hold. */
   readonly budget: Budget
   /** Hands an operation to the Store. */

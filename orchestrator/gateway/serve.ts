@@ -59,6 +59,7 @@ function contextOf(options: GatewayOptions, clock: Clock): GatewayContext {
   return {
     limits,
     maps,
+    clock,
     budget: new Budget(limits.inFlightBytesMax),
     submit: telemetry.enabled('request') ? observed(store, clock, telemetry) : plain,
   }

@@ -24,6 +24,8 @@ export interface BatchListener {
   onGone(): void
 }
 
+const WHOLE: readonly number[] = []
+
 /** The server's side of one Batch stream. It decides nothing: who reads on, and until when, is the gateway's business. */
 export class BatchStream {
   readonly #call: ServerDuplexStream<BatchRequest, BatchResponse>
@@ -51,12 +53,19 @@ export class BatchStream {
   }
 
   /**
-   * Sends an answer: one result per operation, in their order. `sent` is called when the transport has taken it, which a
-   * client that does not read puts off; it is never called when the stream breaks before.
+   * Sends an answer: one result per operation, in their order, or a part of it, which says of which operations its
+   * results are. `sent` is called when the transport has taken it, which a client that does not read puts off; it is
+   * never called when the stream breaks before.
    */
-  send(id: bigint, results: readonly (Result | KvError)[], sent: () => void): void {
+  send(
+    id: bigint,
+    results: readonly (Result | KvError)[],
+    sent: () => void,
+    positions: readonly number[] = WHOLE,
+  ): void {
     if (this.#gone) return
-    this.#call.write({ id, results: results.map(resultToWire) }, (error?: Error | null) => {
+    const message = { id, results: results.map(resultToWire), positions: [...positions] }
+    this.#call.write(message, (error?: Error | null) => {
       if (error === undefined || error === null) sent()
     })
   }

@@ -54,9 +54,10 @@ describe('what travels comes back the same', () => {
 
   test('results', () => {
     fc.assert(
-      fc.property(fc.array(result), (results) => {
-        const sent = BATCH.responseSerialize({ id: 1n, results: results.map(resultToWire) })
+      fc.property(fc.array(result), fc.array(fc.nat()), (results, positions) => {
+        const sent = BATCH.responseSerialize({ id: 1n, results: results.map(resultToWire), positions })
         const received = BatchResponse.decode(new Uint8Array(sent))
+        expect(received.positions).toEqual(positions)
         expect(received.results.map((one, at) => resultFromWire(one, results[at]?.kind ?? 'get'))).toEqual(results)
       }),
     )

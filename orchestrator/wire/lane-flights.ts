@@ -1,18 +1,33 @@
 import type { LaneRequest } from './lane-request.js'
 
-/** A message that was handed to the stream and has no answer yet. */
+/** A message that was handed to the stream and has not been answered in full. */
 export interface Flight {
   readonly id: bigint
   readonly read: boolean
-  /** One per operation of the message; undefined once it was completed without the answer. */
+  /** One per operation of the message; undefined once it was completed, with its answer or without. */
   readonly requests: (LaneRequest | undefined)[]
   readonly bytes: number
+}
+
+/** What an answer belongs to. */
+export interface Landed {
+  readonly read: boolean
+  /** One per result of the answer; undefined where nobody waits for it any more. */
+  readonly requests: readonly (LaneRequest | undefined)[]
+  /** How many operations the whole message has. */
+  readonly operations: number
 }
 
 interface Entry {
   readonly flight: Flight
   /** Requests that are still waited for. */
   open: number
+  /** Operations without an answer, waited for or not. */
+  unanswered: number
+  /** Which positions were answered; made by the first partial answer. */
+  answered: Uint8Array | undefined
+  /** What the requests without an answer weigh. */
+  bytes: number
   /** How many ticks of the lane it has seen. */
   ticks: number
 }
@@ -24,6 +39,13 @@ export class Flights {
 
   get count(): number {
     return this.#entries.length
+  }
+
+  /** Messages of which nothing was answered. */
+  get silent(): number {
+    let silent = 0
+    for (const entry of this.#entries) if (entry.answered === undefined) silent++
+    return silent
   }
 
   get bytes(): number {
@@ -48,16 +70,28 @@ export class Flights {
   }
 
   add(flight: Flight): void {
-    this.#entries.push({ flight, open: flight.requests.length, ticks: 0 })
+    const { length } = flight.requests
+    const { bytes } = flight
+    this.#entries.push({ flight, open: length, unanswered: length, answered: undefined, bytes, ticks: 0 })
     this.#bytes += flight.bytes
   }
 
-  /** Takes the message that an answer names, if the answer has as many results as it had operations. */
-  land(id: bigint, results: number): Flight | undefined {
-    const at = this.#entries.findIndex(({ flight }) => flight.id === id && flight.requests.length === results)
-    const [entry] = at === -1 ? [] : this.#entries.splice(at, 1)
-    this.#bytes -= entry?.flight.bytes ?? 0
-    return entry?.flight
+  /**
+   * Takes what an answer answers: a whole message when it names no positions, or else those. Undefined, and then takes
+   * nothing, when the answer fits no message: of another size, or to what was answered before.
+   */
+  land(id: bigint, results: number, positions: readonly number[]): Landed | undefined {
+    // From the end: those that stay for long are the old ones.
+    const at = this.#entries.findLastIndex(({ flight }) => flight.id === id)
+    const entry = this.#entries[at]
+    if (entry === undefined) return undefined
+    const requests = positions.length === 0 ? takeWhole(entry, results) : this.#takePart(entry, results, positions)
+    if (requests === undefined) return undefined
+    if (entry.unanswered === 0) {
+      this.#entries.splice(at, 1)
+      this.#bytes -= entry.bytes
+    }
+    return { read: entry.flight.read, requests, operations: entry.flight.requests.length }
   }
 
   tick(): void {
@@ -87,4 +121,36 @@ export class Flights {
     this.#bytes = 0
     return taken
   }
+
+  #takePart(entry: Entry, results: number, positions: readonly number[]): Landed['requests'] | undefined {
+    if (positions.length !== results || !mark(entry, positions)) return undefined
+    const { requests } = entry.flight
+    const taken = positions.map((position) => requests[position])
+    for (const position of positions) requests[position] = undefined
+    for (const request of taken) {
+      if (request === undefined) continue
+      entry.open--
+      entry.bytes -= request.bytes
+      this.#bytes -= request.bytes
+    }
+    entry.unanswered -= positions.length
+    return taken
+  }
+}
+
+function takeWhole(entry: Entry, results: number): Landed['requests'] | undefined {
+  if (entry.answered !== undefined || entry.flight.requests.length !== results) return undefined
+  entry.unanswered = 0
+  return entry.flight.requests
+}
+
+/** Notes that the positions were answered, each for the first time; or says that they cannot be. */
+function mark(entry: Entry, positions: readonly number[]): boolean {
+  const { length } = entry.flight.requests
+  entry.answered ??= new Uint8Array(length)
+  for (const position of positions) {
+    if (position >= length || entry.answered[position] === 1) return false
+    entry.answered[position] = 1
+  }
+  return true
 }

@@ -175,7 +175,7 @@ describe('outcomes', () => {
     const write = put()
     send(write)
     await turn()
-    latest().receive({ id: latest().written[0]?.id ?? 0n, results: [] })
+    latest().receive({ id: latest().written[0]?.id ?? 0n, results: [], positions: [] })
     expect(write.outcome).toMatchObject({ outcome: 'unknown' })
     expect(changes).toEqual(['open', 'down'])
   })

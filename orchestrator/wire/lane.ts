@@ -6,7 +6,7 @@ import { CancelledError, DeadlineExceededError, KvError, UnavailableError, Wrong
 import { operationToWire, resultFromWire } from './convert.js'
 import type { BatchResponse } from './gen/kvorum/v1/kv.js'
 import { type ConnectionHandlers, GrpcLaneConnection, type LaneConnection } from './lane-connection.js'
-import { type Flight, Flights } from './lane-flights.js'
+import { Flights, type Landed } from './lane-flights.js'
 import { LaneHealth, TICK_MS } from './lane-health.js'
 import { LaneQueue } from './lane-queue.js'
 import type { LaneRequest } from './lane-request.js'
@@ -47,8 +47,10 @@ type MakeError = (outcome: 'not-applied' | 'unknown') => KvError
  * alone could only say `unknown`.
  */
 const ANSWER_MS_MAX = 30
-/** Messages in flight when patience lets more than one of a kind go. */
-const FLIGHTS_MAX = 32
+/** Messages in flight without any answer, when patience lets more than one of a kind go. */
+const SILENT_FLIGHTS_MAX = 32
+/** All messages in flight: what is left of those that were answered in part is small, but may have to stay for long. */
+const FLIGHTS_MAX = 512
 
 /**
  * A batched stream to one peer. What is sent in one turn of the event loop goes out as one message of reads and one of
@@ -165,7 +167,8 @@ export class Lane {
     if (this.#state !== 'open' || queue.length === 0) return false
     if (this.#flights.count === 0) return true
     if (this.#flights.hasYoung(read, this.#youngTicks)) return false
-    return this.#flights.count < FLIGHTS_MAX && this.#flights.bytes < 2 * this.#options.limits.batchBytesMax
+    if (this.#flights.count >= FLIGHTS_MAX || this.#flights.silent >= SILENT_FLIGHTS_MAX) return false
+    return this.#flights.bytes < 2 * this.#options.limits.batchBytesMax
   }
 
   #fly(requests: LaneRequest[], read: boolean): void {
@@ -190,14 +193,15 @@ export class Lane {
   }
 
   #received(message: BatchResponse): void {
-    const flight = this.#flights.land(message.id, message.results.length)
-    if (flight === undefined) {
+    const { results, positions } = message
+    const landed = this.#flights.land(message.id, results.length, positions)
+    if (landed === undefined) {
       this.#broke(new Error(`${this.address} answered what was not asked`))
       return
     }
     if (this.#health.heard()) this.#options.onChange?.({ kind: 'recovered' })
-    if (flight.read) this.#sizer.saw(message.results)
-    deliver(flight, message)
+    if (landed.read) this.#sizer.saw(results, landed.operations)
+    deliver(landed.requests, results)
     this.#closeIfDone()
     this.#scheduleFlush()
   }
@@ -282,10 +286,10 @@ export class Lane {
   }
 }
 
-function deliver(flight: Flight, message: BatchResponse): void {
-  for (let at = 0; at < flight.requests.length; at++) {
-    const request = flight.requests[at]
-    const wire = message.results[at]
+function deliver(requests: Landed['requests'], results: BatchResponse['results']): void {
+  for (let at = 0; at < requests.length; at++) {
+    const request = requests[at]
+    const wire = results[at]
     if (request === undefined || wire === undefined) continue
     const answer: Result | KvError = resultFromWire(wire, request.operation.kind)
     if (answer instanceof KvError) request.complete(answer, undefined)

@@ -33,6 +33,14 @@ test('what was refused says nothing about sizes', () => {
   expect(sizer.operationsPerMessage).toBe(1)
 })
 
+test('a part of an answer counts for a part', () => {
+  const sizer = new ReadSizer(4 * MIB, 4096)
+  sizer.saw(values(10, 64 << 10))
+  const before = sizer.operationsPerMessage
+  for (let part = 0; part < 20; part++) sizer.saw(values(1, 1), 1000)
+  expect(sizer.operationsPerMessage).toBeLessThan(before * 1.1)
+})
+
 test('is never less than one', () => {
   const sizer = new ReadSizer(4 * MIB, 4096)
   for (let break_ = 0; break_ < 20; break_++) sizer.broke()

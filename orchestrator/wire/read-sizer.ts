@@ -19,8 +19,11 @@ export class ReadSizer {
     return Math.max(1, Math.min(this.operationsMax, fitting))
   }
 
-  /** Larger sizes count at once, smaller ones by and by. */
-  saw(results: readonly Result[]): void {
+  /**
+   * Larger sizes count at once, smaller ones by and by. `asked` is how many reads the message had: a part of an answer
+   * counts for a part.
+   */
+  saw(results: readonly Result[], asked = results.length): void {
     let reads = 0
     let bytes = 0
     for (const { kind } of results) {
@@ -31,7 +34,8 @@ export class ReadSizer {
     }
     if (reads === 0) return
     const seen = bytes / reads + ENVELOPE_BYTES
-    this.#bytesPerRead = Math.max(seen, this.#bytesPerRead * DECAY + seen * (1 - DECAY))
+    const weight = ((1 - DECAY) * results.length) / asked
+    this.#bytesPerRead = Math.max(seen, this.#bytesPerRead * (1 - weight) + seen * weight)
   }
 
   /** The connection broke while reads were in flight: perhaps their answer was too large to receive. */

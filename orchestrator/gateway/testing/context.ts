@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '../../core/clock.js'
 import { DEFAULT_LIMITS, type Limits } from '../../core/limits.js'
 import { MapCell } from '../../core/map-source.js'
 import { PARTITIONS } from '../../core/slot.js'
@@ -16,11 +17,16 @@ export function smallMap(epoch: bigint): ClusterMap {
   })
 }
 
-export function contextWith(store: OperationStore, limits: Partial<Limits> = {}): GatewayContext {
+export function contextWith(
+  store: OperationStore,
+  limits: Partial<Limits> = {},
+  clock: Clock = systemClock,
+): GatewayContext {
   const all = { ...DEFAULT_LIMITS, ...limits }
   return {
     limits: all,
     maps: new MapCell(smallMap(1n)),
+    clock,
     budget: new Budget(all.inFlightBytesMax),
     submit: (operation, deadlineMs, done) => store.submit(operation, deadlineMs, done),
   }

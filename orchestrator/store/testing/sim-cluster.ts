@@ -92,7 +92,9 @@ export class SimNode {
       if (messages.length > 0) connection.break(new WrongPeerError('not me', { outcome: 'not-applied' }))
       return messages.length > 0
     }
-    for (const message of messages) connection.receive({ id: message.id, results: this.#answer(message) })
+    for (const message of messages) {
+      connection.receive({ id: message.id, results: this.#answer(message), positions: [] })
+    }
     return messages.length > 0
   }
 

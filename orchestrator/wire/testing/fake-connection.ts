@@ -34,13 +34,25 @@ export class FakeConnection implements LaneConnection {
   /** Answers a message as a leader that has nothing stored. */
   answer(message: BatchRequest | undefined): void {
     if (message === undefined) throw new Error('there is no such message')
-    this.receive({ id: message.id, results: message.operations.map(({ kind }) => succeed(kind?.$case)) })
+    this.receive({ id: message.id, results: resultsOf(message), positions: [] })
+  }
+
+  /** Answers some operations of a message, in the same manner. */
+  answerPart(message: BatchRequest | undefined, positions: readonly number[]): void {
+    if (message === undefined) throw new Error('there is no such message')
+    const results = resultsOf(message)
+    const part = positions.map((position) => results[position] ?? succeed('put'))
+    this.receive({ id: message.id, results: part, positions: [...positions] })
   }
 
   /** Answers everything that was not answered so far. */
   answerAll(): void {
     for (const message of this.written.splice(0)) this.answer(message)
   }
+}
+
+function resultsOf({ operations }: BatchRequest): Result[] {
+  return operations.map(({ kind }) => succeed(kind?.$case))
 }
 
 function succeed(kind: string | undefined): Result {

@@ -614,10 +614,13 @@ func (x *BatchRequest) GetOperations() []*Operation {
 }
 
 type BatchResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// One per operation, in their order.
-	Results       []*Result `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Results []*Result              `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
+	// Which operations of the request the results are of: results[i] answers operations[positions[i]], counted from 0.
+	// Empty: all of them, in their order. Otherwise this is a part, and the rest comes in further answers with the same
+	// id. No position comes twice, and the message is finished when each of them was answered.
+	Positions     []uint32 `protobuf:"varint,3,rep,packed,name=positions,proto3" json:"positions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -662,6 +665,13 @@ func (x *BatchResponse) GetId() uint64 {
 func (x *BatchResponse) GetResults() []*Result {
 	if x != nil {
 		return x.Results
+	}
+	return nil
+}
+
+func (x *BatchResponse) GetPositions() []uint32 {
+	if x != nil {
+		return x.Positions
 	}
 	return nil
 }
@@ -969,10 +979,11 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"timeout_ms\x18\x03 \x01(\rR\ttimeoutMs\x124\n" +
 	"\n" +
 	"operations\x18\x04 \x03(\v2\x14.kvorum.v1.OperationR\n" +
-	"operations\"L\n" +
+	"operations\"j\n" +
 	"\rBatchResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12+\n" +
-	"\aresults\x18\x02 \x03(\v2\x11.kvorum.v1.ResultR\aresults\"\x13\n" +
+	"\aresults\x18\x02 \x03(\v2\x11.kvorum.v1.ResultR\aresults\x12\x1c\n" +
+	"\tpositions\x18\x03 \x03(\rR\tpositions\"\x13\n" +
 	"\x11ClusterMapRequest\"=\n" +
 	"\x12ClusterMapResponse\x12'\n" +
 	"\x03map\x18\x01 \x01(\v2\x15.kvorum.v1.ClusterMapR\x03map\"\x83\x01\n" +

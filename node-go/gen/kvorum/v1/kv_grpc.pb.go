@@ -36,8 +36,8 @@ type KVClient interface {
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
 	Put(ctx context.Context, in *PutRequest, opts ...grpc.CallOption) (*PutResponse, error)
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
-	// Many operations per message. Operations of one message are concurrent with each other; answers come one per
-	// message, in any order across messages.
+	// Many operations per message. Operations of one message are concurrent with each other; a message is answered whole,
+	// or in parts when some of its operations take much longer than others. Answers come in any order across messages.
 	Batch(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[BatchRequest, BatchResponse], error)
 	// The cluster map now, and then every newer one. Served by gateways.
 	ClusterMap(ctx context.Context, in *ClusterMapRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ClusterMapResponse], error)
@@ -121,8 +121,8 @@ type KVServer interface {
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	Put(context.Context, *PutRequest) (*PutResponse, error)
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
-	// Many operations per message. Operations of one message are concurrent with each other; answers come one per
-	// message, in any order across messages.
+	// Many operations per message. Operations of one message are concurrent with each other; a message is answered whole,
+	// or in parts when some of its operations take much longer than others. Answers come in any order across messages.
 	Batch(grpc.BidiStreamingServer[BatchRequest, BatchResponse]) error
 	// The cluster map now, and then every newer one. Served by gateways.
 	ClusterMap(*ClusterMapRequest, grpc.ServerStreamingServer[ClusterMapResponse]) error

@@ -89,8 +89,13 @@ export interface BatchRequest {
 
 export interface BatchResponse {
   id: bigint;
-  /** One per operation, in their order. */
   results: Result[];
+  /**
+   * Which operations of the request the results are of: results[i] answers operations[positions[i]], counted from 0.
+   * Empty: all of them, in their order. Otherwise this is a part, and the rest comes in further answers with the same
+   * id. No position comes twice, and the message is finished when each of them was answered.
+   */
+  positions: number[];
 }
 
 export interface ClusterMapRequest {
@@ -702,7 +707,7 @@ export const BatchRequest: MessageFns<BatchRequest> = {
 };
 
 function createBaseBatchResponse(): BatchResponse {
-  return { id: 0n, results: [] };
+  return { id: 0n, results: [], positions: [] };
 }
 
 export const BatchResponse: MessageFns<BatchResponse> = {
@@ -715,6 +720,13 @@ export const BatchResponse: MessageFns<BatchResponse> = {
     }
     for (const v of message.results) {
       Result.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.positions.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.positions) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -747,6 +759,24 @@ export const BatchResponse: MessageFns<BatchResponse> = {
 
             message.results.push(Result.decode(reader, reader.uint32()));
             continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.positions.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.positions.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
@@ -1083,8 +1113,8 @@ export const KVService = {
     responseDeserialize: (value: Buffer): DeleteResponse => DeleteResponse.decode(value),
   },
   /**
-   * Many operations per message. Operations of one message are concurrent with each other; answers come one per
-   * message, in any order across messages.
+   * Many operations per message. Operations of one message are concurrent with each other; a message is answered whole,
+   * or in parts when some of its operations take much longer than others. Answers come in any order across messages.
    */
   batch: {
     path: "/kvorum.v1.KV/Batch" as const,
@@ -1113,8 +1143,8 @@ export interface KVServer extends UntypedServiceImplementation {
   put: handleUnaryCall<PutRequest, PutResponse>;
   delete: handleUnaryCall<DeleteRequest, DeleteResponse>;
   /**
-   * Many operations per message. Operations of one message are concurrent with each other; answers come one per
-   * message, in any order across messages.
+   * Many operations per message. Operations of one message are concurrent with each other; a message is answered whole,
+   * or in parts when some of its operations take much longer than others. Answers come in any order across messages.
    */
   batch: handleBidiStreamingCall<BatchRequest, BatchResponse>;
   /** The cluster map now, and then every newer one. Served by gateways. */
@@ -1163,8 +1193,8 @@ export interface KVClient extends Client {
     callback: (error: ServiceError | null, response: DeleteResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Many operations per message. Operations of one message are concurrent with each other; answers come one per
-   * message, in any order across messages.
+   * Many operations per message. Operations of one message are concurrent with each other; a message is answered whole,
+   * or in parts when some of its operations take much longer than others. Answers come in any order across messages.
    */
   batch(): ClientDuplexStream<BatchRequest, BatchResponse>;
   batch(options: Partial<CallOptions>): ClientDuplexStream<BatchRequest, BatchResponse>;
