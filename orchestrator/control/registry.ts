@@ -35,9 +35,22 @@ export interface GroupRecord {
 const FORMAT = 1
 const SYNC = { sync: true } as const
 
+interface Put {
+  readonly type: 'put'
+  readonly key: string
+  readonly value: unknown
+}
+
 export class Registry {
   readonly #level: Level<string, unknown>
   readonly #directory: DataDirectory
+  /** What is to be written next, and when it is. */
+  #waiting: Put[] = []
+  #next: Promise<void> | undefined
+  /** Never rejects. */
+  #last: Promise<void> = Promise.resolve()
+  /** A write has failed, and level's log may end in the middle of it. */
+  #isTorn = false
 
   private constructor(directory: DataDirectory, level: Level<string, unknown>) {
     this.#directory = directory
@@ -67,7 +80,7 @@ export class Registry {
   }
 
   async setCluster(record: ClusterRecord): Promise<void> {
-    await this.#level.put('cluster', record, SYNC)
+    await this.#write([put('cluster', record)])
   }
 
   nodes(): Promise<NodeRecord[]> {
@@ -75,8 +88,7 @@ export class Registry {
   }
 
   async setNodes(records: readonly NodeRecord[]): Promise<void> {
-    const puts = records.map((value) => ({ type: 'put' as const, key: `node/${nodeName(value)}`, value }))
-    await this.#level.batch(puts, SYNC)
+    await this.#write(records.map((record) => put(`node/${nodeName(record)}`, record)))
   }
 
   groups(): Promise<GroupRecord[]> {
@@ -84,7 +96,7 @@ export class Registry {
   }
 
   async setGroup(record: GroupRecord): Promise<void> {
-    await this.#level.put(`group/${record.shard}`, record, SYNC)
+    await this.#write([put(`group/${record.shard}`, record)])
   }
 
   /** The last published map, in the bytes of the wire. */
@@ -94,17 +106,60 @@ export class Registry {
   }
 
   async setMap(bytes: Uint8Array): Promise<void> {
-    await this.#level.put('map', Buffer.from(bytes).toString('base64'), SYNC)
+    await this.#write([put('map', Buffer.from(bytes).toString('base64'))])
   }
 
   async close(): Promise<void> {
     rmSync(this.#directory.owner, { force: true })
+    await this.#last
     await this.#level.close()
+  }
+
+  /** One write at a time, so that none follows one that failed; what comes meanwhile goes together into the next. */
+  #write(puts: readonly Put[]): Promise<void> {
+    this.#waiting.push(...puts)
+    if (this.#next === undefined) {
+      const next = this.#last.then(() => {
+        const all = this.#waiting
+        this.#waiting = []
+        this.#next = undefined
+        return this.#writeNow(all)
+      })
+      this.#next = next
+      this.#last = next.catch(() => {})
+    }
+    return this.#next
+  }
+
+  /** A full disk may cut a write off in the middle. Level would write on behind it, and find nothing of that later. */
+  async #writeNow(puts: readonly Put[]): Promise<void> {
+    if (this.#isTorn) await this.#reopen()
+    try {
+      await this.#level.batch([...puts], SYNC)
+    } catch (error) {
+      this.#isTorn = true
+      throw error
+    }
+  }
+
+  /** Level begins another log then. */
+  async #reopen(): Promise<void> {
+    try {
+      await this.#level.close()
+      await this.#level.open()
+    } catch (error) {
+      throw openFault(this.#directory, error)
+    }
+    this.#isTorn = false
   }
 
   async #all<Value>(prefix: string): Promise<Value[]> {
     return (await this.#level.values({ gte: prefix, lt: `${prefix}\uffff` }).all()) as Value[]
   }
+}
+
+function put(key: string, value: unknown): Put {
+  return { type: 'put', key, value }
 }
 
 function openFault(directory: DataDirectory, error: unknown): StartFault {

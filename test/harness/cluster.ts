@@ -4,9 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ClusterMap } from '../../orchestrator/core/topology.js'
+import type { Disk } from './disk.js'
+import { nodeProgram } from './node-program.js'
 import { type Ended, Program, processesOf, type Running, signal } from './process.js'
 import { ROOT } from './root.js'
-import { lookAt, type NodeView, readMap } from './status.js'
+import { handOver, lookAt, type NodeView, readMap } from './status.js'
 import { until, within } from './wait.js'
 
 export interface ClusterOptions {
@@ -14,6 +16,10 @@ export interface ClusterOptions {
   readonly replicas?: number
   /** More flags for the orchestrator. */
   readonly args?: readonly string[]
+  /** Puts disks of their own into the data folder before anything is started. They are detached at the end. */
+  readonly disks?: (data: string) => readonly Disk[]
+  /** More flags for the nodes. */
+  readonly nodeFlags?: readonly string[]
 }
 
 const READY = /^kvorum ready grpc=(\S+) shards=(\d+) replicas=(\d+) data=(.+)$/
@@ -25,6 +31,10 @@ const BEHIND_MAX = 200n
 export class Cluster {
   readonly data: string
   readonly #options: ClusterOptions
+  readonly #args: readonly string[]
+  readonly #disks: readonly Disk[]
+  /** Beside the data: what the test itself needs. */
+  readonly #aside: string
   #orchestrator: Program
   #address = ''
 
@@ -44,6 +54,10 @@ export class Cluster {
   private constructor(data: string, options: ClusterOptions) {
     this.data = data
     this.#options = options
+    this.#disks = options.disks?.(data) ?? []
+    this.#aside = mkdtempSync(`${data}-aside-`)
+    const { args = [], nodeFlags } = options
+    this.#args = nodeFlags === undefined ? args : [...args, '--kvnode', nodeProgram(this.#aside, nodeFlags)]
     this.#orchestrator = this.spawn()
   }
 
@@ -60,7 +74,7 @@ export class Cluster {
   spawn({ port = '0', shards = this.#options.shards ?? 3, replicas = this.#options.replicas ?? 3 } = {}): Program {
     const flags = { port, shards, replicas, data: this.data }
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])
-    return startOrchestrator([...args, ...(this.#options.args ?? [])])
+    return startOrchestrator([...args, ...this.#args])
   }
 
   /** Starts the orchestrator again, on the same port and data. */
@@ -86,6 +100,28 @@ export class Cluster {
     return until(`a leader of shard ${shard}`, async () =>
       newest((await this.nodesOf(shard)).filter((one) => one.ready)),
     )
+  }
+
+  /** Where a node of a shard, counted from 1, has its data. */
+  directoryOf(shard: number, index: number): string {
+    return join(this.data, `shard-${shard}`, `node-${index}`)
+  }
+
+  /** The node of a shard whose data is in this place, waited for until it serves. */
+  nodeAt(shard: number, index: number): Promise<NodeView> {
+    return until(`node ${index} of shard ${shard} to serve`, async () =>
+      (await this.nodesOf(shard)).find((node) => node.serving && node.directory === this.directoryOf(shard, index)),
+    )
+  }
+
+  /** Makes this node the leader of its shard. */
+  async moveLeaderTo(node: NodeView): Promise<NodeView> {
+    return until(`${node.id} to lead shard ${node.shard}`, async () => {
+      const leader = await this.leaderOf(node.shard)
+      if (leader.id === node.id) return leader
+      await handOver(leader, node)
+      return undefined
+    })
   }
 
   async followersOf(shard: number): Promise<NodeView[]> {
@@ -122,10 +158,16 @@ export class Cluster {
   /** Ends everything by force and removes the data. */
   async dispose(): Promise<void> {
     open.delete(this)
-    this.killAll()
-    await within('the orchestrator to be gone', STOP_MS_MAX, this.#orchestrator.ended)
-    await until('every node to be gone', () => this.processes().length === 0)
-    rmSync(this.data, { recursive: true, force: true, maxRetries: 5 })
+    // Nobody who waits for a frozen disk can be killed.
+    for (const disk of this.#disks) disk.thaw()
+    try {
+      this.killAll()
+      await within('the orchestrator to be gone', STOP_MS_MAX, this.#orchestrator.ended)
+      await until('every node to be gone', () => this.processes().length === 0)
+    } finally {
+      for (const disk of this.#disks) disk.detach()
+    }
+    for (const folder of [this.data, this.#aside]) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
 
   /** SIGKILL ends a stopped process as well. The orchestrator goes first: it would start the nodes again. */

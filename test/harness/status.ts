@@ -15,6 +15,9 @@ export interface NodeView {
   /** It leads and has applied a command of its term. */
   readonly ready: boolean
   readonly serving: boolean
+  readonly directory: string
+  /** The end of its Raft log. */
+  readonly last: bigint
 }
 
 const LOOK_MS_MAX = 1_000
@@ -41,11 +44,22 @@ async function lookAtNode(shard: number, { id, address }: NodeInfo): Promise<Nod
   const admin = new NodeAdmin(address)
   try {
     const status = await admin.status({ deadlineMs: LOOK_MS_MAX })
-    const { pid, term, appliedIndex: applied, role, state, ready } = status
+    const { pid, term, appliedIndex: applied, lastLogIndex: last, dataDir: directory, role, state, ready } = status
     const leads = role === Role.LEADER
-    return [{ id, address, shard, pid, term, applied, leads, ready, serving: state === State.SERVING }]
+    const serving = state === State.SERVING
+    return [{ id, address, shard, pid, term, applied, last, directory, leads, ready, serving }]
   } catch {
     return []
+  } finally {
+    admin.close()
+  }
+}
+
+/** Asks the leader to give its leadership to another node. That may fail: the other node may be behind. */
+export async function handOver(leader: NodeView, to: NodeView): Promise<void> {
+  const admin = new NodeAdmin(leader.address)
+  try {
+    await admin.transferLeadership(to.id)
   } finally {
     admin.close()
   }

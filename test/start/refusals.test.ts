@@ -70,7 +70,7 @@ describe('before anything is started', () => {
     expect(readdirSync(folder)).toContain('file')
   })
 
-  // For root every directory is writable.
+  // For root every directory is writable; disk.test.ts has a read-only disk.
   test.skipIf(process.getuid?.() === 0)('a data path that cannot be written', async () => {
     const locked = mkdtempSync(join(folder, 'locked-'))
     chmodSync(locked, 0o500)

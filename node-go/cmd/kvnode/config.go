@@ -92,7 +92,7 @@ func (c *config) tunables(flags *flag.FlagSet) {
 	flags.IntVar(&c.valueBytes, "value-max-bytes", limits.MaxValueBytes, "largest value, 1-8388608 bytes")
 	flags.Int64Var(&c.inFlightBytes, "inflight-max-bytes", 64<<20, "bytes of requests and answers held at once, past it OVERLOADED; at least 16 MiB")
 	flags.Int64Var(&c.compactBytes, "compact-bytes", 64<<20, "bytes of Raft log after which it is compacted, at least 1 MiB")
-	flags.Int64Var(&c.trailingBytes, "trailing-bytes", 16<<20, "bytes of Raft log kept for slow followers, at most --compact-bytes")
+	flags.Int64Var(&c.trailingBytes, "trailing-bytes", 16<<20, "bytes of Raft log kept for slow followers, 1 up to --compact-bytes")
 	flags.Int64Var(&c.segmentBytes, "segment-bytes", 64<<20, "size of an engine data file, 1 MiB-1 GiB")
 }
 
@@ -118,7 +118,7 @@ func (c *config) check(shard uint64, rest []string) []error {
 	fault(c.valueBytes < 1 || c.valueBytes > server.HardMaxValueBytes, "--value-max-bytes %d: 1-%d", c.valueBytes, server.HardMaxValueBytes)
 	fault(c.inFlightBytes < 16<<20, "--inflight-max-bytes %d: at least 16 MiB", c.inFlightBytes)
 	fault(c.compactBytes < 1<<20, "--compact-bytes %d: at least 1 MiB", c.compactBytes)
-	fault(c.trailingBytes < 0 || c.trailingBytes > c.compactBytes, "--trailing-bytes %d: 0 up to --compact-bytes", c.trailingBytes)
+	fault(c.trailingBytes < 1 || c.trailingBytes > c.compactBytes, "--trailing-bytes %d: 1 up to --compact-bytes", c.trailingBytes)
 	fault(c.segmentBytes < 1<<20 || c.segmentBytes > 1<<30, "--segment-bytes %d: 1 MiB-1 GiB", c.segmentBytes)
 	return faults
 }

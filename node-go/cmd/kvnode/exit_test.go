@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"syscall"
 	"testing"
+	"time"
 
 	"kvorum/node/engine"
 	pb "kvorum/node/gen/errors"
@@ -55,5 +57,27 @@ func TestExitCodeOfEveryFault(t *testing.T) {
 func TestTheLastWordIsOneLine(t *testing.T) {
 	if got := oneLine(errors.Join(errors.New("a\tb"), errors.New("c"))); got != "a b; c" {
 		t.Fatalf("got %q", got)
+	}
+}
+
+// stuckWriter is a log on a disk that hangs.
+type stuckWriter struct{ released chan struct{} }
+
+func (w stuckWriter) Write(data []byte) (int, error) {
+	<-w.released
+	return len(data), nil
+}
+
+func TestTheLastWordHoldsNobodyUp(t *testing.T) {
+	stuck := stuckWriter{released: make(chan struct{})}
+	defer close(stuck.released)
+	stall := faultOf(&replica.FatalError{Cause: replica.CauseStall, Err: errors.New("the disk hangs")})
+	if got := reportWithin(time.Millisecond, stuck, stall); got != exitRestart {
+		t.Fatalf("exit code %d, want %d", got, exitRestart)
+	}
+	var said bytes.Buffer
+	reportWithin(time.Minute, &said, stall)
+	if said.String() != "kvnode: the disk hangs\n" {
+		t.Fatalf("said %q", said.String())
 	}
 }

@@ -26,6 +26,9 @@ var version = "0.1.0"
 // what was acknowledged is in the log.
 const stopLimit = 4500 * time.Millisecond
 
+// lastWordsLimit bounds what a broken process says last: its log is often on the very disk that has stalled.
+const lastWordsLimit = 200 * time.Millisecond
+
 // gcPercent trades CPU for memory. A node's heap is small (its values are on disk) beside what a burst of requests
 // allocates; collecting at 50 % growth keeps the peak near the budget for a few percent of CPU. No memory limit is
 // set: the key directory grows with the keys, and a limit below it would make the collector run all the time. An
@@ -57,7 +60,7 @@ func run(args []string, out, errs io.Writer) int {
 	n, err := start(config, surroundings{
 		fs: vfs.OS(), clock: clock.Real(), log: log,
 		// The process is broken: nothing that could be closed would be closed safely.
-		fatal: func(err error) { os.Exit(report(errs, err)) },
+		fatal: func(err error) { os.Exit(reportWithin(lastWordsLimit, errs, err)) },
 	})
 	if err != nil {
 		return report(errs, err)
@@ -76,5 +79,21 @@ func run(args []string, out, errs io.Writer) int {
 // report says in one line why the process ends, and gives its exit code.
 func report(errs io.Writer, err error) int {
 	fmt.Fprintf(errs, "kvnode: %s\n", oneLine(err))
+	return exitCode(err)
+}
+
+// reportWithin is report for an end that nothing may hold up.
+func reportWithin(limit time.Duration, errs io.Writer, err error) int {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		report(errs, err)
+	}()
+	timer := clock.Real().NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-said:
+	case <-timer.C():
+	}
 	return exitCode(err)
 }
