@@ -1,8 +1,19 @@
 // npm run bench -- --workers 5 --iters 1000: the concurrent benchmark against a running server.
 import Table from 'cli-table3'
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
+import { EXIT } from '../orchestrator/cli/exit-codes.js'
+import { DEFAULT_ADDRESS, hostPort, readOptions, wholeNumber } from '../orchestrator/cli/flags.js'
+import { openClient } from './client.js'
 import { type ConcurrentReport, runConcurrent } from './concurrent.js'
-import { type ServiceName, VERBS } from './protocol.js'
+import { firstAnswer } from './first-answer.js'
+import { DEFAULT_SERVICE, SERVICES, type ServiceName, VERBS } from './protocol.js'
+
+/** The exit code of a benchmark that is no figure. */
+const OPERATIONS_FAILED = 1
+/** Each is a process of some 50 MiB: past this the benchmark would measure a machine without memory. */
+const WORKERS_MAX = 64
+/** Every latency is kept until the end. */
+const ITERATIONS_MAX = 10_000_000
 
 interface Flags {
   readonly address: string
@@ -11,21 +22,15 @@ interface Flags {
   readonly service: ServiceName
 }
 
-function positive(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('a whole number >= 1 is needed')
-  return value
-}
-
 function readFlags(): Flags {
-  return new Command('bench')
+  const command = new Command('bench')
     .description('Worker processes that put, get and delete in equal parts, one operation after the other each.')
-    .option('--address <host:port>', 'the server', 'localhost:7000')
-    .option('--workers <count>', 'processes', positive, 5)
-    .option('--iters <count>', 'operations of each', positive, 1000)
-    .addOption(new Option('--service <name>', 'what to speak').choices(['compat', 'kvorum']).default('compat'))
-    .parse()
-    .opts<Flags>()
+    .option('--address <host:port>', 'the server', hostPort, DEFAULT_ADDRESS)
+    .option('--workers <count>', `processes, at most ${WORKERS_MAX}`, wholeNumber(1, WORKERS_MAX), 5)
+    .option('--iters <count>', 'operations of each', wholeNumber(1, ITERATIONS_MAX), 1000)
+    .addOption(new Option('--service <name>', 'what to speak').choices(SERVICES).default(DEFAULT_SERVICE))
+    .addHelpText('after', '\nExit codes: 0 done, 1 operations failed, 2 wrong usage, 3 no server.')
+  return readOptions(command)
 }
 
 function render({ seconds, operations, errors, firstError, latency }: ConcurrentReport): string {
@@ -44,8 +49,18 @@ function render({ seconds, operations, errors, firstError, latency }: Concurrent
   return [table.toString(), total, ...(errors > 0 ? [`first error: ${firstError}`] : [])].join('\n')
 }
 
-const { address, workers, iters, service } = readFlags()
-console.error(`bench: ${workers} workers, ${iters} operations each, ${service} at ${address}`)
-const report = await runConcurrent({ address, service, workers, iterations: iters })
-console.log(render(report))
-process.exitCode = report.errors === 0 ? 0 : 1
+async function main(): Promise<number> {
+  const { address, workers, iters, service } = readFlags()
+  const client = openClient(service, address)
+  const fault = await firstAnswer(address, () => client.run('get', 'bench', '')).finally(() => client.close())
+  if (fault !== undefined) {
+    console.error(`bench: ${fault}`)
+    return EXIT.failed
+  }
+  console.error(`bench: ${workers} workers, ${iters} operations each, ${service} at ${address}`)
+  const report = await runConcurrent({ address, service, workers, iterations: iters })
+  console.log(render(report))
+  return report.errors === 0 ? EXIT.ok : OPERATIONS_FAILED
+}
+
+process.exitCode = await main()

@@ -3,8 +3,11 @@
 export const VERBS = ['put', 'get', 'delete'] as const
 export type Verb = (typeof VERBS)[number]
 
-/** `compat` is the package-less unary service, `kvorum` is RequestWrapper on Batch. */
-export type ServiceName = 'compat' | 'kvorum'
+/** `kvorum` is RequestWrapper on Batch, `compat` is the package-less unary service. */
+export const SERVICES = ['kvorum', 'compat'] as const
+export type ServiceName = (typeof SERVICES)[number]
+/** What programs speak that are written for Kvorum. The sanity check begins with the same. */
+export const DEFAULT_SERVICE: ServiceName = 'kvorum'
 
 export interface Job {
   readonly address: string

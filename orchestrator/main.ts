@@ -1,6 +1,6 @@
 // The orchestrator: the only place that wires the rooms together.
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { version } from './cli/version.js'
 import { helpText } from './config/help.js'
 import { type Config, ConfigFault, loadConfig } from './config/load.js'
 import {
@@ -40,6 +40,8 @@ async function run(config: Config): Promise<void> {
     // A start that was not wanted any more has done what was wanted of it.
     if (!stop.asked.aborted) throw error
   }
+  // Like the ready line no log, but the answer to whoever asked for it: no node runs any more.
+  process.stderr.write(`kvorum stopped; data is in ${config.data}\n`)
 }
 
 /** Starts everything, says that it is ready, waits until it is to stop, and stops everything in the reverse order. */
@@ -125,11 +127,6 @@ function telemetryFor({ logFormat, logLevel, logRequests }: Config): Telemetry {
     to: process.stderr,
     colours: isTerminal,
   })
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

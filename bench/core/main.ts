@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import Table from 'cli-table3'
 import { Command } from 'commander'
+import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
 import { Cluster } from '../../test/harness/cluster.js'
 import { median } from '../../test/harness/median.js'
 import { CASES, type Case, type Figures } from './cases.js'
@@ -24,15 +25,14 @@ interface Measured {
 }
 
 function readFlags(): Flags {
-  return new Command('bench core')
+  const command = new Command('bench core')
     .description('The figures of bench/README.md, each on a fresh cluster of 3 shards x 3 replicas.')
-    .option('--runs <count>', 'measurements of which the median is taken', Number, 3)
-    .option('--seconds <count>', 'length of one measurement', Number, 5)
+    .option('--runs <count>', 'measurements of which the median is taken', wholeNumber(1, 1000), 3)
+    .option('--seconds <count>', 'length of one measurement', wholeNumber(1, 3600), 5)
     .option('--only <words>', 'only the cases whose name holds this')
-    .option('--large <gib>', 'also fill a node with so many GiB of values (minutes)', Number)
+    .option('--large <gib>', 'also fill a node with so many GiB of values (minutes)', wholeNumber(1, 1024))
     .option('--json <file>', 'write the figures, every run of them, to a file')
-    .parse()
-    .opts<Flags>()
+  return readOptions(command)
 }
 
 async function measure({ name, run }: Case, { runs, seconds }: Flags): Promise<Measured> {

@@ -33,7 +33,7 @@ func Open(ctx context.Context, o Options) (*Replica, error) {
 	}
 	r.transport, err = transport.New(transport.Options{
 		Identity: o.Identity, Book: o.Book, Listener: o.Mux.Raft(), Clock: o.Clock, Log: o.Log,
-		RaftLog: telemetry.HCLog(o.Log, "raft-net", o.Clock),
+		RaftLog: telemetry.HCLog(o.Log, "raft-net", o.Clock, &r.ending),
 	})
 	if err != nil {
 		s.close()
@@ -51,7 +51,8 @@ func Open(ctx context.Context, o Options) (*Replica, error) {
 func (r *Replica) start(s *stores) error {
 	notices := make(chan bool)
 	gate := &heartbeatGate{raftTransport: r.transport}
-	config := raftConfig(r.id, r.options.Timing, telemetry.HCLog(r.options.Log, "raft", r.options.Clock), notices)
+	logger := telemetry.HCLog(r.options.Log, "raft", r.options.Clock, &r.ending)
+	config := raftConfig(r.id, r.options.Timing, logger, notices)
 	var err error
 	log := &installLog{Log: s.log, covered: s.snapshots.Covered, onFatal: r.options.OnFatal}
 	r.raft, err = raft.NewRaft(config, &watchedFSM{FSM: s.fsm, changed: r.changed}, log, s.log, s.snapshots, gate)

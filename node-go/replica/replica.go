@@ -18,6 +18,7 @@ import (
 	"kvorum/node/kverr"
 	"kvorum/node/raftlog"
 	"kvorum/node/snapshot"
+	"kvorum/node/telemetry"
 	"kvorum/node/transport"
 	"kvorum/node/transport/failover"
 	"kvorum/node/vfs"
@@ -73,6 +74,8 @@ type Replica struct {
 	confirmer  *confirmer
 	// stopLeadership ends leadership.run.
 	stopLeadership chan struct{}
+	// ending makes Raft's complaints about connections that close what they are then: expected.
+	ending telemetry.Ending
 }
 
 // Write answers each write, in their order, when all are answered. hold, if any, is kept until Raft has let go of them.
@@ -126,6 +129,7 @@ const (
 // Quiesce is the first half of an orderly end: no new writes are taken, those in flight are answered, leadership is
 // handed over. Requests are answered (NOT_LEADER) until Close.
 func (r *Replica) Quiesce(ctx context.Context) {
+	r.ending.Begin()
 	drained := r.proposer.stop()
 	timer := r.options.Clock.NewTimer(drainLimit)
 	defer timer.Stop()
@@ -157,6 +161,7 @@ func (r *Replica) Quiesce(ctx context.Context) {
 
 // Close is the second half: it stops everything and returns when it has stopped. Whoever still waits is answered.
 func (r *Replica) Close() error {
+	r.ending.Begin()
 	r.proposer.stop()
 	r.failover.Close()
 	shutdown := r.raft.Shutdown()

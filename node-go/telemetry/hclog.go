@@ -15,9 +15,10 @@ import (
 )
 
 // HCLog is an hclog.Logger that writes to log. hashicorp/raft and raft-wal take nothing else. Warnings and errors that
-// only repeat themselves are left out for a while.
-func HCLog(logger *slog.Logger, name string, c clock.Clock) hclog.Logger {
-	return &adaptor{log: logger.With("component", name), base: logger, name: name, repeats: newRepeats(c)}
+// only repeat themselves are left out for a while. Those that only tell of connections that an orderly end closes are
+// for debugging once it has begun; ending may be nil.
+func HCLog(logger *slog.Logger, name string, c clock.Clock, ending *Ending) hclog.Logger {
+	return &adaptor{log: logger.With("component", name), base: logger, name: name, repeats: newRepeats(c), ending: ending}
 }
 
 type adaptor struct {
@@ -25,14 +26,18 @@ type adaptor struct {
 	base *slog.Logger
 	name string
 	args []any
-	// repeats is shared with all loggers made from this one.
+	// repeats and ending are shared with all loggers made from this one.
 	repeats *repeats
+	ending  *Ending
 }
 
 var _ hclog.Logger = (*adaptor)(nil)
 
 func (a *adaptor) Log(level hclog.Level, message string, args ...any) {
 	to := levelOf(level)
+	if to >= slog.LevelWarn && a.ending.takes(message, args) {
+		to = slog.LevelDebug
+	}
 	if !a.log.Enabled(context.Background(), to) {
 		return
 	}
@@ -66,7 +71,7 @@ func (a *adaptor) Name() string       { return a.name }
 
 func (a *adaptor) With(args ...any) hclog.Logger {
 	return &adaptor{
-		log: a.log.With(plain(args)...), base: a.base, name: a.name, repeats: a.repeats,
+		log: a.log.With(plain(args)...), base: a.base, name: a.name, repeats: a.repeats, ending: a.ending,
 		args: append(append([]any{}, a.args...), args...),
 	}
 }
@@ -81,7 +86,7 @@ func (a *adaptor) Named(name string) hclog.Logger {
 func (a *adaptor) ResetNamed(name string) hclog.Logger {
 	return &adaptor{
 		log: a.base.With("component", name).With(plain(a.args)...), base: a.base, name: name, args: a.args,
-		repeats: a.repeats,
+		repeats: a.repeats, ending: a.ending,
 	}
 }
 

@@ -21,7 +21,7 @@ func bench(level slog.Level) (hclog.Logger, *bytes.Buffer, *clocktest.Manual) {
 		}
 		return a
 	}})
-	return HCLog(slog.New(handler), "raft", clock), &out, clock
+	return HCLog(slog.New(handler), "raft", clock, nil), &out, clock
 }
 
 func expect(t *testing.T, out *bytes.Buffer, want string) {

@@ -3,6 +3,8 @@ export interface Context {
   readonly out: (text: string) => void
   readonly warn: (text: string) => void
   readonly colours: boolean
+  /** The package's version. */
+  readonly version: string
 }
 
 /** How every command reaches the cluster. */
@@ -10,4 +12,10 @@ export interface Connection {
   /** host:port of a gateway. */
   readonly address: string
   readonly timeoutMs: number
+}
+
+/** How a command answers. */
+export interface Form {
+  /** For programs. */
+  readonly json: boolean
 }

@@ -1,7 +1,9 @@
 import { runCommand } from './program.js'
+import { version } from './version.js'
 
 process.exitCode = await runCommand(process.argv.slice(2), process.env, {
   out: (text) => process.stdout.write(text),
   warn: (text) => process.stderr.write(text),
   colours: process.stdout.isTTY === true,
+  version: version(),
 })

@@ -43,6 +43,7 @@ function answer(stream: BatchStream, { id, operations }: BatchMessage): void {
   const results = operations.map((operation) => {
     const key = Buffer.from(operation?.key ?? []).toString()
     if (key === 'stuck') return new UnavailableError('no leader', { outcome: 'not-applied' })
+    if (key === 'doubt') return new UnavailableError('it died', { outcome: 'unknown' })
     const value = rows.get(key)
     if (operation?.kind === 'put') rows.set(key, operation.value)
     if (operation?.kind === 'put') return { kind: 'put' as const, version: 1n }
@@ -91,6 +92,7 @@ function run(...args: string[]): Promise<number> {
         warned += text
       },
       colours: false,
+      version: '1.2.3',
     },
   )
 }
@@ -118,10 +120,55 @@ describe('put, get, delete', () => {
     expect(out).toBe('ok\n\n')
   })
 
-  test('a failure is exit code 3, with code and outcome', async () => {
+  test('a failed read is exit code 3: what, where, the code, what to do; reads have no outcome', async () => {
     expect(await run('get', 'stuck', '--timeout', '200')).toBe(3)
-    expect(warned).toMatch(/^kvorum: .*\((?:DEADLINE_EXCEEDED|UNAVAILABLE), not-applied\)\n$/)
+    expect(warned).toMatch(
+      /^kvorum: get "stuck" on 127\.0\.0\.1:\d+ failed: .*no leader \((?:DEADLINE_EXCEEDED|UNAVAILABLE)\); try again;.*\n$/,
+    )
   })
+
+  test.each([
+    ['stuck', /, not-applied\); nothing was changed: try again/],
+    ['doubt', /, unknown\); it may have been done: read the key before you write again/],
+  ])('a failed write (%s) is exit code 3, with its outcome as well', async (key, words) => {
+    expect(await run('put', key, 'v', '--timeout', '200')).toBe(3)
+    expect(warned).toMatch(words)
+    expect(warned.trim()).not.toContain('\n')
+    warned = ''
+    expect(await run('delete', key, '--timeout', '200')).toBe(3)
+    expect(warned).toMatch(words)
+  })
+
+  test('--json is for programs', async () => {
+    const answer = async (...args: string[]): Promise<unknown> => {
+      out = ''
+      const code = await run(...args, '--json')
+      return { code, ...JSON.parse(out) }
+    }
+    expect(await answer('get', 'k')).toEqual({ code: 1, ok: true, key: 'k', value: null })
+    expect(await answer('put', 'k', 'v')).toEqual({ code: 0, ok: true, key: 'k' })
+    expect(await answer('get', 'k')).toEqual({ code: 0, ok: true, key: 'k', value: 'v' })
+    expect(await answer('delete', 'k')).toEqual({ code: 0, ok: true, key: 'k' })
+    expect(warned).toBe('')
+    const error = { code: expect.any(String), message: expect.stringContaining('no leader') }
+    const soon = ['--timeout', '200']
+    expect(await answer('get', 'stuck', ...soon)).toEqual({ code: 3, ok: false, error })
+    const told = { ...error, outcome: 'not-applied' }
+    expect(await answer('put', 'stuck', 'v', ...soon)).toEqual({ code: 3, ok: false, error: told })
+  })
+
+  test.each([[['put', 'k', 'v']], [['get', 'k']], [['delete', 'k']], [['status']]])(
+    '%j without a server is one line, soon, and exit code 3',
+    async (args) => {
+      const begin = performance.now()
+      expect(await run(...args, '--address', '127.0.0.1:1')).toBe(3)
+      expect(performance.now() - begin).toBeLessThan(1_500)
+      expect([out, warned]).toEqual([
+        '',
+        'kvorum: no Kvorum server answers on 127.0.0.1:1 (nobody listens there); start one with npm start, or say --address\n',
+      ])
+    },
+  )
 
   test('the address may stand before or after the command, and wins over the variable', async () => {
     const { address } = listener
@@ -133,7 +180,7 @@ describe('put, get, delete', () => {
       const code = await runCommand(
         args,
         { KVORUM_ADDRESS: '127.0.0.1:1' },
-        { out: () => {}, warn: () => {}, colours: false },
+        { out: () => {}, warn: () => {}, colours: false, version: '' },
       )
       expect(code).toBe(0)
     }
@@ -151,6 +198,11 @@ describe('put, get, delete', () => {
   ])('%j is wrong usage: exit code 2', async (args) => {
     expect(await run(...args)).toBe(2)
     expect(warned).not.toBe('')
+  })
+
+  test('--version is no fault', async () => {
+    expect(await run('--version')).toBe(0)
+    expect([out, warned]).toEqual(['1.2.3\n', ''])
   })
 
   test('--help is no fault', async () => {
@@ -216,11 +268,19 @@ describe('status', () => {
       throw new UnavailableError('stopping', { outcome: 'not-applied' })
     }
     expect(await run('status')).toBe(3)
-    expect(warned).toBe('kvorum: stopping (UNAVAILABLE, not-applied)\n')
+    expect(warned).toBe(`kvorum: status on ${listener.address} failed: stopping (UNAVAILABLE); try again\n`)
   })
 
-  test('no gateway at all is exit code 3, and says where it looked', async () => {
-    expect(await run('status', '--address', '127.0.0.1:1', '--timeout', '1000')).toBe(3)
-    expect(warned).toContain('127.0.0.1:1')
+  test('what gRPC found by itself is told in words of ours', async () => {
+    status = () => new Promise(() => {})
+    expect(await run('status', '--timeout', '100')).toBe(3)
+    expect(warned).toContain(
+      `status on ${listener.address} failed: no answer within 100 ms (DEADLINE_EXCEEDED); try again`,
+    )
+    warned = ''
+    const other = await listen({ host: '127.0.0.1', port: 0 }, [kvService(handlers())])
+    expect(await run('status', '--address', other.address)).toBe(3)
+    await other.close()
+    expect(warned).toContain('no Kvorum gateway, or one of another version (UNSUPPORTED)')
   })
 })

@@ -1,15 +1,18 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { checkAddress } from '../core/address.js'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { KvError } from '../errors/index.js'
-import type { Connection, Context } from './context.js'
+import type { Connection, Context, Form } from './context.js'
 import { remove } from './delete.js'
 import { EXIT } from './exit-codes.js'
+import { type Task, tellFailure } from './failure.js'
+import { DEFAULT_ADDRESS, wholeNumber } from './flags.js'
 import { get } from './get.js'
 import { put } from './put.js'
+import { REACH_MS, reach } from './reach.js'
 import { status } from './status.js'
 
-const DEFAULT_ADDRESS = 'localhost:7000'
+const milliseconds = wholeNumber(1, DEADLINE_MS_MAX)
 
 /** Runs a command line (without the program's own name) and returns the exit code. Does not throw for what users do. */
 export async function runCommand(
@@ -40,23 +43,53 @@ function programFor(
     .option('--timeout <ms>', 'how long a command may take', milliseconds, 5_000)
     .configureOutput({ writeOut: context.out, writeErr: context.warn })
     .exitOverride()
+    .version(context.version, '--version', 'print the version')
     .addHelpText('after', '\nExit codes: 0 done, 1 the key has no value, 2 wrong usage, 3 failed.')
-  const connection = (): Connection => {
+  const perform = async ({ name, key, writes = false, json = false }: Asked, work: Work) => {
     const { address, timeout } = program.opts<{ address: string; timeout: number }>()
     checkAddress(address)
-    return { address, timeoutMs: timeout }
+    const what = key === undefined ? name : `${name} ${JSON.stringify(key)}`
+    done(await attempt({ what, address, writes, json }, { address, timeoutMs: timeout }, context, work))
   }
   // A command takes its options before or after it, so that `kvorum get k --address a` works as well.
-  const command = (name: string, about: string) => withConnection(program, program.command(name).description(about))
-  command('get <key>', "print a key's value").action(async (key: string) => done(await get(key, connection(), context)))
-  command('put <key> <value>', "set a key's value").action(async (key: string, value: string) =>
-    done(await put(key, value, connection(), context)),
+  const command = (name: string, about: string) =>
+    withConnection(program, program.command(name).description(about).option('--json', 'for programs'))
+  command('get <key>', "print a key's value").action((key: string, { json }: Flags) =>
+    perform({ name: 'get', key, json }, (form, connection) => get(key, form, connection, context)),
   )
-  command('delete <key>', 'delete a key').action(async (key: string) => done(await remove(key, connection(), context)))
-  command('status', 'show the shards and their nodes')
-    .option('--json', 'for programs')
-    .action(async ({ json = false }: { json?: boolean }) => done(await status({ json }, connection(), context)))
+  command('put <key> <value>', "set a key's value").action((key: string, value: string, { json }: Flags) =>
+    perform({ name: 'put', key, json, writes: true }, (form, to) => put(key, value, form, to, context)),
+  )
+  command('delete <key>', 'delete a key').action((key: string, { json }: Flags) =>
+    perform({ name: 'delete', key, json, writes: true }, (form, to) => remove(key, form, to, context)),
+  )
+  command('status', 'show the shards and their nodes').action(({ json }: Flags) =>
+    perform({ name: 'status', json }, (form, connection) => status(form, connection, context)),
+  )
   return program
+}
+
+interface Flags {
+  readonly json?: boolean
+}
+
+interface Asked extends Flags {
+  readonly name: string
+  readonly key?: string
+  readonly writes?: boolean
+}
+
+/** What a command does. Gives the exit code. */
+type Work = (form: Form, connection: Connection) => Promise<number>
+
+async function attempt(task: Task, connection: Connection, context: Context, work: Work): Promise<number> {
+  try {
+    await reach(connection.address, Math.min(connection.timeoutMs, REACH_MS))
+    return await work({ json: task.json }, connection)
+  } catch (error) {
+    if (error instanceof KvError) return tellFailure(error, task, context)
+    throw error
+  }
 }
 
 function withConnection(program: Command, command: Command): Command {
@@ -72,19 +105,9 @@ function withConnection(program: Command, command: Command): Command {
     })
 }
 
-function milliseconds(text: string): number {
-  const ms = Number(text)
-  if (Number.isInteger(ms) && ms >= 1 && ms <= DEADLINE_MS_MAX) return ms
-  throw new InvalidArgumentError(`a whole number from 1 to ${DEADLINE_MS_MAX} is needed`)
-}
-
 function explain(error: unknown, { warn }: Context): number {
   // Commander has said it already, and --help is no fault.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-  if (error instanceof KvError) {
-    warn(`kvorum: ${error.message} (${error.code}, ${error.outcome})\n`)
-    return error.code === 'INVALID_ARGUMENT' || error.code === 'TOO_LARGE' ? EXIT.usage : EXIT.failed
-  }
   // A TypeError is a key or an address that cannot be one.
   if (error instanceof TypeError) {
     warn(`kvorum: ${error.message}\n`)

@@ -1,53 +1,68 @@
 // npm run sanity -- --address localhost:7000 --populate 1000 --iters 1000
 // Against any server: `--service compat` speaks only the package-less contract.
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
+import { firstAnswer } from '../../bench/first-answer.js'
+import { DEFAULT_SERVICE, SERVICES, type ServiceName } from '../../bench/protocol.js'
+import { EXIT } from '../../orchestrator/cli/exit-codes.js'
+import { DEFAULT_ADDRESS, hostPort, readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
 import { RequestWrapper } from '../../orchestrator/client/index.js'
 import { CompatClient } from '../compat/client.js'
 import type { TextClient } from '../harness/workload.js'
 import { runSanity } from './suite.js'
 import { isSane, renderReport } from './table.js'
 
+/** The exit code of a store that disagrees, or does not answer every operation. */
+const NOT_SANE = 1
+const SEEDS = 1_000_000
+const SEED_MAX = 2 ** 32 - 1
+const COUNT_MAX = 1_000_000_000
+
 interface Flags {
   readonly address: string
   readonly populate: number
   readonly iters: number
-  readonly seed: number
-  readonly service: 'kvorum' | 'compat'
-}
-
-function count(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('a whole number >= 0 is needed')
-  return value
+  readonly seed?: number
+  readonly service: ServiceName
 }
 
 function readFlags(): Flags {
-  return new Command('sanity')
+  const count = wholeNumber(0, COUNT_MAX)
+  const command = new Command('sanity')
     .description('Random operations on a store and on a Map, which must agree on every answer.')
-    .option('--address <host:port>', 'the server', 'localhost:7000')
+    .option('--address <host:port>', 'the server', hostPort, DEFAULT_ADDRESS)
     .option('--populate <count>', 'puts before the mix', count, 1000)
     .option('--iters <count>', 'operations of the mix', count, 1000)
-    .option('--seed <number>', 'repeats a run', count, Date.now() % 1_000_000)
-    .addOption(new Option('--service <name>', 'what to speak').choices(['kvorum', 'compat']).default('kvorum'))
-    .parse()
-    .opts<Flags>()
+    .option('--seed <number>', 'repeats a run (default: another one each time)', wholeNumber(0, SEED_MAX))
+    .addOption(new Option('--service <name>', 'what to speak').choices(SERVICES).default(DEFAULT_SERVICE))
+    .addHelpText('after', '\nExit codes: 0 sane, 1 not sane, 2 wrong usage, 3 no server.')
+  return readOptions(command)
 }
 
-async function main(): Promise<void> {
-  const { address, populate, iters, seed, service } = readFlags()
-  const client: TextClient & { close(): void } =
-    service === 'compat' ? new CompatClient(address) : new RequestWrapper(address)
+async function check(client: TextClient, { address, populate, iters, seed }: Required<Flags>): Promise<number> {
+  const fault = await firstAnswer(address, () => client.get('sanity'))
+  if (fault !== undefined) {
+    // Nothing is known of a store that is not there.
+    console.error(`sanity: ${fault}`)
+    return EXIT.failed
+  }
   console.error(`sanity: ${address}, seed ${seed}`)
   const onProgress = (done: number, total: number): void => console.error(`sanity: ${done} of ${total}`)
+  const report = await runSanity(client, { populate, iterations: iters, seed, onProgress })
+  console.log(renderReport(report))
+  const sane = isSane(report)
+  console.log(sane ? 'sane: the store and the Map agree' : `NOT SANE; again with --seed ${seed}`)
+  return sane ? EXIT.ok : NOT_SANE
+}
+
+async function main(): Promise<number> {
+  const flags = readFlags()
+  const { address, service, seed = Date.now() % SEEDS } = flags
+  const client = service === 'compat' ? new CompatClient(address) : new RequestWrapper(address)
   try {
-    const report = await runSanity(client, { populate, iterations: iters, seed, onProgress })
-    console.log(renderReport(report))
-    const sane = isSane(report)
-    console.log(sane ? 'sane: the store and the Map agree' : `NOT SANE; again with --seed ${seed}`)
-    process.exitCode = sane ? 0 : 1
+    return await check(client, { ...flags, seed })
   } finally {
     client.close()
   }
 }
 
-await main()
+process.exitCode = await main()

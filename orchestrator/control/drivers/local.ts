@@ -37,8 +37,9 @@ export function localDriver({ program, flags, clock = systemClock, rng = systemR
   return {
     check: () => checkProgram(path),
     find: async (spec, last) => {
-      const pid = await findPid(spec, last, clock)
-      return pid === undefined ? undefined : new AdoptedProcess(pid, spec.directory, clock)
+      const isIt = (pid: number) => isNode(pid, spec.directory, path)
+      const pid = await findPid(spec, last, isIt, clock)
+      return pid === undefined ? undefined : new AdoptedProcess(pid, spec.directory, isIt, clock)
     },
     spawn: (spec, address, peers) => spawnNode(path, [...argumentsOf(spec, address, peers), ...flags], spec),
     freeAddress: async () => {
@@ -130,6 +131,9 @@ class ChildProcess implements NodeProcess {
   forget(): void {}
 }
 
+/** Whether the process of this pid is the node that is meant. */
+type IsIt = (pid: number) => boolean
+
 class AdoptedProcess implements NodeProcess {
   readonly adopted = true
   readonly exited: Promise<Exit>
@@ -141,6 +145,7 @@ class AdoptedProcess implements NodeProcess {
   constructor(
     readonly pid: number,
     private readonly directory: string,
+    private readonly isIt: IsIt,
     private readonly clock: Clock,
   ) {
     this.exited = new Promise((resolve) => {
@@ -152,7 +157,7 @@ class AdoptedProcess implements NodeProcess {
   check(): void {
     this.#timer?.cancel()
     if (this.#gone) return
-    if (isNode(this.pid, this.directory)) {
+    if (this.isIt(this.pid)) {
       this.#timer = this.clock.setTimeout(() => this.check(), this.#everyMs)
       return
     }
@@ -177,8 +182,8 @@ class AdoptedProcess implements NodeProcess {
  * By the process that was started last; or, if the orchestrator died before it could write that down, by whoever
  * answers on the node's address and says that it is this node.
  */
-async function findPid(spec: NodeSpec, last: LastSeen, clock: Clock): Promise<number | undefined> {
-  if (last.pid !== undefined && isNode(last.pid, spec.directory) && process.platform === 'linux') return last.pid
+async function findPid(spec: NodeSpec, last: LastSeen, isIt: IsIt, clock: Clock): Promise<number | undefined> {
+  if (last.pid !== undefined && isIt(last.pid) && process.platform === 'linux') return last.pid
   const status = await probe(last.address, spec, clock)
   const same = status?.clusterId === spec.clusterId && status.shard === spec.shard && status.dataDir === spec.directory
   return same ? status.pid : undefined

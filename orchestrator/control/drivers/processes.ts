@@ -1,14 +1,30 @@
 import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 
 // What the operating system tells of a process that is not our child.
 
+/** What node processes are called, whatever started them. */
+const NODE_NAME = 'kvnode'
+
 /**
- * Whether process `pid` is a node on `directory`, which its command line names: a pid alone may have been given to
- * another process since. Without /proc (not Linux) it is only known whether some process has that pid.
+ * Whether process `pid` is a node on `directory`, by its command line: a pid alone may have been given to another process
+ * since, and somebody who only looks at the directory (an editor, a tail of its log) names it too. `program` may have a
+ * name of its own. Without /proc (not Linux) it is only known whether some process has that pid.
  */
-export function isNode(pid: number, directory: string): boolean {
+export function isNode(pid: number, directory: string, program: string): boolean {
   const argv = commandLine(pid)
-  return argv === undefined ? isAlive(pid) : argv.includes(directory)
+  if (argv === undefined) return isAlive(pid)
+  const name = basename(argv[0] ?? '')
+  return (name === NODE_NAME || name === basename(program)) && dataOf(argv) === directory
+}
+
+/** The value of the --data flag, in any of the forms that Go's flags have. */
+function dataOf(argv: readonly string[]): string | undefined {
+  for (const [at, word] of argv.entries()) {
+    const flag = /^--?data(?:=(.*))?$/s.exec(word)
+    if (flag !== null) return flag[1] ?? argv[at + 1]
+  }
+  return undefined
 }
 
 /** Empty for a zombie, and for no process at all; undefined where there is no /proc. */

@@ -1,0 +1,63 @@
+import { connect } from 'node:http2'
+import { type Clock, systemClock } from '../core/clock.js'
+import { UnavailableError } from '../errors/index.js'
+
+/** How long a server that is there may take to be heard. */
+export const REACH_MS = 2_000
+
+/** Nobody is there to be asked, so nothing was asked. */
+export class NoServerError extends UnavailableError {
+  constructor(address: string, why: string, cause?: unknown) {
+    const advice = 'start one with npm start, or say --address'
+    super(`no Kvorum server answers on ${address} (${why}); ${advice}`, { outcome: 'not-applied', cause })
+  }
+}
+
+/**
+ * Resolves when somebody on `address` speaks HTTP/2, which a gateway does as soon as it is connected; rejects with a
+ * NoServerError otherwise, at the latest after `timeoutMs`. A client would go on trying until its deadline, because a
+ * gateway may be coming back: right for a program, and a riddle to a person who has not started one.
+ */
+export function reach(address: string, timeoutMs = REACH_MS, clock: Clock = systemClock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const session = connect(urlOf(address))
+    const end = (why?: string, cause?: unknown) => {
+      timer.cancel()
+      session.destroy()
+      if (why === undefined) resolve()
+      else reject(new NoServerError(address, why, cause))
+    }
+    const timer = clock.setTimeout(() => end(`nothing heard within ${timeoutMs} ms`), timeoutMs)
+    session.once('remoteSettings', () => end())
+    // Stays: an error may follow the first one.
+    session.on('error', (error: NodeJS.ErrnoException) => end(whyOf(error), error))
+    session.once('close', () => end('it hung up'))
+  })
+}
+
+/** An IPv6 host may stand without brackets in an address, but not in a URL. */
+function urlOf(address: string): string {
+  const colon = address.lastIndexOf(':')
+  const host = address.slice(0, colon)
+  const bare = host.includes(':') && !host.startsWith('[')
+  return `http://${bare ? `[${host}]` : host}${address.slice(colon)}`
+}
+
+function whyOf({ code = '', message }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'ECONNREFUSED':
+      return 'nobody listens there'
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'no such host is known'
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return 'the host cannot be reached'
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return 'it hung up'
+    default:
+      // Bytes that are no HTTP/2.
+      return code.startsWith('ERR_HTTP2') ? 'what listens there is something else' : message
+  }
+}
