@@ -3,10 +3,12 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
 	"kvorum/node/raftlog"
+	"kvorum/node/snapshot"
 )
 
 // installLog stands between Raft and its log for the end of an InstallSnapshot.
@@ -17,16 +19,27 @@ import (
 // (snapshot.Store.FinishRestore).
 type installLog struct {
 	*raftlog.Log
-	// covered is the last entry of the newest snapshot.
-	covered func() uint64
-	onFatal func(*FatalError)
+	snapshots snapshots
+	onFatal   func(*FatalError)
+	// installed: the state machine has been restored, so that what Raft deletes next is the whole log.
+	installed atomic.Bool
+}
+
+// snapshots is what the log needs to know of them.
+type snapshots interface {
+	// Covered is the last entry of the newest one.
+	Covered() uint64
+	// Newest is the newest one whose content the state machine has.
+	Newest() (snapshot.Info, bool)
 }
 
 var errLogBeyondSnapshot = errors.New("the log reaches beyond the installed snapshot")
 
-// DeleteRange lets compaction pass (up to a snapshot) and truncation (behind one), but nothing across a snapshot's end.
+// DeleteRange lets compaction pass (up to a snapshot) and truncation (behind one), but nothing across a snapshot's end, and
+// after an install nothing behind it: the log may begin there, and what it holds was acknowledged.
 func (l *installLog) DeleteRange(minimum, maximum uint64) error {
-	if covered := l.covered(); minimum <= covered && covered < maximum {
+	emptied := l.installed.Swap(false)
+	if covered := l.snapshots.Covered(); covered < maximum && (emptied || minimum <= covered) {
 		err := fmt.Errorf("%w at entry %d, up to %d: starting again", errLogBeyondSnapshot, covered, maximum)
 		l.onFatal(&FatalError{Cause: CauseRestart, Err: err})
 		return err
@@ -34,12 +47,39 @@ func (l *installLog) DeleteRange(minimum, maximum uint64) error {
 	return l.Log.DeleteRange(minimum, maximum)
 }
 
-// holds says whether the log has a snapshot's last entry, and so, by log matching, all that the snapshot stands for. A
-// message of another term is Raft's to judge.
-func (r *Replica) holds(request *raft.InstallSnapshotRequest) bool {
-	if request.Term != r.raft.CurrentTerm() {
+// StoreLog and StoreLogs come after an install whose log was empty: there was nothing to delete.
+func (l *installLog) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
+
+func (l *installLog) StoreLogs(entries []*raft.Log) error {
+	l.installed.Store(false)
+	return l.Log.StoreLogs(entries)
+}
+
+// GetLog knows the term of a snapshot's last entry although the log begins behind it. hashicorp/raft asks only the log
+// when a leader's entries follow the snapshot and the log goes on differently; without an answer it would be sent a snapshot.
+func (l *installLog) GetLog(index uint64, entry *raft.Log) error {
+	err := l.Log.GetLog(index, entry)
+	if !errors.Is(err, raft.ErrLogNotFound) {
+		return err
+	}
+	newest, ok := l.snapshots.Newest()
+	if !ok || newest.Index != index {
+		return err
+	}
+	*entry = raft.Log{Index: index, Term: newest.Term, Type: raft.LogNoop}
+	return nil
+}
+
+// holds says whether all that a snapshot stands for is here, so that Raft need not see it: it is committed, and a newer
+// snapshot is here, or the log has its last entry and so, by log matching, all before it. A late copy of a snapshot is
+// answered here too. A message of an older term is Raft's to refuse.
+func (l *installLog) holds(request *raft.InstallSnapshotRequest, term uint64) bool {
+	if request.Term < term {
 		return false
 	}
+	if newest, ok := l.snapshots.Newest(); ok && request.LastLogIndex <= newest.Index {
+		return true
+	}
 	var entry raft.Log
-	return r.log.GetLog(request.LastLogIndex, &entry) == nil && entry.Term == request.LastLogTerm
+	return request.Term == term && l.Log.GetLog(request.LastLogIndex, &entry) == nil && entry.Term == request.LastLogTerm
 }

@@ -10,8 +10,18 @@ import (
 
 	"kvorum/node/clock"
 	"kvorum/node/raftlog"
+	"kvorum/node/snapshot"
 	"kvorum/node/vfs"
 )
+
+// fakeSnapshots are one, up to an entry.
+type fakeSnapshots uint64
+
+func (s fakeSnapshots) Covered() uint64 { return uint64(s) }
+
+func (s fakeSnapshots) Newest() (snapshot.Info, bool) {
+	return snapshot.Info{Index: uint64(s), Term: 2}, true
+}
 
 // Raft may compact up to a snapshot and truncate behind one. Across its end it would forget entries that it goes on to
 // acknowledge.
@@ -35,16 +45,19 @@ func TestTheLogIsNotEmptiedBeyondASnapshot(t *testing.T) {
 	for _, c := range []struct {
 		name              string
 		covered, from, to uint64
+		installed         bool
 		refused           bool
 		first, last       uint64
 	}{
-		{"compaction", 5, 1, 5, false, 6, 10},
-		{"truncation", 5, 6, 10, false, 1, 5},
-		{"install over a shorter log", 20, 1, 10, false, 0, 0},
-		{"install within the log", 5, 1, 10, true, 1, 10},
+		{"compaction", 5, 1, 5, false, false, 6, 10},
+		{"truncation", 5, 6, 10, false, false, 1, 5},
+		{"install over a shorter log", 20, 1, 10, true, false, 0, 0},
+		{"install within the log", 5, 1, 10, true, true, 1, 10},
+		{"install ahead of the log", 5, 6, 10, true, true, 1, 10},
 	} {
 		var fatal *FatalError
-		guarded := &installLog{Log: open(), covered: func() uint64 { return c.covered }, onFatal: func(err *FatalError) { fatal = err }}
+		guarded := &installLog{Log: open(), snapshots: fakeSnapshots(c.covered), onFatal: func(err *FatalError) { fatal = err }}
+		guarded.installed.Store(c.installed)
 		err := guarded.DeleteRange(c.from, c.to)
 		if refused := errors.Is(err, errLogBeyondSnapshot); refused != c.refused || refused != (fatal != nil) || !refused && err != nil {
 			t.Errorf("%s: %v, fatal %v", c.name, err, fatal)

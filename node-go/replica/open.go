@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -54,14 +55,15 @@ func (r *Replica) start(s *stores) error {
 	logger := telemetry.HCLog(r.options.Log, "raft", r.options.Clock, &r.ending)
 	config := raftConfig(r.id, r.options.Timing, logger, notices)
 	var err error
-	log := &installLog{Log: s.log, covered: s.snapshots.Covered, onFatal: r.options.OnFatal}
-	r.raft, err = raft.NewRaft(config, &watchedFSM{FSM: s.fsm, changed: r.changed}, log, s.log, s.snapshots, gate)
+	log := &installLog{Log: s.log, snapshots: s.snapshots, onFatal: r.options.OnFatal}
+	machine := &watchedFSM{FSM: s.fsm, changed: r.changed, restored: func() { log.installed.Store(true) }}
+	r.raft, err = raft.NewRaft(config, machine, log, s.log, s.snapshots, gate)
 	if err != nil {
 		return fmt.Errorf("start Raft: %w", err)
 	}
 	r.observe(gate)
 	r.wire(notices)
-	r.transport.OnInstall(r.holds)
+	r.transport.OnInstall(func(request *raft.InstallSnapshotRequest) bool { return log.holds(request, r.raft.CurrentTerm()) })
 	// Raft blocks on its notices until this runs.
 	go r.leadership.run(r.stopLeadership)
 	go r.proposer.run()
@@ -150,10 +152,20 @@ func (r *Replica) voters() []raft.ServerID {
 	return voters
 }
 
-// watchedFSM tells watchers of new members and of ownership: Raft makes no observation of that on followers.
+// watchedFSM tells watchers of new members and of ownership, of which Raft makes no observation on followers, and the log
+// that a snapshot was installed.
 type watchedFSM struct {
 	*fsm.FSM
-	changed *Signal
+	changed  *Signal
+	restored func()
+}
+
+func (f *watchedFSM) Restore(content io.ReadCloser) error {
+	err := f.FSM.Restore(content)
+	if err == nil {
+		f.restored()
+	}
+	return err
 }
 
 func (f *watchedFSM) Apply(entry *raft.Log) any {
