@@ -35,11 +35,13 @@ type snapshots interface {
 
 var errLogBeyondSnapshot = errors.New("the log reaches beyond the installed snapshot")
 
-// DeleteRange lets compaction pass (up to a snapshot) and truncation (behind one), but nothing across a snapshot's end, and
-// after an install nothing behind it: the log may begin there, and what it holds was acknowledged.
+// DeleteRange lets compaction pass (up to a snapshot) and truncation (behind one), but nothing across a snapshot's end. After
+// an install it lets only a log pass that is shorter than the snapshot. What is behind the snapshot was acknowledged; and of
+// one that ends with it, with an entry of another term, Raft would go on to tell that term.
 func (l *installLog) DeleteRange(minimum, maximum uint64) error {
-	emptied := l.installed.Swap(false)
-	if covered := l.snapshots.Covered(); covered < maximum && (emptied || minimum <= covered) {
+	covered := l.snapshots.Covered()
+	across := minimum <= covered && covered < maximum
+	if whole := l.installed.Swap(false); across || whole && covered <= maximum {
 		err := fmt.Errorf("%w at entry %d, up to %d: starting again", errLogBeyondSnapshot, covered, maximum)
 		l.onFatal(&FatalError{Cause: CauseRestart, Err: err})
 		return err
@@ -47,11 +49,17 @@ func (l *installLog) DeleteRange(minimum, maximum uint64) error {
 	return l.Log.DeleteRange(minimum, maximum)
 }
 
-// StoreLog and StoreLogs come after an install whose log was empty: there was nothing to delete.
+// StoreLog and StoreLogs come after an install whose log was empty: there was nothing to delete. They refuse what the
+// snapshot stands for: a message from before the install would fill the log with it, and leave no place for what follows.
 func (l *installLog) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
 
 func (l *installLog) StoreLogs(entries []*raft.Log) error {
 	l.installed.Store(false)
+	if covered := l.snapshots.Covered(); len(entries) > 0 && entries[0].Index <= covered {
+		err := fmt.Errorf("entry %d came late, after a snapshot up to entry %d: starting again", entries[0].Index, covered)
+		l.onFatal(&FatalError{Cause: CauseRestart, Err: err})
+		return err
+	}
 	return l.Log.StoreLogs(entries)
 }
 

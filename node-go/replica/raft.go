@@ -31,9 +31,9 @@ func DefaultTiming() Timing {
 }
 
 const (
-	// maxAppendEntries counts entries per message. They are up to 512 KiB (or one write of 8 MiB), but a follower that
-	// keeps up gets what was in flight, a few.
-	maxAppendEntries = 64
+	// maxAppendEntries counts entries per message. They are up to 512 KiB (or one write of 8 MiB): a follower that catches
+	// up on a slow disk must store them well within the watchdog's limit. One that keeps up gets what was in flight, a few.
+	maxAppendEntries = 16
 	// never: the compactor decides by bytes when a snapshot is due, and sets the trailing entries before it.
 	never = 100 * 365 * 24 * time.Hour
 )

@@ -66,3 +66,20 @@ func TestASnapshotThatTheLogHoldsIsNotInstalled(t *testing.T) {
 		t.Errorf("Raft installed %d", got)
 	}
 }
+
+// A deposed leader may read entries of its successor's term while its log is replaced.
+func TestAMessageWithEntriesOfANewerTermIsNotSent(t *testing.T) {
+	a, b := startNode(t, "a"), startNode(t, "b")
+	a.knows(b)
+	b.serve(t, func(call raft.RPC) { t.Errorf("sent %+v", call.Command) })
+	of := func(term uint64) *raft.Log { return &raft.Log{Index: 8, Term: term, Type: raft.LogNoop} }
+	for name, request := range map[string]raft.AppendEntriesRequest{
+		"entry":          {PrevLogEntry: 7, PrevLogTerm: 1, Entries: []*raft.Log{of(2), of(3)}},
+		"previous entry": {PrevLogEntry: 7, PrevLogTerm: 3},
+	} {
+		request.RPCHeader, request.Term = raft.RPCHeader{ProtocolVersion: 3, Addr: []byte("a")}, 2
+		if err := a.AppendEntries("b", "b", &request, &raft.AppendEntriesResponse{}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

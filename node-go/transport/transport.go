@@ -143,6 +143,9 @@ func (t *Transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, r
 	if !isHeartbeat(request) {
 		t.reach.await(id)
 	}
+	if err := spliced(request); err != nil {
+		return err
+	}
 	// Raft reuses responses: nothing of an earlier one may pass for an acknowledgement.
 	*response = raft.AppendEntriesResponse{}
 	bounded := boundCommit(request)
@@ -170,6 +173,20 @@ func boundCommit(request *raft.AppendEntriesRequest) *raft.AppendEntriesRequest 
 	bounded := *request
 	bounded.LeaderCommitIndex = compared
 	return &bounded
+}
+
+// spliced refuses a message that a deposed leader has put together while its log was being replaced: hashicorp/raft reads the
+// entries one by one, and may read some of a newer term than the message's. A follower that has not heard of that term
+// would take them, and log matching would never notice.
+func spliced(request *raft.AppendEntriesRequest) error {
+	newest := request.PrevLogTerm
+	for _, entry := range request.Entries {
+		newest = max(newest, entry.Term)
+	}
+	if newest > request.Term {
+		return fmt.Errorf("a message of term %d with an entry of term %d: leadership was lost while it was made", request.Term, newest)
+	}
+	return nil
 }
 
 // isHeartbeat is hashicorp/raft's own rule.
