@@ -45,10 +45,13 @@ func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.sessions.expire(s.head.logTimeMs, f.batch)
+	s.sessions.flush(f.batch)
 	if err := f.engine.Apply(f.batch); err != nil {
 		return nil, err
 	}
 	s.applied = entry.Index
+	f.logTimeMs.Store(s.head.logTimeMs)
 	// Readers compare the table before and after they read the engine (Get): it must not change before the engine does.
 	if changed {
 		f.table.Store(s.table())
@@ -61,7 +64,7 @@ func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
 func (f *FSM) run(c *pb.Command, applied *Applied) (changed bool, err error) {
 	switch kind := c.GetKind().(type) {
 	case *pb.Command_Write:
-		applied.Results, err = f.write(kind.Write.GetWrites())
+		applied.Results, err = f.write(kind.Write)
 		return false, err
 	case *pb.Command_Assign:
 		changed, applied.Err = f.assign(kind.Assign)

@@ -47,6 +47,8 @@ type FSM struct {
 	// table is nil during a Restore, when no state is whole.
 	table    atomic.Pointer[table]
 	progress progress
+	// logTimeMs is that of the state.
+	logTimeMs atomic.Uint64
 
 	stopOnce sync.Once
 	stopped  chan struct{} // closed by stop, after which nothing is applied any more
@@ -97,6 +99,9 @@ func (f *FSM) Passed(index uint64) {
 // configuration in its log and with each snapshot.
 func (f *FSM) StoreConfiguration(index uint64, _ raft.Configuration) { f.Passed(index) }
 
+// LogTimeMs is the log time of the newest entry that was applied. A leader whose first entry is applied goes on from it.
+func (f *FSM) LogTimeMs() uint64 { return f.logTimeMs.Load() }
+
 // OwnershipEpoch is the epoch in which this shard last changed ownership, 0 if it never did, and 0 during a Restore.
 func (f *FSM) OwnershipEpoch() uint64 {
 	if t := f.table.Load(); t != nil {
@@ -115,6 +120,7 @@ func (f *FSM) Close() {
 func (f *FSM) adopt(s *state) {
 	f.state = s
 	f.table.Store(s.table())
+	f.logTimeMs.Store(s.head.logTimeMs)
 	f.progress.advance(s.applied)
 }
 

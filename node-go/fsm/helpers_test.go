@@ -100,6 +100,22 @@ func content(t fataler, e engine.Engine) []byte {
 	return stream.Bytes()
 }
 
+// sameState compares what two replicas know, their sessions included.
+func sameState(a, b *state) bool {
+	one, two := *a, *b
+	one.sessions, two.sessions = nil, nil
+	if one != two || len(a.sessions.byID) != len(b.sessions.byID) || a.sessions.answers != b.sessions.answers {
+		return false
+	}
+	for id, s := range a.sessions.byID {
+		other := b.sessions.byID[id]
+		if other == nil || !bytes.Equal(s.encode(), other.encode()) {
+			return false
+		}
+	}
+	return a.sessions.byExpiry.Len() == b.sessions.byExpiry.Len()
+}
+
 func requireValue(t *testing.T, f *FSM, key, value string, version uint64) {
 	t.Helper()
 	record, found, err := f.Get([]byte(key))

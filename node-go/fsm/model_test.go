@@ -23,6 +23,15 @@ type model struct {
 	epoch  uint64
 	// last version that a key ever had.
 	last map[string]uint64
+	// repeated says which key has got a version twice.
+	repeated string
+	time     uint64
+	sessions map[SessionID]*modelSession
+}
+
+type modelSession struct {
+	expiry, used, floor uint64
+	answers             map[uint64]Result
 }
 
 type modelKey struct {
@@ -31,13 +40,53 @@ type modelKey struct {
 }
 
 func newModel() *model {
-	return &model{keys: map[string]modelKey{}, floors: map[uint16]uint64{}, owned: map[uint16]bool{}, last: map[string]uint64{}}
+	return &model{keys: map[string]modelKey{}, floors: map[uint16]uint64{}, owned: map[uint16]bool{}, last: map[string]uint64{}, sessions: map[SessionID]*modelSession{}}
+}
+
+// once is write, unless the session says that it was done.
+func (m *model) once(batch *pb.WriteBatch, w *pb.Write, index uint64) Result {
+	if o := w.GetOpen(); o != nil {
+		id := sessionID(o.Nonce, index)
+		if m.sessions[id] == nil {
+			m.sessions[id] = &modelSession{uint64(o.ExpiryMs), m.time, 1, map[uint64]Result{}}
+		}
+		return Result{Kind: KindOpen, Session: id}
+	}
+	if w.Session == 0 {
+		return m.write(w)
+	}
+	said := batch.Sessions[w.Session-1]
+	s := m.sessions[SessionID(said.Id)]
+	if s == nil {
+		return Result{Err: kverr.Unknown(expired, "")}
+	}
+	if m.time-s.used > s.expiry/touchFraction {
+		s.used = m.time
+	}
+	s.floor = max(s.floor, said.Floor)
+	if w.Sequence < s.floor {
+		return Result{Err: kverr.Unknown(expired, "")}
+	}
+	if _, done := s.answers[w.Sequence]; !done {
+		s.answers[w.Sequence] = m.write(w)
+	}
+	return s.answers[w.Sequence]
+}
+
+func (m *model) expire() {
+	for id, s := range m.sessions {
+		if s.used+s.expiry <= m.time {
+			delete(m.sessions, id)
+		}
+	}
 }
 
 func (m *model) write(w *pb.Write) Result {
 	key, ifVersion, result := "", (*uint64)(nil), Result{Kind: KindDelete}
 	if p := w.GetPut(); p != nil {
 		key, ifVersion, result.Kind = string(p.Key), p.IfVersion, KindPut
+	} else if a := w.GetAppend(); a != nil {
+		key, result.Kind = string(a.Key), KindAppend
 	} else {
 		key, ifVersion = string(w.GetDelete().Key), w.GetDelete().IfVersion
 	}
@@ -49,12 +98,23 @@ func (m *model) write(w *pb.Write) Result {
 	case ifVersion != nil && *ifVersion != before.version:
 		result.Err = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED, "")
 		result.Err.Version = before.version
-	case result.Kind == KindPut:
+	case result.Kind == KindAppend && len(before.value)+len(w.GetAppend().Value) > int(w.GetAppend().Limit):
+		result.Err = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_TOO_LARGE, "")
+	case result.Kind != KindDelete:
 		result.Version = before.version + 1
 		if !exists {
 			result.Version = m.floors[number] + 1
 		}
-		m.keys[key] = modelKey{string(w.GetPut().Value), result.Version}
+		value := string(w.GetPut().GetValue())
+		if a := w.GetAppend(); a != nil {
+			value = before.value + string(a.Value)
+			result.Length = uint64(len(value))
+		}
+		m.keys[key] = modelKey{value, result.Version}
+		if result.Version <= m.last[key] {
+			m.repeated = fmt.Sprintf("%v: version %d, but the key has had %d before", w, result.Version, m.last[key])
+		}
+		m.last[key] = result.Version
 	case exists:
 		result.Existed = true
 		delete(m.keys, key)
@@ -98,8 +158,13 @@ func drawWrite(t *rapid.T) *pb.Write {
 	if rapid.IntRange(0, 3).Draw(t, "conditional") == 0 {
 		ifVersion = []uint64{rapid.Uint64Range(0, 6).Draw(t, "if version")}
 	}
-	if rapid.IntRange(0, 2).Draw(t, "delete") == 0 {
+	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	case 0:
 		return remove(key, ifVersion...)
+	case 1, 2:
+		w := add(key, rapid.StringN(0, 4, 16).Draw(t, "added"))
+		w.GetAppend().Limit = 12
+		return w
 	}
 	return put(key, rapid.StringN(0, 4, 16).Draw(t, "value"), ifVersion...)
 }
@@ -113,17 +178,38 @@ func drawAssign(t *rapid.T) *pb.Command {
 	return assign(epoch, span(cut, command.Partitions-1))
 }
 
+// drawSessions makes some of the writes those of sessions: opened before, expired, or of nobody. Numbers are few, so that
+// writes are repeated.
+func drawSessions(t *rapid.T, batch *pb.WriteBatch, ids []SessionID) {
+	for _, w := range batch.Writes {
+		if rapid.IntRange(0, 2).Draw(t, "plain") == 0 {
+			continue
+		}
+		id := rapid.SampledFrom(ids).Draw(t, "session")
+		batch.Sessions = append(batch.Sessions, &pb.Session{Id: id[:], Floor: rapid.Uint64Range(0, 4).Draw(t, "floor")})
+		w.Session = uint32(len(batch.Sessions))
+		w.Sequence = rapid.Uint64Range(1, 6).Draw(t, "sequence")
+	}
+}
+
 // drawHistory starts with owning everything. Indexes have gaps, as no-ops and configurations leave them.
 func drawHistory(t *rapid.T) []*raft.Log {
-	index := uint64(1)
+	index, time := uint64(1), uint64(0)
+	ids := []SessionID{{}}
 	history := []*raft.Log{entry(t, index, everything(1))}
 	for range rapid.IntRange(1, 25).Draw(t, "entries") {
 		c := writes(rapid.SliceOfN(rapid.Custom(drawWrite), 0, 6).Draw(t, "writes")...)
+		drawSessions(t, c.GetWrite(), ids)
 		if rapid.IntRange(0, 7).Draw(t, "assign") == 0 {
 			c = drawAssign(t)
 		}
-		c.StampMs = rapid.Uint64Range(0, 50).Draw(t, "stamp")
+		time += rapid.Uint64Range(0, 500).Draw(t, "later")
+		c.StampMs = time - min(time, rapid.Uint64Range(0, 200).Draw(t, "behind"))
 		index += rapid.Uint64Range(1, 3).Draw(t, "gap")
+		if rapid.IntRange(0, 2).Draw(t, "open") == 0 && c.GetWrite() != nil {
+			c.GetWrite().Writes = append(c.GetWrite().Writes, open(index%3, 1_000))
+			ids = append(ids, sessionID(index%3, index))
+		}
 		history = append(history, entry(t, index, c))
 	}
 	return history
@@ -132,17 +218,18 @@ func drawHistory(t *rapid.T) []*raft.Log {
 func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f, m := newFSM(t, memory.New()), newModel()
-		time := uint64(0)
 		for _, e := range drawHistory(t) {
 			applied := f.Apply(e).(*Applied)
 			c, err := command.Decode(e.Data)
 			if err != nil {
 				t.Fatal(err)
 			}
-			time = max(time, c.StampMs)
+			m.time = max(m.time, c.StampMs)
 			m.check(t, c, applied)
+			m.expire()
+			m.checkSessions(t, f)
 			m.checkReads(t, f)
-			if f.state.head.logTimeMs != time || f.Applied() != e.Index || f.engine.Applied() != e.Index {
+			if f.LogTimeMs() != m.time || f.Applied() != e.Index || f.engine.Applied() != e.Index {
 				t.Fatalf("after entry %d: %+v, applied %d", e.Index, f.state.head, f.Applied())
 			}
 		}
@@ -157,7 +244,7 @@ func (m *model) check(t *rapid.T, c *pb.Command, applied *Applied) {
 		return
 	}
 	for i, w := range c.GetWrite().GetWrites() {
-		want, got := m.write(w), applied.Results[i]
+		want, got := m.once(c.GetWrite(), w, applied.Index), applied.Results[i]
 		if codeOf(want.Err) != codeOf(got.Err) || want.Err != nil && want.Err.Version != got.Err.Version {
 			t.Fatalf("%v: error %v, want %v", w, got.Err, want.Err)
 		}
@@ -165,14 +252,32 @@ func (m *model) check(t *rapid.T, c *pb.Command, applied *Applied) {
 		if want != got {
 			t.Fatalf("%v: %+v, want %+v", w, got, want)
 		}
-		if got.Version == 0 {
-			continue
+	}
+	if m.repeated != "" {
+		t.Fatal(m.repeated)
+	}
+}
+
+func (m *model) checkSessions(t *rapid.T, f *FSM) {
+	answers := 0
+	for id, want := range m.sessions {
+		got := f.state.sessions.byID[id]
+		if got == nil || got.floor != want.floor || got.lastUseMs != want.used {
+			t.Fatalf("session %x: %+v, want %+v", id, got, want)
 		}
-		key := string(w.GetPut().Key)
-		if got.Version <= m.last[key] {
-			t.Fatalf("%v: version %d, but the key has had %d before", w, got.Version, m.last[key])
+		for sequence := range want.answers {
+			if sequence < want.floor {
+				delete(want.answers, sequence)
+			}
 		}
-		m.last[key] = got.Version
+		if len(got.answers) != len(want.answers) {
+			t.Fatalf("session %x: %d answers, want %d", id, len(got.answers), len(want.answers))
+		}
+		answers += len(got.answers)
+	}
+	if len(f.state.sessions.byID) != len(m.sessions) || f.state.sessions.answers != answers {
+		t.Fatalf("%d sessions with %d answers, want %d with %d",
+			len(f.state.sessions.byID), f.state.sessions.answers, len(m.sessions), answers)
 	}
 }
 
@@ -216,7 +321,7 @@ func TestReplayGivesTheSameBytes(t *testing.T) {
 		if got := content(t, restarted.engine); !bytes.Equal(got, want) {
 			t.Fatalf("stopped after %d of %d entries: the content differs", stop, len(history))
 		}
-		if *restarted.state != *one.state {
+		if !sameState(restarted.state, one.state) {
 			t.Fatalf("the state differs: %+v, %+v", restarted.state.head, one.state.head)
 		}
 	})

@@ -11,15 +11,21 @@ type Kind uint8
 const (
 	KindPut Kind = iota + 1
 	KindDelete
+	KindAppend
+	KindOpen
 )
 
 // Result is the outcome of one write, the same on every replica. Err is nil if it took effect.
 type Result struct {
 	Kind Kind
-	// Version is the key's version after a put; 0 otherwise.
+	// Version is the key's version after a put or an append; 0 otherwise.
 	Version uint64
+	// Length of the value after an append, in bytes.
+	Length uint64
 	// Existed says whether a delete removed something.
 	Existed bool
+	// Session that was opened.
+	Session SessionID
 	Err     *kverr.Error
 }
 

@@ -10,7 +10,7 @@ import (
 	"kvorum/node/kverr"
 )
 
-// The first byte of an engine key says whose it is. Space 3 is kept for sessions.
+// The first byte of an engine key says whose it is. Space 3 is in session_rows.go.
 const (
 	spaceSystem = 0x01
 	spaceUser   = 0x02
@@ -92,6 +92,9 @@ func load(e engine.Engine, shard uint32) (*state, error) {
 	}
 	if bad != nil {
 		return nil, bad
+	}
+	if s.sessions, err = loadSessions(view); err != nil {
+		return nil, fmt.Errorf("load the sessions: %w", err)
 	}
 	switch {
 	case s.applied == 0:

@@ -16,12 +16,17 @@ func TestRowsGolden(t *testing.T) {
 	c.StampMs = 0x18bcfe56800
 	apply(t, f, 5, c)
 	key := keyIn(t, 258)
-	apply(t, f, 6, writes(put(key, "v"), put(key, "w"), remove(key), put("{"+key+"}", "x")))
+	apply(t, f, 6, writes(put(key, "v"), put(key, "w"), remove(key), put("{"+key+"}", "x"), open(0x0102030405060708, 60_000)))
+	id := sessionID(0x0102030405060708, 6)
+	apply(t, f, 7, once(id, 2, 3, add("{"+key+"}", "y")))
+	apply(t, f, 8, once(id, 2, 300, put("elsewhere", "v")))
 	want := map[string]string{
-		"0100":     "01" + "01000000" + "0068e5cf8b010000" + "0600000000000000" + "0100000000000000",
+		"0100":     "01" + "01000000" + "0068e5cf8b010000" + "0800000000000000" + "0100000000000000",
 		"0101":     "3412000000000000",
 		"01020102": "01" + "3412000000000000" + "0200000000000000",
-		"02" + hex.EncodeToString([]byte("{"+key+"}")): hex.EncodeToString([]byte("x")),
+		"02" + hex.EncodeToString([]byte("{"+key+"}")): hex.EncodeToString([]byte("xy")),
+		"03" + "0102030405060708" + "0000000000000006": "60ea0000" + "0068e5cf8b010000" + "0200000000000000" +
+			"01" + "03" + "8202" + "00" + "04" + "02" + "a902" + "01" + "ff02" + "04" + "b424" + "00",
 	}
 	view, err := f.engine.View()
 	if err != nil {

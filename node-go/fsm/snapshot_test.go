@@ -108,7 +108,7 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	requireValue(t, f, "k", "v", 48)
-	if f.OwnershipEpoch() != 1 || *f.state != *source.state {
+	if f.OwnershipEpoch() != 1 || !sameState(f.state, source.state) {
 		t.Fatal("the state differs from the source's")
 	}
 	next := writes(put("k", "w"))

@@ -12,13 +12,14 @@ type state struct {
 	head       head
 	epoch      uint64
 	partitions [command.Partitions]partition
+	sessions   *sessions
 }
 
 // head describes the newest command.
 type head struct {
 	// shard guards against the data of another shard, say from a peer whose address is somebody else's by now.
 	shard uint32
-	// logTimeMs is the only time there is in here: the greatest stamp of a leader so far, in ms since 1970.
+	// logTimeMs is the only time there is in here: the greatest stamp of a leader so far (protos/command.proto).
 	logTimeMs uint64
 	index     uint64
 	term      uint64

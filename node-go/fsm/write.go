@@ -1,6 +1,9 @@
 package fsm
 
 import (
+	"fmt"
+	"slices"
+
 	"kvorum/node/engine"
 	"kvorum/node/fsm/command"
 	pb "kvorum/node/gen/command"
@@ -18,26 +21,28 @@ const (
 // writer carries out the writes of one entry. The engine shows nothing of them before the batch is applied, so it
 // remembers what the earlier ones have done.
 type writer struct {
-	f *FSM
-	// versions of the keys that were written, 0 for deleted.
-	versions map[string]uint64
+	f     *FSM
+	batch *pb.WriteBatch
+	// written are the keys that have been; a deleted one has version 0.
+	written map[string]written
 	// raised are the partitions whose floor has grown; order is that in which they were first raised.
 	raised [command.Partitions]bool
 	order  []uint16
 }
 
+type written struct {
+	version uint64
+	value   []byte
+}
+
 // write fills the batch. Its error is the engine's; what goes wrong with one write is in its result.
-func (f *FSM) write(writes []*pb.Write) ([]Result, error) {
-	w := &writer{f: f, versions: make(map[string]uint64, len(writes))}
+func (f *FSM) write(batch *pb.WriteBatch) ([]Result, error) {
+	writes := batch.GetWrites()
+	w := &writer{f: f, batch: batch, written: make(map[string]written, len(writes))}
 	results := make([]Result, len(writes))
 	for i, write := range writes {
 		var err error
-		if put := write.GetPut(); put != nil {
-			results[i], err = w.put(put)
-		} else {
-			results[i], err = w.delete(write.GetDelete())
-		}
-		if err != nil {
+		if results[i], err = w.once(write); err != nil {
 			return nil, err
 		}
 	}
@@ -45,65 +50,139 @@ func (f *FSM) write(writes []*pb.Write) ([]Result, error) {
 	return results, nil
 }
 
+// once answers a repeated write with its first result, and does any other.
+func (w *writer) once(write *pb.Write) (Result, error) {
+	number := write.GetSession()
+	if number == 0 {
+		return w.do(write)
+	}
+	all := w.f.state.sessions
+	session, refused := all.admit(w.batch.GetSessions()[number-1], write.GetSequence(), w.f.state.head.logTimeMs)
+	if refused != nil {
+		return Result{Err: refused}, nil
+	}
+	if first, done := session.first(write.GetSequence()); done {
+		return first, nil
+	}
+	if refused := all.hasRoom(); refused != nil {
+		return Result{Err: refused}, nil
+	}
+	result, err := w.do(write)
+	if err == nil {
+		partition := command.Partition(keyOf(write))
+		all.keep(session, answered{sequence: write.GetSequence(), partition: partition, result: result})
+	}
+	return result, err
+}
+
+func (w *writer) do(write *pb.Write) (Result, error) {
+	switch kind := write.GetKind().(type) {
+	case *pb.Write_Put:
+		return w.put(kind.Put)
+	case *pb.Write_Delete:
+		return w.delete(kind.Delete)
+	case *pb.Write_Append:
+		return w.append(kind.Append)
+	case *pb.Write_Open:
+		head := w.f.state.head
+		id, refused := w.f.state.sessions.open(kind.Open, head.index, head.logTimeMs)
+		return Result{Kind: KindOpen, Session: id, Err: refused}, nil
+	default:
+		panic(fmt.Sprintf("command.Decode let %T pass", kind))
+	}
+}
+
+func keyOf(write *pb.Write) []byte {
+	switch kind := write.GetKind().(type) {
+	case *pb.Write_Put:
+		return kind.Put.GetKey()
+	case *pb.Write_Delete:
+		return kind.Delete.GetKey()
+	default:
+		return write.GetAppend().GetKey()
+	}
+}
+
 func (w *writer) put(p *pb.Put) (Result, error) {
 	result := Result{Kind: KindPut}
-	if len(p.GetValue()) > ValueBytesMax {
-		result.Err = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_TOO_LARGE,
-			"value has %d bytes, the limit is %d", len(p.GetValue()), ValueBytesMax)
+	if result.Err = checkValue(len(p.GetValue()), ValueBytesMax); result.Err != nil {
 		return result, nil
 	}
-	version, refused, err := w.admit(p.GetKey(), p.IfVersion)
+	before, refused, err := w.admit(p.GetKey(), p.IfVersion)
 	if err != nil || refused != nil {
 		result.Err = refused
 		return result, err
 	}
-	if version == 0 {
-		version = w.f.state.partitions[command.Partition(p.GetKey())].floor
-	}
-	result.Version = version + 1
-	w.versions[string(p.GetKey())] = result.Version
-	w.f.batch.Put(engine.Record{Key: userKey(p.GetKey()), Value: p.GetValue(), Version: result.Version})
+	result.Version = w.set(p.GetKey(), p.GetValue(), before.version)
 	return result, nil
+}
+
+func (w *writer) append(a *pb.Append) (Result, error) {
+	result := Result{Kind: KindAppend}
+	before, refused, err := w.admit(a.GetKey(), nil)
+	if err != nil || refused != nil {
+		result.Err = refused
+		return result, err
+	}
+	if result.Err = checkValue(len(before.value)+len(a.GetValue()), min(ValueBytesMax, int(a.GetLimit()))); result.Err != nil {
+		return result, nil
+	}
+	// Clipped: the value is the engine's, or an earlier write's.
+	value := append(slices.Clip(before.value), a.GetValue()...)
+	result.Version = w.set(a.GetKey(), value, before.version)
+	result.Length = uint64(len(value))
+	return result, nil
+}
+
+// set writes a key whose version was `before` until now, and returns its version.
+func (w *writer) set(key, value []byte, before uint64) uint64 {
+	if before == 0 {
+		before = w.f.state.partitions[command.Partition(key)].floor
+	}
+	version := before + 1
+	w.written[string(key)] = written{version: version, value: value}
+	w.f.batch.Put(engine.Record{Key: userKey(key), Value: value, Version: version})
+	return version
 }
 
 func (w *writer) delete(d *pb.Delete) (Result, error) {
 	result := Result{Kind: KindDelete}
-	version, refused, err := w.admit(d.GetKey(), d.IfVersion)
-	if err != nil || refused != nil || version == 0 {
+	before, refused, err := w.admit(d.GetKey(), d.IfVersion)
+	if err != nil || refused != nil || before.version == 0 {
 		result.Err = refused
 		return result, err
 	}
 	result.Existed = true
-	w.versions[string(d.GetKey())] = 0
+	w.written[string(d.GetKey())] = written{}
 	w.f.batch.Delete(userKey(d.GetKey()))
-	w.raise(command.Partition(d.GetKey()), version)
+	w.raise(command.Partition(d.GetKey()), before.version)
 	return result, nil
 }
 
-// admit returns the key's version, 0 if it is absent, or why nothing may be written.
-func (w *writer) admit(key []byte, ifVersion *uint64) (version uint64, refused *kverr.Error, err error) {
+// admit returns what the key is now, with version 0 if it is absent, or why nothing may be written.
+func (w *writer) admit(key []byte, ifVersion *uint64) (before written, refused *kverr.Error, err error) {
 	if refused = checkKey(key); refused != nil {
-		return 0, refused, nil
+		return written{}, refused, nil
 	}
 	if number := command.Partition(key); w.f.state.partitions[number].state != owned {
-		return 0, w.f.wrongShard(number, w.f.state.epoch), nil
+		return written{}, w.f.wrongShard(number, w.f.state.epoch), nil
 	}
-	version, written := w.versions[string(key)]
-	if !written {
+	before, known := w.written[string(key)]
+	if !known {
 		record, found, err := w.f.engine.Get(userKey(key))
 		if err != nil {
-			return 0, nil, err
+			return written{}, nil, err
 		}
 		if found {
-			version = record.Version
+			before = written{version: record.Version, value: record.Value}
 		}
 	}
-	if ifVersion != nil && *ifVersion != version {
+	if ifVersion != nil && *ifVersion != before.version {
 		refused = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,
-			"the key's version is %d, not %d", version, *ifVersion)
-		refused.Version = version
+			"the key's version is %d, not %d", before.version, *ifVersion)
+		refused.Version = before.version
 	}
-	return version, refused, nil
+	return before, refused, nil
 }
 
 // raise keeps the version of a deleted key from being given to it again.
@@ -124,6 +203,13 @@ func (w *writer) writeFloors() {
 	for _, number := range w.order {
 		w.f.batch.Put(engine.Record{Key: partitionKey(int(number)), Value: w.f.state.partitions[number].encode()})
 	}
+}
+
+func checkValue(bytes, limit int) *kverr.Error {
+	if bytes <= limit {
+		return nil
+	}
+	return kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_TOO_LARGE, "value has %d bytes, the limit is %d", bytes, limit)
 }
 
 func checkKey(key []byte) *kverr.Error {

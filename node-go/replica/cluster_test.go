@@ -262,7 +262,7 @@ func (n *testNode) mustAwait(what string, good func(Status) bool) {
 }
 
 func (n *testNode) put(key, value string) fsm.Result {
-	return n.Write(n.cluster.ctx, []*command.Write{put(key, value)}, n.cluster.deadline(), nil)[0]
+	return n.Write(n.cluster.ctx, batchOf(put(key, value)), n.cluster.deadline(), nil)[0]
 }
 
 func (n *testNode) mustPut(key, value string) {

@@ -25,15 +25,17 @@ type span struct {
 // entry is one Raft entry, and who waits for what in it. The proposer's lock guards its spans.
 type entry struct {
 	command *command.Command
-	spans   []span
+	// sessions are their numbers in the batch, by id.
+	sessions map[string]uint32
+	spans    []span
 }
 
 // gather takes the oldest waiting writes out of the queue, up to an entry's size. nil when none can be proposed.
 // The caller holds the lock.
 func (p *proposer) gather() *entry {
 	now := p.seams.clock.Now()
-	e := &entry{command: &command.Command{Format: 1, StampMs: uint64(now.UnixMilli())}}
-	var writes []*command.Write
+	e := &entry{command: &command.Command{StampMs: p.seams.logTime()}}
+	batch := &command.WriteBatch{}
 	size := 0
 	for at := p.queue.Front(); at != nil; at = p.queue.Front() {
 		w := at.Value.(*waiting)
@@ -42,7 +44,7 @@ func (p *proposer) gather() *entry {
 			continue
 		}
 		if w.assign != nil {
-			if writes == nil {
+			if len(batch.Writes) == 0 {
 				e.command.Kind = &command.Command_Assign{Assign: w.assign}
 				e.add(w, 1)
 				p.unqueue(w)
@@ -54,10 +56,7 @@ func (p *proposer) gather() *entry {
 			size += w.cost(i)
 			n++
 		}
-		writes = append(writes, w.writes[w.proposed:w.proposed+n]...)
-		if n > 0 {
-			e.add(w, n)
-		}
+		e.take(batch, w, n)
 		if w.proposed < len(w.writes) {
 			break
 		}
@@ -66,13 +65,44 @@ func (p *proposer) gather() *entry {
 	if len(e.spans) == 0 {
 		return nil
 	}
-	if writes != nil {
-		e.command.Kind = &command.Command_Write{Write: &command.WriteBatch{Writes: writes}}
+	if e.command.Kind == nil {
+		e.command.Kind = &command.Command_Write{Write: batch}
 	}
 	return e
 }
 
-// add puts the next n of w's writes into the entry.
+// take puts the next n of w's writes into the entry's batch. Sessions are numbered anew: each is there once, with the
+// greatest floor that anybody said.
+func (e *entry) take(batch *command.WriteBatch, w *waiting, n int) {
+	if n == 0 {
+		return
+	}
+	for _, write := range w.writes[w.proposed : w.proposed+n] {
+		if write.Session > 0 {
+			write.Session = e.session(batch, w.sessions[write.Session-1])
+		}
+		batch.Writes = append(batch.Writes, write)
+	}
+	e.add(w, n)
+}
+
+// session is 1 + the session's position in the batch.
+func (e *entry) session(batch *command.WriteBatch, said *command.Session) uint32 {
+	if at, ok := e.sessions[string(said.Id)]; ok {
+		known := batch.Sessions[at-1]
+		known.Floor = max(known.Floor, said.Floor)
+		return at
+	}
+	if e.sessions == nil {
+		e.sessions = make(map[string]uint32)
+	}
+	batch.Sessions = append(batch.Sessions, &command.Session{Id: said.Id, Floor: said.Floor})
+	at := uint32(len(batch.Sessions))
+	e.sessions[string(said.Id)] = at
+	return at
+}
+
+// add notes that the next n of w's operations are in the entry.
 func (e *entry) add(w *waiting, n int) {
 	e.spans = append(e.spans, span{w: w, from: w.proposed, to: w.proposed + n})
 	w.proposed += n

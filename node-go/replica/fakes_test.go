@@ -119,11 +119,16 @@ func put(key, value string) *command.Write {
 	return &command.Write{Kind: &command.Write_Put{Put: &command.Put{Key: []byte(key), Value: []byte(value)}}}
 }
 
+func batchOf(writes ...*command.Write) *command.WriteBatch {
+	return &command.WriteBatch{Writes: writes}
+}
+
 // startProposer runs a proposer over a fake Raft until the test ends.
 func startProposer(t *testing.T, r *fakeRaft, clock *clocktest.Manual) *proposer {
 	t.Helper()
 	p := newProposer(proposerSeams{
-		propose: r.apply, leads: r.leads.Load, hint: func() *pb.LeaderHint { return r.hint }, clock: clock,
+		propose: r.apply, leads: r.leads.Load, hint: func() *pb.LeaderHint { return r.hint },
+		logTime: func() uint64 { return 7 }, clock: clock,
 	})
 	go p.run()
 	t.Cleanup(func() {

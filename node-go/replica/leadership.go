@@ -17,8 +17,8 @@ import (
 // of leadership was under way. A transfer lasts at most an election time-out.
 const openRetry = 10 * time.Millisecond
 
-// session is one leadership of this node, from Raft's notice that it began to the notice that it ended.
-type session struct {
+// tenure is one leadership of this node, from Raft's notice that it began to the notice that it ended.
+type tenure struct {
 	term uint64
 	// ctx is cancelled when the leadership ends.
 	ctx context.Context
@@ -28,13 +28,13 @@ type session struct {
 	ready chan struct{}
 }
 
-// leadership follows Raft's notices. Raft blocks until each notice is taken, so sessions never overlap; it runs at most
+// leadership follows Raft's notices. Raft blocks until each notice is taken, so tenures never overlap; it runs at most
 // one term within one of them, because heartbeats of newer terms go through its main loop (heartbeatGate).
 type leadership struct {
 	seams leadershipSeams
 
 	mu      sync.Mutex
-	current *session
+	current *tenure
 	// changed closes, and is replaced, when current changes.
 	changed  chan struct{}
 	finished chan struct{}
@@ -65,7 +65,7 @@ func newLeadership(seams leadershipSeams) *leadership {
 // run takes notices until stop closes. One goroutine owns it; it must outlive Raft, which blocks on its notices.
 func (l *leadership) run(stop <-chan struct{}) {
 	defer close(l.finished)
-	// Also when there is no session: whoever waits for one learns that Raft has stopped.
+	// Also when there is no tenure: whoever waits for one learns that Raft has stopped.
 	defer l.set(nil)
 	defer l.finish()
 	for {
@@ -81,8 +81,8 @@ func (l *leadership) run(stop <-chan struct{}) {
 	}
 }
 
-// session is the current leadership. nil when there is none; `changed` then closes at the next one.
-func (l *leadership) session() (s *session, changed <-chan struct{}) {
+// tenure is the current leadership. nil when there is none; `changed` then closes at the next one.
+func (l *leadership) tenure() (s *tenure, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.current, l.changed
@@ -90,7 +90,7 @@ func (l *leadership) session() (s *session, changed <-chan struct{}) {
 
 // isReady says whether this node leads and may serve.
 func (l *leadership) isReady() bool {
-	s, _ := l.session()
+	s, _ := l.tenure()
 	if s == nil {
 		return false
 	}
@@ -104,12 +104,12 @@ func (l *leadership) isReady() bool {
 
 // stillLeads says whether s is the current leadership in Raft's own eyes. The state is read before the term: terms only
 // grow, so a leader's state followed by s's term means that it led in s's term.
-func (l *leadership) stillLeads(s *session) bool {
+func (l *leadership) stillLeads(s *tenure) bool {
 	return s.ctx.Err() == nil && l.seams.leads() && l.seams.term() == s.term
 }
 
 func (l *leadership) begin() {
-	s := &session{term: l.seams.term(), ready: make(chan struct{})}
+	s := &tenure{term: l.seams.term(), ready: make(chan struct{})}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	l.set(s)
 	// It ends with its future, which Raft answers when leadership ends, at the latest.
@@ -117,7 +117,7 @@ func (l *leadership) begin() {
 }
 
 func (l *leadership) finish() {
-	s, _ := l.session()
+	s, _ := l.tenure()
 	if s == nil {
 		return
 	}
@@ -127,7 +127,7 @@ func (l *leadership) finish() {
 	l.seams.noticed()
 }
 
-func (l *leadership) set(s *session) {
+func (l *leadership) set(s *tenure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.current = s
@@ -140,7 +140,7 @@ func (l *leadership) set(s *session) {
 // It is a command and not Raft's barrier, because barriers and no-ops never reach a state machine. So every replica's
 // progress gets past the no-op with which a term begins, and every later entry of the term (commands, configurations)
 // moves it on: waiting until the commit index of a ready leader is applied always ends.
-func (l *leadership) prepare(s *session) {
+func (l *leadership) prepare(s *tenure) {
 	for s.ctx.Err() == nil {
 		future, err := l.seams.open()
 		if err == nil {
@@ -164,7 +164,7 @@ func (l *leadership) prepare(s *session) {
 }
 
 // serve opens the gates of a prepared leadership, unless it has ended meanwhile.
-func (l *leadership) serve(s *session) {
+func (l *leadership) serve(s *tenure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.current != s {

@@ -64,9 +64,9 @@ func (b *leadershipBench) lose(t *testing.T) {
 func TestALeaderIsReadyOnceItsFirstCommandIsApplied(t *testing.T) {
 	b := startLeadership(t)
 	first := b.lead(t, 3)
-	s, _ := b.session()
+	s, _ := b.tenure()
 	if s == nil || s.term != 3 || b.isReady() {
-		t.Fatalf("session %+v, ready %v", s, b.isReady())
+		t.Fatalf("tenure %+v, ready %v", s, b.isReady())
 	}
 	first.succeed(&fsm.Applied{})
 	receive(t, b.ready)
@@ -89,9 +89,9 @@ func TestAFirstCommandThatIsAppliedTooLateOpensNothing(t *testing.T) {
 	first.succeed(&fsm.Applied{})
 	second.succeed(&fsm.Applied{})
 	receive(t, b.ready)
-	s, _ := b.session()
+	s, _ := b.tenure()
 	if s.term != 4 {
-		t.Fatalf("session of term %d", s.term)
+		t.Fatalf("tenure of term %d", s.term)
 	}
 	nothing(t, b.ready, "the lost leadership became ready too")
 	b.lose(t)
@@ -126,22 +126,22 @@ func TestALeaderOfAnotherTermIsNotTheSameSession(t *testing.T) {
 	b := startLeadership(t)
 	b.lead(t, 3).succeed(&fsm.Applied{})
 	receive(t, b.ready)
-	s, _ := b.session()
+	s, _ := b.tenure()
 	b.raft.term.Store(4)
 	if b.stillLeads(s) {
-		t.Fatal("a session outlived its term")
+		t.Fatal("a tenure outlived its term")
 	}
 	b.lose(t)
 }
 
 func TestWhoeverWaitsForASessionLearnsOfTheEnd(t *testing.T) {
 	b := startLeadership(t)
-	_, changed := b.session()
+	_, changed := b.tenure()
 	b.lead(t, 1).fail(raft.ErrLeadershipLost)
 	receive(t, changed)
-	s, _ := b.session()
+	s, _ := b.tenure()
 	b.lose(t)
 	if !errors.Is(s.ctx.Err(), context.Canceled) {
-		t.Fatal("the session's context goes on")
+		t.Fatal("the tenure's context goes on")
 	}
 }

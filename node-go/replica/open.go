@@ -98,13 +98,14 @@ func (r *Replica) observe(gate *heartbeatGate) {
 // wire joins the parts by functions.
 func (r *Replica) wire(notices <-chan bool) {
 	leads := func() bool { return r.raft.State() == raft.Leader }
+	r.logTime = &logTime{applied: r.fsm.LogTimeMs, clock: r.options.Clock}
 	r.proposer = newProposer(proposerSeams{
 		propose: func(data []byte) raft.ApplyFuture { return r.raft.Apply(data, 0) },
-		leads:   leads, hint: r.hint, clock: r.options.Clock,
+		leads:   leads, hint: r.hint, logTime: r.logTime.now, clock: r.options.Clock,
 	})
 	r.leadership = newLeadership(leadershipSeams{
 		notices: notices, term: r.raft.CurrentTerm, leads: leads, open: r.openTerm,
-		ready: r.proposer.ready, lost: r.proposer.shut, noticed: r.changed.Raise, clock: r.options.Clock,
+		ready: r.ready, lost: r.proposer.shut, noticed: r.changed.Raise, clock: r.options.Clock,
 		log: r.options.Log,
 	})
 	r.confirmer = newConfirmer(confirmerSeams{
@@ -130,10 +131,16 @@ func (r *Replica) wire(notices <-chan bool) {
 	r.transport.OnPeerGone(r.failover.PeerGone)
 }
 
+// ready is called when everything that earlier leaders acknowledged is applied here.
+func (r *Replica) ready() {
+	r.logTime.begin()
+	r.proposer.ready()
+}
+
 // openTerm proposes a command that changes nothing (see leadership.prepare).
 func (r *Replica) openTerm() (raft.ApplyFuture, error) {
 	data, err := fsmcommand.Encode(&command.Command{
-		StampMs: uint64(r.options.Clock.Now().UnixMilli()),
+		StampMs: r.fsm.LogTimeMs(),
 		Kind:    &command.Command_Write{Write: &command.WriteBatch{}},
 	})
 	if err != nil {

@@ -46,8 +46,10 @@ type proposerSeams struct {
 	// leads says whether Raft leads at this moment.
 	leads func() bool
 	// hint is who leads, nil when unknown.
-	hint  func() *pb.LeaderHint
-	clock clock.Clock
+	hint func() *pb.LeaderHint
+	// logTime stamps an entry, in ms.
+	logTime func() uint64
+	clock   clock.Clock
 }
 
 func newProposer(seams proposerSeams) *proposer {
@@ -59,10 +61,10 @@ func newProposer(seams proposerSeams) *proposer {
 	return p
 }
 
-// write answers one message's writes, one result each, in their order. It blocks until all are answered. hold, if any,
+// write answers a batch's writes, one result each, in their order. It blocks until all are answered. hold, if any,
 // is kept until Raft has let go of the writes, which may be after the answer.
-func (p *proposer) write(ctx context.Context, writes []*command.Write, deadline time.Time, hold *Hold) []fsm.Result {
-	return p.await(ctx, newWaiting(writes, nil, deadline, hold))
+func (p *proposer) write(ctx context.Context, batch *command.WriteBatch, deadline time.Time, hold *Hold) []fsm.Result {
+	return p.await(ctx, newWaiting(batch, nil, deadline, hold))
 }
 
 // assign proposes a change of ownership, in an entry of its own.

@@ -38,7 +38,7 @@ func TestWritesThatWaitShareAnEntryInTheOrderOfArrival(t *testing.T) {
 	for i := range 5 {
 		writes := []*command.Write{put(fmt.Sprintf("k%d-a", i), ""), put(fmt.Sprintf("k%d-b", i), "")}
 		answers = append(answers, background(func() []fsm.Result {
-			return p.write(context.Background(), writes, later(clock), nil)
+			return p.write(context.Background(), batchOf(writes...), later(clock), nil)
 		}))
 		clock.AwaitTimers(i + 1)
 	}
@@ -74,7 +74,7 @@ func TestEntriesInFlightAndTheirSizeAreBounded(t *testing.T) {
 		writes = append(writes, put("k", value))
 	}
 	writes = append(writes, put("big", strings.Repeat("v", 2*maxEntryBytes)))
-	answer := background(func() []fsm.Result { return p.write(context.Background(), writes, later(clock), nil) })
+	answer := background(func() []fsm.Result { return p.write(context.Background(), batchOf(writes...), later(clock), nil) })
 	var entries []*fakeFuture
 	for range maxEntriesInFlight {
 		entries = append(entries, r.next(t))
@@ -116,7 +116,7 @@ func countWrites(t *testing.T, entries []*fakeFuture) int {
 func TestAFollowerRefusesWithAHint(t *testing.T) {
 	r, clock := newFakeRaft(), clocktest.New()
 	p := startProposer(t, r, clock)
-	results := p.write(context.Background(), []*command.Write{put("a", ""), put("b", "")}, later(clock), nil)
+	results := p.write(context.Background(), batchOf(put("a", ""), put("b", "")), later(clock), nil)
 	for _, result := range results {
 		expectError(t, result, pb.ErrorCode_ERROR_CODE_NOT_LEADER, notApplied)
 		if result.Err.Leader != r.hint {
@@ -131,12 +131,12 @@ func TestLostLeadershipFailsTheQueueAndLeavesFlightsToTheirFutures(t *testing.T)
 	p := startProposer(t, r, clock)
 	p.ready()
 	flight := background(func() []fsm.Result {
-		return p.write(context.Background(), []*command.Write{put("flight", "")}, later(clock), nil)
+		return p.write(context.Background(), batchOf(put("flight", "")), later(clock), nil)
 	})
 	entry := r.next(t)
 	p.shut() // with nothing queued
 	queued := background(func() []fsm.Result {
-		return p.write(context.Background(), []*command.Write{put("queued", "")}, later(clock), nil)
+		return p.write(context.Background(), batchOf(put("queued", "")), later(clock), nil)
 	})
 	clock.AwaitTimers(2)
 	p.shut()
@@ -161,7 +161,7 @@ func TestADeadlineAnswersQueuedAndProposedWritesHonestly(t *testing.T) {
 		p.inFlight[&entry{}] = struct{}{} // leaves room for one
 	}
 	p.mu.Unlock()
-	answer := background(func() []fsm.Result { return p.write(context.Background(), writes, soon, hold) })
+	answer := background(func() []fsm.Result { return p.write(context.Background(), batchOf(writes...), soon, hold) })
 	hold.Release()
 	entry := r.next(t)
 	clock.AwaitTimers(1)
@@ -191,13 +191,13 @@ func TestACallerThatLeavesTakesItsQueuedWritesAway(t *testing.T) {
 	p := startProposer(t, r, clock)
 	ctx, leave := context.WithCancel(context.Background())
 	answer := background(func() []fsm.Result {
-		return p.write(ctx, []*command.Write{put("a", "")}, later(clock), nil)
+		return p.write(ctx, batchOf(put("a", "")), later(clock), nil)
 	})
 	clock.AwaitTimers(1)
 	leave()
 	expectError(t, receive(t, answer)[0], pb.ErrorCode_ERROR_CODE_CANCELLED, notApplied)
 	stays := background(func() []fsm.Result {
-		return p.write(context.Background(), []*command.Write{put("b", "")}, later(clock), nil)
+		return p.write(context.Background(), batchOf(put("b", "")), later(clock), nil)
 	})
 	clock.AwaitTimers(1)
 	p.ready()
@@ -215,21 +215,21 @@ func TestStopAnswersEverybody(t *testing.T) {
 	p := startProposer(t, r, clock)
 	p.ready()
 	flight := background(func() []fsm.Result {
-		return p.write(context.Background(), []*command.Write{put("flight", "")}, later(clock), nil)
+		return p.write(context.Background(), batchOf(put("flight", "")), later(clock), nil)
 	})
 	entry := r.next(t)
 	p.shut()
 	queued := background(func() []fsm.Result {
-		return p.write(context.Background(), []*command.Write{put("queued", "")}, later(clock), nil)
+		return p.write(context.Background(), batchOf(put("queued", "")), later(clock), nil)
 	})
 	clock.AwaitTimers(2)
 	r.hint = nil // an orderly end has no next leader yet
 	drained := p.stop()
 	expectError(t, receive(t, queued)[0], pb.ErrorCode_ERROR_CODE_UNAVAILABLE, notApplied)
-	late := p.write(context.Background(), []*command.Write{put("late", "")}, later(clock), nil)
+	late := p.write(context.Background(), batchOf(put("late", "")), later(clock), nil)
 	expectError(t, late[0], pb.ErrorCode_ERROR_CODE_UNAVAILABLE, notApplied)
 	r.hint = &pb.LeaderHint{NodeId: "next"}
-	late = p.write(context.Background(), []*command.Write{put("later", "")}, later(clock), nil)
+	late = p.write(context.Background(), batchOf(put("later", "")), later(clock), nil)
 	expectError(t, late[0], pb.ErrorCode_ERROR_CODE_NOT_LEADER, notApplied)
 	nothing(t, drained, "drained with an entry in flight")
 	p.abandon() // Raft was shut down and never answers the future
@@ -243,7 +243,7 @@ func TestAnAssignmentHasAnEntryOfItsOwn(t *testing.T) {
 	r.leads.Store(true)
 	p := startProposer(t, r, clock)
 	before := background(func() []fsm.Result {
-		return p.write(context.Background(), []*command.Write{put("a", "")}, later(clock), nil)
+		return p.write(context.Background(), batchOf(put("a", "")), later(clock), nil)
 	})
 	clock.AwaitTimers(1)
 	assigned := background(func() *pb.Error {
@@ -267,6 +267,41 @@ func TestAnAssignmentHasAnEntryOfItsOwn(t *testing.T) {
 	}
 }
 
+// Each session is in an entry once, with the greatest floor that anybody said, and each write refers to its own.
+func TestAnEntryNumbersSessionsAnew(t *testing.T) {
+	r, clock := newFakeRaft(), clocktest.New()
+	r.leads.Store(true)
+	p := startProposer(t, r, clock)
+	of := func(session uint32, sequence uint64) *command.Write {
+		w := put("k", "")
+		w.Session, w.Sequence = session, sequence
+		return w
+	}
+	one := &command.WriteBatch{Writes: []*command.Write{of(2, 9), put("k", ""), of(1, 5)}}
+	one.Sessions = []*command.Session{{Id: []byte("aaaaaaaaaaaaaaaa"), Floor: 5}, {Id: []byte("bbbbbbbbbbbbbbbb"), Floor: 7}, {Id: []byte("cccccccccccccccc")}}
+	two := &command.WriteBatch{Writes: []*command.Write{of(1, 6)}, Sessions: []*command.Session{{Id: []byte("aaaaaaaaaaaaaaaa"), Floor: 6}}}
+	for i, batch := range []*command.WriteBatch{one, two} {
+		go p.write(context.Background(), batch, later(clock), nil)
+		clock.AwaitTimers(i + 1)
+	}
+	p.ready()
+	entry := r.next(t)
+	var got []string
+	batch := entry.command(t).GetWrite()
+	for _, w := range batch.Writes {
+		said := "none"
+		if w.Session > 0 {
+			s := batch.Sessions[w.Session-1]
+			said = fmt.Sprintf("%c from %d", s.Id[0], s.Floor)
+		}
+		got = append(got, fmt.Sprintf("%s: %d", said, w.Sequence))
+	}
+	if want := "[b from 7: 9 none: 0 a from 6: 5 a from 6: 6]"; fmt.Sprint(got) != want || len(batch.Sessions) != 2 {
+		t.Fatalf("got %v of %v, want %s", got, batch.Sessions, want)
+	}
+	entry.apply(t)
+}
+
 func TestAStateMachineWithoutAnAnswerIsUnknown(t *testing.T) {
 	r, clock := newFakeRaft(), clocktest.New()
 	r.leads.Store(true)
@@ -274,7 +309,7 @@ func TestAStateMachineWithoutAnAnswerIsUnknown(t *testing.T) {
 	p.ready()
 	for _, response := range []any{nil, &fsm.Applied{}} {
 		answer := background(func() []fsm.Result {
-			return p.write(context.Background(), []*command.Write{put("a", "")}, later(clock), nil)
+			return p.write(context.Background(), batchOf(put("a", "")), later(clock), nil)
 		})
 		r.next(t).succeed(response)
 		expectError(t, receive(t, answer)[0], pb.ErrorCode_ERROR_CODE_INTERNAL, unknown)

@@ -151,7 +151,7 @@ func (c *confirmer) prove() *kverr.Error {
 
 // awaitAcks returns true when a majority has acknowledged a message sent after `since`, false when leadership ended
 // first. It ends: Raft gives leadership up when a majority is silent for the lease time-out.
-func (c *confirmer) awaitAcks(s *session, since time.Time) bool {
+func (c *confirmer) awaitAcks(s *tenure, since time.Time) bool {
 	if c.seams.acked(s.term, since) {
 		// The only voter needs nobody's word.
 		return true
@@ -171,10 +171,10 @@ func (c *confirmer) awaitAcks(s *session, since time.Time) bool {
 }
 
 // readySession waits until this node's leadership is ready; nil when it does not lead.
-func (c *confirmer) readySession() *session {
+func (c *confirmer) readySession() *tenure {
 	for {
-		// The order matters: if Raft leads after no session was seen, the notice that begins one is still to come.
-		s, changed := c.seams.leadership.session()
+		// The order matters: if Raft leads after no tenure was seen, the notice that begins one is still to come.
+		s, changed := c.seams.leadership.tenure()
 		if s == nil {
 			if !c.seams.leadership.seams.leads() {
 				return nil

@@ -70,6 +70,7 @@ type Replica struct {
 	changed   *Signal
 
 	leadership *leadership
+	logTime    *logTime
 	proposer   *proposer
 	confirmer  *confirmer
 	// stopLeadership ends leadership.run.
@@ -79,8 +80,9 @@ type Replica struct {
 }
 
 // Write answers each write, in their order, when all are answered. hold, if any, is kept until Raft has let go of them.
-func (r *Replica) Write(ctx context.Context, writes []*command.Write, deadline time.Time, hold *Hold) []fsm.Result {
-	return r.proposer.write(ctx, writes, deadline, hold)
+// The batch is the replica's from now on.
+func (r *Replica) Write(ctx context.Context, batch *command.WriteBatch, deadline time.Time, hold *Hold) []fsm.Result {
+	return r.proposer.write(ctx, batch, deadline, hold)
 }
 
 // Assign proposes a change of ownership.

@@ -257,7 +257,7 @@ func (h *history) write(ctx context.Context, node *testNode, writer int) {
 	for i := 0; ctx.Err() == nil; i++ {
 		changed := node.changed.Next()
 		writes := []*command.Write{put(fmt.Sprintf("%d-%d-a", writer, i), "v"), put(fmt.Sprintf("%d-%d-b", writer, i), "v")}
-		results := node.Write(ctx, writes, time.Now().Add(testLimit), nil)
+		results := node.Write(ctx, batchOf(writes...), time.Now().Add(testLimit), nil)
 		h.mu.Lock()
 		for j, result := range results {
 			outcome := pb.Outcome_OUTCOME_APPLIED

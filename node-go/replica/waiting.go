@@ -9,13 +9,15 @@ import (
 	"kvorum/node/kverr"
 )
 
-// writeOverhead is an upper bound of what one write adds to an entry beside its key and value (tags and lengths).
-const writeOverhead = 48
+// writeOverhead is an upper bound of what one write adds to an entry beside its key and value: tags, lengths, its
+// sequence number, and a session that it may be the only write of.
+const writeOverhead = 96
 
 // waiting is what one caller waits for: the writes of a message, or one change of ownership. The proposer's lock
 // guards it, except `answered` and, once that is closed, `results`.
 type waiting struct {
 	writes   []*command.Write
+	sessions []*command.Session
 	assign   *command.AssignPartitions
 	deadline time.Time
 	hold     *Hold
@@ -33,8 +35,8 @@ type waiting struct {
 	answered chan struct{}
 }
 
-func newWaiting(writes []*command.Write, assign *command.AssignPartitions, deadline time.Time, hold *Hold) *waiting {
-	n := len(writes)
+func newWaiting(batch *command.WriteBatch, assign *command.AssignPartitions, deadline time.Time, hold *Hold) *waiting {
+	n := len(batch.GetWrites())
 	if assign != nil {
 		n = 1
 	}
@@ -42,7 +44,7 @@ func newWaiting(writes []*command.Write, assign *command.AssignPartitions, deadl
 		hold.Retain()
 	}
 	w := &waiting{
-		writes: writes, assign: assign, deadline: deadline, hold: hold,
+		writes: batch.GetWrites(), sessions: batch.GetSessions(), assign: assign, deadline: deadline, hold: hold,
 		results: make([]fsm.Result, n), settled: make([]bool, n), left: n, answered: make(chan struct{}),
 	}
 	if n == 0 {
@@ -86,6 +88,8 @@ func (w *waiting) cost(i int) int {
 		return len(kind.Put.Key) + len(kind.Put.Value) + writeOverhead
 	case *command.Write_Delete:
 		return len(kind.Delete.Key) + writeOverhead
+	case *command.Write_Append:
+		return len(kind.Append.Key) + len(kind.Append.Value) + writeOverhead
 	default:
 		return writeOverhead
 	}

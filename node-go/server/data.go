@@ -8,7 +8,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"kvorum/node/fsm"
+	fsmcommand "kvorum/node/fsm/command"
 	"kvorum/node/gen/command"
+	pb "kvorum/node/gen/errors"
 	kvorumv1 "kvorum/node/gen/kvorum/v1"
 	"kvorum/node/kverr"
 	"kvorum/node/replica"
@@ -18,6 +20,7 @@ import (
 type batch struct {
 	options    Options
 	operations []*kvorumv1.Operation
+	sessions   []*kvorumv1.Session
 	deadline   time.Time
 	hold       *replica.Hold
 	results    []*kvorumv1.Result
@@ -25,10 +28,10 @@ type batch struct {
 
 // execute answers the operations of one message, which are concurrent with each other: writes go through Raft while
 // reads are confirmed.
-func (o Options) execute(ctx context.Context, operations []*kvorumv1.Operation, deadline time.Time, hold *replica.Hold) []*kvorumv1.Result {
+func (o Options) execute(ctx context.Context, request *kvorumv1.BatchRequest, deadline time.Time, hold *replica.Hold) []*kvorumv1.Result {
 	b := &batch{
-		options: o, operations: operations, deadline: deadline, hold: hold,
-		results: make([]*kvorumv1.Result, len(operations)),
+		options: o, operations: request.Operations, sessions: request.Sessions, deadline: deadline, hold: hold,
+		results: make([]*kvorumv1.Result, len(request.Operations)),
 	}
 	target, err := o.Node.Replica()
 	if err != nil {
@@ -58,7 +61,7 @@ func (b *batch) failAll(err *kverr.Error) {
 // split answers what is over a limit, and gives the positions of the rest.
 func (b *batch) split() (reads, writes []int) {
 	for i, op := range b.operations {
-		if err := b.options.Limits.check(op); err != nil {
+		if err := b.check(op); err != nil {
 			b.results[i] = b.options.failed(err)
 			continue
 		}
@@ -71,14 +74,37 @@ func (b *batch) split() (reads, writes []int) {
 	return reads, writes
 }
 
-func (b *batch) write(ctx context.Context, target Replica, positions []int) {
-	writes := make([]*command.Write, len(positions))
-	for n, i := range positions {
-		writes[n] = toWrite(b.operations[i])
+// check says why an operation cannot be done at all; nil when it can.
+func (b *batch) check(op *kvorumv1.Operation) *kverr.Error {
+	if err := b.options.Limits.check(op); err != nil {
+		return err
 	}
-	for n, result := range target.Write(ctx, writes, b.deadline, b.hold) {
+	switch number := op.Session; {
+	case number == 0:
+		return nil
+	case number > uint32(len(b.sessions)) || op.Sequence == 0:
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT,
+			"write %d of session %d, but the message has %d sessions and numbers begin at 1", op.Sequence, number, len(b.sessions))
+	case len(b.sessions[number-1].Id) != fsmcommand.SessionIDBytes:
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "a session's id has %d bytes", fsmcommand.SessionIDBytes)
+	case op.GetGet() != nil || op.GetOpenSession() != nil:
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "only a write is part of a session")
+	default:
+		return nil
+	}
+}
+
+func (b *batch) write(ctx context.Context, target Replica, positions []int) {
+	batch := &command.WriteBatch{Writes: make([]*command.Write, len(positions)), Sessions: make([]*command.Session, len(b.sessions))}
+	for n, i := range positions {
+		batch.Writes[n] = b.options.Limits.toWrite(b.operations[i])
+	}
+	for n, said := range b.sessions {
+		batch.Sessions[n] = &command.Session{Id: said.Id, Floor: said.Floor}
+	}
+	for n, result := range target.Write(ctx, batch, b.deadline, b.hold) {
 		i := positions[n]
-		b.results[i] = b.options.toResult(b.operations[i], result)
+		b.results[i] = b.options.toResult(result)
 	}
 }
 
@@ -119,24 +145,39 @@ func (b *batch) get(target Replica, key []byte) (*kvorumv1.Result, int) {
 	return &kvorumv1.Result{Kind: &kvorumv1.Result_Get{Get: response}}, len(record.Value) + operationOverhead
 }
 
-func toWrite(op *kvorumv1.Operation) *command.Write {
-	if put := op.GetPut(); put != nil {
-		return &command.Write{Kind: &command.Write_Put{
-			Put: &command.Put{Key: put.Key, Value: put.Value, IfVersion: put.IfVersion},
-		}}
+func (l Limits) toWrite(op *kvorumv1.Operation) *command.Write {
+	write := &command.Write{Session: op.Session, Sequence: op.Sequence}
+	switch kind := op.Kind.(type) {
+	case *kvorumv1.Operation_Put:
+		put := kind.Put
+		write.Kind = &command.Write_Put{Put: &command.Put{Key: put.Key, Value: put.Value, IfVersion: put.IfVersion}}
+	case *kvorumv1.Operation_Delete:
+		write.Kind = &command.Write_Delete{Delete: &command.Delete{Key: kind.Delete.Key, IfVersion: kind.Delete.IfVersion}}
+	case *kvorumv1.Operation_Append:
+		add := kind.Append
+		write.Kind = &command.Write_Append{Append: &command.Append{Key: add.Key, Value: add.Value, Limit: uint32(l.MaxValueBytes)}}
+	case *kvorumv1.Operation_OpenSession:
+		expiry := kind.OpenSession.ExpiryMs
+		if expiry == 0 {
+			expiry = defaultSessionExpiryMs
+		}
+		write.Kind = &command.Write_Open{Open: &command.OpenSession{Nonce: kind.OpenSession.Nonce, ExpiryMs: expiry}}
 	}
-	remove := op.GetDelete()
-	return &command.Write{Kind: &command.Write_Delete{
-		Delete: &command.Delete{Key: remove.Key, IfVersion: remove.IfVersion},
-	}}
+	return write
 }
 
-func (o Options) toResult(op *kvorumv1.Operation, result fsm.Result) *kvorumv1.Result {
-	switch {
-	case result.Err != nil:
+func (o Options) toResult(result fsm.Result) *kvorumv1.Result {
+	if result.Err != nil {
 		return o.failed(result.Err)
-	case op.GetPut() != nil:
+	}
+	switch result.Kind {
+	case fsm.KindPut:
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_Put{Put: &kvorumv1.PutResponse{Version: result.Version}}}
+	case fsm.KindAppend:
+		answer := &kvorumv1.AppendResponse{Version: result.Version, Length: result.Length}
+		return &kvorumv1.Result{Kind: &kvorumv1.Result_Append{Append: answer}}
+	case fsm.KindOpen:
+		return &kvorumv1.Result{Kind: &kvorumv1.Result_OpenSession{OpenSession: &kvorumv1.OpenSessionResponse{Id: result.Session[:]}}}
 	default:
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_Delete{Delete: &kvorumv1.DeleteResponse{Existed: result.Existed}}}
 	}

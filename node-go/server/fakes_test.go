@@ -40,6 +40,7 @@ type fakeNode struct {
 	members []string
 	assign  *command.AssignPartitions
 	view    engine.View
+	batches []*command.WriteBatch
 	// gate, if not nil, is called before a write is answered.
 	gate func(key string)
 	// confirm is the answer of Confirm.
@@ -75,9 +76,12 @@ func (n nodeView) SetPeers(peers []*kvorumv1.Node) error {
 	return nil
 }
 
-func (n *fakeNode) Write(_ context.Context, writes []*command.Write, _ time.Time, _ *replica.Hold) []fsm.Result {
+func (n *fakeNode) Write(_ context.Context, batch *command.WriteBatch, _ time.Time, _ *replica.Hold) []fsm.Result {
 	var results []fsm.Result
-	for _, write := range writes {
+	n.mu.Lock()
+	n.batches = append(n.batches, batch)
+	n.mu.Unlock()
+	for _, write := range batch.Writes {
 		if put := write.GetPut(); put != nil {
 			if n.gate != nil {
 				n.gate(string(put.Key))
@@ -86,7 +90,14 @@ func (n *fakeNode) Write(_ context.Context, writes []*command.Write, _ time.Time
 			results = append(results, fsm.Result{Kind: fsm.KindPut, Version: 1})
 			continue
 		}
-		results = append(results, fsm.Result{Kind: fsm.KindDelete, Existed: true})
+		switch {
+		case write.GetAppend() != nil:
+			results = append(results, fsm.Result{Kind: fsm.KindAppend, Version: 2, Length: 5})
+		case write.GetOpen() != nil:
+			results = append(results, fsm.Result{Kind: fsm.KindOpen, Session: fsm.SessionID{1, 2}})
+		default:
+			results = append(results, fsm.Result{Kind: fsm.KindDelete, Existed: true})
+		}
 	}
 	return results
 }

@@ -124,7 +124,7 @@ func (o Options) answer(ctx context.Context, request *kvorumv1.BatchRequest) (*k
 		return response, hold
 	}
 	deadline := o.Limits.deadline(o.Clock.Now(), request.TimeoutMs)
-	response.Results = o.execute(ctx, request.Operations, deadline, hold)
+	response.Results = o.execute(ctx, request, deadline, hold)
 	return response, hold
 }
 

@@ -39,6 +39,8 @@ const (
 	HardMaxValueBytes = 8 << 20
 	// operationOverhead is counted for each operation beside its bytes: its objects, here and in the queues.
 	operationOverhead = 128
+	// defaultSessionExpiryMs is that of a session whose client does not say.
+	defaultSessionExpiryMs = 60 * 60 * 1_000
 	// answerSlack keeps the answer's own framing below the message limit, which is grpc's default for receivers.
 	answerSlack = 64 << 10
 )
@@ -58,15 +60,25 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 		return l.checkKey(kind.Get.Key)
 	case *kvorumv1.Operation_Put:
 		if len(kind.Put.Value) > l.MaxValueBytes {
-			return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_TOO_LARGE,
-				"the value has %d bytes, the limit is %d", len(kind.Put.Value), l.MaxValueBytes)
+			return tooLarge(len(kind.Put.Value), l.MaxValueBytes)
 		}
 		return l.checkKey(kind.Put.Key)
 	case *kvorumv1.Operation_Delete:
 		return l.checkKey(kind.Delete.Key)
+	case *kvorumv1.Operation_Append:
+		if len(kind.Append.Value) > l.MaxValueBytes {
+			return tooLarge(len(kind.Append.Value), l.MaxValueBytes)
+		}
+		return l.checkKey(kind.Append.Key)
+	case *kvorumv1.Operation_OpenSession:
+		return l.checkKey(kind.OpenSession.Key)
 	default:
 		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNSUPPORTED, "this node does not know the operation: upgrade it")
 	}
+}
+
+func tooLarge(bytes, limit int) *kverr.Error {
+	return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_TOO_LARGE, "the value has %d bytes, the limit is %d", bytes, limit)
 }
 
 func (l Limits) checkKey(key []byte) *kverr.Error {

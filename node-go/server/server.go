@@ -40,7 +40,7 @@ type Node interface {
 // Replica is one member of a Raft group. *replica.Replica is the real one.
 type Replica interface {
 	// Write answers each write, in their order, when all are answered. hold is kept until Raft has let go of them.
-	Write(ctx context.Context, writes []*command.Write, deadline time.Time, hold *replica.Hold) []fsm.Result
+	Write(ctx context.Context, batch *command.WriteBatch, deadline time.Time, hold *replica.Hold) []fsm.Result
 	// Confirm returns nil when Get gives linearizable answers to reads that began before the call.
 	Confirm(ctx context.Context, deadline time.Time) *kverr.Error
 	Get(key []byte) (engine.Record, bool, error)

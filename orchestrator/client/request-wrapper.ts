@@ -1,13 +1,12 @@
 import { checkAddress } from '../core/address.js'
 import { systemClock } from '../core/clock.js'
 import { DEFAULT_LIMITS, VALUE_BYTES_TOP } from '../core/limits.js'
-import type { GetResult, Operation, Result } from '../core/operation.js'
+import type { AppendResult, GetResult, Operation, Result } from '../core/operation.js'
 import { systemRng } from '../core/rng.js'
 import { decodeText, encodeText } from '../core/text.js'
 import { InvalidArgumentError } from '../errors/index.js'
 import { executeOn } from '../store/execute.js'
-import { Executor, type ExecutorOptions } from '../store/executor.js'
-import { Shard } from '../store/shard.js'
+import { Gateway } from './gateway.js'
 
 export interface RequestWrapperOptions {
   /** How long an operation may take, ms, unless it says otherwise. Default 5,000. */
@@ -21,41 +20,27 @@ export interface RequestOptions {
   readonly signal?: AbortSignal
 }
 
-/**
- * A message may wait for a shard without a leader. The gateway answers its other operations meanwhile, but those that come
- * behind it would wait for it to be finished.
- */
-const PATIENCE_MS = 50
-
 /** The gateway knows its own limit for values; here only what no gateway takes is refused. */
 const LIMITS = { ...DEFAULT_LIMITS, valueBytesMax: VALUE_BYTES_TOP }
 
 /**
- * A client of one Kvorum gateway, for strings. One connection and one stream, whatever the number of calls at once. It
+ * A client of one Kvorum gateway, for strings. One stream for all operations, whatever the number of calls at once. It
  * connects with the first call, and again when the gateway has been away. `close` it, or the process will not end.
+ *
+ * A write happens once, also when it has to be sent again because a node or the gateway died.
  *
  * Calls reject with a KvError (its `outcome` says what is known of a write that failed), or with a TypeError for what is
  * a mistake of the program.
  */
 export class RequestWrapper {
   readonly #deadlineMs: number
-  readonly #executor: Executor
-  readonly #gateway: Shard
+  readonly #gateway: Gateway
 
   /** `address` is host:port. */
   constructor(address: string, options: RequestWrapperOptions = {}) {
     checkAddress(address)
     this.#deadlineMs = options.deadlineMs ?? LIMITS.deadlineMs
-    const tools: ExecutorOptions = { limits: LIMITS, clock: systemClock, rng: systemRng }
-    this.#executor = new Executor(
-      {
-        route: (call) => this.#gateway.route(call),
-        learn: (call, error) => call.node !== undefined && this.#gateway.learn(call.node, error),
-        forget: (call) => this.#gateway.forget(call),
-      },
-      tools,
-    )
-    this.#gateway = gatewayAt(address, tools, this.#executor)
+    this.#gateway = new Gateway({ address, limits: LIMITS, clock: systemClock, rng: systemRng })
   }
 
   /** The key's value, or null when it has none. */
@@ -77,26 +62,18 @@ export class RequestWrapper {
     await this.#execute({ kind: 'delete', key: encodeText(key, 'key') }, options)
   }
 
+  /** Adds text to the end of the value and says how many bytes it has now; an absent key is empty. */
+  async append(key: string, value: string, options?: RequestOptions): Promise<number> {
+    const operation = { kind: 'append', key: encodeText(key, 'key'), value: encodeText(value, 'value') } as const
+    return ((await this.#execute(operation, options)) as AppendResult).length
+  }
+
   /** Ends what is in flight with CANCELLED and frees the connection. */
   close(): void {
-    this.#executor.close()
     this.#gateway.close()
   }
 
   #execute(operation: Operation, options: RequestOptions | undefined): Promise<Result> {
-    return executeOn(this.#executor, operation, options?.deadlineMs ?? this.#deadlineMs, options?.signal)
+    return executeOn(this.#gateway.executor, operation, options?.deadlineMs ?? this.#deadlineMs, options?.signal)
   }
-}
-
-/** To its clients a gateway is a shard with one node, which owns everything and always leads. */
-function gatewayAt(address: string, tools: ExecutorOptions, executor: Executor): Shard {
-  const info = { id: 0, nodes: [{ id: address, address }] }
-  return new Shard(info, {
-    // Never stalled: a gateway waits for leaders on its clients' behalf, and there is nobody else to ask.
-    lane: { ...tools, epoch: () => 0n, stallMs: Number.POSITIVE_INFINITY, patienceMs: PATIENCE_MS },
-    park: (call) => executor.park(call),
-    release: (call) => executor.release(call),
-    refreshMap: () => {},
-    onEvent: () => {},
-  })
 }

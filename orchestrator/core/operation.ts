@@ -1,5 +1,5 @@
 /** What a client asks of one key. The bytes belong to the operation until it is answered: do not change them. */
-export type Operation = GetOperation | PutOperation | DeleteOperation
+export type Operation = GetOperation | PutOperation | DeleteOperation | AppendOperation | OpenSessionOperation
 
 export interface GetOperation {
   readonly kind: 'get'
@@ -20,7 +20,24 @@ export interface DeleteOperation {
   readonly ifVersion?: bigint | undefined
 }
 
-export type Result = GetResult | PutResult | DeleteResult
+/** Adds bytes to the end of the value; an absent key is empty. */
+export interface AppendOperation {
+  readonly kind: 'append'
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+/** Opens a session in the shard that owns the key. */
+export interface OpenSessionOperation {
+  readonly kind: 'open-session'
+  readonly key: Uint8Array
+  /** 64 random bits. */
+  readonly nonce: bigint
+  /** How long it lives without a write, ms. */
+  readonly expiryMs: number
+}
+
+export type Result = GetResult | PutResult | DeleteResult | AppendResult | OpenSessionResult
 
 export interface GetResult {
   readonly kind: 'get'
@@ -40,14 +57,47 @@ export interface DeleteResult {
   readonly existed: boolean
 }
 
-/** Whether the operation changes nothing, so that repeating it is always safe. */
+export interface AppendResult {
+  readonly kind: 'append'
+  readonly version: bigint
+  /** Of the value now, bytes. */
+  readonly length: number
+}
+
+export interface OpenSessionResult {
+  readonly kind: 'open-session'
+  readonly id: Uint8Array
+}
+
+/** Who wrote it, so that a write that is sent twice happens once. The same session and number are the same write. */
+export interface Stamp {
+  readonly session: SessionRef
+  readonly sequence: number
+}
+
+export interface SessionRef {
+  /** 16 bytes, from the shard. */
+  readonly id: Uint8Array
+  /** No answer to a smaller sequence number is waited for. Only grows. */
+  readonly floor: number
+}
+
+/** How far above its session's floor a sequence number may be. The nodes refuse more. */
+export const SESSION_WINDOW = 1024
+
+/** Whether the operation changes a key, so that it matters how often it happens. All else is always safe to repeat. */
+export function isWrite(operation: Operation): boolean {
+  return operation.kind === 'put' || operation.kind === 'delete' || operation.kind === 'append'
+}
+
+/** Whether the operation asks for a value. Reads and all else travel in messages of their own. */
 export function isRead(operation: Operation): boolean {
   return operation.kind === 'get'
 }
 
 /** What holding the operation costs, for budgets: its bytes and a flat part for the objects around them. */
 export function bytesOf(operation: Operation): number {
-  const value = operation.kind === 'put' ? operation.value.byteLength : 0
+  const value = operation.kind === 'put' || operation.kind === 'append' ? operation.value.byteLength : 0
   return operation.key.byteLength + value + OVERHEAD_BYTES
 }
 

@@ -38,6 +38,8 @@ export class WrongPeerError extends subclass('WRONG_PEER', 'WrongPeerError') {}
 export class UnsupportedError extends subclass('UNSUPPORTED', 'UnsupportedError') {}
 /** The caller gave up. */
 export class CancelledError extends subclass('CANCELLED', 'CancelledError') {}
+/** Nobody knows any more whether the session's write was applied. */
+export class SessionExpiredError extends subclass('SESSION_EXPIRED', 'SessionExpiredError') {}
 /** A fault in Kvorum itself. */
 export class InternalError extends subclass('INTERNAL', 'InternalError') {}
 
@@ -56,6 +58,7 @@ const CLASSES: Readonly<Record<Code, new (message: string, details: KvErrorDetai
   UNSUPPORTED: UnsupportedError,
   CANCELLED: CancelledError,
   INTERNAL: InternalError,
+  SESSION_EXPIRED: SessionExpiredError,
 }
 
 /** Makes the error of a code that is known only at run time. */

@@ -16,6 +16,7 @@ export const CODES = {
   UNSUPPORTED: { number: 12, grpcStatus: 12, retryable: false },
   CANCELLED: { number: 13, grpcStatus: 1, retryable: false },
   INTERNAL: { number: 14, grpcStatus: 13, retryable: false },
+  SESSION_EXPIRED: { number: 15, grpcStatus: 9, retryable: false },
 } as const
 
 export type Code = keyof typeof CODES

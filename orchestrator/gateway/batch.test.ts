@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Limits } from '../core/limits.js'
-import type { Operation, Result } from '../core/operation.js'
+import type { Operation, Result, Stamp } from '../core/operation.js'
 import { ManualClock } from '../core/testing/manual-clock.js'
 import { KvError, UnavailableError } from '../errors/index.js'
 import type { BatchListener } from '../wire/batch-stream.js'
@@ -53,8 +53,12 @@ function setUp(limits: Partial<Limits> = {}) {
   let gone = 0
   const session = new BatchSession(context, stream, () => gone++)
   let id = 0n
-  const message = (operations: readonly (Operation | undefined)[], timeoutMs = 0): bigint => {
-    session.onMessage({ id: ++id, epoch: 1n, timeoutMs, operations })
+  const message = (
+    operations: readonly (Operation | undefined)[],
+    timeoutMs = 0,
+    stamps: readonly (Stamp | undefined)[] = [],
+  ): bigint => {
+    session.onMessage({ id: ++id, epoch: 1n, timeoutMs, operations, stamps })
     return id
   }
   return { clock, store, context, stream, session, message, gone: () => gone }
@@ -66,6 +70,13 @@ function codes(results: readonly (Result | KvError)[] | undefined): string[] | u
 }
 
 describe('a message', () => {
+  test('passes the numbers of its writes on', () => {
+    const { store, message } = setUp()
+    const stamp = { session: { id: new Uint8Array(16), floor: 3 }, sequence: 4 }
+    message([PUT, GET, PUT], 0, [undefined, undefined, stamp])
+    expect(store.waiting.map((one) => one.stamp)).toEqual([undefined, undefined, stamp])
+  })
+
   test('that is soon done is answered whole, in the order of its operations', () => {
     const { clock, store, stream, message } = setUp()
     message([PUT, GET])

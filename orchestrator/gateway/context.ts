@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
 import type { MapSource } from '../core/map-source.js'
-import type { Operation, Result } from '../core/operation.js'
+import type { Operation, Result, Stamp } from '../core/operation.js'
 import type { KvError } from '../errors/index.js'
 import type { Budget } from './budget.js'
 
@@ -10,7 +10,8 @@ export type Done = (error: KvError | undefined, result: Result | undefined) => v
 
 /** What the gateway asks of a Store: a callback instead of a promise, because this is the hot path. */
 export interface OperationStore {
-  submit(operation: Operation, deadlineMs: number, done: Done): void
+  /** Without a stamp a write gets one of the Store's own. */
+  submit(operation: Operation, deadlineMs: number, done: Done, stamp?: Stamp): void
 }
 
 /** What every service of one gateway shares. */

@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import type { Clock } from '../core/clock.js'
 import { decodeText } from '../core/text.js'
 import type { Telemetry } from '../telemetry/index.js'
-import type { GatewayContext, OperationStore } from './context.js'
+import type { Done, GatewayContext, OperationStore } from './context.js'
 
 const KEY_SHOWN_MAX = 64
 
@@ -11,9 +11,9 @@ const KEY_SHOWN_MAX = 64
  * without a watcher is used as it is, so that nobody pays for events that nobody reads.
  */
 export function observed(store: OperationStore, clock: Clock, telemetry: Telemetry): GatewayContext['submit'] {
-  return (operation, deadlineMs, done) => {
+  return (operation, deadlineMs, done, stamp) => {
     const begin = clock.monotonic()
-    store.submit(operation, deadlineMs, (error, result) => {
+    const told: Done = (error, result) => {
       telemetry.emit('request', {
         operation: operation.kind,
         key: printable(operation.key),
@@ -21,7 +21,8 @@ export function observed(store: OperationStore, clock: Clock, telemetry: Telemet
         ms: clock.monotonic() - begin,
       })
       done(error, result)
-    })
+    }
+    store.submit(operation, deadlineMs, told, stamp)
   }
 }
 

@@ -55,7 +55,8 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
 
 function contextOf(options: GatewayOptions, clock: Clock): GatewayContext {
   const { store, maps, limits = DEFAULT_LIMITS, telemetry = silent } = options
-  const plain: GatewayContext['submit'] = (operation, deadlineMs, done) => store.submit(operation, deadlineMs, done)
+  const plain: GatewayContext['submit'] = (operation, deadlineMs, done, stamp) =>
+    store.submit(operation, deadlineMs, done, stamp)
   return {
     limits,
     maps,

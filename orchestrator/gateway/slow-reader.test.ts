@@ -2,6 +2,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2'
 import { afterEach, expect, test } from 'vitest'
 import { MapCell } from '../core/map-source.js'
+import { operationToWire } from '../wire/convert.js'
 import { BatchRequest } from '../wire/gen/kvorum/v1/kv.js'
 import type { Done, OperationStore } from './context.js'
 import { type Gateway, serveGateway } from './index.js'
@@ -36,8 +37,9 @@ async function openBatch(store: OperationStore): Promise<ClientHttp2Stream> {
 }
 
 function frame(id: number): Buffer {
-  const get = { kind: { $case: 'get' as const, value: { key: Buffer.from('k') } } }
-  const message = BatchRequest.encode({ id: BigInt(id), epoch: 0n, timeoutMs: 0, operations: [get] }).finish()
+  const get = operationToWire({ kind: 'get', key: Buffer.from('k') })
+  const request = { id: BigInt(id), epoch: 0n, timeoutMs: 0, operations: [get], sessions: [] }
+  const message = BatchRequest.encode(request).finish()
   const prefix = Buffer.alloc(PREFIX_BYTES)
   prefix.writeUInt32BE(message.length, 1)
   return Buffer.concat([prefix, message])

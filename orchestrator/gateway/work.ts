@@ -2,7 +2,7 @@ import { bytesOf, type Operation, type Result } from '../core/operation.js'
 import { type KvError, OverloadedError, TooLargeError, UnsupportedError } from '../errors/index.js'
 import type { BatchMessage } from '../wire/batch-stream.js'
 import type { Budget } from './budget.js'
-import type { GatewayContext } from './context.js'
+import type { Done, GatewayContext } from './context.js'
 
 /** What a result without a value weighs. */
 const RESULT_BYTES = 64
@@ -115,9 +115,8 @@ export class Work {
   }
 
   #submit(index: number, operation: Operation, deadlineMs: number): void {
-    this.#context.submit(operation, deadlineMs, (error, result) => {
-      this.#settle(index, error ?? this.#fit(result))
-    })
+    const done: Done = (error, result) => this.#settle(index, error ?? this.#fit(result))
+    this.#context.submit(operation, deadlineMs, done, this.#message.stamps[index])
   }
 
   /** What does not fit into the answer or the budget is to be asked for again, except the first: each try gets on. */

@@ -1,7 +1,8 @@
-import type { Operation, Result } from '../core/operation.js'
+import { isWrite, type Operation, type Result, type SessionRef, type Stamp } from '../core/operation.js'
 import type { KvError } from '../errors/index.js'
 import type { LaneRequest } from '../wire/lane-request.js'
 import type { Node } from './node.js'
+import { Session } from './session.js'
 import type { Shard } from './shard.js'
 import type { WakeEntry } from './wake-queue.js'
 
@@ -20,11 +21,17 @@ export class Call implements LaneRequest, WakeEntry {
   redirects = 0
   settled = false
   sent = false
+  /** Who wrote it; of a client's own making when it came with the operation. */
+  stamp: Stamp | undefined
+  /** An attempt may have been applied: what a later one is told says nothing of it, unless the state machine says it. */
+  inDoubt = false
   /** The node of the latest attempt. */
   node: Node | undefined
   /** The shard that the latest attempt went to, or that it is parked in. */
   shard: Shard | undefined
   lastError: KvError | undefined
+  /** The opening of a session that it needs. */
+  waitsFor: Call | undefined
   /** Time spent waiting for a leader or for a retry, and since when it waits now (undefined: it does not). */
   waitedMs = 0
   waitingSince: number | undefined
@@ -38,7 +45,24 @@ export class Call implements LaneRequest, WakeEntry {
     readonly started: number,
     readonly deadline: number,
     readonly done: Done,
-  ) {}
+    /** The client's own, which is passed on and not replaced. */
+    readonly passed?: Stamp,
+  ) {
+    this.stamp = passed
+  }
+
+  /** It must be given a number before it is sent. */
+  get needsStamp(): boolean {
+    return this.stamp === undefined && isWrite(this.operation)
+  }
+
+  /** The number is answered for: a further attempt takes another. */
+  unstamp(): void {
+    if (this.stamp === undefined || this.stamp === this.passed) return
+    const session: SessionRef = this.stamp.session
+    if (session instanceof Session) session.answered(this.stamp.sequence)
+    this.stamp = undefined
+  }
 
   complete(error: KvError | undefined, result: Result | undefined): void {
     // Late: the caller gave up, or its deadline passed.

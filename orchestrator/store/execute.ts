@@ -37,10 +37,10 @@ export function executeOn(
 function checkArguments(operation: Operation, deadlineMs: number): void {
   if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs)) throw new TypeError('deadlineMs must be a number')
   if (!(operation.key instanceof Uint8Array)) throw new TypeError('the key must be a Uint8Array')
-  if (operation.kind === 'put' && !(operation.value instanceof Uint8Array)) {
+  if ((operation.kind === 'put' || operation.kind === 'append') && !(operation.value instanceof Uint8Array)) {
     throw new TypeError('the value must be a Uint8Array')
   }
-  const version = operation.kind === 'get' ? undefined : operation.ifVersion
+  const version = operation.kind === 'put' || operation.kind === 'delete' ? operation.ifVersion : undefined
   if (version !== undefined && (typeof version !== 'bigint' || version < 0n)) {
     throw new TypeError('ifVersion must be a bigint that is not negative')
   }

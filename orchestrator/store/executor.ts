@@ -1,10 +1,10 @@
 import type { Clock } from '../core/clock.js'
 import { DEADLINE_MS_MAX, type Limits } from '../core/limits.js'
-import { bytesOf, isRead, type Operation, type Result } from '../core/operation.js'
+import { bytesOf, isWrite, type Operation, type Result, type Stamp } from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
-import { CancelledError, DeadlineExceededError, type KvError, OverloadedError } from '../errors/index.js'
+import { CancelledError, DeadlineExceededError, type KvError, kvError, OverloadedError } from '../errors/index.js'
 import { Call, type CallOwner, type Done } from './call.js'
-import { decide } from './retry.js'
+import { decide, isFinal } from './retry.js'
 import { faultOf } from './validate.js'
 import { WakeQueue } from './wake-queue.js'
 
@@ -46,18 +46,20 @@ export class Executor implements CallOwner {
   }
 
   /** `deadlineMs` is from now. Never throws; `done` may be called before it returns. */
-  submit(operation: Operation, deadlineMs: number, done: Done): Call | undefined {
+  submit(operation: Operation, deadlineMs: number, done: Done, stamp?: Stamp): Call | undefined {
     const { limits, clock } = this.#options
-    const bytes = bytesOf(operation)
+    // A session is opened for writes that are counted themselves.
+    const counted = operation.kind !== 'open-session'
+    const bytes = counted ? bytesOf(operation) : 0
     const fault = faultOf(operation, limits) ?? this.#refusal(bytes, deadlineMs)
     if (fault !== undefined) {
       done(fault, undefined)
       return undefined
     }
     this.#bytes += bytes
-    this.#operations++
+    if (counted) this.#operations++
     const now = clock.monotonic()
-    const call = new Call(this, operation, bytes, now, now + Math.min(deadlineMs, DEADLINE_MS_MAX), done)
+    const call = new Call(this, operation, bytes, now, now + Math.min(deadlineMs, DEADLINE_MS_MAX), done, stamp)
     this.#router.route(call)
     return call
   }
@@ -65,7 +67,7 @@ export class Executor implements CallOwner {
   /** The caller gives up: it is told at once, and the operation is not sent any more if it was not yet. */
   cancel(call: Call, cause: unknown): void {
     if (call.settled) return
-    const outcome = call.sent && !isRead(call.operation) ? 'unknown' : 'not-applied'
+    const outcome = (call.sent || call.inDoubt) && isWrite(call.operation) ? 'unknown' : 'not-applied'
     this.#finish(call, new CancelledError(`${call.operation.kind} was cancelled by the caller`, { outcome, cause }))
   }
 
@@ -76,12 +78,17 @@ export class Executor implements CallOwner {
     }
     call.lastError = error
     call.sent = false
+    const wasInDoubt = call.inDoubt
+    if (isFinal(error.code)) call.inDoubt = false
+    else if (isWrite(call.operation) && error.outcome !== 'not-applied') call.inDoubt = true
     const redirected = !this.#closed && this.#router.learn(call, error)
     const now = this.#options.clock.monotonic()
     const decision = decide({
       code: error.code,
       outcome: error.outcome,
-      read: isRead(call.operation),
+      read: !isWrite(call.operation),
+      stamp: call.stamp === undefined ? 'none' : call.stamp === call.passed ? 'passed' : 'own',
+      inDoubt: wasInDoubt,
       attempt: call.attempts,
       redirected,
       redirects: call.redirects,
@@ -91,8 +98,13 @@ export class Executor implements CallOwner {
     })
     if (decision.action === 'fail') {
       const late = decision.reason === 'deadline' || error.code === 'DEADLINE_EXCEEDED'
-      this.#finish(call, late && !this.#closed ? deadlineError(call, now, error.outcome) : error)
-    } else if (decision.delayMs === 0) {
+      this.#finish(call, late && !this.#closed ? deadlineError(call, now) : honest(call, error))
+      return
+    }
+    if (error.code === 'SESSION_EXPIRED') call.inDoubt = false
+    // Each answer of the state machine is that of its number.
+    if (error.code === 'SESSION_EXPIRED' || isFinal(error.code)) call.unstamp()
+    if (decision.delayMs === 0) {
       call.redirects++
       this.#router.route(call)
     } else {
@@ -106,6 +118,11 @@ export class Executor implements CallOwner {
     this.#wait(call, this.#options.clock.monotonic(), call.deadline)
   }
 
+  /** Ends an attempt of a call that was parked. */
+  fail(call: Call, error: KvError): void {
+    if (this.#waiting.remove(call)) this.attemptDone(call, error, undefined)
+  }
+
   /** Routes a call that was parked. */
   release(call: Call): void {
     if (this.#waiting.remove(call)) this.#wake(call)
@@ -115,7 +132,7 @@ export class Executor implements CallOwner {
   close(): void {
     this.#closed = true
     const error = new CancelledError('the store was closed', { outcome: 'not-applied' })
-    for (const call of this.#waiting.takeAll()) this.#finish(call, error)
+    for (const call of this.#waiting.takeAll()) this.#finish(call, honest(call, error))
   }
 
   #refusal(bytes: number, deadlineMs: number): KvError | undefined {
@@ -125,6 +142,7 @@ export class Executor implements CallOwner {
       return new DeadlineExceededError('the deadline had passed before the start', { outcome: 'not-applied' })
     }
     if (this.#operations < inFlightOperationsMax && this.#bytes + bytes <= inFlightBytesMax) return undefined
+    if (bytes === 0) return undefined
     // What is over the whole budget by itself must be possible when nothing else is there.
     if (this.#operations === 0) return undefined
     const held = `${this.#operations} operations, ${this.#bytes} bytes in flight`
@@ -144,32 +162,45 @@ export class Executor implements CallOwner {
     if (call.waitingSince !== undefined) call.waitedMs += now - call.waitingSince
     call.waitingSince = undefined
     // The wake queue may be a millisecond early.
-    if (now + 1 >= call.deadline) this.#finish(call, deadlineError(call, now, 'not-applied'))
+    if (now + 1 >= call.deadline) this.#finish(call, deadlineError(call, now))
     else this.#router.route(call)
   }
 
   #finish(call: Call, error: KvError | undefined, result?: Result): void {
     call.settled = true
+    call.unstamp()
     this.#bytes -= call.bytes
-    this.#operations--
+    if (call.bytes > 0) this.#operations--
     this.#waiting.remove(call)
     this.#router.forget(call)
     call.done(error, result)
   }
 }
 
+/** An answer that speaks for one attempt says nothing of one before that may have been applied. */
+function honest(call: Call, error: KvError): KvError {
+  if (!call.inDoubt || error.outcome !== 'not-applied') return error
+  return kvError(error.code, `${error.message}; an earlier attempt may have been applied`, {
+    ...error,
+    outcome: 'unknown',
+    cause: error,
+  })
+}
+
 /** Says where the time went. */
-function deadlineError(call: Call, now: number, outcome: KvError['outcome']): KvError {
+function deadlineError(call: Call, now: number): KvError {
   const total = Math.round(now - call.started)
   const waited = Math.round(call.waitedMs)
-  const where = call.node === undefined ? '' : `, last asked ${call.node.address}`
-  const last = call.lastError === undefined ? '' : `; last failure: ${call.lastError.code}: ${call.lastError.message}`
-  const spent = `asked ${call.attempts} times, ${waited} of ${total} ms waiting for a leader or to ask again`
+  // What it waits for, if that is another call, says more than it can.
+  const { node, lastError, attempts } = call.waitsFor ?? call
+  const where = node === undefined ? '' : `, last asked ${node.address}`
+  const last = lastError === undefined ? '' : `; last failure: ${lastError.code}: ${lastError.message}`
+  const spent = `asked ${attempts} times, ${waited} of ${total} ms waiting for a leader or to ask again`
   return new DeadlineExceededError(`${call.operation.kind} reached its deadline: ${spent}${where}${last}`, {
-    outcome,
+    outcome: call.inDoubt ? 'unknown' : 'not-applied',
     // To a client the gateway is shard 0, which says nothing.
     shard: call.shard?.id || undefined,
-    node: call.node?.address,
-    cause: call.lastError,
+    node: node?.address,
+    cause: lastError,
   })
 }

@@ -7,6 +7,8 @@ const FAILURE: Failure = {
   code: 'UNAVAILABLE',
   outcome: 'not-applied',
   read: false,
+  stamp: 'none',
+  inDoubt: false,
   attempt: 1,
   redirected: false,
   redirects: 0,
@@ -74,6 +76,8 @@ describe('decide', () => {
     code: fc.constantFrom(...(Object.keys(CODES) as Code[])),
     outcome: fc.constantFrom(...(Object.keys(OUTCOMES) as Outcome[])),
     read: fc.boolean(),
+    stamp: fc.constantFrom('none', 'own', 'passed'),
+    inDoubt: fc.boolean(),
     attempt: fc.integer({ min: 1, max: 1000 }),
     redirected: fc.boolean(),
     redirects: fc.integer({ min: 0, max: 3 }),
@@ -82,10 +86,29 @@ describe('decide', () => {
     chance: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
   })
 
-  test('a write that may have been applied is never sent again', () => {
+  test.each<[Code, Outcome, Failure['stamp'], boolean, Expected]>([
+    // With a number it happens once, however often it is sent.
+    ['UNAVAILABLE', 'unknown', 'own', false, 1],
+    ['UNAVAILABLE', 'unknown', 'passed', false, 1],
+    ['DEADLINE_EXCEEDED', 'unknown', 'own', true, 1],
+    ['UNAVAILABLE', 'applied', 'own', false, 'unsafe'],
+    ['INTERNAL', 'unknown', 'own', false, 'permanent'],
+    // Nobody knows the session: the first attempt did nothing, and what earlier ones did nobody can tell.
+    ['SESSION_EXPIRED', 'unknown', 'own', false, 1],
+    ['SESSION_EXPIRED', 'unknown', 'own', true, 'unsafe'],
+    ['SESSION_EXPIRED', 'unknown', 'passed', false, 'unsafe'],
+    ['SESSION_EXPIRED', 'unknown', 'none', false, 'unsafe'],
+    // A client's number is for the shard that it meant.
+    ['WRONG_SHARD', 'not-applied', 'passed', false, 'permanent'],
+    ['WRONG_SHARD', 'not-applied', 'own', true, 1],
+  ])('%s, %s, stamp %s, in doubt %s: %s', (code, outcome, stamp, inDoubt, expected) => {
+    expect(outcomeOf({ code, outcome, stamp, inDoubt })).toBe(expected)
+  })
+
+  test('a write without a number that may have been applied is never sent again', () => {
     fc.assert(
       fc.property(anyFailure, (failure) => {
-        fc.pre(!failure.read && failure.outcome !== 'not-applied')
+        fc.pre(!failure.read && failure.stamp === 'none' && failure.outcome !== 'not-applied')
         expect(decide(failure).action).toBe('fail')
       }),
     )

@@ -6,6 +6,10 @@ export interface Failure {
   readonly outcome: Outcome
   /** The operation changes nothing. */
   readonly read: boolean
+  /** What becomes of it twice: a write with a number happens once. `passed`: the number is a client's, for this shard. */
+  readonly stamp: 'none' | 'own' | 'passed'
+  /** An earlier attempt may have been applied. */
+  readonly inDoubt: boolean
   /** Attempts so far, this one included. */
   readonly attempt: number
   /** The failure taught a better place to ask: a newer leader, a newer map. */
@@ -29,17 +33,34 @@ export const BACKOFF_MS_MAX = 50
 
 /** The one place that decides on retry. Pure. */
 export function decide(failure: Failure): Decision {
-  const safe = failure.read || failure.outcome === 'not-applied'
-  if (!safe) return { action: 'fail', reason: 'unsafe' }
-  if (!mayHelp(failure.code)) return { action: 'fail', reason: 'permanent' }
+  if (!isSafe(failure)) return { action: 'fail', reason: 'unsafe' }
+  if (!mayHelp(failure)) return { action: 'fail', reason: 'permanent' }
   const delayMs = delay(failure)
   if (delayMs >= failure.remainingMs) return { action: 'fail', reason: 'deadline' }
   return { action: 'retry', delayMs }
 }
 
-/** A peer's DEADLINE_EXCEEDED is about the time that its message had; the operation may have more. */
-function mayHelp(code: Code): boolean {
-  return CODES[code].retryable || code === 'DEADLINE_EXCEEDED'
+/** A session that is not known says nothing of earlier attempts; without any, the write was not applied. */
+function isSafe({ code, read, stamp, outcome, inDoubt }: Failure): boolean {
+  if (code === 'SESSION_EXPIRED') return stamp === 'own' && !inDoubt
+  return read || outcome === 'not-applied' || (stamp !== 'none' && outcome === 'unknown')
+}
+
+/**
+ * A peer's DEADLINE_EXCEEDED is about the time that its message had; the operation may have more. A client's number is for
+ * the shard that it meant: if another one owns the key, the client must give the write another number.
+ */
+function mayHelp({ code, stamp }: Failure): boolean {
+  if (code === 'WRONG_SHARD' && stamp === 'passed') return false
+  return CODES[code].retryable || code === 'DEADLINE_EXCEEDED' || code === 'SESSION_EXPIRED'
+}
+
+/**
+ * Whether the answer is that of every attempt with the same number. What else says `not-applied` is true of one attempt
+ * only.
+ */
+export function isFinal(code: Code): boolean {
+  return code === 'PRECONDITION_FAILED' || code === 'TOO_LARGE' || code === 'INVALID_ARGUMENT' || code === 'WRONG_SHARD'
 }
 
 function delay({ code, attempt, redirected, redirects, retryAfterMs, chance }: Failure): number {

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../core/clock.js'
 import { DEFAULT_LIMITS, type Limits } from '../core/limits.js'
 import type { MapSource } from '../core/map-source.js'
-import type { DeleteResult, GetResult, Operation, PutResult, Result } from '../core/operation.js'
+import type { AppendResult, DeleteResult, GetResult, Operation, PutResult, Result, Stamp } from '../core/operation.js'
 import { type Rng, systemRng } from '../core/rng.js'
 import { partitionOf } from '../core/slot.js'
 import { type ClusterMap, supersedes } from '../core/topology.js'
@@ -11,6 +11,7 @@ import type { Call, Done } from './call.js'
 import type { StoreEvent } from './events.js'
 import { type ExecuteOptions, executeOn } from './execute.js'
 import { Executor, type Router } from './executor.js'
+import { Sessions } from './sessions.js'
 import { Shard, type ShardOptions } from './shard.js'
 
 export interface StoreOptions {
@@ -38,6 +39,7 @@ const STALL_MS = 300
  */
 export class Store {
   readonly #executor: Executor
+  readonly #sessions: Sessions
   readonly #source: MapSource
   readonly #limits: Limits
   readonly #onEvent: (event: StoreEvent) => void
@@ -58,9 +60,13 @@ export class Store {
     const router: Router = {
       route: (call) => this.#route(call),
       learn: (call, error) => this.#learn(call, error),
-      forget: (call) => call.shard?.forget(call),
+      forget: (call) => {
+        call.shard?.forget(call)
+        this.#sessions.forget(call)
+      },
     }
     this.#executor = new Executor(router, { limits: this.#limits, clock, rng })
+    this.#sessions = new Sessions({ executor: this.#executor, rng, deadlineMs: this.#limits.deadlineMs })
     this.#shardOptions = {
       cluster: this.#map.clusterId,
       lane: {
@@ -94,14 +100,22 @@ export class Store {
     return (await this.execute({ kind: 'delete', key, ifVersion: options?.ifVersion }, options)) as DeleteResult
   }
 
+  /** Adds bytes to the end of the value; an absent key is empty. */
+  async append(key: Uint8Array, value: Uint8Array, options?: ExecuteOptions): Promise<AppendResult> {
+    return (await this.execute({ kind: 'append', key, value }, options)) as AppendResult
+  }
+
   /** Rejects with a KvError, or with a TypeError when the arguments are not what they must be. */
   execute(operation: Operation, options?: ExecuteOptions): Promise<Result> {
     return executeOn(this.#executor, operation, options?.deadlineMs ?? this.#limits.deadlineMs, options?.signal)
   }
 
-  /** The same without a promise, for the hot path. `deadlineMs` is from now. `done` may be called before it returns. */
-  submit(operation: Operation, deadlineMs: number, done: Done): void {
-    this.#executor.submit(operation, deadlineMs, done)
+  /**
+   * The same without a promise, for the hot path. `deadlineMs` is from now. `done` may be called before it returns. A write
+   * with a stamp is one that a client has numbered; any other is numbered here.
+   */
+  submit(operation: Operation, deadlineMs: number, done: Done, stamp?: Stamp): void {
+    this.#executor.submit(operation, deadlineMs, done, stamp)
   }
 
   /** Takes a newer map; an older one is ignored. Calls on their way go on, and are routed by it when they try again. */
@@ -135,11 +149,16 @@ export class Store {
   #route(call: Call): void {
     const shard = this.#ownerOf(call)
     call.shard = shard
+    if (call.needsStamp && !this.#sessions.stamp(call, shard.id)) return
     shard.route(call)
   }
 
   #learn(call: Call, error: KvError): boolean {
     const { shard, node } = call
+    if (error.code === 'SESSION_EXPIRED') {
+      this.#sessions.expired(call)
+      return true
+    }
     if (error.code === 'WRONG_SHARD' || error.code === 'MOVING') {
       const seen = error.epoch ?? 0n
       this.#source.refresh(seen > this.#map.epoch ? seen : this.#map.epoch)

@@ -7,7 +7,8 @@ export function faultOf(operation: Operation, limits: Limits): KvError | undefin
   const key = operation.key.length
   if (key === 0) return new InvalidArgumentError('the key is empty', { outcome: 'not-applied' })
   if (key > limits.keyBytesMax) return tooLarge('key', key, limits.keyBytesMax)
-  if (operation.kind !== 'put' || operation.value.length <= limits.valueBytesMax) return undefined
+  if ((operation.kind !== 'put' && operation.kind !== 'append') || operation.value.length <= limits.valueBytesMax)
+    return undefined
   return tooLarge('value', operation.value.length, limits.valueBytesMax)
 }
 

@@ -37,6 +37,7 @@ export class WakeQueue<Entry extends WakeEntry> {
     if (at === -1) return false
     entry.wakeIndex = -1
     const last = this.#heap.pop()
+    if (this.#heap.length === 0) this.#stopTimer()
     if (last === undefined || last === entry) return true
     this.#down(at, last)
     this.#up(last.wakeIndex, last)
@@ -47,9 +48,13 @@ export class WakeQueue<Entry extends WakeEntry> {
   takeAll(): Entry[] {
     const all = this.#heap.splice(0)
     for (const entry of all) entry.wakeIndex = -1
+    this.#stopTimer()
+    return all
+  }
+
+  #stopTimer(): void {
     this.#timer?.cancel()
     this.#timerAt = Number.POSITIVE_INFINITY
-    return all
   }
 
   #setTimer(): void {

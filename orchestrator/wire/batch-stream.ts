@@ -1,8 +1,9 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
-import type { Operation, Result } from '../core/operation.js'
+import type { Operation, Result, Stamp } from '../core/operation.js'
 import type { KvError } from '../errors/index.js'
 import { operationFromWire, resultToWire } from './convert.js'
 import type { BatchRequest, BatchResponse } from './gen/kvorum/v1/kv.js'
+import { stampsFromWire } from './stamps.js'
 
 /** One message that came in on a Batch stream. */
 export interface BatchMessage {
@@ -14,6 +15,8 @@ export interface BatchMessage {
   readonly timeoutMs: number
   /** Undefined where this version does not know the kind of the operation: answer UNSUPPORTED. */
   readonly operations: readonly (Operation | undefined)[]
+  /** By position; empty when none of them has one. */
+  readonly stamps: readonly (Stamp | undefined)[]
 }
 
 export interface BatchListener {
@@ -42,8 +45,9 @@ export class BatchStream {
       this.#gone = true
       listener.onGone()
     }
-    this.#call.on('data', ({ id, epoch, timeoutMs, operations }: BatchRequest) => {
-      listener.onMessage({ id, epoch, timeoutMs, operations: operations.map(operationFromWire) })
+    this.#call.on('data', ({ id, epoch, timeoutMs, operations, sessions }: BatchRequest) => {
+      const stamps = stampsFromWire(operations, sessions)
+      listener.onMessage({ id, epoch, timeoutMs, operations: operations.map(operationFromWire), stamps })
     })
     this.#call.on('end', () => listener.onEnd())
     this.#call.on('cancelled', gone)

@@ -45,7 +45,7 @@ describe('what travels comes back the same', () => {
   test('operations', () => {
     fc.assert(
       fc.property(fc.array(operation), (operations) => {
-        const request = { id: 1n, epoch: 2n, timeoutMs: 3, operations: operations.map(operationToWire) }
+        const request = { id: 1n, epoch: 2n, timeoutMs: 3, operations: operations.map(operationToWire), sessions: [] }
         const received = BatchRequest.decode(new Uint8Array(BATCH.requestSerialize(request)))
         expect(received.operations.map(operationFromWire)).toEqual(operations)
       }),

@@ -7,16 +7,24 @@ import type { Operation as WireOperation, Result as WireResult } from './gen/kvo
 export function operationToWire(operation: Operation): WireOperation {
   switch (operation.kind) {
     case 'get':
-      return { kind: { $case: 'get', value: operation } }
+      return unstamped({ $case: 'get', value: operation })
     case 'put':
-      return { kind: { $case: 'put', value: operation } }
+      return unstamped({ $case: 'put', value: operation })
     case 'delete':
-      return { kind: { $case: 'delete', value: operation } }
+      return unstamped({ $case: 'delete', value: operation })
+    case 'append':
+      return unstamped({ $case: 'append', value: operation })
+    case 'open-session':
+      return unstamped({ $case: 'openSession', value: operation })
   }
 }
 
+function unstamped(kind: NonNullable<WireOperation['kind']>): WireOperation {
+  return { kind, session: 0, sequence: 0n }
+}
+
 /** Undefined for a kind of operation that this version does not know: the answer to it is UNSUPPORTED. */
-export function operationFromWire({ kind }: WireOperation): Operation | undefined {
+export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operation | undefined {
   switch (kind?.$case) {
     case 'get':
       return { kind: 'get', key: kind.value.key }
@@ -24,6 +32,15 @@ export function operationFromWire({ kind }: WireOperation): Operation | undefine
       return { kind: 'put', key: kind.value.key, value: kind.value.value, ifVersion: kind.value.ifVersion }
     case 'delete':
       return { kind: 'delete', key: kind.value.key, ifVersion: kind.value.ifVersion }
+    case 'append':
+      return { kind: 'append', key: kind.value.key, value: kind.value.value }
+    case 'openSession':
+      return {
+        kind: 'open-session',
+        key: kind.value.key,
+        nonce: kind.value.nonce,
+        expiryMs: kind.value.expiryMs,
+      }
     case undefined:
       return undefined
   }
@@ -38,13 +55,17 @@ export function resultToWire(result: Result | KvError): WireResult {
       return { kind: { $case: 'put', value: result } }
     case 'delete':
       return { kind: { $case: 'delete', value: result } }
+    case 'append':
+      return { kind: { $case: 'append', value: { version: result.version, length: BigInt(result.length) } } }
+    case 'open-session':
+      return { kind: { $case: 'openSession', value: result } }
   }
 }
 
 /** What a peer answered to `asked`. An answer of another kind than the question is a fault of the peer. */
 export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): Result | KvError {
   if (kind?.$case === 'error') return errorFromWire(kind.value, asked === 'get')
-  if (kind?.$case !== asked) {
+  if (kind === undefined || (kind.$case === 'openSession' ? 'open-session' : kind.$case) !== asked) {
     return new InternalError(`the peer answered ${kind?.$case ?? 'nothing'} to ${asked}`, {
       outcome: asked === 'get' ? 'not-applied' : 'unknown',
     })
@@ -56,5 +77,9 @@ export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): 
       return { kind: 'put', version: kind.value.version }
     case 'delete':
       return { kind: 'delete', existed: kind.value.existed }
+    case 'append':
+      return { kind: 'append', version: kind.value.version, length: Number(kind.value.length) }
+    case 'openSession':
+      return { kind: 'open-session', id: kind.value.id }
   }
 }

@@ -1,9 +1,11 @@
-import type { Operation, Result } from '../core/operation.js'
+import type { Operation, Result, Stamp } from '../core/operation.js'
 import type { KvError } from '../errors/index.js'
 
 /** One attempt at one operation, as a lane sees it. The lane calls `complete` exactly once for each `send`. */
 export interface LaneRequest {
   readonly operation: Operation
+  /** Of a write that happens once, however often it is sent. */
+  readonly stamp?: Stamp | undefined
   /** What it holds, for the size of messages. */
   readonly bytes: number
   /** On the monotonic clock, ms. The lane completes it with DEADLINE_EXCEEDED soon after. */

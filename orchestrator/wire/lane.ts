@@ -1,9 +1,9 @@
 import type { Clock, Timer } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
-import { isRead, type Result } from '../core/operation.js'
+import { isRead, isWrite, type Result } from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
 import { CancelledError, DeadlineExceededError, KvError, UnavailableError, WrongPeerError } from '../errors/index.js'
-import { operationToWire, resultFromWire } from './convert.js'
+import { resultFromWire } from './convert.js'
 import type { BatchResponse } from './gen/kvorum/v1/kv.js'
 import { type ConnectionHandlers, GrpcLaneConnection, type LaneConnection } from './lane-connection.js'
 import { Flights, type Landed } from './lane-flights.js'
@@ -12,6 +12,7 @@ import { LaneQueue } from './lane-queue.js'
 import type { LaneRequest } from './lane-request.js'
 import type { PeerIdentity } from './peer.js'
 import { ReadSizer } from './read-sizer.js'
+import { requestsToWire } from './stamps.js'
 
 export interface LaneOptions {
   /** Whom it is to carry to; undefined: to whoever listens there. */
@@ -188,7 +189,7 @@ export class Lane {
       id,
       epoch: this.#options.epoch(),
       timeoutMs: Math.ceil(longestMs - Math.min(ANSWER_MS_MAX, longestMs / 4)),
-      operations: requests.map((request) => operationToWire(request.operation)),
+      ...requestsToWire(requests),
     })
   }
 
@@ -244,11 +245,13 @@ export class Lane {
     }
   }
 
-  /** The peer is silent. Writes in flight can only wait; everything else had better be asked of somebody else. */
+  /** The peer is silent. Everything had better be asked of somebody else, but for writes in flight without a number. */
   #stall(): void {
     this.#options.onChange?.({ kind: 'stalled' })
-    const movable = this.#flights.takeRequests((request) => isRead(request.operation))
+    const numbered = this.#flights.takeRequests(({ stamp }) => stamp !== undefined)
+    const movable = this.#flights.takeRequests(({ operation }) => !isWrite(operation))
     movable.push(...this.#takeQueues())
+    abandon(numbered, (outcome) => this.#unavailable('does not answer', outcome))
     refuse(movable, this.#unavailable('does not answer', 'not-applied'))
   }
 
@@ -300,7 +303,7 @@ function deliver(requests: Landed['requests'], results: BatchResponse['results']
 /** Completes requests whose answers will not come, each with what is known of it. */
 function abandon(requests: readonly LaneRequest[], makeError: MakeError): void {
   if (requests.length === 0) return
-  const isLost = (request: LaneRequest) => request.sent && !isRead(request.operation)
+  const isLost = (request: LaneRequest) => request.sent && isWrite(request.operation)
   const lost = requests.filter(isLost)
   const harmless = requests.filter((request) => !isLost(request))
   if (lost.length > 0) refuse(lost, makeError('unknown'))

@@ -17,6 +17,9 @@ import (
 // Format is the newest format of commands, and so far the only one. It grows with every change of what a command means.
 const Format = 1
 
+// SessionIDBytes is the length of a session's id.
+const SessionIDBytes = 16
+
 // Encode sets the command's format and returns the bytes of its log entry. It refuses what Decode would refuse.
 func Encode(c *pb.Command) ([]byte, error) {
 	c.Format = Format
@@ -66,22 +69,46 @@ func unsupportedWrites(batch *pb.WriteBatch) string {
 	if alien(batch) {
 		return "write batch with unknown fields"
 	}
+	for _, session := range batch.GetSessions() {
+		if alien(session) || len(session.GetId()) != SessionIDBytes {
+			return "session that is none"
+		}
+	}
 	for _, write := range batch.GetWrites() {
-		if alien(write) {
-			return "write with unknown fields"
+		if reason := unsupportedWrite(write, len(batch.GetSessions())); reason != "" {
+			return reason
 		}
-		switch kind := write.GetKind().(type) {
-		case *pb.Write_Put:
-			if alien(kind.Put) {
-				return "put with unknown fields"
-			}
-		case *pb.Write_Delete:
-			if alien(kind.Delete) {
-				return "delete with unknown fields"
-			}
-		default:
-			return "write of an unknown kind"
+	}
+	return ""
+}
+
+func unsupportedWrite(write *pb.Write, sessions int) string {
+	if alien(write) {
+		return "write with unknown fields"
+	}
+	if number := write.GetSession(); number > uint32(sessions) || (number > 0) != (write.GetSequence() > 0) {
+		return "write of a session that is not there"
+	}
+	switch kind := write.GetKind().(type) {
+	case *pb.Write_Put:
+		return unlessAlien(kind.Put, "put with unknown fields")
+	case *pb.Write_Delete:
+		return unlessAlien(kind.Delete, "delete with unknown fields")
+	case *pb.Write_Append:
+		return unlessAlien(kind.Append, "append with unknown fields")
+	case *pb.Write_Open:
+		if write.GetSession() > 0 {
+			return "session opened in a session"
 		}
+		return unlessAlien(kind.Open, "opening of a session with unknown fields")
+	default:
+		return "write of an unknown kind"
+	}
+}
+
+func unlessAlien(m interface{ ProtoReflect() protoreflect.Message }, reason string) string {
+	if alien(m) {
+		return reason
 	}
 	return ""
 }

@@ -30,6 +30,24 @@ func assign(epoch uint64, ranges ...*pb.PartitionRange) *pb.Command {
 	return &pb.Command{StampMs: 5, Kind: &pb.Command_Assign{Assign: &pb.AssignPartitions{Epoch: epoch, Owned: ranges}}}
 }
 
+// inSession is an append of a session, and the opening of another one.
+func inSession() *pb.Command {
+	c := writes(
+		&pb.Write{Kind: &pb.Write_Append{Append: &pb.Append{Key: []byte("k"), Value: []byte("v"), Limit: 99}}, Session: 1, Sequence: 5},
+		&pb.Write{Kind: &pb.Write_Open{Open: &pb.OpenSession{Nonce: 0x0102030405060708, ExpiryMs: 60_000}}},
+	)
+	c.GetWrite().Sessions = []*pb.Session{{Id: []byte("0123456789abcdef"), Floor: 4}}
+	return c
+}
+
+// changed is inSession in the known format, with one thing that is not right.
+func changed(change func(*pb.WriteBatch)) *pb.Command {
+	c := inSession()
+	c.Format = Format
+	change(c.GetWrite())
+	return c
+}
+
 // Logs hold these bytes for years. A change here is a change of the format.
 func TestGolden(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -42,6 +60,7 @@ func TestGolden(t *testing.T) {
 		},
 		"assign":   {assign(7, &pb.PartitionRange{First: 0, Last: 511}, &pb.PartitionRange{First: 600, Last: 600}), "08011005220f0807120310ff03120608d80410d804"},
 		"no write": {writes(), "080110fbd095ffbc311a00"},
+		"session":  {inSession(), "080110fbd095ffbc311a370a0e280130051a080a016b12017618630a0f220d09080706050403020110e0d40312140a10303132333435363738396162636465661004"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data, err := Encode(c.command)
@@ -66,10 +85,15 @@ func TestGolden(t *testing.T) {
 // A replica must stop at whatever it does not understand in full.
 func TestDecodeRefusesTheUnknown(t *testing.T) {
 	for name, c := range map[string]*pb.Command{
-		"no kind":          {Format: Format},
-		"newer format":     {Format: Format + 1, Kind: writes().Kind},
-		"format 0":         {Kind: writes().Kind},
-		"write of no kind": {Format: Format, Kind: writes(&pb.Write{}).Kind},
+		"no kind":                   {Format: Format},
+		"newer format":              {Format: Format + 1, Kind: writes().Kind},
+		"format 0":                  {Kind: writes().Kind},
+		"write of no kind":          {Format: Format, Kind: writes(&pb.Write{}).Kind},
+		"session that is not there": changed(func(b *pb.WriteBatch) { b.Writes[0].Session = 2 }),
+		"no sequence number":        changed(func(b *pb.WriteBatch) { b.Writes[0].Sequence = 0 }),
+		"sequence of no session":    changed(func(b *pb.WriteBatch) { b.Writes[0].Session = 0 }),
+		"short session id":          changed(func(b *pb.WriteBatch) { b.Sessions[0].Id = b.Sessions[0].Id[1:] }),
+		"opened in a session":       changed(func(b *pb.WriteBatch) { b.Writes[1].Session, b.Writes[1].Sequence = 1, 1 }),
 	} {
 		t.Run(name, func(t *testing.T) { requireUnsupported(t, marshal(t, c)) })
 	}
@@ -88,6 +112,14 @@ func TestDecodeRefusesUnknownFields(t *testing.T) {
 	} {
 		c := writes(put("k", "v", nil), remove("k", nil))
 		t.Run(name, func(t *testing.T) { requireFieldRefused(t, c, part(c)) })
+	}
+	for name, part := range map[string]func(b *pb.WriteBatch) proto.Message{
+		"session": func(b *pb.WriteBatch) proto.Message { return b.GetSessions()[0] },
+		"append":  func(b *pb.WriteBatch) proto.Message { return b.GetWrites()[0].GetAppend() },
+		"open":    func(b *pb.WriteBatch) proto.Message { return b.GetWrites()[1].GetOpen() },
+	} {
+		c := inSession()
+		t.Run(name, func(t *testing.T) { requireFieldRefused(t, c, part(c.GetWrite())) })
 	}
 	a := assign(1, &pb.PartitionRange{})
 	t.Run("assignment", func(t *testing.T) { requireFieldRefused(t, a, a.GetAssign()) })

@@ -28,7 +28,8 @@ type Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 is the only format so far.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
-	// The leader's wall clock, ms since 1970. Log time is the greatest stamp so far: it never goes back.
+	// Log time, in ms: the log time at which its leader began, and how long it has led since by its monotonic clock. Log
+	// time is the greatest stamp so far. It never goes back, and never runs ahead of real time, whatever wall clocks do.
 	StampMs uint64 `protobuf:"varint,2,opt,name=stamp_ms,json=stampMs,proto3" json:"stamp_ms,omitempty"`
 	// Types that are valid to be assigned to Kind:
 	//
@@ -128,6 +129,7 @@ func (*Command_Assign) isCommand_Kind() {}
 type WriteBatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Writes        []*Write               `protobuf:"bytes,1,rep,name=writes,proto3" json:"writes,omitempty"`
+	Sessions      []*Session             `protobuf:"bytes,2,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,20 +171,88 @@ func (x *WriteBatch) GetWrites() []*Write {
 	return nil
 }
 
+func (x *WriteBatch) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+// A client's identity for writes that happen exactly once, opened by an OpenSession that was applied.
+type Session struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 bytes.
+	Id []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The client's word that it waits for no write of the session with a smaller sequence number.
+	Floor         uint64 `protobuf:"varint,2,opt,name=floor,proto3" json:"floor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Session) Reset() {
+	*x = Session{}
+	mi := &file_command_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Session) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Session) ProtoMessage() {}
+
+func (x *Session) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Session.ProtoReflect.Descriptor instead.
+func (*Session) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Session) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Session) GetFloor() uint64 {
+	if x != nil {
+		return x.Floor
+	}
+	return 0
+}
+
 type Write struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Kind:
 	//
 	//	*Write_Put
 	//	*Write_Delete
-	Kind          isWrite_Kind `protobuf_oneof:"kind"`
+	//	*Write_Append
+	//	*Write_Open
+	Kind isWrite_Kind `protobuf_oneof:"kind"`
+	// 1 + the position of its session among those of the batch; 0 without a session.
+	Session uint32 `protobuf:"varint,5,opt,name=session,proto3" json:"session,omitempty"`
+	// Of a write with a session, from 1: the same number is the same write.
+	Sequence      uint64 `protobuf:"varint,6,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Write) Reset() {
 	*x = Write{}
-	mi := &file_command_proto_msgTypes[2]
+	mi := &file_command_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -194,7 +264,7 @@ func (x *Write) String() string {
 func (*Write) ProtoMessage() {}
 
 func (x *Write) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[2]
+	mi := &file_command_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -207,7 +277,7 @@ func (x *Write) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Write.ProtoReflect.Descriptor instead.
 func (*Write) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{2}
+	return file_command_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Write) GetKind() isWrite_Kind {
@@ -235,6 +305,38 @@ func (x *Write) GetDelete() *Delete {
 	return nil
 }
 
+func (x *Write) GetAppend() *Append {
+	if x != nil {
+		if x, ok := x.Kind.(*Write_Append); ok {
+			return x.Append
+		}
+	}
+	return nil
+}
+
+func (x *Write) GetOpen() *OpenSession {
+	if x != nil {
+		if x, ok := x.Kind.(*Write_Open); ok {
+			return x.Open
+		}
+	}
+	return nil
+}
+
+func (x *Write) GetSession() uint32 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Write) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
 type isWrite_Kind interface {
 	isWrite_Kind()
 }
@@ -247,9 +349,21 @@ type Write_Delete struct {
 	Delete *Delete `protobuf:"bytes,2,opt,name=delete,proto3,oneof"`
 }
 
+type Write_Append struct {
+	Append *Append `protobuf:"bytes,3,opt,name=append,proto3,oneof"`
+}
+
+type Write_Open struct {
+	Open *OpenSession `protobuf:"bytes,4,opt,name=open,proto3,oneof"`
+}
+
 func (*Write_Put) isWrite_Kind() {}
 
 func (*Write_Delete) isWrite_Kind() {}
+
+func (*Write_Append) isWrite_Kind() {}
+
+func (*Write_Open) isWrite_Kind() {}
 
 type Put struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -263,7 +377,7 @@ type Put struct {
 
 func (x *Put) Reset() {
 	*x = Put{}
-	mi := &file_command_proto_msgTypes[3]
+	mi := &file_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +389,7 @@ func (x *Put) String() string {
 func (*Put) ProtoMessage() {}
 
 func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[3]
+	mi := &file_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +402,7 @@ func (x *Put) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Put.ProtoReflect.Descriptor instead.
 func (*Put) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{3}
+	return file_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Put) GetKey() []byte {
@@ -322,7 +436,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_command_proto_msgTypes[4]
+	mi := &file_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +448,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[4]
+	mi := &file_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +461,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{4}
+	return file_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Delete) GetKey() []byte {
@@ -364,6 +478,124 @@ func (x *Delete) GetIfVersion() uint64 {
 	return 0
 }
 
+// Adds bytes to the end of the key's value; an absent key is empty.
+type Append struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// What the value may be in all, in bytes, by the limits of the node that proposed it.
+	Limit         uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Append) Reset() {
+	*x = Append{}
+	mi := &file_command_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Append) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Append) ProtoMessage() {}
+
+func (x *Append) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Append.ProtoReflect.Descriptor instead.
+func (*Append) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Append) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Append) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Append) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// Opens a session. Its id is the nonce and the index of this entry, 8 bytes each, big-endian: a late copy of it opens
+// another session, and never one that has been.
+type OpenSession struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Random, the client's.
+	Nonce uint64 `protobuf:"fixed64,1,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	// How long the session lives without a write, in log time.
+	ExpiryMs      uint32 `protobuf:"varint,2,opt,name=expiry_ms,json=expiryMs,proto3" json:"expiry_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenSession) Reset() {
+	*x = OpenSession{}
+	mi := &file_command_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenSession) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenSession) ProtoMessage() {}
+
+func (x *OpenSession) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenSession.ProtoReflect.Descriptor instead.
+func (*OpenSession) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OpenSession) GetNonce() uint64 {
+	if x != nil {
+		return x.Nonce
+	}
+	return 0
+}
+
+func (x *OpenSession) GetExpiryMs() uint32 {
+	if x != nil {
+		return x.ExpiryMs
+	}
+	return 0
+}
+
 // Makes the shard the owner of partitions. Fenced: refused unless `epoch` is greater than the epoch in which the
 // shard last changed ownership; the same epoch with the same partitions is answered as done.
 type AssignPartitions struct {
@@ -376,7 +608,7 @@ type AssignPartitions struct {
 
 func (x *AssignPartitions) Reset() {
 	*x = AssignPartitions{}
-	mi := &file_command_proto_msgTypes[5]
+	mi := &file_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -388,7 +620,7 @@ func (x *AssignPartitions) String() string {
 func (*AssignPartitions) ProtoMessage() {}
 
 func (x *AssignPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[5]
+	mi := &file_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -401,7 +633,7 @@ func (x *AssignPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitions.ProtoReflect.Descriptor instead.
 func (*AssignPartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{5}
+	return file_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AssignPartitions) GetEpoch() uint64 {
@@ -429,7 +661,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_command_proto_msgTypes[6]
+	mi := &file_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +673,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[6]
+	mi := &file_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +686,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{6}
+	return file_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -481,13 +713,21 @@ const file_command_proto_rawDesc = "" +
 	"\bstamp_ms\x18\x02 \x01(\x04R\astampMs\x122\n" +
 	"\x05write\x18\x03 \x01(\v2\x1a.kvorum.command.WriteBatchH\x00R\x05write\x12:\n" +
 	"\x06assign\x18\x04 \x01(\v2 .kvorum.command.AssignPartitionsH\x00R\x06assignB\x06\n" +
-	"\x04kind\";\n" +
+	"\x04kind\"p\n" +
 	"\n" +
 	"WriteBatch\x12-\n" +
-	"\x06writes\x18\x01 \x03(\v2\x15.kvorum.command.WriteR\x06writes\"j\n" +
+	"\x06writes\x18\x01 \x03(\v2\x15.kvorum.command.WriteR\x06writes\x123\n" +
+	"\bsessions\x18\x02 \x03(\v2\x17.kvorum.command.SessionR\bsessions\"/\n" +
+	"\aSession\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
+	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\x85\x02\n" +
 	"\x05Write\x12'\n" +
 	"\x03put\x18\x01 \x01(\v2\x13.kvorum.command.PutH\x00R\x03put\x120\n" +
-	"\x06delete\x18\x02 \x01(\v2\x16.kvorum.command.DeleteH\x00R\x06deleteB\x06\n" +
+	"\x06delete\x18\x02 \x01(\v2\x16.kvorum.command.DeleteH\x00R\x06delete\x120\n" +
+	"\x06append\x18\x03 \x01(\v2\x16.kvorum.command.AppendH\x00R\x06append\x121\n" +
+	"\x04open\x18\x04 \x01(\v2\x1b.kvorum.command.OpenSessionH\x00R\x04open\x12\x18\n" +
+	"\asession\x18\x05 \x01(\rR\asession\x12\x1a\n" +
+	"\bsequence\x18\x06 \x01(\x04R\bsequenceB\x06\n" +
 	"\x04kind\"`\n" +
 	"\x03Put\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
@@ -499,7 +739,14 @@ const file_command_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\"\n" +
 	"\n" +
 	"if_version\x18\x02 \x01(\x04H\x00R\tifVersion\x88\x01\x01B\r\n" +
-	"\v_if_version\"^\n" +
+	"\v_if_version\"F\n" +
+	"\x06Append\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"@\n" +
+	"\vOpenSession\x12\x14\n" +
+	"\x05nonce\x18\x01 \x01(\x06R\x05nonce\x12\x1b\n" +
+	"\texpiry_ms\x18\x02 \x01(\rR\bexpiryMs\"^\n" +
 	"\x10AssignPartitions\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x124\n" +
 	"\x05owned\x18\x02 \x03(\v2\x1e.kvorum.command.PartitionRangeR\x05owned\":\n" +
@@ -519,28 +766,34 @@ func file_command_proto_rawDescGZIP() []byte {
 	return file_command_proto_rawDescData
 }
 
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_command_proto_goTypes = []any{
 	(*Command)(nil),          // 0: kvorum.command.Command
 	(*WriteBatch)(nil),       // 1: kvorum.command.WriteBatch
-	(*Write)(nil),            // 2: kvorum.command.Write
-	(*Put)(nil),              // 3: kvorum.command.Put
-	(*Delete)(nil),           // 4: kvorum.command.Delete
-	(*AssignPartitions)(nil), // 5: kvorum.command.AssignPartitions
-	(*PartitionRange)(nil),   // 6: kvorum.command.PartitionRange
+	(*Session)(nil),          // 2: kvorum.command.Session
+	(*Write)(nil),            // 3: kvorum.command.Write
+	(*Put)(nil),              // 4: kvorum.command.Put
+	(*Delete)(nil),           // 5: kvorum.command.Delete
+	(*Append)(nil),           // 6: kvorum.command.Append
+	(*OpenSession)(nil),      // 7: kvorum.command.OpenSession
+	(*AssignPartitions)(nil), // 8: kvorum.command.AssignPartitions
+	(*PartitionRange)(nil),   // 9: kvorum.command.PartitionRange
 }
 var file_command_proto_depIdxs = []int32{
 	1, // 0: kvorum.command.Command.write:type_name -> kvorum.command.WriteBatch
-	5, // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
-	2, // 2: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
-	3, // 3: kvorum.command.Write.put:type_name -> kvorum.command.Put
-	4, // 4: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
-	6, // 5: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	8, // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
+	3, // 2: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
+	2, // 3: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
+	4, // 4: kvorum.command.Write.put:type_name -> kvorum.command.Put
+	5, // 5: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
+	6, // 6: kvorum.command.Write.append:type_name -> kvorum.command.Append
+	7, // 7: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
+	9, // 8: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -552,19 +805,21 @@ func file_command_proto_init() {
 		(*Command_Write)(nil),
 		(*Command_Assign)(nil),
 	}
-	file_command_proto_msgTypes[2].OneofWrappers = []any{
+	file_command_proto_msgTypes[3].OneofWrappers = []any{
 		(*Write_Put)(nil),
 		(*Write_Delete)(nil),
+		(*Write_Append)(nil),
+		(*Write_Open)(nil),
 	}
-	file_command_proto_msgTypes[3].OneofWrappers = []any{}
 	file_command_proto_msgTypes[4].OneofWrappers = []any{}
+	file_command_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -113,6 +113,8 @@ const (
 	ErrorCode_ERROR_CODE_CANCELLED ErrorCode = 13
 	// A fault in Kvorum itself.
 	ErrorCode_ERROR_CODE_INTERNAL ErrorCode = 14
+	// The session has expired, was never opened, or is past this write: nobody knows any more whether it was applied.
+	ErrorCode_ERROR_CODE_SESSION_EXPIRED ErrorCode = 15
 )
 
 // Enum value maps for ErrorCode.
@@ -133,6 +135,7 @@ var (
 		12: "ERROR_CODE_UNSUPPORTED",
 		13: "ERROR_CODE_CANCELLED",
 		14: "ERROR_CODE_INTERNAL",
+		15: "ERROR_CODE_SESSION_EXPIRED",
 	}
 	ErrorCode_value = map[string]int32{
 		"ERROR_CODE_UNSPECIFIED":         0,
@@ -150,6 +153,7 @@ var (
 		"ERROR_CODE_UNSUPPORTED":         12,
 		"ERROR_CODE_CANCELLED":           13,
 		"ERROR_CODE_INTERNAL":            14,
+		"ERROR_CODE_SESSION_EXPIRED":     15,
 	}
 )
 
@@ -455,7 +459,7 @@ const file_errors_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13OUTCOME_NOT_APPLIED\x10\x01\x12\x13\n" +
 	"\x0fOUTCOME_UNKNOWN\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_APPLIED\x10\x03*\xa9\x04\n" +
+	"\x0fOUTCOME_APPLIED\x10\x03*\xd1\x04\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12'\n" +
 	"\x1bERROR_CODE_INVALID_ARGUMENT\x10\x01\x1a\x06\x8a\xb5\x18\x02\b\x03\x12 \n" +
@@ -472,7 +476,8 @@ const file_errors_proto_rawDesc = "" +
 	"\x15ERROR_CODE_WRONG_PEER\x10\v\x1a\x06\x8a\xb5\x18\x02\b\t\x12\"\n" +
 	"\x16ERROR_CODE_UNSUPPORTED\x10\f\x1a\x06\x8a\xb5\x18\x02\b\f\x12 \n" +
 	"\x14ERROR_CODE_CANCELLED\x10\r\x1a\x06\x8a\xb5\x18\x02\b\x01\x12\x1f\n" +
-	"\x13ERROR_CODE_INTERNAL\x10\x0e\x1a\x06\x8a\xb5\x18\x02\b\r:T\n" +
+	"\x13ERROR_CODE_INTERNAL\x10\x0e\x1a\x06\x8a\xb5\x18\x02\b\r\x12&\n" +
+	"\x1aERROR_CODE_SESSION_EXPIRED\x10\x0f\x1a\x06\x8a\xb5\x18\x02\b\t:T\n" +
 	"\x05class\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x19.kvorum.errors.ErrorClassR\x05classB\x18Z\x16kvorum/node/gen/errorsb\x06proto3"
 
 var (

@@ -28,6 +28,6 @@ export function contextWith(
     maps: new MapCell(smallMap(1n)),
     clock,
     budget: new Budget(all.inFlightBytesMax),
-    submit: (operation, deadlineMs, done) => store.submit(operation, deadlineMs, done),
+    submit: (operation, deadlineMs, done, stamp) => store.submit(operation, deadlineMs, done, stamp),
   }
 }

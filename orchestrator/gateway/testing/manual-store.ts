@@ -1,4 +1,4 @@
-import type { Operation, Result } from '../../core/operation.js'
+import type { Operation, Result, Stamp } from '../../core/operation.js'
 import type { KvError } from '../../errors/index.js'
 import type { Done, OperationStore } from '../context.js'
 
@@ -6,14 +6,15 @@ export interface Submitted {
   readonly operation: Operation
   readonly deadlineMs: number
   readonly done: Done
+  readonly stamp: Stamp | undefined
 }
 
 /** A Store that answers when the test says so. */
 export class ManualStore implements OperationStore {
   readonly waiting: Submitted[] = []
 
-  submit(operation: Operation, deadlineMs: number, done: Done): void {
-    this.waiting.push({ operation, deadlineMs, done })
+  submit(operation: Operation, deadlineMs: number, done: Done, stamp?: Stamp): void {
+    this.waiting.push({ operation, deadlineMs, done, stamp })
   }
 
   /** Answers the operation that has waited longest. */
@@ -57,6 +58,13 @@ export class MapStore implements OperationStore {
         return { kind: 'put', version: this.#versions }
       case 'delete':
         return { kind: 'delete', existed: this.#rows.delete(id) }
+      case 'append': {
+        const value = Buffer.concat([row?.value ?? new Uint8Array(), operation.value])
+        this.#rows.set(id, { value, version: ++this.#versions })
+        return { kind: 'append', version: this.#versions, length: value.length }
+      }
+      case 'open-session':
+        return { kind: 'open-session', id: new Uint8Array(16) }
     }
   }
 }

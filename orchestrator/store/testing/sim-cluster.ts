@@ -1,6 +1,6 @@
 import type { Limits } from '../../core/limits.js'
 import { MapCell } from '../../core/map-source.js'
-import type { Operation, Result } from '../../core/operation.js'
+import type { Operation, Result, Stamp } from '../../core/operation.js'
 import { seededRng } from '../../core/rng.js'
 import { PARTITIONS } from '../../core/slot.js'
 import { limitsWith } from '../../core/testing/limits.js'
@@ -10,6 +10,7 @@ import { KvError, NotLeaderError, WrongPeerError } from '../../errors/index.js'
 import { operationFromWire, resultToWire } from '../../wire/convert.js'
 import type { BatchRequest } from '../../wire/gen/kvorum/v1/kv.js'
 import type { PeerIdentity } from '../../wire/peer.js'
+import { stampsFromWire } from '../../wire/stamps.js'
 import { FakeConnection, turn } from '../../wire/testing/fake-connection.js'
 import type { StoreEvent } from '../events.js'
 import type { ExecuteOptions } from '../execute.js'
@@ -31,6 +32,8 @@ export class SimNode {
   readonly meant: (PeerIdentity | undefined)[] = []
   answer: (operation: Operation) => Answer = () => this.notLeader()
   readonly executed: Operation[] = []
+  /** Of the writes that it was sent, in their order. */
+  readonly stamps: Stamp[] = []
   readonly connections: FakeConnection[] = []
   hint: { nodeId: string; address: string; term: bigint } | undefined
 
@@ -55,9 +58,11 @@ export class SimNode {
   }
 
   execute(operation: Operation): Result {
+    if (operation.kind === 'open-session') return { kind: 'open-session', id: new Uint8Array(16) }
     this.executed.push(operation)
     if (operation.kind === 'put') return { kind: 'put', version: 1n }
     if (operation.kind === 'delete') return { kind: 'delete', existed: true }
+    if (operation.kind === 'append') return { kind: 'append', version: 1n, length: 1 }
     return { kind: 'get', found: true, value: Buffer.from(this.id), version: 1n }
   }
 
@@ -98,7 +103,8 @@ export class SimNode {
     return messages.length > 0
   }
 
-  #answer({ operations }: BatchRequest) {
+  #answer({ operations, sessions }: BatchRequest) {
+    this.stamps.push(...stampsFromWire(operations, sessions).filter((stamp) => stamp !== undefined))
     return operations.map((wire) => {
       const operation = operationFromWire(wire)
       if (operation === undefined) throw new Error('unknown kind')
@@ -141,6 +147,7 @@ export class SimCluster {
     const sim = new SimCluster()
     sim.elect('n1', 1n)
     await sim.run(sim.execute(GET))
+    await sim.run(sim.execute(PUT))
     sim.node('n1').executed.length = 0
     sim.events.length = 0
     return sim

@@ -19,7 +19,10 @@ export const protobufFileName = "command.proto";
 export interface Command {
   /** 1 is the only format so far. */
   format: number;
-  /** The leader's wall clock, ms since 1970. Log time is the greatest stamp so far: it never goes back. */
+  /**
+   * Log time, in ms: the log time at which its leader began, and how long it has led since by its monotonic clock. Log
+   * time is the greatest stamp so far. It never goes back, and never runs ahead of real time, whatever wall clocks do.
+   */
   stampMs: bigint;
   kind: { $case: "write"; value: WriteBatch } | { $case: "assign"; value: AssignPartitions } | undefined;
 }
@@ -27,10 +30,28 @@ export interface Command {
 /** Writes that were waiting together: independent of one another, applied in this order, as one engine batch. */
 export interface WriteBatch {
   writes: Write[];
+  sessions: Session[];
+}
+
+/** A client's identity for writes that happen exactly once, opened by an OpenSession that was applied. */
+export interface Session {
+  /** 16 bytes. */
+  id: Uint8Array;
+  /** The client's word that it waits for no write of the session with a smaller sequence number. */
+  floor: bigint;
 }
 
 export interface Write {
-  kind: { $case: "put"; value: Put } | { $case: "delete"; value: Delete } | undefined;
+  kind:
+    | { $case: "put"; value: Put }
+    | { $case: "delete"; value: Delete }
+    | { $case: "append"; value: Append }
+    | { $case: "open"; value: OpenSession }
+    | undefined;
+  /** 1 + the position of its session among those of the batch; 0 without a session. */
+  session: number;
+  /** Of a write with a session, from 1: the same number is the same write. */
+  sequence: bigint;
 }
 
 export interface Put {
@@ -43,6 +64,25 @@ export interface Put {
 export interface Delete {
   key: Uint8Array;
   ifVersion?: bigint | undefined;
+}
+
+/** Adds bytes to the end of the key's value; an absent key is empty. */
+export interface Append {
+  key: Uint8Array;
+  value: Uint8Array;
+  /** What the value may be in all, in bytes, by the limits of the node that proposed it. */
+  limit: number;
+}
+
+/**
+ * Opens a session. Its id is the nonce and the index of this entry, 8 bytes each, big-endian: a late copy of it opens
+ * another session, and never one that has been.
+ */
+export interface OpenSession {
+  /** Random, the client's. */
+  nonce: bigint;
+  /** How long the session lives without a write, in log time. */
+  expiryMs: number;
 }
 
 /**
@@ -145,13 +185,16 @@ export const Command: MessageFns<Command> = {
 };
 
 function createBaseWriteBatch(): WriteBatch {
-  return { writes: [] };
+  return { writes: [], sessions: [] };
 }
 
 export const WriteBatch: MessageFns<WriteBatch> = {
   encode(message: WriteBatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.writes) {
       Write.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.sessions) {
+      Session.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -177,6 +220,74 @@ export const WriteBatch: MessageFns<WriteBatch> = {
             message.writes.push(Write.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sessions.push(Session.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSession(): Session {
+  return { id: new Uint8Array(0), floor: 0n };
+}
+
+export const Session: MessageFns<Session> = {
+  encode(message: Session, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id.length !== 0) {
+      writer.uint32(10).bytes(message.id);
+    }
+    if (message.floor !== 0n) {
+      if (BigInt.asUintN(64, message.floor) !== message.floor) {
+        throw new globalThis.Error("value provided for field message.floor of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.floor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Session {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSession();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.floor = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -191,7 +302,7 @@ export const WriteBatch: MessageFns<WriteBatch> = {
 };
 
 function createBaseWrite(): Write {
-  return { kind: undefined };
+  return { kind: undefined, session: 0, sequence: 0n };
 }
 
 export const Write: MessageFns<Write> = {
@@ -203,6 +314,21 @@ export const Write: MessageFns<Write> = {
       case "delete":
         Delete.encode(message.kind.value, writer.uint32(18).fork()).join();
         break;
+      case "append":
+        Append.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+      case "open":
+        OpenSession.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    if (message.session !== 0) {
+      writer.uint32(40).uint32(message.session);
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.sequence);
     }
     return writer;
   },
@@ -234,6 +360,38 @@ export const Write: MessageFns<Write> = {
             }
 
             message.kind = { $case: "delete", value: Delete.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "append", value: Append.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "open", value: OpenSession.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.session = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
             continue;
           }
         }
@@ -365,6 +523,134 @@ export const Delete: MessageFns<Delete> = {
             }
 
             message.ifVersion = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAppend(): Append {
+  return { key: new Uint8Array(0), value: new Uint8Array(0), limit: 0 };
+}
+
+export const Append: MessageFns<Append> = {
+  encode(message: Append, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(24).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Append {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAppend();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOpenSession(): OpenSession {
+  return { nonce: 0n, expiryMs: 0 };
+}
+
+export const OpenSession: MessageFns<OpenSession> = {
+  encode(message: OpenSession, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nonce !== 0n) {
+      if (BigInt.asUintN(64, message.nonce) !== message.nonce) {
+        throw new globalThis.Error("value provided for field message.nonce of type fixed64 too large");
+      }
+      writer.uint32(9).fixed64(message.nonce);
+    }
+    if (message.expiryMs !== 0) {
+      writer.uint32(16).uint32(message.expiryMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenSession {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenSession();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.nonce = reader.fixed64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.expiryMs = reader.uint32();
             continue;
           }
         }

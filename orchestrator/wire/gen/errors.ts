@@ -66,6 +66,8 @@ export const ErrorCode = {
   CANCELLED: 13,
   /** INTERNAL - A fault in Kvorum itself. */
   INTERNAL: 14,
+  /** SESSION_EXPIRED - The session has expired, was never opened, or is past this write: nobody knows any more whether it was applied. */
+  SESSION_EXPIRED: 15,
 } as const;
 
 export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
@@ -86,6 +88,7 @@ export namespace ErrorCode {
   export type UNSUPPORTED = typeof ErrorCode.UNSUPPORTED;
   export type CANCELLED = typeof ErrorCode.CANCELLED;
   export type INTERNAL = typeof ErrorCode.INTERNAL;
+  export type SESSION_EXPIRED = typeof ErrorCode.SESSION_EXPIRED;
 }
 
 /** What a code means, the same in every language. */

@@ -1,12 +1,8 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Operation, Result } from '../../core/operation.js'
-import {
-  InternalError,
-  type KvError,
-  NotLeaderError,
-  PreconditionFailedError,
-  UnsupportedError,
-} from '../../errors/index.js'
+import { PARTITIONS } from '../../core/slot.js'
+import { type ClusterMap, makeClusterMap } from '../../core/topology.js'
+import { type KvError, NotLeaderError, PreconditionFailedError, UnsupportedError } from '../../errors/index.js'
 import { type BatchMessage, BatchStream } from '../batch-stream.js'
 import type { BatchRequest, BatchResponse } from '../gen/kvorum/v1/kv.js'
 import { type Listener, listen } from '../listener.js'
@@ -23,7 +19,7 @@ type Answer = Result | KvError
 
 /**
  * A server of kvorum.v1.KV in this process, for tests: it keeps its rows in a Map, and answers as a test tells it to. Only
- * Batch is served.
+ * Batch and the cluster map are served. It opens sessions, and does what it is told as often as it is told.
  */
 export class FakeNode {
   readonly messages: BatchMessage[] = []
@@ -101,7 +97,13 @@ export class FakeNode {
         version: row?.version ?? 0n,
       }
     }
+    if (operation.kind === 'open-session') return { kind: 'open-session', id: this.#newSession() }
     const version = row?.version ?? 0n
+    if (operation.kind === 'append') {
+      const value = Buffer.concat([row?.value ?? Buffer.alloc(0), operation.value])
+      this.rows.set(key, { value, version: version + 1n })
+      return { kind: 'append', version: version + 1n, length: value.length }
+    }
     if (operation.ifVersion !== undefined && operation.ifVersion !== version) {
       return new PreconditionFailedError(`the version is ${version}`, { outcome: 'not-applied', version })
     }
@@ -110,15 +112,28 @@ export class FakeNode {
     return { kind: 'put', version: version + 1n }
   }
 
+  #sessions = 0
+
+  #newSession(): Uint8Array {
+    const id = Buffer.alloc(16)
+    id.writeUInt32BE(++this.#sessions)
+    return id
+  }
+
+  /** It is the only node of the only shard. */
+  async *#map(signal: AbortSignal): AsyncGenerator<ClusterMap> {
+    const shards = [{ id: 1, nodes: [{ id: 'n1', address: this.address }] }]
+    yield makeClusterMap({ clusterId: 'fake', epoch: 1n, owners: Array(PARTITIONS).fill(1), shards })
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  }
+
   async #listen(port: number): Promise<void> {
     const unserved = () => Promise.reject(new UnsupportedError('only Batch is served here', { outcome: 'not-applied' }))
     const service = kvService({
       get: unserved,
       put: unserved,
       delete: unserved,
-      clusterMap: () => {
-        throw new InternalError('only Batch is served here', { outcome: 'not-applied' })
-      },
+      clusterMap: (signal) => this.#map(signal),
       batch: (stream) => stream.end(),
     })
     const batch = (call: ServerDuplexStream<BatchRequest, BatchResponse>) => {

@@ -330,6 +330,276 @@ func (x *DeleteResponse) GetExisted() bool {
 	return false
 }
 
+// Adds bytes to the end of the key's value; an absent key is empty.
+type AppendRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendRequest) Reset() {
+	*x = AppendRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendRequest) ProtoMessage() {}
+
+func (x *AppendRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendRequest.ProtoReflect.Descriptor instead.
+func (*AppendRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AppendRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *AppendRequest) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+type AppendResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Of the value, in bytes.
+	Length        uint64 `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppendResponse) Reset() {
+	*x = AppendResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppendResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppendResponse) ProtoMessage() {}
+
+func (x *AppendResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppendResponse.ProtoReflect.Descriptor instead.
+func (*AppendResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AppendResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *AppendResponse) GetLength() uint64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+// Opens a session in one shard. Its writes happen once, however often they are sent. Safe to send again: what is not
+// used expires.
+type OpenSessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Any key of the shard whose keys the session's writes will be for.
+	Key []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Random.
+	Nonce uint64 `protobuf:"fixed64,2,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	// How long it lives without a write, 1,000 to 86,400,000; 0 for an hour. Time in which the shard has no leader does not count.
+	ExpiryMs      uint32 `protobuf:"varint,3,opt,name=expiry_ms,json=expiryMs,proto3" json:"expiry_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenSessionRequest) Reset() {
+	*x = OpenSessionRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenSessionRequest) ProtoMessage() {}
+
+func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenSessionRequest.ProtoReflect.Descriptor instead.
+func (*OpenSessionRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *OpenSessionRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *OpenSessionRequest) GetNonce() uint64 {
+	if x != nil {
+		return x.Nonce
+	}
+	return 0
+}
+
+func (x *OpenSessionRequest) GetExpiryMs() uint32 {
+	if x != nil {
+		return x.ExpiryMs
+	}
+	return 0
+}
+
+type OpenSessionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 bytes.
+	Id            []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenSessionResponse) Reset() {
+	*x = OpenSessionResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenSessionResponse) ProtoMessage() {}
+
+func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenSessionResponse.ProtoReflect.Descriptor instead.
+func (*OpenSessionResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *OpenSessionResponse) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+// A session as a message's writes refer to it.
+type Session struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The lowest sequence number whose answer is still waited for; results of smaller ones are forgotten.
+	Floor         uint64 `protobuf:"varint,2,opt,name=floor,proto3" json:"floor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Session) Reset() {
+	*x = Session{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Session) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Session) ProtoMessage() {}
+
+func (x *Session) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Session.ProtoReflect.Descriptor instead.
+func (*Session) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Session) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Session) GetFloor() uint64 {
+	if x != nil {
+		return x.Floor
+	}
+	return 0
+}
+
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Kind:
@@ -337,14 +607,22 @@ type Operation struct {
 	//	*Operation_Get
 	//	*Operation_Put
 	//	*Operation_Delete
-	Kind          isOperation_Kind `protobuf_oneof:"kind"`
+	//	*Operation_Append
+	//	*Operation_OpenSession
+	Kind isOperation_Kind `protobuf_oneof:"kind"`
+	// Of a write: 1 + the position of its session among those of the message; 0 without a session.
+	Session uint32 `protobuf:"varint,8,opt,name=session,proto3" json:"session,omitempty"`
+	// Of a write with a session: from 1, less than 1,024 above the floor. The same number is the same write. An answer
+	// that the state machine gave (a result, PRECONDITION_FAILED, TOO_LARGE, WRONG_SHARD) is that of every copy: who tries
+	// again after it takes another number.
+	Sequence      uint64 `protobuf:"varint,9,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[6]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +634,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[6]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +647,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{6}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Operation) GetKind() isOperation_Kind {
@@ -406,6 +684,38 @@ func (x *Operation) GetDelete() *DeleteRequest {
 	return nil
 }
 
+func (x *Operation) GetAppend() *AppendRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_Append); ok {
+			return x.Append
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetOpenSession() *OpenSessionRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_OpenSession); ok {
+			return x.OpenSession
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetSession() uint32 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Operation) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
 type isOperation_Kind interface {
 	isOperation_Kind()
 }
@@ -422,11 +732,23 @@ type Operation_Delete struct {
 	Delete *DeleteRequest `protobuf:"bytes,3,opt,name=delete,proto3,oneof"`
 }
 
+type Operation_Append struct {
+	Append *AppendRequest `protobuf:"bytes,4,opt,name=append,proto3,oneof"`
+}
+
+type Operation_OpenSession struct {
+	OpenSession *OpenSessionRequest `protobuf:"bytes,5,opt,name=open_session,json=openSession,proto3,oneof"`
+}
+
 func (*Operation_Get) isOperation_Kind() {}
 
 func (*Operation_Put) isOperation_Kind() {}
 
 func (*Operation_Delete) isOperation_Kind() {}
+
+func (*Operation_Append) isOperation_Kind() {}
+
+func (*Operation_OpenSession) isOperation_Kind() {}
 
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -436,6 +758,8 @@ type Result struct {
 	//	*Result_Put
 	//	*Result_Delete
 	//	*Result_Error
+	//	*Result_Append
+	//	*Result_OpenSession
 	Kind          isResult_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -443,7 +767,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[7]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -455,7 +779,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[7]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -468,7 +792,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{7}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Result) GetKind() isResult_Kind {
@@ -514,6 +838,24 @@ func (x *Result) GetError() *errors.Error {
 	return nil
 }
 
+func (x *Result) GetAppend() *AppendResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_Append); ok {
+			return x.Append
+		}
+	}
+	return nil
+}
+
+func (x *Result) GetOpenSession() *OpenSessionResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_OpenSession); ok {
+			return x.OpenSession
+		}
+	}
+	return nil
+}
+
 type isResult_Kind interface {
 	isResult_Kind()
 }
@@ -534,6 +876,14 @@ type Result_Error struct {
 	Error *errors.Error `protobuf:"bytes,4,opt,name=error,proto3,oneof"`
 }
 
+type Result_Append struct {
+	Append *AppendResponse `protobuf:"bytes,5,opt,name=append,proto3,oneof"`
+}
+
+type Result_OpenSession struct {
+	OpenSession *OpenSessionResponse `protobuf:"bytes,6,opt,name=open_session,json=openSession,proto3,oneof"`
+}
+
 func (*Result_Get) isResult_Kind() {}
 
 func (*Result_Put) isResult_Kind() {}
@@ -542,6 +892,10 @@ func (*Result_Delete) isResult_Kind() {}
 
 func (*Result_Error) isResult_Kind() {}
 
+func (*Result_Append) isResult_Kind() {}
+
+func (*Result_OpenSession) isResult_Kind() {}
+
 type BatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the client, unique on its stream; the answer repeats it.
@@ -549,15 +903,17 @@ type BatchRequest struct {
 	// The epoch of the map that the client routed by.
 	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// How long the client will wait, from now. A node drops what it has not begun by then.
-	TimeoutMs     uint32       `protobuf:"varint,3,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
-	Operations    []*Operation `protobuf:"bytes,4,rep,name=operations,proto3" json:"operations,omitempty"`
+	TimeoutMs  uint32       `protobuf:"varint,3,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	Operations []*Operation `protobuf:"bytes,4,rep,name=operations,proto3" json:"operations,omitempty"`
+	// Those that the operations refer to.
+	Sessions      []*Session `protobuf:"bytes,5,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BatchRequest) Reset() {
 	*x = BatchRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[8]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -569,7 +925,7 @@ func (x *BatchRequest) String() string {
 func (*BatchRequest) ProtoMessage() {}
 
 func (x *BatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[8]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -582,7 +938,7 @@ func (x *BatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRequest.ProtoReflect.Descriptor instead.
 func (*BatchRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{8}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BatchRequest) GetId() uint64 {
@@ -613,6 +969,13 @@ func (x *BatchRequest) GetOperations() []*Operation {
 	return nil
 }
 
+func (x *BatchRequest) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
 type BatchResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -627,7 +990,7 @@ type BatchResponse struct {
 
 func (x *BatchResponse) Reset() {
 	*x = BatchResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[9]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +1002,7 @@ func (x *BatchResponse) String() string {
 func (*BatchResponse) ProtoMessage() {}
 
 func (x *BatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[9]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +1015,7 @@ func (x *BatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchResponse.ProtoReflect.Descriptor instead.
 func (*BatchResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{9}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BatchResponse) GetId() uint64 {
@@ -684,7 +1047,7 @@ type ClusterMapRequest struct {
 
 func (x *ClusterMapRequest) Reset() {
 	*x = ClusterMapRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[10]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +1059,7 @@ func (x *ClusterMapRequest) String() string {
 func (*ClusterMapRequest) ProtoMessage() {}
 
 func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[10]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +1072,7 @@ func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapRequest.ProtoReflect.Descriptor instead.
 func (*ClusterMapRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{10}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{15}
 }
 
 type ClusterMapResponse struct {
@@ -721,7 +1084,7 @@ type ClusterMapResponse struct {
 
 func (x *ClusterMapResponse) Reset() {
 	*x = ClusterMapResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +1096,7 @@ func (x *ClusterMapResponse) String() string {
 func (*ClusterMapResponse) ProtoMessage() {}
 
 func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +1109,7 @@ func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapResponse.ProtoReflect.Descriptor instead.
 func (*ClusterMapResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{11}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ClusterMapResponse) GetMap() *ClusterMap {
@@ -770,7 +1133,7 @@ type ClusterMap struct {
 
 func (x *ClusterMap) Reset() {
 	*x = ClusterMap{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +1145,7 @@ func (x *ClusterMap) String() string {
 func (*ClusterMap) ProtoMessage() {}
 
 func (x *ClusterMap) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -795,7 +1158,7 @@ func (x *ClusterMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMap.ProtoReflect.Descriptor instead.
 func (*ClusterMap) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{12}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ClusterMap) GetClusterId() string {
@@ -837,7 +1200,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +1212,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +1225,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{13}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Shard) GetId() uint32 {
@@ -891,7 +1254,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +1266,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -916,7 +1279,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{14}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Node) GetId() string {
@@ -960,18 +1323,39 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"if_version\x18\x02 \x01(\x04H\x00R\tifVersion\x88\x01\x01B\r\n" +
 	"\v_if_version\"*\n" +
 	"\x0eDeleteResponse\x12\x18\n" +
-	"\aexisted\x18\x01 \x01(\bR\aexisted\"\x9d\x01\n" +
+	"\aexisted\x18\x01 \x01(\bR\aexisted\"7\n" +
+	"\rAppendRequest\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"B\n" +
+	"\x0eAppendResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x16\n" +
+	"\x06length\x18\x02 \x01(\x04R\x06length\"Y\n" +
+	"\x12OpenSessionRequest\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05nonce\x18\x02 \x01(\x06R\x05nonce\x12\x1b\n" +
+	"\texpiry_ms\x18\x03 \x01(\rR\bexpiryMs\"%\n" +
+	"\x13OpenSessionResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\"/\n" +
+	"\aSession\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
+	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\xcb\x02\n" +
 	"\tOperation\x12)\n" +
 	"\x03get\x18\x01 \x01(\v2\x15.kvorum.v1.GetRequestH\x00R\x03get\x12)\n" +
 	"\x03put\x18\x02 \x01(\v2\x15.kvorum.v1.PutRequestH\x00R\x03put\x122\n" +
-	"\x06delete\x18\x03 \x01(\v2\x18.kvorum.v1.DeleteRequestH\x00R\x06deleteB\x06\n" +
-	"\x04kind\"\xcb\x01\n" +
+	"\x06delete\x18\x03 \x01(\v2\x18.kvorum.v1.DeleteRequestH\x00R\x06delete\x122\n" +
+	"\x06append\x18\x04 \x01(\v2\x18.kvorum.v1.AppendRequestH\x00R\x06append\x12B\n" +
+	"\fopen_session\x18\x05 \x01(\v2\x1d.kvorum.v1.OpenSessionRequestH\x00R\vopenSession\x12\x18\n" +
+	"\asession\x18\b \x01(\rR\asession\x12\x1a\n" +
+	"\bsequence\x18\t \x01(\x04R\bsequenceB\x06\n" +
+	"\x04kind\"\xc5\x02\n" +
 	"\x06Result\x12*\n" +
 	"\x03get\x18\x01 \x01(\v2\x16.kvorum.v1.GetResponseH\x00R\x03get\x12*\n" +
 	"\x03put\x18\x02 \x01(\v2\x16.kvorum.v1.PutResponseH\x00R\x03put\x123\n" +
 	"\x06delete\x18\x03 \x01(\v2\x19.kvorum.v1.DeleteResponseH\x00R\x06delete\x12,\n" +
-	"\x05error\x18\x04 \x01(\v2\x14.kvorum.errors.ErrorH\x00R\x05errorB\x06\n" +
-	"\x04kind\"\x89\x01\n" +
+	"\x05error\x18\x04 \x01(\v2\x14.kvorum.errors.ErrorH\x00R\x05error\x123\n" +
+	"\x06append\x18\x05 \x01(\v2\x19.kvorum.v1.AppendResponseH\x00R\x06append\x12C\n" +
+	"\fopen_session\x18\x06 \x01(\v2\x1e.kvorum.v1.OpenSessionResponseH\x00R\vopenSessionB\x06\n" +
+	"\x04kind\"\xb9\x01\n" +
 	"\fBatchRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1d\n" +
@@ -979,7 +1363,8 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"timeout_ms\x18\x03 \x01(\rR\ttimeoutMs\x124\n" +
 	"\n" +
 	"operations\x18\x04 \x03(\v2\x14.kvorum.v1.OperationR\n" +
-	"operations\"j\n" +
+	"operations\x12.\n" +
+	"\bsessions\x18\x05 \x03(\v2\x12.kvorum.v1.SessionR\bsessions\"j\n" +
 	"\rBatchResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12+\n" +
 	"\aresults\x18\x02 \x03(\v2\x11.kvorum.v1.ResultR\aresults\x12\x1c\n" +
@@ -1020,53 +1405,63 @@ func file_kvorum_v1_kv_proto_rawDescGZIP() []byte {
 	return file_kvorum_v1_kv_proto_rawDescData
 }
 
-var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_kvorum_v1_kv_proto_goTypes = []any{
-	(*GetRequest)(nil),         // 0: kvorum.v1.GetRequest
-	(*GetResponse)(nil),        // 1: kvorum.v1.GetResponse
-	(*PutRequest)(nil),         // 2: kvorum.v1.PutRequest
-	(*PutResponse)(nil),        // 3: kvorum.v1.PutResponse
-	(*DeleteRequest)(nil),      // 4: kvorum.v1.DeleteRequest
-	(*DeleteResponse)(nil),     // 5: kvorum.v1.DeleteResponse
-	(*Operation)(nil),          // 6: kvorum.v1.Operation
-	(*Result)(nil),             // 7: kvorum.v1.Result
-	(*BatchRequest)(nil),       // 8: kvorum.v1.BatchRequest
-	(*BatchResponse)(nil),      // 9: kvorum.v1.BatchResponse
-	(*ClusterMapRequest)(nil),  // 10: kvorum.v1.ClusterMapRequest
-	(*ClusterMapResponse)(nil), // 11: kvorum.v1.ClusterMapResponse
-	(*ClusterMap)(nil),         // 12: kvorum.v1.ClusterMap
-	(*Shard)(nil),              // 13: kvorum.v1.Shard
-	(*Node)(nil),               // 14: kvorum.v1.Node
-	(*errors.Error)(nil),       // 15: kvorum.errors.Error
+	(*GetRequest)(nil),          // 0: kvorum.v1.GetRequest
+	(*GetResponse)(nil),         // 1: kvorum.v1.GetResponse
+	(*PutRequest)(nil),          // 2: kvorum.v1.PutRequest
+	(*PutResponse)(nil),         // 3: kvorum.v1.PutResponse
+	(*DeleteRequest)(nil),       // 4: kvorum.v1.DeleteRequest
+	(*DeleteResponse)(nil),      // 5: kvorum.v1.DeleteResponse
+	(*AppendRequest)(nil),       // 6: kvorum.v1.AppendRequest
+	(*AppendResponse)(nil),      // 7: kvorum.v1.AppendResponse
+	(*OpenSessionRequest)(nil),  // 8: kvorum.v1.OpenSessionRequest
+	(*OpenSessionResponse)(nil), // 9: kvorum.v1.OpenSessionResponse
+	(*Session)(nil),             // 10: kvorum.v1.Session
+	(*Operation)(nil),           // 11: kvorum.v1.Operation
+	(*Result)(nil),              // 12: kvorum.v1.Result
+	(*BatchRequest)(nil),        // 13: kvorum.v1.BatchRequest
+	(*BatchResponse)(nil),       // 14: kvorum.v1.BatchResponse
+	(*ClusterMapRequest)(nil),   // 15: kvorum.v1.ClusterMapRequest
+	(*ClusterMapResponse)(nil),  // 16: kvorum.v1.ClusterMapResponse
+	(*ClusterMap)(nil),          // 17: kvorum.v1.ClusterMap
+	(*Shard)(nil),               // 18: kvorum.v1.Shard
+	(*Node)(nil),                // 19: kvorum.v1.Node
+	(*errors.Error)(nil),        // 20: kvorum.errors.Error
 }
 var file_kvorum_v1_kv_proto_depIdxs = []int32{
 	0,  // 0: kvorum.v1.Operation.get:type_name -> kvorum.v1.GetRequest
 	2,  // 1: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
 	4,  // 2: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
-	1,  // 3: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
-	3,  // 4: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
-	5,  // 5: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
-	15, // 6: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
-	6,  // 7: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
-	7,  // 8: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
-	12, // 9: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
-	13, // 10: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
-	14, // 11: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
-	0,  // 12: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
-	2,  // 13: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
-	4,  // 14: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
-	8,  // 15: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
-	10, // 16: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
-	1,  // 17: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
-	3,  // 18: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
-	5,  // 19: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
-	9,  // 20: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
-	11, // 21: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
-	17, // [17:22] is the sub-list for method output_type
-	12, // [12:17] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	6,  // 3: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
+	8,  // 4: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
+	1,  // 5: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
+	3,  // 6: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
+	5,  // 7: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
+	20, // 8: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
+	7,  // 9: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
+	9,  // 10: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
+	11, // 11: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
+	10, // 12: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
+	12, // 13: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
+	17, // 14: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
+	18, // 15: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
+	19, // 16: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
+	0,  // 17: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
+	2,  // 18: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
+	4,  // 19: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
+	13, // 20: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
+	15, // 21: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
+	1,  // 22: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
+	3,  // 23: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
+	5,  // 24: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
+	14, // 25: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
+	16, // 26: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
+	22, // [22:27] is the sub-list for method output_type
+	17, // [17:22] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_kvorum_v1_kv_proto_init() }
@@ -1076,16 +1471,20 @@ func file_kvorum_v1_kv_proto_init() {
 	}
 	file_kvorum_v1_kv_proto_msgTypes[2].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[4].OneofWrappers = []any{}
-	file_kvorum_v1_kv_proto_msgTypes[6].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[11].OneofWrappers = []any{
 		(*Operation_Get)(nil),
 		(*Operation_Put)(nil),
 		(*Operation_Delete)(nil),
+		(*Operation_Append)(nil),
+		(*Operation_OpenSession)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[7].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[12].OneofWrappers = []any{
 		(*Result_Get)(nil),
 		(*Result_Put)(nil),
 		(*Result_Delete)(nil),
 		(*Result_Error)(nil),
+		(*Result_Append)(nil),
+		(*Result_OpenSession)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1093,7 +1492,7 @@ func file_kvorum_v1_kv_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kvorum_v1_kv_proto_rawDesc), len(file_kvorum_v1_kv_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

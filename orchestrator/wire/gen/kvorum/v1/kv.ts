@@ -61,11 +61,59 @@ export interface DeleteResponse {
   existed: boolean;
 }
 
+/** Adds bytes to the end of the key's value; an absent key is empty. */
+export interface AppendRequest {
+  key: Uint8Array;
+  value: Uint8Array;
+}
+
+export interface AppendResponse {
+  version: bigint;
+  /** Of the value, in bytes. */
+  length: bigint;
+}
+
+/**
+ * Opens a session in one shard. Its writes happen once, however often they are sent. Safe to send again: what is not
+ * used expires.
+ */
+export interface OpenSessionRequest {
+  /** Any key of the shard whose keys the session's writes will be for. */
+  key: Uint8Array;
+  /** Random. */
+  nonce: bigint;
+  /** How long it lives without a write, 1,000 to 86,400,000; 0 for an hour. Time in which the shard has no leader does not count. */
+  expiryMs: number;
+}
+
+export interface OpenSessionResponse {
+  /** 16 bytes. */
+  id: Uint8Array;
+}
+
+/** A session as a message's writes refer to it. */
+export interface Session {
+  id: Uint8Array;
+  /** The lowest sequence number whose answer is still waited for; results of smaller ones are forgotten. */
+  floor: bigint;
+}
+
 export interface Operation {
-  kind: { $case: "get"; value: GetRequest } | { $case: "put"; value: PutRequest } | {
-    $case: "delete";
-    value: DeleteRequest;
-  } | undefined;
+  kind:
+    | { $case: "get"; value: GetRequest }
+    | { $case: "put"; value: PutRequest }
+    | { $case: "delete"; value: DeleteRequest }
+    | { $case: "append"; value: AppendRequest }
+    | { $case: "openSession"; value: OpenSessionRequest }
+    | undefined;
+  /** Of a write: 1 + the position of its session among those of the message; 0 without a session. */
+  session: number;
+  /**
+   * Of a write with a session: from 1, less than 1,024 above the floor. The same number is the same write. An answer
+   * that the state machine gave (a result, PRECONDITION_FAILED, TOO_LARGE, WRONG_SHARD) is that of every copy: who tries
+   * again after it takes another number.
+   */
+  sequence: bigint;
 }
 
 export interface Result {
@@ -74,6 +122,8 @@ export interface Result {
     | { $case: "put"; value: PutResponse }
     | { $case: "delete"; value: DeleteResponse }
     | { $case: "error"; value: Error }
+    | { $case: "append"; value: AppendResponse }
+    | { $case: "openSession"; value: OpenSessionResponse }
     | undefined;
 }
 
@@ -85,6 +135,8 @@ export interface BatchRequest {
   /** How long the client will wait, from now. A node drops what it has not begun by then. */
   timeoutMs: number;
   operations: Operation[];
+  /** Those that the operations refer to. */
+  sessions: Session[];
 }
 
 export interface BatchResponse {
@@ -470,8 +522,305 @@ export const DeleteResponse: MessageFns<DeleteResponse> = {
   },
 };
 
+function createBaseAppendRequest(): AppendRequest {
+  return { key: new Uint8Array(0), value: new Uint8Array(0) };
+}
+
+export const AppendRequest: MessageFns<AppendRequest> = {
+  encode(message: AppendRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AppendRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAppendRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAppendResponse(): AppendResponse {
+  return { version: 0n, length: 0n };
+}
+
+export const AppendResponse: MessageFns<AppendResponse> = {
+  encode(message: AppendResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    if (message.length !== 0n) {
+      if (BigInt.asUintN(64, message.length) !== message.length) {
+        throw new globalThis.Error("value provided for field message.length of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.length);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AppendResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAppendResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.length = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOpenSessionRequest(): OpenSessionRequest {
+  return { key: new Uint8Array(0), nonce: 0n, expiryMs: 0 };
+}
+
+export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
+  encode(message: OpenSessionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.nonce !== 0n) {
+      if (BigInt.asUintN(64, message.nonce) !== message.nonce) {
+        throw new globalThis.Error("value provided for field message.nonce of type fixed64 too large");
+      }
+      writer.uint32(17).fixed64(message.nonce);
+    }
+    if (message.expiryMs !== 0) {
+      writer.uint32(24).uint32(message.expiryMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenSessionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenSessionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.nonce = reader.fixed64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expiryMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOpenSessionResponse(): OpenSessionResponse {
+  return { id: new Uint8Array(0) };
+}
+
+export const OpenSessionResponse: MessageFns<OpenSessionResponse> = {
+  encode(message: OpenSessionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id.length !== 0) {
+      writer.uint32(10).bytes(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpenSessionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpenSessionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSession(): Session {
+  return { id: new Uint8Array(0), floor: 0n };
+}
+
+export const Session: MessageFns<Session> = {
+  encode(message: Session, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id.length !== 0) {
+      writer.uint32(10).bytes(message.id);
+    }
+    if (message.floor !== 0n) {
+      if (BigInt.asUintN(64, message.floor) !== message.floor) {
+        throw new globalThis.Error("value provided for field message.floor of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.floor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Session {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSession();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.floor = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseOperation(): Operation {
-  return { kind: undefined };
+  return { kind: undefined, session: 0, sequence: 0n };
 }
 
 export const Operation: MessageFns<Operation> = {
@@ -486,6 +835,21 @@ export const Operation: MessageFns<Operation> = {
       case "delete":
         DeleteRequest.encode(message.kind.value, writer.uint32(26).fork()).join();
         break;
+      case "append":
+        AppendRequest.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+      case "openSession":
+        OpenSessionRequest.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+    }
+    if (message.session !== 0) {
+      writer.uint32(64).uint32(message.session);
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.sequence);
     }
     return writer;
   },
@@ -527,6 +891,38 @@ export const Operation: MessageFns<Operation> = {
             message.kind = { $case: "delete", value: DeleteRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "append", value: AppendRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "openSession", value: OpenSessionRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.session = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -558,6 +954,12 @@ export const Result: MessageFns<Result> = {
         break;
       case "error":
         Error.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+      case "append":
+        AppendResponse.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+      case "openSession":
+        OpenSessionResponse.encode(message.kind.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -608,6 +1010,22 @@ export const Result: MessageFns<Result> = {
             message.kind = { $case: "error", value: Error.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "append", value: AppendResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "openSession", value: OpenSessionResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -622,7 +1040,7 @@ export const Result: MessageFns<Result> = {
 };
 
 function createBaseBatchRequest(): BatchRequest {
-  return { id: 0n, epoch: 0n, timeoutMs: 0, operations: [] };
+  return { id: 0n, epoch: 0n, timeoutMs: 0, operations: [], sessions: [] };
 }
 
 export const BatchRequest: MessageFns<BatchRequest> = {
@@ -644,6 +1062,9 @@ export const BatchRequest: MessageFns<BatchRequest> = {
     }
     for (const v of message.operations) {
       Operation.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.sessions) {
+      Session.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -691,6 +1112,14 @@ export const BatchRequest: MessageFns<BatchRequest> = {
             }
 
             message.operations.push(Operation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sessions.push(Session.decode(reader, reader.uint32()));
             continue;
           }
         }

@@ -1,0 +1,133 @@
+package fsm
+
+import (
+	"encoding/binary"
+
+	"kvorum/node/engine"
+	"kvorum/node/fsm/command"
+	errpb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+)
+
+// Session rows. Each answer is tagged with its partition, so that it can travel with it.
+//
+//	session   key   03 | nonce, 8 big-endian | index, 8 big-endian
+//	          value | expiry | last use | floor | answer ...
+//	                | 4      | 8        | 8     |
+//	answer    uvarints: sequence - that of the answer before (the first: - floor), kind, partition, error code,
+//	          version (of a delete: whether the key existed; of a refusal for its owner: the epoch), length
+const (
+	spaceSession     = 0x03
+	sessionKeyBytes  = 17
+	sessionHeadBytes = 20
+)
+
+func sessionID(nonce, index uint64) SessionID {
+	var id SessionID
+	binary.BigEndian.PutUint64(id[:], nonce)
+	binary.BigEndian.PutUint64(id[8:], index)
+	return id
+}
+
+func sessionKey(id SessionID) []byte {
+	return append(append(make([]byte, 0, sessionKeyBytes), spaceSession), id[:]...)
+}
+
+func (s *session) encode() []byte {
+	to := make([]byte, 0, sessionHeadBytes+8*len(s.answers))
+	to = binary.LittleEndian.AppendUint32(to, s.expiryMs)
+	to = binary.LittleEndian.AppendUint64(to, s.lastUseMs)
+	to = binary.LittleEndian.AppendUint64(to, s.floor)
+	before := s.floor
+	for i := range s.answers {
+		a := &s.answers[i]
+		to = binary.AppendUvarint(to, a.sequence-before)
+		before = a.sequence
+		to = a.encode(to)
+	}
+	return to
+}
+
+func (a *answered) encode(to []byte) []byte {
+	code, version := uint64(0), a.result.Version
+	if err := a.result.Err; err != nil {
+		code, version = uint64(err.Code), err.Version|err.Epoch
+	}
+	if a.result.Existed {
+		version = 1
+	}
+	for _, number := range [...]uint64{uint64(a.result.Kind), uint64(a.partition), code, version, a.result.Length} {
+		to = binary.AppendUvarint(to, number)
+	}
+	return to
+}
+
+// loadSessions reads the session rows of a view.
+func loadSessions(view engine.View) (*sessions, error) {
+	t := newSessions()
+	var bad error
+	err := view.Ascend([]byte{spaceSession}, []byte{spaceSession + 1}, func(r engine.Record) bool {
+		s, ok := decodeSession(r.Key, r.Value)
+		if !ok {
+			bad = badRow("unknown session row %x with %d bytes", r.Key, len(r.Value))
+			return false
+		}
+		t.add(s)
+		return true
+	})
+	if err == nil {
+		err = bad
+	}
+	return t, err
+}
+
+func decodeSession(key, value []byte) (*session, bool) {
+	if len(key) != sessionKeyBytes || len(value) < sessionHeadBytes {
+		return nil, false
+	}
+	s := &session{
+		id:        SessionID(key[1:]),
+		expiryMs:  binary.LittleEndian.Uint32(value),
+		lastUseMs: binary.LittleEndian.Uint64(value[4:]),
+		floor:     binary.LittleEndian.Uint64(value[12:]),
+	}
+	before := s.floor
+	for from := value[sessionHeadBytes:]; len(from) > 0; {
+		var numbers [6]uint64
+		for i := range numbers {
+			number, n := binary.Uvarint(from)
+			if n <= 0 {
+				return nil, false
+			}
+			numbers[i], from = number, from[n:]
+		}
+		before += numbers[0]
+		a, ok := decodeAnswer(before, numbers)
+		if !ok {
+			return nil, false
+		}
+		s.answers = append(s.answers, a)
+	}
+	return s, true
+}
+
+func decodeAnswer(sequence uint64, numbers [6]uint64) (answered, bool) {
+	kind, partition, code, version, length := Kind(numbers[1]), numbers[2], errpb.ErrorCode(numbers[3]), numbers[4], numbers[5]
+	if kind < KindPut || kind > KindAppend || partition >= command.Partitions {
+		return answered{}, false
+	}
+	a := answered{sequence: sequence, partition: uint16(partition), result: Result{Kind: kind}}
+	switch {
+	case code == errpb.ErrorCode_ERROR_CODE_WRONG_SHARD:
+		a.result.Err = kverr.NotApplied(code, "the shard did not own the key's partition: refresh the cluster map")
+		a.result.Err.Epoch = version
+	case code != 0:
+		a.result.Err = kverr.NotApplied(code, "the write was refused before")
+		a.result.Err.Version = version
+	case kind == KindDelete:
+		a.result.Existed = version == 1
+	default:
+		a.result.Version, a.result.Length = version, length
+	}
+	return a, true
+}

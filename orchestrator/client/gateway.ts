@@ -1,0 +1,101 @@
+import type { Clock } from '../core/clock.js'
+import type { Limits } from '../core/limits.js'
+import type { Rng } from '../core/rng.js'
+import { shardOf } from '../core/topology.js'
+import type { KvError } from '../errors/index.js'
+import type { Call } from '../store/call.js'
+import { Executor, type Router } from '../store/executor.js'
+import { Sessions } from '../store/sessions.js'
+import { Shard } from '../store/shard.js'
+import { MapWatcher } from './map-watcher.js'
+
+export interface GatewayOptions {
+  readonly address: string
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly rng: Rng
+}
+
+/**
+ * A message may wait for a shard without a leader. The gateway answers its other operations meanwhile, but those that come
+ * behind it would wait for it to be finished.
+ */
+const PATIENCE_MS = 50
+
+/**
+ * Everything goes to one gateway: to its clients it is a shard with one node, which owns everything and always leads. Only
+ * the numbers of writes are for the shards behind it, so the first write waits for the cluster map.
+ */
+export class Gateway implements Router {
+  readonly executor: Executor
+  readonly #shard: Shard
+  readonly #sessions: Sessions
+  readonly #maps: MapWatcher
+  /** Writes that wait for the first map. */
+  readonly #unmapped = new Set<Call>()
+
+  constructor({ address, limits, clock, rng }: GatewayOptions) {
+    const tools = { limits, clock, rng }
+    const executor = new Executor(this, tools)
+    this.executor = executor
+    this.#sessions = new Sessions({ executor, rng, deadlineMs: limits.deadlineMs })
+    this.#maps = new MapWatcher({
+      address,
+      clock,
+      changed: () => this.#mapped(),
+      failed: (error) => {
+        for (const call of this.#unmapped) call.lastError = error
+      },
+    })
+    this.#shard = new Shard(
+      { id: 0, nodes: [{ id: address, address }] },
+      {
+        // Never stalled: a gateway waits for leaders on its clients' behalf, and there is nobody else to ask.
+        lane: { ...tools, epoch: () => 0n, stallMs: Number.POSITIVE_INFINITY, patienceMs: PATIENCE_MS },
+        park: (call) => executor.park(call),
+        release: (call) => executor.release(call),
+        refreshMap: () => {},
+        onEvent: () => {},
+      },
+    )
+  }
+
+  route(call: Call): void {
+    if (!call.needsStamp || this.#stamp(call)) this.#shard.route(call)
+  }
+
+  learn(call: Call, error: KvError): boolean {
+    if (error.code === 'SESSION_EXPIRED') {
+      this.#sessions.expired(call)
+      return true
+    }
+    return call.node !== undefined && this.#shard.learn(call.node, error)
+  }
+
+  forget(call: Call): void {
+    this.#unmapped.delete(call)
+    this.#sessions.forget(call)
+    this.#shard.forget(call)
+  }
+
+  close(): void {
+    this.#maps.close()
+    this.executor.close()
+    this.#shard.close()
+  }
+
+  #stamp(call: Call): boolean {
+    this.#maps.start()
+    const map = this.#maps.current
+    if (map !== undefined) return this.#sessions.stamp(call, shardOf(map, call.operation.key))
+    this.#unmapped.add(call)
+    this.executor.park(call)
+    return false
+  }
+
+  #mapped(): void {
+    const calls = [...this.#unmapped]
+    this.#unmapped.clear()
+    for (const call of calls) this.executor.release(call)
+  }
+}

@@ -1,0 +1,51 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Operation, SessionRef, Stamp } from '../core/operation.js'
+import type { BatchRequest } from './gen/kvorum/v1/kv.js'
+import type { LaneRequest } from './lane-request.js'
+import { BATCH } from './methods.js'
+import { requestsToWire, stampsFromWire } from './stamps.js'
+
+const GET: Operation = { kind: 'get', key: Buffer.from('k') }
+const PUT: Operation = { kind: 'put', key: Buffer.from('k'), value: Buffer.from('v') }
+
+function request(operation: Operation, stamp?: Stamp): LaneRequest {
+  return { operation, stamp, bytes: 1, deadline: 1, settled: false, sent: false, complete: () => {} }
+}
+
+function session(name: number, floor: number): SessionRef {
+  return { id: new Uint8Array(16).fill(name), floor }
+}
+
+function travel(requests: readonly LaneRequest[]): BatchRequest {
+  const message = { id: 1n, epoch: 1n, timeoutMs: 1, ...requestsToWire(requests) }
+  return BATCH.requestDeserialize(BATCH.requestSerialize(message))
+}
+
+test('stamps come back the same, and each session travels once', () => {
+  const sessions = [session(1, 5), session(2, 2 ** 40)]
+  const stamp = fc.record({ session: fc.constantFrom(...sessions), sequence: fc.integer({ min: 1, max: 2 ** 45 }) })
+  fc.assert(
+    fc.property(fc.array(fc.option(stamp, { nil: undefined })), (stamps) => {
+      const message = travel(stamps.map((one) => request(one === undefined ? GET : PUT, one)))
+      const received = stampsFromWire(message.operations, message.sessions)
+      expect(stamps.map((_, at) => received[at]?.sequence)).toEqual(stamps.map((one) => one?.sequence))
+      expect(stamps.map((_, at) => received[at]?.session.floor)).toEqual(stamps.map((one) => one?.session.floor))
+      expect(message.sessions).toHaveLength(new Set(stamps.map((one) => one?.session).filter(Boolean)).size)
+    }),
+  )
+})
+
+test('a message of reads carries nothing of the kind', () => {
+  const message = travel([request(GET)])
+  expect(message.sessions).toEqual([])
+  expect(stampsFromWire(message.operations, message.sessions)).toEqual([])
+})
+
+// It must not pass for a write without a session, which would be applied each time.
+test('a number of no session stays one, for the node to refuse', () => {
+  const message = travel([request(PUT, { session: session(1, 1), sequence: 7 })])
+  message.sessions = []
+  const [stamp] = stampsFromWire(message.operations, message.sessions)
+  expect(stamp).toEqual({ session: { id: new Uint8Array(), floor: 0 }, sequence: 7 })
+})
