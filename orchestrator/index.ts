@@ -1,3 +1,18 @@
 // What `import ... from 'kvorum'` gives.
-export { type RequestOptions, RequestWrapper, type RequestWrapperOptions } from './client/index.js'
+export {
+  type Appended,
+  type Batch,
+  type BatchResult,
+  type Bytes,
+  type ConditionOptions,
+  type Deleted,
+  type Hit,
+  KvClient,
+  type KvClientOptions,
+  type RequestOptions,
+  RequestWrapper,
+  type RequestWrapperOptions,
+  type Stored,
+  type WriteOptions,
+} from './client/index.js'
 export * from './errors/index.js'

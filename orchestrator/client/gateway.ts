@@ -1,63 +1,71 @@
 import type { Clock } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
+import type { Operation, Result } from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
 import { shardOf } from '../core/topology.js'
 import type { KvError } from '../errors/index.js'
 import type { Call } from '../store/call.js'
+import { executeOn } from '../store/execute.js'
 import { Executor, type Router } from '../store/executor.js'
 import { Sessions } from '../store/sessions.js'
 import { Shard } from '../store/shard.js'
-import { MapWatcher } from './map-watcher.js'
+import type { Engine, EngineOptions } from './front.js'
+import type { MapWatcher } from './map-watcher.js'
 
 export interface GatewayOptions {
-  readonly address: string
+  /** host:port, at least one. The first that can be reached is asked, as long as it can be. */
+  readonly endpoints: readonly string[]
+  /** For the shards of writes; closed with this. */
+  readonly maps: MapWatcher
   readonly limits: Limits
   readonly clock: Clock
   readonly rng: Rng
 }
 
 /**
- * A message may wait for a shard without a leader. The gateway answers its other operations meanwhile, but those that come
- * behind it would wait for it to be finished.
+ * Everything goes to one gateway: to its clients it is a shard without nodes, which is reached through gateways only. The
+ * numbers of writes are for the shards behind it, so the first write waits for the cluster map.
  */
-const PATIENCE_MS = 50
-
-/**
- * Everything goes to one gateway: to its clients it is a shard with one node, which owns everything and always leads. Only
- * the numbers of writes are for the shards behind it, so the first write waits for the cluster map.
- */
-export class Gateway implements Router {
-  readonly executor: Executor
+export class Gateway implements Engine, Router {
+  readonly #executor: Executor
   readonly #shard: Shard
   readonly #sessions: Sessions
   readonly #maps: MapWatcher
   /** Writes that wait for the first map. */
   readonly #unmapped = new Set<Call>()
 
-  constructor({ address, limits, clock, rng }: GatewayOptions) {
+  constructor({ endpoints, maps, limits, clock, rng }: GatewayOptions) {
     const tools = { limits, clock, rng }
     const executor = new Executor(this, tools)
-    this.executor = executor
+    this.#executor = executor
     this.#sessions = new Sessions({ executor, rng, deadlineMs: limits.deadlineMs })
-    this.#maps = new MapWatcher({
-      address,
-      clock,
+    this.#maps = maps
+    maps.listen({
       changed: () => this.#mapped(),
       failed: (error) => {
         for (const call of this.#unmapped) call.lastError = error
       },
     })
     this.#shard = new Shard(
-      { id: 0, nodes: [{ id: address, address }] },
+      { id: 0, nodes: [] },
       {
-        // Never stalled: a gateway waits for leaders on its clients' behalf, and there is nobody else to ask.
-        lane: { ...tools, epoch: () => 0n, stallMs: Number.POSITIVE_INFINITY, patienceMs: PATIENCE_MS },
+        gateways: { addresses: endpoints, trusts: (address) => maps.trusts(address) },
+        lane: {
+          ...tools,
+          epoch: () => 0n,
+          stallMs: Number.POSITIVE_INFINITY,
+          patienceMs: Number.POSITIVE_INFINITY,
+        },
         park: (call) => executor.park(call),
         release: (call) => executor.release(call),
         refreshMap: () => {},
         onEvent: () => {},
       },
     )
+  }
+
+  execute(operation: Operation, { deadlineMs, signal }: EngineOptions): Promise<Result> {
+    return executeOn(this.#executor, operation, deadlineMs, signal)
   }
 
   route(call: Call): void {
@@ -80,7 +88,7 @@ export class Gateway implements Router {
 
   close(): void {
     this.#maps.close()
-    this.executor.close()
+    this.#executor.close()
     this.#shard.close()
   }
 
@@ -89,13 +97,13 @@ export class Gateway implements Router {
     const map = this.#maps.current
     if (map !== undefined) return this.#sessions.stamp(call, shardOf(map, call.operation.key))
     this.#unmapped.add(call)
-    this.executor.park(call)
+    this.#executor.park(call)
     return false
   }
 
   #mapped(): void {
     const calls = [...this.#unmapped]
     this.#unmapped.clear()
-    for (const call of calls) this.executor.release(call)
+    for (const call of calls) this.#executor.release(call)
   }
 }

@@ -1,1 +1,5 @@
-export { type RequestOptions, RequestWrapper, type RequestWrapperOptions } from './request-wrapper.js'
+export type { Appended, Batch, BatchResult, ConditionOptions, Deleted, Stored } from './batch.js'
+export type { RequestOptions } from './front.js'
+export { KvClient, type KvClientOptions, type WriteOptions } from './kv-client.js'
+export { RequestWrapper, type RequestWrapperOptions } from './request-wrapper.js'
+export type { Bytes, Hit } from './values.js'

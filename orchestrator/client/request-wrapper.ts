@@ -3,21 +3,15 @@ import { systemClock } from '../core/clock.js'
 import { DEFAULT_LIMITS, VALUE_BYTES_TOP } from '../core/limits.js'
 import type { AppendResult, GetResult, Operation, Result } from '../core/operation.js'
 import { systemRng } from '../core/rng.js'
-import { decodeText, encodeText } from '../core/text.js'
-import { InvalidArgumentError } from '../errors/index.js'
-import { executeOn } from '../store/execute.js'
+import { encodeText } from '../core/text.js'
+import { Front, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
+import { MapWatcher } from './map-watcher.js'
+import { toText } from './values.js'
 
 export interface RequestWrapperOptions {
   /** How long an operation may take, ms, unless it says otherwise. Default 5,000. */
   readonly deadlineMs?: number
-}
-
-export interface RequestOptions {
-  /** How long this operation may take, ms. */
-  readonly deadlineMs?: number
-  /** Aborting it ends the operation with CANCELLED. */
-  readonly signal?: AbortSignal
 }
 
 /** The gateway knows its own limit for values; here only what no gateway takes is refused. */
@@ -33,24 +27,24 @@ const LIMITS = { ...DEFAULT_LIMITS, valueBytesMax: VALUE_BYTES_TOP }
  * a mistake of the program.
  */
 export class RequestWrapper {
-  readonly #deadlineMs: number
-  readonly #gateway: Gateway
+  readonly #front: Front
 
   /** `address` is host:port. */
   constructor(address: string, options: RequestWrapperOptions = {}) {
     checkAddress(address)
-    this.#deadlineMs = options.deadlineMs ?? LIMITS.deadlineMs
-    this.#gateway = new Gateway({ address, limits: LIMITS, clock: systemClock, rng: systemRng })
+    const limits = { ...LIMITS, deadlineMs: options.deadlineMs ?? LIMITS.deadlineMs }
+    const clock = systemClock
+    const endpoints = [address]
+    // It follows whatever cluster is behind the address.
+    const maps = new MapWatcher({ endpoints, clock, pinned: false })
+    const engine = new Gateway({ endpoints, maps, limits, clock, rng: systemRng })
+    this.#front = new Front({ engine, limits, clock })
   }
 
   /** The key's value, or null when it has none. */
   async get(key: string, options?: RequestOptions): Promise<string | null> {
     const { found, value } = (await this.#execute({ kind: 'get', key: encodeText(key, 'key') }, options)) as GetResult
-    if (!found) return null
-    const text = decodeText(value)
-    if (text !== undefined) return text
-    const message = 'the value is not UTF-8 text: somebody stored other bytes under this key'
-    throw new InvalidArgumentError(message, { outcome: 'not-applied' })
+    return found ? toText(value) : null
   }
 
   async put(key: string, value: string, options?: RequestOptions): Promise<void> {
@@ -70,10 +64,10 @@ export class RequestWrapper {
 
   /** Ends what is in flight with CANCELLED and frees the connection. */
   close(): void {
-    this.#gateway.close()
+    this.#front.close()
   }
 
   #execute(operation: Operation, options: RequestOptions | undefined): Promise<Result> {
-    return executeOn(this.#gateway.executor, operation, options?.deadlineMs ?? this.#deadlineMs, options?.signal)
+    return this.#front.execute(operation, options)
   }
 }

@@ -1,4 +1,5 @@
 import type { Operation, Result } from '../core/operation.js'
+import { onAbort } from './abort.js'
 import type { Call } from './call.js'
 import type { Executor } from './executor.js'
 
@@ -19,22 +20,23 @@ export function executeOn(
   return new Promise((resolve, reject) => {
     checkArguments(operation, deadlineMs)
     let call: Call | undefined
+    let deafen = () => {}
     const giveUp = () => {
       if (call !== undefined) executor.cancel(call, signal?.reason)
     }
     call = executor.submit(operation, deadlineMs, (error, result) => {
-      signal?.removeEventListener('abort', giveUp)
+      deafen()
       if (error === undefined) resolve(result as Result)
       else reject(error)
     })
     if (signal === undefined || call === undefined || call.settled) return
     if (signal.aborted) giveUp()
-    else signal.addEventListener('abort', giveUp, { once: true })
+    else deafen = onAbort(signal, giveUp)
   })
 }
 
 /** Mistakes of the calling program are TypeErrors. */
-function checkArguments(operation: Operation, deadlineMs: number): void {
+export function checkArguments(operation: Operation, deadlineMs: number): void {
   if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs)) throw new TypeError('deadlineMs must be a number')
   if (!(operation.key instanceof Uint8Array)) throw new TypeError('the key must be a Uint8Array')
   if ((operation.kind === 'put' || operation.kind === 'append') && !(operation.value instanceof Uint8Array)) {

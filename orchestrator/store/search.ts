@@ -55,6 +55,12 @@ export class Search {
     this.#probes.clear()
   }
 
+  /** Asks all nodes once, on behalf of somebody who does not wait for the answer. */
+  once(key: Uint8Array): void {
+    if (this.#startedAt !== undefined) return
+    for (const node of this.#options.nodes()) if (node.lane.usable && !this.#probes.has(node)) this.#ask(node, key)
+  }
+
   #round(): void {
     const key = this.#options.key()
     if (key === undefined) {

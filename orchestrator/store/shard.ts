@@ -2,6 +2,7 @@ import type { NodeInfo, ShardInfo } from '../core/topology.js'
 import { type KvError, type LeaderHint, WrongPeerError } from '../errors/index.js'
 import type { LaneChange, LaneOptions } from '../wire/lane.js'
 import type { Call } from './call.js'
+import { Detour, type GatewayList } from './detour.js'
 import type { StoreEvent } from './events.js'
 import { Leadership } from './leadership.js'
 import { Node } from './node.js'
@@ -10,6 +11,8 @@ import { Search } from './search.js'
 export interface ShardOptions {
   /** The cluster that its nodes must belong to. Undefined: they are not asked who they are. */
   readonly cluster?: string
+  /** Who is asked while its nodes cannot be reached from here. */
+  readonly gateways?: GatewayList
   readonly lane: Omit<LaneOptions, 'peer' | 'onChange'>
   /** Lets a call wait, until `release` or its deadline. */
   readonly park: (call: Call) => void
@@ -32,6 +35,7 @@ export class Shard {
   readonly #leadership = new Leadership()
   readonly #parked = new Set<Call>()
   readonly #search: Search
+  readonly #detour: Detour | undefined
   #leader: Node | undefined
   /** The leader that was lost last. Whoever names it probably has not heard of its end: it has to answer for itself. */
   #lost: Node | undefined
@@ -42,23 +46,31 @@ export class Shard {
     this.#search = new Search({
       clock: options.lane.clock,
       rng: options.lane.rng,
-      nodes: () => this.#nodes.values(),
+      nodes: () => this.#askable(),
       key: () => this.#parked.values().next().value?.operation.key,
       answered: (node, error) => this.#probed(node, error),
     })
+    const { gateways, lane } = options
+    const always = info.nodes.length === 0
+    this.#detour = gateways && new Detour({ gateways, lane, always, opened: () => this.#takeDetour() })
     this.update(info)
   }
 
-  /** Asks the leader, or parks the call. */
+  /** Asks the leader, or a gateway on its behalf, or parks the call. */
   route(call: Call): void {
     const leader = this.#leader
     if (leader?.lane.usable) {
-      call.node = leader
-      call.attempts++
-      leader.send(call)
+      send(call, leader)
       return
     }
     if (leader !== undefined) this.#lose(leader)
+    const gateway = this.#detour?.node
+    if (gateway !== undefined) {
+      if (this.#detour?.mayLook()) this.#search.once(call.operation.key)
+      send(call, gateway)
+      return
+    }
+    this.#detour?.wanted()
     this.#parked.add(call)
     this.#options.park(call)
     this.#search.start()
@@ -99,11 +111,13 @@ export class Shard {
   retire(): void {
     for (const node of [...this.#nodes.values()]) this.#retire(node)
     this.#search.stop()
+    this.#detour?.retire()
     this.#releaseAll()
   }
 
   close(): void {
     this.#search.stop()
+    this.#detour?.close()
     for (const node of [...this.#nodes.values(), ...this.#retired]) node.lane.close()
   }
 
@@ -116,12 +130,14 @@ export class Shard {
   #retire(node: Node): void {
     this.#nodes.delete(node.id)
     this.#retired.add(node)
+    this.#detour?.reached(node, false)
     this.#lose(node)
     node.lane.retire()
   }
 
   #laneChanged(node: Node, change: LaneChange): void {
     const where = { shard: this.id, node: node.id, address: node.address }
+    this.#detour?.reached(node, change.kind === 'open' || change.kind === 'recovered')
     switch (change.kind) {
       case 'open':
         this.#options.onEvent({ type: 'lane.open', ...where })
@@ -142,7 +158,23 @@ export class Shard {
     }
   }
 
+  *#askable(): Generator<Node> {
+    yield* this.#nodes.values()
+    if (this.#detour !== undefined) yield* this.#detour.candidates
+  }
+
+  /** Goes through a gateway, if that is due and one can be asked. */
+  #takeDetour(): void {
+    if (this.#parked.size === 0 || !this.#detour?.take()) return
+    this.#search.stop()
+    this.#releaseAll()
+  }
+
   #probed(node: Node, error: KvError | undefined): void {
+    if (this.#detour?.isGateway(node)) {
+      this.#takeDetour()
+      return
+    }
     if (error?.code === 'NOT_LEADER') {
       if (error.leader !== undefined) this.#hinted(error.leader)
     } else if (error === undefined || (error.code === 'WRONG_SHARD' && this.#options.cluster !== undefined)) {
@@ -170,6 +202,7 @@ export class Shard {
     const searchedMs = this.#search.elapsedMs
     this.#leader = node
     this.#lost = undefined
+    this.#detour?.end()
     this.#search.stop()
     this.#options.onEvent({ type: 'leader.found', shard: this.id, node: node.id, searchedMs })
     this.#releaseAll()
@@ -187,4 +220,10 @@ export class Shard {
     this.#parked.clear()
     for (const call of calls) this.#options.release(call)
   }
+}
+
+function send(call: Call, node: Node): void {
+  call.node = node
+  call.attempts++
+  node.send(call)
 }

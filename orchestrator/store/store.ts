@@ -8,6 +8,7 @@ import { type ClusterMap, supersedes } from '../core/topology.js'
 import type { KvError } from '../errors/index.js'
 import type { LaneOptions } from '../wire/lane.js'
 import type { Call, Done } from './call.js'
+import type { GatewayList } from './detour.js'
 import type { StoreEvent } from './events.js'
 import { type ExecuteOptions, executeOn } from './execute.js'
 import { Executor, type Router } from './executor.js'
@@ -20,6 +21,8 @@ export interface StoreOptions {
   readonly clock?: Clock
   readonly rng?: Rng
   readonly onEvent?: (event: StoreEvent) => void
+  /** Asked on behalf of a shard whose nodes cannot be reached from here. */
+  readonly gateways?: GatewayList
   /** Ms without any answer from a node that owes some before others are asked. */
   readonly stallMs?: number
   /** For tests: how lanes connect. */
@@ -69,6 +72,7 @@ export class Store {
     this.#sessions = new Sessions({ executor: this.#executor, rng, deadlineMs: this.#limits.deadlineMs })
     this.#shardOptions = {
       cluster: this.#map.clusterId,
+      gateways: options.gateways,
       lane: {
         limits: this.#limits,
         clock,

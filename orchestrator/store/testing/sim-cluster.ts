@@ -121,8 +121,13 @@ export class SimCluster {
   readonly refreshes: bigint[] = []
   readonly cell: MapCell
   readonly store: Store
+  /** Gateways of another cluster, as somebody found out. */
+  readonly distrusted = new Set<string>()
 
-  constructor(map: ClusterMap = oneShard(3), limits: Partial<Limits> = {}) {
+  /** Gateways that the store may ask: they lead, until a test says otherwise. */
+  constructor(map: ClusterMap = oneShard(3), limits: Partial<Limits> = {}, gateways: readonly string[] = []) {
+    for (const address of gateways) this.addNode(address, address)
+    for (const address of gateways) this.node(address).lead()
     for (const { nodes } of map.shards) for (const node of nodes) this.addNode(node.id, node.address)
     this.cell = new MapCell(map, (atLeast) => this.refreshes.push(atLeast))
     this.store = new Store({
@@ -130,6 +135,7 @@ export class SimCluster {
       clock: this.clock,
       rng: seededRng(7),
       limits: limitsWith(limits),
+      gateways: { addresses: gateways, trusts: (address) => !this.distrusted.has(address) },
       onEvent: (event) => this.events.push(event),
       connect: (address, handlers, peer) => {
         const node = [...this.nodes.values()].find((one) => one.address === address)

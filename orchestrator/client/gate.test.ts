@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest'
+import { ManualClock } from '../core/testing/manual-clock.js'
+import { CancelledError } from '../errors/index.js'
+import { Gate } from './gate.js'
+
+function setUp({ bytesMax = 100, operationsMax = 2 } = {}) {
+  const clock = new ManualClock()
+  const gate = new Gate({ clock, bytesMax, operationsMax })
+  const order: string[] = []
+  const enter = (
+    name: string,
+    bytes: number,
+    { deadlineMs = 1000, signal = undefined as AbortSignal | undefined } = {},
+  ) =>
+    gate.enter(bytes, deadlineMs, signal).then(
+      () => order.push(name),
+      (error: unknown) => order.push(`${name}: ${(error as CancelledError).code}`),
+    )
+  return { clock, gate, order, enter }
+}
+
+const settle = () => new Promise(setImmediate)
+
+describe('who is too much waits', () => {
+  test('for the number of operations and for bytes, in the order of arrival', async () => {
+    const { gate, order, enter } = setUp()
+    expect([gate.tryEnter(60), gate.tryEnter(60)]).toEqual([true, false])
+    const waiting = [enter('large', 60), enter('small', 10)]
+    // It would fit, but others came before it.
+    expect(gate.tryEnter(10)).toBe(false)
+    await settle()
+    expect(order).toEqual([])
+    gate.leave(60)
+    await Promise.all(waiting)
+    expect(order).toEqual(['large', 'small'])
+    expect(gate.tryEnter(1)).toBe(false)
+  })
+
+  test('what is over the budget by itself is let in when nobody else is', async () => {
+    const { gate, order, enter } = setUp()
+    gate.tryEnter(10)
+    const waiting = enter('huge', 1000)
+    await settle()
+    expect(order).toEqual([])
+    gate.leave(10)
+    await waiting
+    expect(order).toEqual(['huge'])
+  })
+})
+
+describe('nobody waits for ever', () => {
+  test('a deadline ends it', async () => {
+    const { clock, gate, order, enter } = setUp()
+    gate.tryEnter(100)
+    const waiting = enter('late', 10, { deadlineMs: 50 })
+    clock.advance(50)
+    await waiting
+    expect(order).toEqual(['late: DEADLINE_EXCEEDED'])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('so does the caller, and those behind it get on', async () => {
+    const { clock, gate, order, enter } = setUp()
+    const abort = new AbortController()
+    gate.tryEnter(60)
+    const waiting = [enter('large', 60, { signal: abort.signal }), enter('small', 10)]
+    abort.abort()
+    await Promise.all(waiting)
+    expect(order).toEqual(['large: CANCELLED', 'small'])
+    expect(clock.pending).toBe(0)
+    await enter('given up before', 1, { signal: abort.signal })
+    expect(order.at(-1)).toBe('given up before: CANCELLED')
+  })
+
+  test('so does closing', async () => {
+    const { clock, gate, order, enter } = setUp()
+    gate.tryEnter(100)
+    const waiting = enter('waiting', 10)
+    gate.close(new CancelledError('closed', { outcome: 'not-applied' }))
+    await waiting
+    expect(order).toEqual(['waiting: CANCELLED'])
+    expect(clock.pending).toBe(0)
+  })
+})
+
+test('idle is when nobody is in and nobody waits', async () => {
+  const { gate, order, enter } = setUp({ operationsMax: 1 })
+  await gate.whenIdle()
+  gate.tryEnter(10)
+  const second = enter('second', 10)
+  const idle = gate.whenIdle().then(() => order.push('idle'))
+  gate.leave(10)
+  await second
+  await settle()
+  expect(order).toEqual(['second'])
+  gate.leave(10)
+  await idle
+})

@@ -1,0 +1,188 @@
+import { checkAddress } from '../core/address.js'
+import { systemClock } from '../core/clock.js'
+import { DEFAULT_LIMITS, type Limits, VALUE_BYTES_TOP } from '../core/limits.js'
+import type { MapCell } from '../core/map-source.js'
+import type { Operation, Result } from '../core/operation.js'
+import { systemRng } from '../core/rng.js'
+import { KvError, kvError } from '../errors/index.js'
+import { Store } from '../store/store.js'
+import {
+  type Appended,
+  Batch,
+  type BatchResult,
+  type ConditionOptions,
+  type Deleted,
+  replyOf,
+  type Stored,
+} from './batch.js'
+import { type Engine, Front, type RequestOptions } from './front.js'
+import { Gateway } from './gateway.js'
+import { MapWatcher } from './map-watcher.js'
+import { type Bytes, type Hit, toBytes } from './values.js'
+
+export interface KvClientOptions {
+  /** Gateways of one cluster, host:port. One that answers is enough; the others are for when it does not. */
+  readonly endpoints: readonly string[]
+  /**
+   * `direct`: operations go straight to the shards' leaders. `gateway`: all go through a gateway. `auto`: direct, but
+   * through a gateway for a shard whose nodes cannot be reached from here. Default auto.
+   */
+  readonly mode?: 'auto' | 'direct' | 'gateway'
+  /** How long an operation may take, ms, unless it says otherwise; and how long connecting may. Default 5,000. */
+  readonly deadlineMs?: number
+  /** What may be in flight at once; callers beyond it wait. Default 64 MiB and 65,536 operations. */
+  readonly inFlightBytesMax?: number
+  readonly inFlightOperationsMax?: number
+  /** Aborting it gives up connecting. */
+  readonly signal?: AbortSignal
+}
+
+export interface WriteOptions extends RequestOptions, ConditionOptions {}
+
+const MODES: readonly unknown[] = ['auto', 'direct', 'gateway']
+const DRAIN_MS = 5000
+
+interface Parts {
+  readonly engine: Engine
+  readonly maps: MapWatcher
+  readonly limits: Limits
+}
+
+/**
+ * A client of a whole cluster: it follows the cluster map and talks to the leaders themselves. Safe for any number of
+ * concurrent callers, which are independent: who needs order awaits.
+ *
+ * A write happens once, also when it has to be sent again because a node died. Calls reject with a KvError (its `outcome`
+ * says what is known of a write that failed), or with a TypeError for what is a mistake of the program. `close` it, or the
+ * process will not end.
+ */
+export class KvClient {
+  readonly #front: Front
+  readonly #maps: MapWatcher
+  #closed: Promise<void> | undefined
+
+  private constructor({ engine, maps, limits }: Parts) {
+    this.#maps = maps
+    this.#front = new Front({ engine, limits, clock: systemClock })
+  }
+
+  /** Learns the cluster map from any endpoint. Rejects with UNAVAILABLE when none gives it before the deadline. */
+  static async connect(options: KvClientOptions): Promise<KvClient> {
+    checkOptions(options)
+    const limits = limitsOf(options)
+    const endpoints = [...new Set(options.endpoints)]
+    const maps = new MapWatcher({ endpoints, clock: systemClock, pinned: true })
+    try {
+      const source = await maps.first(limits.deadlineMs, options.signal)
+      const engine = engineFor(options.mode ?? 'auto', endpoints, maps, source, limits)
+      return new KvClient({ engine, maps, limits })
+    } catch (error) {
+      maps.close()
+      throw error
+    }
+  }
+
+  /** The key's value with its version, or null when it has none. */
+  async get(key: Bytes, options?: RequestOptions): Promise<Hit | null> {
+    return replyOf(await this.#execute({ kind: 'get', key: toBytes(key, 'key') }, options)) as Hit | null
+  }
+
+  async put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<Stored> {
+    const operation: Operation = {
+      kind: 'put',
+      key: toBytes(key, 'key'),
+      value: toBytes(value, 'value'),
+      ifVersion: options?.ifVersion,
+    }
+    return replyOf(await this.#execute(operation, options)) as Stored
+  }
+
+  /** Deleting an absent key succeeds. */
+  async delete(key: Bytes, options?: WriteOptions): Promise<Deleted> {
+    const operation: Operation = { kind: 'delete', key: toBytes(key, 'key'), ifVersion: options?.ifVersion }
+    return replyOf(await this.#execute(operation, options)) as Deleted
+  }
+
+  /** Adds bytes to the end of the value; an absent key is empty. */
+  async append(key: Bytes, value: Bytes, options?: RequestOptions): Promise<Appended> {
+    const operation: Operation = { kind: 'append', key: toBytes(key, 'key'), value: toBytes(value, 'value') }
+    return replyOf(await this.#execute(operation, options)) as Appended
+  }
+
+  /** Several operations at once, each with a result of its own. */
+  batch<Results extends readonly BatchResult[] = []>(): Batch<Results> {
+    return new Batch<Results>((operation, options) => this.#execute(operation, options))
+  }
+
+  /**
+   * Takes no new operations, lets those in flight end for at most `drainMs` (default 5,000; what is left then ends with
+   * CANCELLED), and leaves no timer and no socket.
+   */
+  close({ drainMs = DRAIN_MS }: { readonly drainMs?: number } = {}): Promise<void> {
+    this.#closed ??= this.#front.drain(drainMs)
+    return this.#closed
+  }
+
+  async #execute(operation: Operation, options: RequestOptions | undefined): Promise<Result> {
+    try {
+      return await this.#front.execute(operation, options)
+    } catch (error) {
+      throw this.#explained(error)
+    }
+  }
+
+  /** A deadline that passed with nobody to ask has its reason where the map comes from. */
+  #explained(error: unknown): unknown {
+    const { trouble } = this.#maps
+    if (!(error instanceof KvError) || error.code !== 'DEADLINE_EXCEEDED') return error
+    if (error.cause !== undefined || trouble === undefined) return error
+    const message = `${error.message}; and there is no newer cluster map: ${trouble.message}`
+    return kvError(error.code, message, { ...error, cause: trouble })
+  }
+}
+
+function engineFor(
+  mode: 'auto' | 'direct' | 'gateway',
+  endpoints: readonly string[],
+  maps: MapWatcher,
+  source: MapCell,
+  limits: Limits,
+): Engine {
+  const tools = { limits, clock: systemClock, rng: systemRng }
+  if (mode === 'gateway') return new Gateway({ endpoints, maps, ...tools })
+  const gateways = { addresses: endpoints, trusts: (address: string) => maps.trusts(address) }
+  const store = new Store({ map: source, gateways: mode === 'auto' ? gateways : undefined, ...tools })
+  return {
+    execute: (operation, options) => store.execute(operation, options),
+    close: () => {
+      maps.close()
+      store.close()
+    },
+  }
+}
+
+/** The nodes know their own limit for values; here only what none takes is refused. */
+function limitsOf(options: KvClientOptions): Limits {
+  const { deadlineMs, inFlightBytesMax, inFlightOperationsMax } = options
+  return {
+    ...DEFAULT_LIMITS,
+    valueBytesMax: VALUE_BYTES_TOP,
+    deadlineMs: deadlineMs ?? DEFAULT_LIMITS.deadlineMs,
+    inFlightBytesMax: inFlightBytesMax ?? DEFAULT_LIMITS.inFlightBytesMax,
+    inFlightOperationsMax: inFlightOperationsMax ?? DEFAULT_LIMITS.inFlightOperationsMax,
+  }
+}
+
+function checkOptions(options: KvClientOptions): void {
+  const { endpoints, mode, ...numbers } = options
+  if (!Array.isArray(endpoints) || endpoints.length === 0) {
+    throw new TypeError('endpoints must be a list of gateways, like ["localhost:7000"]')
+  }
+  for (const address of endpoints) checkAddress(address)
+  if (mode !== undefined && !MODES.includes(mode)) throw new TypeError(`the mode must be one of ${MODES.join(', ')}`)
+  for (const name of ['deadlineMs', 'inFlightBytesMax', 'inFlightOperationsMax'] as const) {
+    const value: unknown = numbers[name]
+    if (value === undefined || (typeof value === 'number' && value > 0)) continue
+    throw new TypeError(`${name} must be a positive number`)
+  }
+}

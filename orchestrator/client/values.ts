@@ -1,0 +1,33 @@
+import { decodeText, encodeText } from '../core/text.js'
+import { InvalidArgumentError } from '../errors/index.js'
+
+/** What keys and values may be given as. Bytes belong to the operation until it is answered: do not change them. */
+export type Bytes = string | Uint8Array
+
+/** `what` names it in the TypeError for anything else. */
+export function toBytes(given: Bytes, what: string): Uint8Array {
+  return given instanceof Uint8Array ? given : encodeText(given, what)
+}
+
+/** Throws an InvalidArgumentError for bytes that are no UTF-8: what is returned can be put back. */
+export function toText(value: Uint8Array): string {
+  const text = decodeText(value)
+  if (text !== undefined) return text
+  const message = 'the value is not UTF-8 text: somebody stored other bytes under this key'
+  throw new InvalidArgumentError(message, { outcome: 'not-applied' })
+}
+
+/** A value that was found. */
+export class Hit {
+  constructor(
+    /** A copy, which may be kept. */
+    readonly value: Uint8Array,
+    /** Of the key; for `ifVersion`. */
+    readonly version: bigint,
+  ) {}
+
+  /** The value as text. Throws an InvalidArgumentError when it is not UTF-8. */
+  text(): string {
+    return toText(this.value)
+  }
+}
