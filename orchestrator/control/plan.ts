@@ -72,6 +72,7 @@ function supervise(record: NodeRecord, group: Group, options: PlanOptions, free:
     name: nodeName(record),
     clusterId: options.clusterId,
     directory: options.directory.node(record),
+    ofNodes: placesOf(options.shape).length,
   }
   return new Supervisor(spec, record, {
     driver: options.driver,

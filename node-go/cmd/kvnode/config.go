@@ -38,6 +38,7 @@ type config struct {
 	compactBytes  int64
 	trailingBytes int64
 	segmentBytes  int64
+	processors    int
 }
 
 // maxShard keeps shard ids far from anything that could be mistaken for one.
@@ -94,6 +95,7 @@ func (c *config) tunables(flags *flag.FlagSet) {
 	flags.Int64Var(&c.compactBytes, "compact-bytes", 64<<20, "bytes of Raft log after which it is compacted, at least 1 MiB")
 	flags.Int64Var(&c.trailingBytes, "trailing-bytes", 16<<20, "bytes of Raft log kept for slow followers, 1 up to --compact-bytes")
 	flags.Int64Var(&c.segmentBytes, "segment-bytes", 64<<20, "size of an engine data file, 1 MiB-1 GiB")
+	flags.IntVar(&c.processors, "processors", 0, "processors to use at once, 0-1024; 0: all, or as GOMAXPROCS says")
 }
 
 func (c *config) check(shard uint64, rest []string) []error {
@@ -116,6 +118,7 @@ func (c *config) check(shard uint64, rest []string) []error {
 	fault(c.commit < time.Millisecond || c.commit > 10*time.Second, "--commit-timeout %s: 1ms-10s", c.commit)
 	fault(c.stall < 100*time.Millisecond || c.stall > 5*time.Minute, "--stall-timeout %s: 100ms-5m", c.stall)
 	fault(c.valueBytes < 1 || c.valueBytes > server.HardMaxValueBytes, "--value-max-bytes %d: 1-%d", c.valueBytes, server.HardMaxValueBytes)
+	fault(c.processors < 0 || c.processors > 1024, "--processors %d: 0-1024", c.processors)
 	fault(c.inFlightBytes < 16<<20, "--inflight-max-bytes %d: at least 16 MiB", c.inFlightBytes)
 	fault(c.compactBytes < 1<<20, "--compact-bytes %d: at least 1 MiB", c.compactBytes)
 	fault(c.trailingBytes < 1 || c.trailingBytes > c.compactBytes, "--trailing-bytes %d: 1 up to --compact-bytes", c.trailingBytes)

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -32,7 +33,7 @@ const lastWordsLimit = 200 * time.Millisecond
 // gcPercent trades CPU for memory. A node's heap is small (its values are on disk) beside what a burst of requests
 // allocates; collecting at 50 % growth keeps the peak near the budget for a few percent of CPU. No memory limit is
 // set: the key directory grows with the keys, and a limit below it would make the collector run all the time. An
-// operator may set GOGC or GOMEMLIMIT, which win.
+// operator may set GOGC or GOMEMLIMIT, which win, as GOMAXPROCS does over --processors.
 const gcPercent = 50
 
 func main() {
@@ -52,6 +53,9 @@ func run(args []string, out, errs io.Writer) int {
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if config.processors > 0 && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(config.processors)
 	}
 	log := slog.New(slog.NewJSONHandler(errs, &slog.HandlerOptions{Level: config.logLevel}))
 	stop := make(chan os.Signal, 1)

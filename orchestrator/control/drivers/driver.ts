@@ -8,6 +8,8 @@ export interface NodeSpec extends NodePlace {
   readonly clusterId: string
   /** Absolute. It exists when `spawn` is called. */
   readonly directory: string
+  /** How many nodes run beside it, itself included: they share what the machine has. */
+  readonly ofNodes: number
 }
 
 /** How a process ended. Both undefined: it is gone, and nobody could see how. */

@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { StartFault } from '../faults.js'
 import { driverContract } from '../testing/driver-contract.js'
-import { localDriver } from './local.js'
+import { localDriver, processorsFor } from './local.js'
 import { lastWords, openNodeLog } from './node-log.js'
 
 // The program that `npm test` builds before it runs this.
@@ -32,6 +32,17 @@ test.each(['absent', 'not-executable'])('a node program that is %s is told befor
   writeFileSync(join(folder, 'not-executable'), '', { mode: 0o644 })
   const driver = localDriver({ program: join(folder, name), flags: [] })
   expect(() => driver.check()).toThrow(StartFault)
+})
+
+test.each([
+  [12, 2, 1],
+  [6, 2, 1],
+  [2, 2, 2],
+  [1, 8, 8],
+  [12, 8, 2],
+  [12, 64, 11],
+])('each of %i nodes on %i processors uses %i', (nodes, available, uses) => {
+  expect(processorsFor(nodes, available)).toBe(uses)
 })
 
 describe('the node log', () => {

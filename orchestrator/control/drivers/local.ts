@@ -1,5 +1,6 @@
 import { accessSync, closeSync, constants, fstatSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { execa } from 'execa'
 import { type Clock, systemClock } from '../../core/clock.js'
@@ -62,6 +63,8 @@ function checkProgram(path: string): void {
 
 function argumentsOf(spec: NodeSpec, address: string, peers: readonly NodeInfo[]): string[] {
   const fixed = ['--data', spec.directory, '--cluster', spec.clusterId, '--shard', `${spec.shard}`, '--listen', address]
+  const processors = processorsFor(spec.ofNodes, availableParallelism())
+  fixed.push('--processors', `${processors}`)
   const known = peers.map((peer) => `${peer.id}=${peer.address}`).join(',')
   return known === '' ? fixed : [...fixed, '--peers', known]
 }
@@ -93,6 +96,14 @@ async function spawnNode(program: string, argv: string[], spec: NodeSpec): Promi
   } finally {
     closeSync(log)
   }
+}
+
+/**
+ * How many processors a node may use at once. Many nodes on few processors: each thread that wakes another one only takes
+ * the processor from a third (figures in bench/README.md). Twice a fair share, because leaders do most of the work.
+ */
+export function processorsFor(nodes: number, available: number): number {
+  return Math.max(1, Math.min(available, Math.ceil((2 * available) / nodes)))
 }
 
 function openLog(spec: NodeSpec): number {

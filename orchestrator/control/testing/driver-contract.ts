@@ -50,7 +50,7 @@ class Bench {
 
   get spec(): NodeSpec {
     const directory = join(this.#folder, 'shard-1', 'node-1')
-    return { shard: 1, index: 1, name: 'shard-1/node-1', clusterId: 'c1', directory }
+    return { shard: 1, index: 1, name: 'shard-1/node-1', clusterId: 'c1', directory, ofNodes: 3 }
   }
 
   async spawn(spec = this.spec, address = this.#address): Promise<NodeProcess> {
