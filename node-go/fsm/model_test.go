@@ -70,12 +70,15 @@ func (m *model) once(batch *pb.WriteBatch, w *pb.Write, index uint64) Result {
 	if _, done := s.answers[w.Sequence]; !done {
 		s.answers[w.Sequence] = m.write(w)
 	}
+	if first := s.answers[w.Sequence]; first.Kind != kindOf(w) {
+		return Result{Err: kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "")}
+	}
 	return s.answers[w.Sequence]
 }
 
 func (m *model) expire() {
 	for id, s := range m.sessions {
-		if s.used+s.expiry <= m.time {
+		if s.used+s.expiry <= m.time { // never above a minute here: a session without writes lives as long
 			delete(m.sessions, id)
 		}
 	}

@@ -24,6 +24,10 @@ const (
 	SessionExpiryMsMin = 1_000
 	SessionExpiryMsMax = 24 * 60 * 60 * 1_000
 
+	// unusedExpiryMs is how long a session lives that has written nothing yet: its client may be gone already.
+	unusedExpiryMs = 60_000
+	// answersKept is how many answers a session has room for at least, once it had more.
+	answersKept = 64
 	// expiredPerEntry bounds what one entry has to do for those that nobody uses any more.
 	expiredPerEntry = 64
 	// touchFraction of its expiry is how stale a session's last use may be: most writes need not note it.
@@ -55,7 +59,15 @@ type answered struct {
 }
 
 // expires is the log time from which the session is nobody's.
-func (s *session) expires() uint64 { return s.lastUseMs + uint64(s.expiryMs) }
+func (s *session) expires() uint64 {
+	if s.unused() {
+		return s.lastUseMs + min(unusedExpiryMs, uint64(s.expiryMs))
+	}
+	return s.lastUseMs + uint64(s.expiryMs)
+}
+
+// unused says that no write has been answered in it.
+func (s *session) unused() bool { return s.floor <= 1 && len(s.answers) == 0 }
 
 // sessions are those of a shard. They belong to the goroutine that calls Apply and Restore.
 type sessions struct {
@@ -104,19 +116,17 @@ func (t *sessions) open(o *pb.OpenSession, index, nowMs uint64) (SessionID, *kve
 func (t *sessions) admit(said *pb.Session, sequence, nowMs uint64) (*session, *kverr.Error) {
 	s := t.byID[SessionID(said.GetId())]
 	if s == nil {
-		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_SESSION_EXPIRED,
+		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_SESSION_EXPIRED,
 			"the session is not known here: it has expired, or was opened with another cluster")
 	}
 	if nowMs-s.lastUseMs > uint64(s.expiryMs)/touchFraction {
-		t.byExpiry.Delete(s)
-		s.lastUseMs = nowMs
-		t.byExpiry.Set(s)
+		t.refile(s, func() { s.lastUseMs = nowMs })
 		t.touch(s)
 	}
 	t.raise(s, said.GetFloor())
 	switch {
 	case sequence < s.floor:
-		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_SESSION_EXPIRED,
+		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_SESSION_EXPIRED,
 			"sequence number %d is below the session's floor %d: a late copy", sequence, s.floor)
 	case sequence-s.floor >= SessionWindow:
 		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT,
@@ -130,11 +140,28 @@ func (t *sessions) raise(s *session, floor uint64) {
 	if floor <= s.floor {
 		return
 	}
-	s.floor = floor
 	gone, _ := s.find(floor)
-	s.answers = slices.Delete(s.answers, 0, gone)
+	forget := func() {
+		s.floor = floor
+		s.answers = slices.Delete(s.answers, 0, gone)
+	}
+	if s.unused() {
+		t.refile(s, forget)
+	} else {
+		forget()
+	}
+	if room := cap(s.answers); room > answersKept && len(s.answers) < room/4 {
+		s.answers = append(make([]answered, 0, max(answersKept, 2*len(s.answers))), s.answers...)
+	}
 	t.answers -= gone
 	t.touch(s)
+}
+
+// refile changes something that the session's expiry depends on.
+func (t *sessions) refile(s *session, change func()) {
+	t.byExpiry.Delete(s)
+	change()
+	t.byExpiry.Set(s)
 }
 
 // first is the answer that a write got before.
@@ -155,7 +182,12 @@ func (s *session) find(sequence uint64) (int, bool) {
 // keep notes the answer of a write that has none yet.
 func (t *sessions) keep(s *session, a answered) {
 	at, _ := s.find(a.sequence)
-	s.answers = slices.Insert(s.answers, at, a)
+	insert := func() { s.answers = slices.Insert(s.answers, at, a) }
+	if s.unused() {
+		t.refile(s, insert)
+	} else {
+		insert()
+	}
 	t.answers++
 	t.touch(s)
 }
@@ -205,9 +237,13 @@ func (t *sessions) flush(batch *engine.Batch) {
 	t.dirty = t.dirty[:0]
 }
 
-// full is not kept as an answer: there is no room for it. It is safe to repeat, with the same number, all the same.
+// full is not kept as an answer: it is about the moment. It is safe to repeat, with the same number.
 func full(format string, args ...any) *kverr.Error {
 	refused := kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_OVERLOADED, format, args...)
 	refused.RetryAfterMs = 100
 	return refused
+}
+
+func isFull(err *kverr.Error) bool {
+	return err != nil && err.Code == errpb.ErrorCode_ERROR_CODE_OVERLOADED
 }

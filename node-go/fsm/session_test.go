@@ -131,7 +131,8 @@ func TestTheFloorForgetsAndRefusesLateCopies(t *testing.T) {
 	}
 	// A smaller floor in a late message does not sink it.
 	late := apply(t, f, 5, once(id, 1, 1, add("k", "a"))).Results[0]
-	if e := requireCode(t, late.Err, expired); e.Outcome != errpb.Outcome_OUTCOME_UNKNOWN {
+	// Of this copy; of earlier ones it says nothing.
+	if e := requireCode(t, late.Err, expired); e.Outcome != errpb.Outcome_OUTCOME_NOT_APPLIED {
 		t.Fatalf("outcome %v", e.Outcome)
 	}
 	requireValue(t, f, "k", "ab", 2)
@@ -241,4 +242,118 @@ func TestUnknownSessionRowsAreRefused(t *testing.T) {
 			t.Errorf("%s is taken", name)
 		}
 	}
+}
+
+// Late copies are of a write, whatever it was: a number that comes again with another operation is a fault of its client.
+func TestANumberIsOfOneOperation(t *testing.T) {
+	f, id := opened(t, 60_000)
+	apply(t, f, 3, once(id, 1, 1, put("k", "v")))
+	requireCode(t, apply(t, f, 4, once(id, 1, 1, remove("k"))).Results[0].Err, errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT)
+	if again := apply(t, f, 5, once(id, 1, 1, put("k", "v"))).Results[0]; again.Version != 1 {
+		t.Fatalf("%+v", again)
+	}
+}
+
+// A client that died before its first write holds its place for a minute, and not for as long as it asked.
+func TestASessionWithoutWritesLivesShortly(t *testing.T) {
+	f, id := opened(t, 3_600_000)
+	used := apply(t, f, 3, writes(open(8, 3_600_000))).Results[0].Session
+	apply(t, f, 4, at(30_000, once(used, 1, 1, put("k", "v"))))
+	apply(t, f, 5, at(59_999, writes()))
+	if len(f.state.sessions.byID) != 2 {
+		t.Fatalf("%d sessions", len(f.state.sessions.byID))
+	}
+	// Another replica knows from the rows which of them has written.
+	f = newFSM(t, f.engine)
+	apply(t, f, 6, at(60_000, writes()))
+	if f.state.sessions.byID[id] != nil || f.state.sessions.byID[used] == nil {
+		t.Fatalf("%d sessions", len(f.state.sessions.byID))
+	}
+}
+
+func TestASessionGivesTheRoomOfItsAnswersBack(t *testing.T) {
+	f, id := opened(t, 60_000)
+	c := writes()
+	c.GetWrite().Sessions = []*pb.Session{{Id: id[:], Floor: 1}}
+	for sequence := uint64(1); sequence <= SessionWindow; sequence++ {
+		w := remove("k")
+		w.Session, w.Sequence = 1, sequence
+		c.GetWrite().Writes = append(c.GetWrite().Writes, w)
+	}
+	apply(t, f, 3, c)
+	apply(t, f, 4, once(id, SessionWindow, SessionWindow+1, remove("k")))
+	if s := f.state.sessions.byID[id]; len(s.answers) != 2 || cap(s.answers) > answersKept {
+		t.Fatalf("%d answers in the room of %d", len(s.answers), cap(s.answers))
+	}
+}
+
+func TestNumbersAtTheTop(t *testing.T) {
+	f, id := opened(t, 1_000)
+	top := ^uint64(0)
+	for i, c := range [][2]uint64{{0, 1}, {0, 1024}, {0, 1025}, {5, 1028}, {top - 1023, top}, {top, top}, {0, top}, {top, top - 1}, {1, 1}} {
+		apply(t, f, uint64(i+3), once(id, c[0], c[1], add("k", "x")))
+		if again := newFSM(t, f.engine); !sameState(f.state, again.state) {
+			t.Fatalf("floor %d, number %d: another state when loaded", c[0], c[1])
+		}
+	}
+}
+
+// A few bytes in an entry may be a lot in the engine: each append makes its whole value anew.
+func TestAppendsToLargeValuesAreBounded(t *testing.T) {
+	for _, keys := range []int{1, 300} {
+		f := owner(t)
+		index := uint64(1)
+		for i := range keys {
+			index++
+			apply(t, f, index, writes(put(fmt.Sprint("log", i), string(make([]byte, 900<<10)))))
+		}
+		var list []*pb.Write
+		for i := range 300 {
+			w := add(fmt.Sprint("log", i%keys), "x")
+			w.GetAppend().Limit = 1 << 20
+			list = append(list, w)
+		}
+		done := 0
+		for _, result := range apply(t, f, index+1, writes(list...)).Results {
+			if result.Err == nil {
+				done++
+				continue
+			}
+			requireCode(t, result.Err, errpb.ErrorCode_ERROR_CODE_OVERLOADED)
+		}
+		if want := min(300, appendedBytesMax/(900<<10+1)); keys > 1 && done != want || keys == 1 && done != 300 {
+			t.Fatalf("%d keys: %d appends done", keys, done)
+		}
+	}
+}
+
+// Told to come again later, with the same number: the refusal is not the write's answer.
+func TestAnAppendThatFoundNoRoomMayComeAgain(t *testing.T) {
+	f, id := opened(t, 60_000)
+	apply(t, f, 3, writes(put("a", string(make([]byte, 8<<20-1))), put("b", "v")))
+	c := writes()
+	for range 9 {
+		w := add("a", "")
+		w.GetAppend().Limit = ValueBytesMax
+		c.GetWrite().Writes = append(c.GetWrite().Writes, w)
+	}
+	for i := range 8 {
+		key := fmt.Sprint("large", i)
+		apply(t, f, uint64(4+i), writes(put(key, string(make([]byte, 8<<20-1)))))
+		w := add(key, "x")
+		w.GetAppend().Limit = ValueBytesMax
+		c.GetWrite().Writes = append(c.GetWrite().Writes, w)
+	}
+	last := add("b", "w")
+	last.Session, last.Sequence = 1, 1
+	c.GetWrite().Writes = append(c.GetWrite().Writes, last)
+	c.GetWrite().Sessions = []*pb.Session{{Id: id[:], Floor: 1}}
+	results := apply(t, f, 20, c).Results
+	if results[len(results)-1].Err != nil {
+		requireCode(t, results[len(results)-1].Err, errpb.ErrorCode_ERROR_CODE_OVERLOADED)
+	}
+	if again := apply(t, f, 21, once(id, 1, 1, add("b", "w"))).Results[0]; again.Err != nil || again.Length != 2 {
+		t.Fatalf("%+v", again)
+	}
+	requireValue(t, f, "b", "vw", 2)
 }

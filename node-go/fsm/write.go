@@ -16,6 +16,9 @@ import (
 const (
 	KeyBytesMax   = 4096
 	ValueBytesMax = 8 << 20
+	// appendedBytesMax bounds the values that the appends of one entry make. The entry holds only what they add, but the
+	// engine takes the whole values (engine.BatchBytesMax).
+	appendedBytesMax = 64 << 20
 )
 
 // writer carries out the writes of one entry. The engine shows nothing of them before the batch is applied, so it
@@ -23,16 +26,22 @@ const (
 type writer struct {
 	f     *FSM
 	batch *pb.WriteBatch
-	// written are the keys that have been; a deleted one has version 0.
+	// written are the keys that have been, as they are now; keys is the order in which they were first written.
 	written map[string]written
+	keys    []string
+	// appended counts the bytes of the values that appends have made.
+	appended int
 	// raised are the partitions whose floor has grown; order is that in which they were first raised.
 	raised [command.Partitions]bool
 	order  []uint16
 }
 
+// written is a key after the writes so far; version 0: it is absent.
 type written struct {
 	version uint64
 	value   []byte
+	// grown: an append has made the value, and nobody else refers to it.
+	grown bool
 }
 
 // write fills the batch. Its error is the engine's; what goes wrong with one write is in its result.
@@ -46,6 +55,7 @@ func (f *FSM) write(batch *pb.WriteBatch) ([]Result, error) {
 			return nil, err
 		}
 	}
+	w.writeKeys()
 	w.writeFloors()
 	return results, nil
 }
@@ -62,13 +72,17 @@ func (w *writer) once(write *pb.Write) (Result, error) {
 		return Result{Err: refused}, nil
 	}
 	if first, done := session.first(write.GetSequence()); done {
+		if first.Kind != kindOf(write) {
+			first = Result{Err: kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT,
+				"write %d of the session was another operation", write.GetSequence())}
+		}
 		return first, nil
 	}
 	if refused := all.hasRoom(); refused != nil {
 		return Result{Err: refused}, nil
 	}
 	result, err := w.do(write)
-	if err == nil {
+	if err == nil && !isFull(result.Err) {
 		partition := command.Partition(keyOf(write))
 		all.keep(session, answered{sequence: write.GetSequence(), partition: partition, result: result})
 	}
@@ -89,6 +103,17 @@ func (w *writer) do(write *pb.Write) (Result, error) {
 		return Result{Kind: KindOpen, Session: id, Err: refused}, nil
 	default:
 		panic(fmt.Sprintf("command.Decode let %T pass", kind))
+	}
+}
+
+func kindOf(write *pb.Write) Kind {
+	switch write.GetKind().(type) {
+	case *pb.Write_Put:
+		return KindPut
+	case *pb.Write_Delete:
+		return KindDelete
+	default:
+		return KindAppend
 	}
 }
 
@@ -113,7 +138,8 @@ func (w *writer) put(p *pb.Put) (Result, error) {
 		result.Err = refused
 		return result, err
 	}
-	result.Version = w.set(p.GetKey(), p.GetValue(), before.version)
+	result.Version = w.next(p.GetKey(), before.version)
+	w.set(p.GetKey(), written{version: result.Version, value: p.GetValue()})
 	return result, nil
 }
 
@@ -127,22 +153,48 @@ func (w *writer) append(a *pb.Append) (Result, error) {
 	if result.Err = checkValue(len(before.value)+len(a.GetValue()), min(ValueBytesMax, int(a.GetLimit()))); result.Err != nil {
 		return result, nil
 	}
-	// Clipped: the value is the engine's, or an earlier write's.
-	value := append(slices.Clip(before.value), a.GetValue()...)
-	result.Version = w.set(a.GetKey(), value, before.version)
-	result.Length = uint64(len(value))
+	value := before.value
+	made := len(a.GetValue())
+	if !before.grown {
+		// Clipped: the value is the engine's, or a put's.
+		value, made = slices.Clip(value), made+len(value)
+	}
+	// The first one always passes, however large its value is.
+	if w.appended > 0 && w.appended+made > appendedBytesMax {
+		result.Err = full("the appends of one entry make at most %d bytes of values", appendedBytesMax)
+		return result, nil
+	}
+	w.appended += made
+	now := written{version: w.next(a.GetKey(), before.version), value: append(value, a.GetValue()...), grown: true}
+	w.set(a.GetKey(), now)
+	result.Version, result.Length = now.version, uint64(len(now.value))
 	return result, nil
 }
 
-// set writes a key whose version was `before` until now, and returns its version.
-func (w *writer) set(key, value []byte, before uint64) uint64 {
+// next is the version of a key whose version was `before` until now.
+func (w *writer) next(key []byte, before uint64) uint64 {
 	if before == 0 {
 		before = w.f.state.partitions[command.Partition(key)].floor
 	}
-	version := before + 1
-	w.written[string(key)] = written{version: version, value: value}
-	w.f.batch.Put(engine.Record{Key: userKey(key), Value: value, Version: version})
-	return version
+	return before + 1
+}
+
+func (w *writer) set(key []byte, now written) {
+	if _, known := w.written[string(key)]; !known {
+		w.keys = append(w.keys, string(key))
+	}
+	w.written[string(key)] = now
+}
+
+// writeKeys writes each key once, as it is after the last write: many appends to one value cost one record.
+func (w *writer) writeKeys() {
+	for _, key := range w.keys {
+		if now := w.written[key]; now.version > 0 {
+			w.f.batch.Put(engine.Record{Key: userKey([]byte(key)), Value: now.value, Version: now.version})
+		} else {
+			w.f.batch.Delete(userKey([]byte(key)))
+		}
+	}
 }
 
 func (w *writer) delete(d *pb.Delete) (Result, error) {
@@ -153,8 +205,7 @@ func (w *writer) delete(d *pb.Delete) (Result, error) {
 		return result, err
 	}
 	result.Existed = true
-	w.written[string(d.GetKey())] = written{}
-	w.f.batch.Delete(userKey(d.GetKey()))
+	w.set(d.GetKey(), written{})
 	w.raise(command.Partition(d.GetKey()), before.version)
 	return result, nil
 }

@@ -80,8 +80,10 @@ func (b *batch) check(op *kvorumv1.Operation) *kverr.Error {
 		return err
 	}
 	switch number := op.Session; {
-	case number == 0:
+	case number == 0 && op.Sequence == 0:
 		return nil
+	case number == 0:
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "write %d of no session", op.Sequence)
 	case number > uint32(len(b.sessions)) || op.Sequence == 0:
 		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT,
 			"write %d of session %d, but the message has %d sessions and numbers begin at 1", op.Sequence, number, len(b.sessions))

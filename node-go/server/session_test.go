@@ -67,6 +67,7 @@ func TestOperationsOfNoSessionAreRefused(t *testing.T) {
 		sessions []*kvorumv1.Session
 	}{
 		"a position that is not there": {inSession(put("a", ""), 2, 1), []*kvorumv1.Session{good}},
+		"a number of no session":       {inSession(put("a", ""), 0, 1), []*kvorumv1.Session{good}},
 		"no sequence number":           {inSession(put("a", ""), 1, 0), []*kvorumv1.Session{good}},
 		"a short id":                   {inSession(put("a", ""), 1, 1), []*kvorumv1.Session{short}},
 		"a read":                       {inSession(get("a"), 1, 1), []*kvorumv1.Session{good}},

@@ -54,6 +54,8 @@ type Transport struct {
 	closed chan struct{}
 	// holds is OnInstall's.
 	holds atomic.Pointer[func(*raft.InstallSnapshotRequest) bool]
+	// leads is OnAppend's.
+	leads atomic.Pointer[func(term uint64) bool]
 	// running are our goroutines; Close waits for them. mu keeps one from starting while it does.
 	mu      sync.Mutex
 	running sync.WaitGroup
@@ -102,6 +104,9 @@ func New(o Options) (*Transport, error) {
 // since. Thesis, section 5.3: it keeps its log. hashicorp/raft 1.7.3 would empty it, and go on as if it were there.
 func (t *Transport) OnInstall(holds func(*raft.InstallSnapshotRequest) bool) { t.holds.Store(&holds) }
 
+// OnAppend has `leads` asked before each message that carries or follows entries: whether this node leads in that term.
+func (t *Transport) OnAppend(leads func(term uint64) bool) { t.leads.Store(&leads) }
+
 // held answers a snapshot that the log holds already; false for every other call.
 func (t *Transport) held(call raft.RPC) bool {
 	request, ok := call.Command.(*raft.InstallSnapshotRequest)
@@ -142,9 +147,9 @@ func (t *Transport) Consumer() <-chan raft.RPC { return t.calls }
 func (t *Transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
 	if !isHeartbeat(request) {
 		t.reach.await(id)
-	}
-	if err := spliced(request); err != nil {
-		return err
+		if !t.isWhole(request) {
+			return errSpliced
+		}
 	}
 	// Raft reuses responses: nothing of an earlier one may pass for an acknowledgement.
 	*response = raft.AppendEntriesResponse{}
@@ -175,18 +180,15 @@ func boundCommit(request *raft.AppendEntriesRequest) *raft.AppendEntriesRequest 
 	return &bounded
 }
 
-// spliced refuses a message that a deposed leader has put together while its log was being replaced: hashicorp/raft reads the
-// entries one by one, and may read some of a newer term than the message's. A follower that has not heard of that term
-// would take them, and log matching would never notice.
-func spliced(request *raft.AppendEntriesRequest) error {
-	newest := request.PrevLogTerm
-	for _, entry := range request.Entries {
-		newest = max(newest, entry.Term)
-	}
-	if newest > request.Term {
-		return fmt.Errorf("a message of term %d with an entry of term %d: leadership was lost while it was made", request.Term, newest)
-	}
-	return nil
+// errSpliced: a deposed leader reads its log entry by entry while its successor replaces it, and may put together what
+// never was one log. Log matching would not notice.
+var errSpliced = errors.New("leadership was lost while the message was made")
+
+// isWhole says whether all entries of a message are of its leader's log. A leader never truncates, and a follower learns of a
+// newer term before it touches its log: so they are if this node leads in the message's term now.
+func (t *Transport) isWhole(request *raft.AppendEntriesRequest) bool {
+	leads := t.leads.Load()
+	return leads == nil || (*leads)(request.Term)
 }
 
 // isHeartbeat is hashicorp/raft's own rule.

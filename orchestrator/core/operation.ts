@@ -72,15 +72,19 @@ export interface OpenSessionResult {
 /** Who wrote it, so that a write that is sent twice happens once. The same session and number are the same write. */
 export interface Stamp {
   readonly session: SessionRef
-  readonly sequence: number
+  /** A client may use all of uint64; ours are numbers. */
+  readonly sequence: number | bigint
 }
 
 export interface SessionRef {
   /** 16 bytes, from the shard. */
   readonly id: Uint8Array
   /** No answer to a smaller sequence number is waited for. Only grows. */
-  readonly floor: number
+  readonly floor: number | bigint
 }
+
+/** Of a session's id. */
+export const SESSION_ID_BYTES = 16
 
 /** How far above its session's floor a sequence number may be. The nodes refuse more. */
 export const SESSION_WINDOW = 1024

@@ -60,7 +60,7 @@ export class Call implements LaneRequest, WakeEntry {
   unstamp(): void {
     if (this.stamp === undefined || this.stamp === this.passed) return
     const session: SessionRef = this.stamp.session
-    if (session instanceof Session) session.answered(this.stamp.sequence)
+    if (session instanceof Session) session.answered(Number(this.stamp.sequence))
     this.stamp = undefined
   }
 

@@ -101,7 +101,6 @@ export class Executor implements CallOwner {
       this.#finish(call, late && !this.#closed ? deadlineError(call, now) : honest(call, error))
       return
     }
-    if (error.code === 'SESSION_EXPIRED') call.inDoubt = false
     // Each answer of the state machine is that of its number.
     if (error.code === 'SESSION_EXPIRED' || isFinal(error.code)) call.unstamp()
     if (decision.delayMs === 0) {
@@ -132,7 +131,8 @@ export class Executor implements CallOwner {
   close(): void {
     this.#closed = true
     const error = new CancelledError('the store was closed', { outcome: 'not-applied' })
-    for (const call of this.#waiting.takeAll()) this.#finish(call, honest(call, error))
+    // One may end with another: the opening of a session with the last write that waits for it.
+    for (const call of this.#waiting.takeAll()) if (!call.settled) this.#finish(call, honest(call, error))
   }
 
   #refusal(bytes: number, deadlineMs: number): KvError | undefined {

@@ -94,10 +94,12 @@ describe('decide', () => {
     ['UNAVAILABLE', 'applied', 'own', false, 'unsafe'],
     ['INTERNAL', 'unknown', 'own', false, 'permanent'],
     // Nobody knows the session: the first attempt did nothing, and what earlier ones did nobody can tell.
-    ['SESSION_EXPIRED', 'unknown', 'own', false, 1],
-    ['SESSION_EXPIRED', 'unknown', 'own', true, 'unsafe'],
-    ['SESSION_EXPIRED', 'unknown', 'passed', false, 'unsafe'],
-    ['SESSION_EXPIRED', 'unknown', 'none', false, 'unsafe'],
+    ['SESSION_EXPIRED', 'not-applied', 'own', false, 1],
+    ['SESSION_EXPIRED', 'not-applied', 'own', true, 'unsafe'],
+    // A gateway tried more than once for us.
+    ['SESSION_EXPIRED', 'unknown', 'own', false, 'unsafe'],
+    ['SESSION_EXPIRED', 'not-applied', 'passed', false, 'unsafe'],
+    ['SESSION_EXPIRED', 'not-applied', 'none', false, 'unsafe'],
     // A client's number is for the shard that it meant.
     ['WRONG_SHARD', 'not-applied', 'passed', false, 'permanent'],
     ['WRONG_SHARD', 'not-applied', 'own', true, 1],

@@ -40,9 +40,9 @@ export function decide(failure: Failure): Decision {
   return { action: 'retry', delayMs }
 }
 
-/** A session that is not known says nothing of earlier attempts; without any, the write was not applied. */
+/** A session that is not known says nothing of earlier attempts, those of a gateway on our behalf included. */
 function isSafe({ code, read, stamp, outcome, inDoubt }: Failure): boolean {
-  if (code === 'SESSION_EXPIRED') return stamp === 'own' && !inDoubt
+  if (code === 'SESSION_EXPIRED') return stamp === 'own' && !inDoubt && outcome === 'not-applied'
   return read || outcome === 'not-applied' || (stamp !== 'none' && outcome === 'unknown')
 }
 
@@ -56,11 +56,11 @@ function mayHelp({ code, stamp }: Failure): boolean {
 }
 
 /**
- * Whether the answer is that of every attempt with the same number. What else says `not-applied` is true of one attempt
- * only.
+ * Whether only the state machine answers a write so, which is the answer of every attempt with the same number. What else
+ * says `not-applied` is true of one attempt only: limits, for one, may differ from node to node.
  */
 export function isFinal(code: Code): boolean {
-  return code === 'PRECONDITION_FAILED' || code === 'TOO_LARGE' || code === 'INVALID_ARGUMENT' || code === 'WRONG_SHARD'
+  return code === 'PRECONDITION_FAILED' || code === 'WRONG_SHARD'
 }
 
 function delay({ code, attempt, redirected, redirects, retryAfterMs, chance }: Failure): number {

@@ -1,6 +1,6 @@
 import type { OpenSessionOperation, Result } from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
-import type { KvError } from '../errors/index.js'
+import { type KvError, kvError } from '../errors/index.js'
 import type { Call } from './call.js'
 import type { Executor } from './executor.js'
 import { Session } from './session.js'
@@ -45,13 +45,13 @@ export class Sessions {
     return false
   }
 
-  /** The write waits no more. A session that nobody waits for is not opened. */
+  /** The write waits no more. A session that nobody waits for is not opened, unless it may be open already. */
   forget(call: Call): void {
     const pool = this.#waiting.get(call)
     if (pool === undefined) return
     this.#waiting.delete(call)
     pool.waiting.delete(call)
-    if (pool.opening === undefined || pool.waiting.size > 0) return
+    if (pool.opening === undefined || pool.opening.sent || pool.waiting.size > 0) return
     this.#options.executor.cancel(pool.opening, undefined)
   }
 
@@ -89,9 +89,15 @@ export class Sessions {
       this.#waiting.delete(call)
       call.waitsFor = undefined
       if (error === undefined) this.#options.executor.release(call)
-      else this.#options.executor.fail(call, error)
+      else this.#options.executor.fail(call, unsent(error))
     }
   }
+}
+
+/** Whatever became of the opening, the write that waited for it was not sent. */
+function unsent(error: KvError): KvError {
+  if (error.outcome === 'not-applied') return error
+  return kvError(error.code, error.message, { ...error, outcome: 'not-applied', cause: error })
 }
 
 /** The sessions in one shard. */

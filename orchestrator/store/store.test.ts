@@ -143,7 +143,7 @@ describe('when the leader dies', () => {
     expect(ms).toBeLessThanOrEqual(20)
     expect((await sim.run(inFlight)).answer).toMatchObject({ kind: 'put' })
     expect(sim.node('n2').executed.filter(({ kind }) => kind === 'put')).toHaveLength(2)
-    const numbers = [...sim.node('n1').stamps, ...sim.node('n2').stamps].map(({ sequence }) => sequence)
+    const numbers = [...sim.node('n1').stamps, ...sim.node('n2').stamps].map(({ sequence }) => Number(sequence))
     expect(numbers.sort()).toEqual([1, 2, 3])
     expect(sim.eventTypes).toEqual(expect.arrayContaining(['lane.down', 'leader.lost', 'leader.found']))
   })
@@ -227,7 +227,7 @@ describe('retry', () => {
     }
     sim.node('n1').stamps.length = 0
     expect((await sim.run(sim.execute(PUT))).answer).toMatchObject({ kind: 'put' })
-    expect(sim.node('n1').stamps.map(({ sequence }) => sequence)).toEqual([2, 2, 2])
+    expect(sim.node('n1').stamps.map(({ sequence }) => Number(sequence))).toEqual([2, 2, 2])
   })
 
   test('what is said of one attempt says nothing of an earlier one', async () => {

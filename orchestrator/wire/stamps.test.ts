@@ -13,7 +13,7 @@ function request(operation: Operation, stamp?: Stamp): LaneRequest {
   return { operation, stamp, bytes: 1, deadline: 1, settled: false, sent: false, complete: () => {} }
 }
 
-function session(name: number, floor: number): SessionRef {
+function session(name: number, floor: bigint | number): SessionRef {
   return { id: new Uint8Array(16).fill(name), floor }
 }
 
@@ -23,8 +23,11 @@ function travel(requests: readonly LaneRequest[]): BatchRequest {
 }
 
 test('stamps come back the same, and each session travels once', () => {
-  const sessions = [session(1, 5), session(2, 2 ** 40)]
-  const stamp = fc.record({ session: fc.constantFrom(...sessions), sequence: fc.integer({ min: 1, max: 2 ** 45 }) })
+  const sessions = [session(1, 5n), session(2, 2n ** 64n - 1n)]
+  const stamp = fc.record({
+    session: fc.constantFrom(...sessions),
+    sequence: fc.bigInt({ min: 1n, max: 2n ** 64n - 1n }),
+  })
   fc.assert(
     fc.property(fc.array(fc.option(stamp, { nil: undefined })), (stamps) => {
       const message = travel(stamps.map((one) => request(one === undefined ? GET : PUT, one)))
@@ -47,5 +50,12 @@ test('a number of no session stays one, for the node to refuse', () => {
   const message = travel([request(PUT, { session: session(1, 1), sequence: 7 })])
   message.sessions = []
   const [stamp] = stampsFromWire(message.operations, message.sessions)
-  expect(stamp).toEqual({ session: { id: new Uint8Array(), floor: 0 }, sequence: 7 })
+  expect(stamp).toEqual({ session: { id: new Uint8Array(), floor: 0 }, sequence: 7n })
+})
+
+// It would travel on, and break the lane that it shares with others if it is large.
+test('an id that is none does not travel on', () => {
+  const message = travel([request(PUT, { session: { id: new Uint8Array(1 << 20), floor: 1 }, sequence: 7 })])
+  const [stamp] = stampsFromWire(message.operations, message.sessions)
+  expect(stamp?.session.id).toHaveLength(0)
 })

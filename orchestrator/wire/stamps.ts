@@ -1,4 +1,4 @@
-import type { SessionRef, Stamp } from '../core/operation.js'
+import { SESSION_ID_BYTES, type SessionRef, type Stamp } from '../core/operation.js'
 import { operationToWire } from './convert.js'
 import type { BatchRequest, Operation as WireOperation, Session as WireSession } from './gen/kvorum/v1/kv.js'
 import type { LaneRequest } from './lane-request.js'
@@ -24,15 +24,15 @@ export function requestsToWire(requests: readonly LaneRequest[]): Pick<BatchRequ
 }
 
 const NONE: readonly undefined[] = []
-/** Of a reference to nothing: whoever executes the write refuses it. */
+/** Of a reference to nothing, or to what is no session: whoever executes the write refuses it. */
 const NOBODY: SessionRef = { id: new Uint8Array(), floor: 0 }
 
 /** The stamps of a message's operations, by position. */
 export function stampsFromWire(operations: readonly WireOperation[], sessions: readonly WireSession[]) {
   if (sessions.length === 0 && operations.every(({ session }) => session === 0)) return NONE
-  const refs = sessions.map(({ id, floor }): SessionRef => ({ id, floor: Number(floor) }))
+  const refs = sessions.map(({ id, floor }): SessionRef => (id.length === SESSION_ID_BYTES ? { id, floor } : NOBODY))
   return operations.map(({ session, sequence }): Stamp | undefined => {
     if (session === 0) return undefined
-    return { session: refs[session - 1] ?? NOBODY, sequence: Number(sequence) }
+    return { session: refs[session - 1] ?? NOBODY, sequence }
   })
 }

@@ -113,7 +113,8 @@ const (
 	ErrorCode_ERROR_CODE_CANCELLED ErrorCode = 13
 	// A fault in Kvorum itself.
 	ErrorCode_ERROR_CODE_INTERNAL ErrorCode = 14
-	// The session has expired, was never opened, or is past this write: nobody knows any more whether it was applied.
+	// The session has expired, was never opened, or is past this write. This copy of it was not applied; of earlier ones
+	// nobody knows any more.
 	ErrorCode_ERROR_CODE_SESSION_EXPIRED ErrorCode = 15
 )
 

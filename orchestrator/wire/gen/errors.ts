@@ -66,7 +66,10 @@ export const ErrorCode = {
   CANCELLED: 13,
   /** INTERNAL - A fault in Kvorum itself. */
   INTERNAL: 14,
-  /** SESSION_EXPIRED - The session has expired, was never opened, or is past this write: nobody knows any more whether it was applied. */
+  /**
+   * SESSION_EXPIRED - The session has expired, was never opened, or is past this write. This copy of it was not applied; of earlier ones
+   * nobody knows any more.
+   */
   SESSION_EXPIRED: 15,
 } as const;
 

@@ -613,8 +613,8 @@ type Operation struct {
 	// Of a write: 1 + the position of its session among those of the message; 0 without a session.
 	Session uint32 `protobuf:"varint,8,opt,name=session,proto3" json:"session,omitempty"`
 	// Of a write with a session: from 1, less than 1,024 above the floor. The same number is the same write. An answer
-	// that the state machine gave (a result, PRECONDITION_FAILED, TOO_LARGE, WRONG_SHARD) is that of every copy: who tries
-	// again after it takes another number.
+	// that only the state machine gives (a result, PRECONDITION_FAILED, WRONG_SHARD) is that of every copy: who tries again
+	// after it takes another number. Any other refusal speaks for the copy that was refused.
 	Sequence      uint64 `protobuf:"varint,9,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -110,8 +110,8 @@ export interface Operation {
   session: number;
   /**
    * Of a write with a session: from 1, less than 1,024 above the floor. The same number is the same write. An answer
-   * that the state machine gave (a result, PRECONDITION_FAILED, TOO_LARGE, WRONG_SHARD) is that of every copy: who tries
-   * again after it takes another number.
+   * that only the state machine gives (a result, PRECONDITION_FAILED, WRONG_SHARD) is that of every copy: who tries again
+   * after it takes another number. Any other refusal speaks for the copy that was refused.
    */
   sequence: bigint;
 }
