@@ -298,6 +298,20 @@ describe('the map', () => {
     expect(sim.node('m1').executed).toEqual([PUT])
   })
 
+  test('a write that nobody may have applied gets a number of the new owner', async () => {
+    const sim = await SimCluster.withLeader()
+    await sim.run(sim.execute(PUT))
+    sim.addNode('m1', 'm:1')
+    sim.node('m1').lead()
+    sim.node('n1').answer = () => new OverloadedError('full', { outcome: 'not-applied', retryAfterMs: 20 })
+    const write = sim.execute(PUT)
+    await sim.advance(10)
+    sim.cell.publish(moved)
+    expect((await sim.run(write)).answer).toMatchObject({ kind: 'put' })
+    expect(sim.node('n1').stamps.map(({ sequence }) => Number(sequence))).toEqual([1, 2, 3])
+    expect(sim.node('m1').stamps.map(({ sequence }) => Number(sequence))).toEqual([1])
+  })
+
   test('a node that is somebody else is as good as down: its writes go elsewhere, and the map is asked for', async () => {
     const sim = new SimCluster()
     Object.assign(sim.node('n1'), { stranger: true })

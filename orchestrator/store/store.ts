@@ -152,6 +152,8 @@ export class Store {
 
   #route(call: Call): void {
     const shard = this.#ownerOf(call)
+    // Its number is one of the shard that it was meant for. In doubt it keeps it: the new owner may know.
+    if (call.shard !== undefined && call.shard !== shard && !call.inDoubt) call.unstamp()
     call.shard = shard
     if (call.needsStamp && !this.#sessions.stamp(call, shard.id)) return
     shard.route(call)
