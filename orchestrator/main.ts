@@ -25,6 +25,9 @@ import { ListenError, listen } from './wire/listener.js'
 /** How long requests in progress are waited for when it is time to stop. */
 const DRAIN_MS = 1_000
 
+/** The command line or the configuration is not one. As the other programs say it. */
+const EXIT_USAGE = 2
+
 async function main(): Promise<void> {
   const request = loadConfig(process.argv.slice(2), process.env)
   if (request.ask === 'run') await run(request.config)
@@ -148,5 +151,5 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 main().catch((error: unknown) => {
   process.stderr.write(`${explain(error)}\n`)
-  process.exitCode = 1
+  process.exitCode = error instanceof ConfigFault ? EXIT_USAGE : 1
 })

@@ -5,7 +5,7 @@ import { NoServerError } from './reach.js'
 
 /** What somebody asked for, so that its failure can be told. */
 export interface Task {
-  /** "get "k1"" */
+  /** "get "k1"", the key shortened. */
   readonly what: string
   readonly address: string
   /** Only then is there an outcome to be told: a read changes nothing. */

@@ -1,6 +1,7 @@
 import { RequestWrapper } from '../client/index.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
+import { shown } from './words.js'
 
 /** Prints the key's value. */
 export async function get(
@@ -17,7 +18,7 @@ export async function get(
       return value === null ? EXIT.absent : EXIT.ok
     }
     if (value === null) {
-      warn(`kvorum: the key ${JSON.stringify(key)} has no value\n`)
+      warn(`kvorum: the key ${shown(key)} has no value\n`)
       return EXIT.absent
     }
     out(`${value}\n`)

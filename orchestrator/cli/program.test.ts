@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { PARTITIONS } from '../core/slot.js'
+import { makeClusterMap } from '../core/topology.js'
 import { UnavailableError } from '../errors/index.js'
 import type { BatchMessage, BatchStream } from '../wire/batch-stream.js'
 import { Condition, controlService, emptyStatus, type StatusResponse } from '../wire/control.js'
@@ -32,21 +35,34 @@ function handlers(): KvHandlers {
     get: refuse,
     put: refuse,
     delete: refuse,
-    clusterMap: async function* () {},
+    clusterMap,
     batch: (stream) => {
       stream.listen({ onMessage: (message) => answer(stream, message), onEnd: () => stream.end(), onGone: () => {} })
     },
   }
 }
 
+/** One shard for everything: writes ask whose they are. */
+async function* clusterMap(signal: AbortSignal) {
+  const shards = [{ id: 1, nodes: [{ id: 'n1', address: listener.address }] }]
+  yield makeClusterMap({ clusterId: 'fake', epoch: 1n, owners: Array(PARTITIONS).fill(1), shards })
+  await once(signal, 'abort')
+}
+
 function answer(stream: BatchStream, { id, operations }: BatchMessage): void {
   const results = operations.map((operation) => {
+    if (operation?.kind === 'open-session') return { kind: 'open-session' as const, id: Buffer.alloc(16, 1) }
     const key = Buffer.from(operation?.key ?? []).toString()
     if (key === 'stuck') return new UnavailableError('no leader', { outcome: 'not-applied' })
     if (key === 'doubt') return new UnavailableError('it died', { outcome: 'unknown' })
     const value = rows.get(key)
     if (operation?.kind === 'put') rows.set(key, operation.value)
     if (operation?.kind === 'put') return { kind: 'put' as const, version: 1n }
+    if (operation?.kind === 'append') {
+      const grown = Buffer.concat([value ?? new Uint8Array(), operation.value])
+      rows.set(key, grown)
+      return { kind: 'append' as const, version: 1n, length: grown.byteLength }
+    }
     if (operation?.kind === 'delete') return { kind: 'delete' as const, existed: rows.delete(key) }
     return { kind: 'get' as const, found: value !== undefined, value: value ?? new Uint8Array(), version: 1n }
   })
@@ -97,7 +113,7 @@ function run(...args: string[]): Promise<number> {
   )
 }
 
-describe('put, get, delete', () => {
+describe('put, get, append, delete', () => {
   test('do what they say', async () => {
     expect(await run('put', 'k1', 'värde')).toBe(0)
     expect(Buffer.from(rows.get('k1') ?? []).toString()).toBe('värde')
@@ -107,6 +123,42 @@ describe('put, get, delete', () => {
     expect(await run('delete', 'k1')).toBe(0)
     expect(rows.size).toBe(0)
     expect(warned).toBe('')
+  })
+
+  test('append says how many bytes the value has now; an absent key is empty', async () => {
+    expect(await run('append', 'log', 'å')).toBe(0)
+    expect(await run('append', 'log', 'bc')).toBe(0)
+    expect(await run('get', 'log')).toBe(0)
+    expect([out, warned]).toEqual(['2\n4\nåbc\n', ''])
+  })
+
+  test('what was not UTF-8 is wrong usage, and nothing is sent', async () => {
+    const broken = Buffer.from([0xff]).toString()
+    for (const args of [
+      ['get', broken],
+      ['put', 'k', broken],
+      ['append', broken, 'v'],
+      ['delete', broken, '--json'],
+    ]) {
+      warned = ''
+      expect(await run(...args)).toBe(2)
+      expect(warned).toMatch(/^kvorum: the argument "\ufffd" is not UTF-8 .*\n$/)
+    }
+    expect([out, rows.size]).toEqual(['', 0])
+  })
+
+  test('a long key is shortened where people read it, and nowhere else', async () => {
+    const key = 'k'.repeat(1000)
+    const words = `"${'k'.repeat(64)}"...`
+    expect(await run('get', key)).toBe(1)
+    expect(warned).toBe(`kvorum: the key ${words} has no value\n`)
+    expect(await run('get', key, '--address', '127.0.0.1:1', '--json')).toBe(3)
+    expect(await run('get', 'k'.repeat(70_000))).toBe(2)
+    expect(warned).toContain(`get ${words} on `)
+    expect(warned.length).toBeLessThan(1_000)
+    out = ''
+    await run('get', key, '--json')
+    expect(JSON.parse(out)).toEqual({ ok: true, key, value: null })
   })
 
   test('a key without a value is exit code 1, with words on stderr and nothing on stdout', async () => {
@@ -137,6 +189,9 @@ describe('put, get, delete', () => {
     warned = ''
     expect(await run('delete', key, '--timeout', '200')).toBe(3)
     expect(warned).toMatch(words)
+    warned = ''
+    expect(await run('append', key, 'v', '--timeout', '200')).toBe(3)
+    expect(warned).toMatch(words)
   })
 
   test('--json is for programs', async () => {
@@ -148,6 +203,7 @@ describe('put, get, delete', () => {
     expect(await answer('get', 'k')).toEqual({ code: 1, ok: true, key: 'k', value: null })
     expect(await answer('put', 'k', 'v')).toEqual({ code: 0, ok: true, key: 'k' })
     expect(await answer('get', 'k')).toEqual({ code: 0, ok: true, key: 'k', value: 'v' })
+    expect(await answer('append', 'k', 'w')).toEqual({ code: 0, ok: true, key: 'k', length: 2 })
     expect(await answer('delete', 'k')).toEqual({ code: 0, ok: true, key: 'k' })
     expect(warned).toBe('')
     const error = { code: expect.any(String), message: expect.stringContaining('no leader') }
@@ -189,6 +245,7 @@ describe('put, get, delete', () => {
   test.each([
     [['get']],
     [['put', 'k']],
+    [['append', 'k']],
     [['frobnicate']],
     [['get', 'k', '--loud']],
     [['get', 'k', '--timeout', 'soon']],

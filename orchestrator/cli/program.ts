@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { checkAddress } from '../core/address.js'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { KvError } from '../errors/index.js'
+import { append } from './append.js'
 import type { Connection, Context, Form } from './context.js'
 import { remove } from './delete.js'
 import { EXIT } from './exit-codes.js'
@@ -11,6 +12,7 @@ import { get } from './get.js'
 import { put } from './put.js'
 import { REACH_MS, reach } from './reach.js'
 import { status } from './status.js'
+import { faultIn, shown } from './words.js'
 
 const milliseconds = wholeNumber(1, DEADLINE_MS_MAX)
 
@@ -20,6 +22,11 @@ export async function runCommand(
   environment: Readonly<Record<string, string | undefined>>,
   context: Context,
 ): Promise<number> {
+  const fault = faultIn(args)
+  if (fault !== undefined) {
+    context.warn(`kvorum: ${fault}\n`)
+    return EXIT.usage
+  }
   let code: number = EXIT.ok
   const program = programFor(environment, context, (exitCode) => {
     code = exitCode
@@ -48,7 +55,7 @@ function programFor(
   const perform = async ({ name, key, writes = false, json = false }: Asked, work: Work) => {
     const { address, timeout } = program.opts<{ address: string; timeout: number }>()
     checkAddress(address)
-    const what = key === undefined ? name : `${name} ${JSON.stringify(key)}`
+    const what = key === undefined ? name : `${name} ${shown(key)}`
     done(await attempt({ what, address, writes, json }, { address, timeoutMs: timeout }, context, work))
   }
   // A command takes its options before or after it, so that `kvorum get k --address a` works as well.
@@ -59,6 +66,10 @@ function programFor(
   )
   command('put <key> <value>', "set a key's value").action((key: string, value: string, { json }: Flags) =>
     perform({ name: 'put', key, json, writes: true }, (form, to) => put(key, value, form, to, context)),
+  )
+  command('append <key> <value>', "add to the end of a key's value; prints its length in bytes").action(
+    (key: string, value: string, { json }: Flags) =>
+      perform({ name: 'append', key, json, writes: true }, (form, to) => append(key, value, form, to, context)),
   )
   command('delete <key>', 'delete a key').action((key: string, { json }: Flags) =>
     perform({ name: 'delete', key, json, writes: true }, (form, to) => remove(key, form, to, context)),

@@ -40,7 +40,18 @@ test('an IPv6 host is understood with and without brackets', async () => {
 test('somebody who says nothing is given up', async () => {
   const sockets: Socket[] = []
   const port = await portOf(createServer((socket) => sockets.push(socket)))
-  await expect(reach(`127.0.0.1:${port}`, 100)).rejects.toThrow(/\(nothing heard within 100 ms\)/)
+  await expect(reach(`127.0.0.1:${port}`)).rejects.toThrow(
+    `no Kvorum server answers on 127.0.0.1:${port} (nothing heard within 2000 ms); start one`,
+  )
+  for (const socket of sockets) socket.destroy()
+})
+
+test('of somebody who had less time than that it is not said that nobody is there', async () => {
+  const sockets: Socket[] = []
+  const port = await portOf(createServer((socket) => sockets.push(socket)))
+  await expect(reach(`127.0.0.1:${port}`, 100)).rejects.toThrow(
+    new NoServerError(`nothing was heard from 127.0.0.1:${port} within 100 ms; give it longer with --timeout`),
+  )
   for (const socket of sockets) socket.destroy()
 })
 

@@ -5,11 +5,10 @@ import { UnavailableError } from '../errors/index.js'
 /** How long a server that is there may take to be heard. */
 export const REACH_MS = 2_000
 
-/** Nobody is there to be asked, so nothing was asked. */
+/** Nobody was there to be asked, so nothing was asked. */
 export class NoServerError extends UnavailableError {
-  constructor(address: string, why: string, cause?: unknown) {
-    const advice = 'start one with npm start, or say --address'
-    super(`no Kvorum server answers on ${address} (${why}); ${advice}`, { outcome: 'not-applied', cause })
+  constructor(message: string, cause?: unknown) {
+    super(message, { outcome: 'not-applied', cause })
   }
 }
 
@@ -21,18 +20,29 @@ export class NoServerError extends UnavailableError {
 export function reach(address: string, timeoutMs = REACH_MS, clock: Clock = systemClock): Promise<void> {
   return new Promise((resolve, reject) => {
     const session = connect(urlOf(address))
-    const end = (why?: string, cause?: unknown) => {
+    const end = (error?: NoServerError) => {
       timer.cancel()
       session.destroy()
-      if (why === undefined) resolve()
-      else reject(new NoServerError(address, why, cause))
+      if (error === undefined) resolve()
+      else reject(error)
     }
-    const timer = clock.setTimeout(() => end(`nothing heard within ${timeoutMs} ms`), timeoutMs)
+    const timer = clock.setTimeout(() => end(silence(address, timeoutMs)), timeoutMs)
     session.once('remoteSettings', () => end())
     // Stays: an error may follow the first one.
-    session.on('error', (error: NodeJS.ErrnoException) => end(whyOf(error), error))
-    session.once('close', () => end('it hung up'))
+    session.on('error', (error: NodeJS.ErrnoException) => end(absence(address, whyOf(error), error)))
+    session.once('close', () => end(absence(address, 'it hung up')))
   })
+}
+
+function absence(address: string, why: string, cause?: unknown): NoServerError {
+  const advice = 'start one with npm start, or say --address'
+  return new NoServerError(`no Kvorum server answers on ${address} (${why}); ${advice}`, cause)
+}
+
+/** Of a server that had too little time to be heard it is not known whether it is there. */
+function silence(address: string, timeoutMs: number): NoServerError {
+  if (timeoutMs >= REACH_MS) return absence(address, `nothing heard within ${timeoutMs} ms`)
+  return new NoServerError(`nothing was heard from ${address} within ${timeoutMs} ms; give it longer with --timeout`)
 }
 
 /** An IPv6 host may stand without brackets in an address, but not in a URL. */

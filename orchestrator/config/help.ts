@@ -18,6 +18,8 @@ export function helpText(): string {
     ...OPTIONS.flatMap(linesOf),
     '  --help, --version',
     '',
+    'Exit codes: 0 stopped as asked, 1 it could not start or had to end, 2 wrong usage.',
+    '',
   ].join('\n')
 }
 

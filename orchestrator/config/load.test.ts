@@ -143,5 +143,6 @@ test('--help tells what, range, default, variable and why of every option', () =
       expect(help).toContain(part)
     }
   }
+  expect(help).toContain('2 wrong usage.')
   expect(help).toContain('A whole number from 1 to 256, default what the data directory has, or 3.')
 })

@@ -44,7 +44,7 @@ export const schema = z.strictObject({
     why: 'it must be asked for by name: whoever reaches the port can read and change everything',
   }),
   data: option(z.string().min(1).default('./data'), {
-    what: 'directory that holds everything',
+    what: 'directory that holds everything; under npm a relative one is in the project folder',
     why: 'the same directory means the same cluster, started again',
   }),
   logRequests: option(z.boolean().default(false), {

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -105,6 +105,18 @@ describe('a start', () => {
       /holds 2 shards x 1 replicas, not 3 x 1: start it with --shards 2 --replicas 1, or choose another --data/,
     )
     await (await start({ shards: 2 })).stop(never.forced)
+  })
+
+  test('of nodes whose registry holds no cluster is refused, and starts none', async () => {
+    await (await Registry.open(new DataDirectory(folder), 1)).close()
+    mkdirSync(join(folder, 'meta', 'node-1'), { recursive: true })
+    writeFileSync(join(folder, 'meta', 'node-1', 'identity.json'), '{"cluster":"c9"}')
+    await expect(start()).rejects.toThrow(
+      `the data directory ${folder} has nodes of cluster c9, but its registry ${folder}/orchestrator is missing or ` +
+        'damaged: put it back',
+    )
+    expect(world.data.size).toBe(0)
+    expect(readdirSync(folder).sort()).toEqual(['meta', 'orchestrator'])
   })
 
   test('fails at once when a node cannot be started, and leaves no process', async () => {

@@ -9,6 +9,7 @@ import type { Driver } from './drivers/driver.js'
 import { StartFault } from './faults.js'
 import type { Group } from './group.js'
 import type { Links } from './links.js'
+import { expectRegistry, lostRegistry } from './lost-registry.js'
 import { MapPublisher } from './map-publisher.js'
 import { describePlan, planGroups } from './plan.js'
 import { type ClusterRecord, Registry } from './registry.js'
@@ -55,6 +56,8 @@ export interface Cluster {
  */
 export async function startCluster(options: ClusterOptions, stop: Stop): Promise<Cluster> {
   options.driver.check()
+  // First, so that nothing is written beside what somebody may want to repair.
+  expectRegistry(options.directory)
   options.directory.prepare()
   const registry = await Registry.open(options.directory, options.pid)
   try {
@@ -69,6 +72,8 @@ export async function startCluster(options: ClusterOptions, stop: Stop): Promise
 /** Which cluster it is. Decided once, before anything else is made. */
 async function recordFor(registry: Registry, { directory, shape, rng }: ClusterOptions): Promise<ClusterRecord> {
   const has = await registry.cluster()
+  const lost = has === undefined ? lostRegistry(directory) : undefined
+  if (lost !== undefined) throw lost
   const { shards, replicas } = shapeFor(directory, has, shape)
   const record = has ?? { format: 1, clusterId: rng.id(), shards, replicas }
   if (has === undefined) await registry.setCluster(record)

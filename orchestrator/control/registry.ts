@@ -3,6 +3,7 @@ import { Level } from 'level'
 import type { DataDirectory, NodePlace } from './data-directory.js'
 import { nodeName } from './data-directory.js'
 import { pathFault, StartFault } from './faults.js'
+import { expectRegistry, lostRegistry } from './lost-registry.js'
 
 // What an orchestrator must know to find its cluster again: which one it is, its processes, and the last map. It lies
 // in `level`, whose lock is also the lock of the data directory: the kernel drops it when its owner dies, however it
@@ -57,9 +58,15 @@ export class Registry {
     this.#level = level
   }
 
-  /** Opens it and takes the data directory's lock. Throws a StartFault, with the owner's pid when there is one. */
+  /**
+   * Opens it and takes the data directory's lock. Throws a StartFault, with the owner's pid when there is one. Makes it
+   * only where no node is.
+   */
   static async open(directory: DataDirectory, pid: number): Promise<Registry> {
-    const level = new Level<string, unknown>(directory.registry, { valueEncoding: 'json' })
+    expectRegistry(directory)
+    // Level would make a fresh one in the place of one that was lost.
+    const createIfMissing = lostRegistry(directory) === undefined
+    const level = new Level<string, unknown>(directory.registry, { valueEncoding: 'json', createIfMissing })
     try {
       await level.open()
     } catch (error) {
@@ -146,7 +153,7 @@ export class Registry {
   async #reopen(): Promise<void> {
     try {
       await this.#level.close()
-      await this.#level.open()
+      await this.#level.open({ createIfMissing: false })
     } catch (error) {
       throw openFault(this.#directory, error)
     }
@@ -172,7 +179,8 @@ function openFault(directory: DataDirectory, error: unknown): StartFault {
       `the data directory ${directory.given} is in use by ${who}: stop it, or choose another --data`,
     )
   }
-  return pathFault('the registry', directory.registry, cause)
+  const lost = code === 'LEVEL_CORRUPTION' ? lostRegistry(directory, cause) : undefined
+  return lost ?? pathFault('the registry', directory.registry, cause)
 }
 
 /** Only for people: the lock itself is level's. */

@@ -10,7 +10,7 @@ function make() {
   return { source, clock, stop: stopOnSignals(source, clock, silent) }
 }
 
-test.each(['SIGINT', 'SIGTERM'])('%s asks to stop', (signal) => {
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'])('%s asks to stop', (signal) => {
   const { source, stop } = make()
   expect(stop.asked.aborted).toBe(false)
   source.emit(signal, signal)

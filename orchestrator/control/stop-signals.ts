@@ -3,7 +3,8 @@ import type { Clock } from '../core/clock.js'
 import type { Telemetry } from '../telemetry/index.js'
 import type { Stop } from './cluster.js'
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+/** SIGHUP is a terminal that was closed: nobody would be left who could stop the nodes. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
  * One Ctrl-C may arrive twice, from the terminal and from npm. What comes this soon after the first signal is the same

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { EventName, Events, Telemetry } from '../telemetry/index.js'
+import { State } from '../wire/node-admin.js'
 import type { NodeRecord } from './registry.js'
 import { Supervisor } from './supervisor.js'
 import { FakeWorld } from './testing/fake-world.js'
@@ -95,6 +96,25 @@ describe('a supervisor', () => {
     expect(named('node.exited')).toEqual([
       { node: NAME, pid: first, how: 'killed by SIGKILL', next: 'starting it again in 100 ms' },
     ])
+    await node.stop(1_000, never)
+  })
+
+  test('tells once per process that the node is seeded, and not of one that is well', async () => {
+    const node = supervise()
+    node.start()
+    await until(() => node.condition === 'up')
+    expect(named('node.seeding')).toEqual([])
+    world.seeding.add(NAME)
+    for (let time = 0; time < 3; time++) {
+      world.kick()
+      await until(() => node.status?.state === State.SEEDING)
+      await new Promise(setImmediate)
+    }
+    expect(named('node.seeding')).toEqual([{ node: NAME, directory: node.spec.directory }])
+    world.kill(NAME)
+    await until(() => node.condition === 'down')
+    await until(() => node.condition === 'up')
+    expect(named('node.seeding')).toHaveLength(2)
     await node.stop(1_000, never)
   })
 

@@ -3,7 +3,7 @@ import { type Clock, sleep } from '../core/clock.js'
 import type { NodeInfo } from '../core/topology.js'
 import { WrongPeerError } from '../errors/index.js'
 import type { Telemetry } from '../telemetry/index.js'
-import type { NodeStatus } from '../wire/node-admin.js'
+import { type NodeStatus, State } from '../wire/node-admin.js'
 import type { PeerIdentity } from '../wire/peer.js'
 import type { Driver, Exit, NodeProcess, NodeSpec } from './drivers/driver.js'
 import { pathFault } from './faults.js'
@@ -67,6 +67,8 @@ export class Supervisor {
   #process: NodeProcess | undefined
   #admin: NodeLink | undefined
   #status: NodeStatus | undefined
+  /** The process of which it has been told that it is seeded: a status comes more than once. */
+  #seeding: number | undefined
   #running: Promise<void> | undefined
   #order: Order | undefined
   /** Aborted when there is an order. */
@@ -263,8 +265,15 @@ export class Supervisor {
     }
     this.#admin = admin
     this.#status = status
+    this.#tellSeeding(status)
     if (this.#condition !== 'held') this.#becomes('up', '')
     return undefined
+  }
+
+  #tellSeeding({ state, pid }: NodeStatus): void {
+    if (state !== State.SEEDING || this.#seeding === pid) return
+    this.#seeding = pid
+    this.deps.telemetry.emit('node.seeding', { node: this.name, directory: this.spec.directory })
   }
 
   #isSilent(stranger: string | undefined): void {

@@ -20,6 +20,8 @@ export interface Events {
   'node.failed': { readonly node: string; readonly reason: string; readonly next: string }
   /** It will not be started again until a person has done something. */
   'node.held': { readonly node: string; readonly how: string; readonly advice: string }
+  /** Its engine was damaged; it takes the data from a peer. */
+  'node.seeding': { readonly node: string; readonly directory: string }
   'node.moved': { readonly node: string; readonly from: string; readonly to: string }
   /** It did not stop in time. */
   'node.killed': { readonly node: string; readonly pid: number; readonly afterMs: number }

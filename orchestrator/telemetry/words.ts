@@ -16,6 +16,11 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   'node.exited': { level: 'warn', say: ({ node, pid, how, next }) => `${node} (pid ${pid}) ended: ${how}; ${next}` },
   'node.failed': { level: 'error', say: ({ node, reason, next }) => `${node} cannot be started: ${reason}; ${next}` },
   'node.held': { level: 'error', say: ({ node, how, advice }) => `${node} is not started again: ${how}. ${advice}` },
+  'node.seeding': {
+    level: 'warn',
+    say: ({ node, directory }) =>
+      `${node} had a damaged engine and takes its data from a peer; the damaged one is kept in ${directory}`,
+  },
   'node.moved': { level: 'warn', say: ({ node, from, to }) => `${node} moves from ${from}, which is in use, to ${to}` },
   'node.killed': {
     level: 'warn',

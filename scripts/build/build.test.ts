@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 // A project of its own with compilers of its own, that write down that they were called.
 
@@ -159,6 +159,24 @@ describe('npm start', () => {
     calls()
     expect((await start()).code).toBe(0)
     expect(calls()).toEqual(['go'])
+  })
+
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends the compiler as well', async (signal) => {
+    command('go', `if [ "$1" = env ]; then echo go1.26; else echo $$ > ${root}/pid; exec sleep 60; fi`)
+    const child = spawn(process.execPath, [join(root, 'scripts', 'start.mjs')], {
+      cwd: root,
+      env: { PATH: `${bin}${delimiter}/usr/bin${delimiter}/bin` },
+      stdio: 'ignore',
+    })
+    const ended = new Promise((resolve) => child.on('close', (...how) => resolve(how)))
+    const pid = await vi.waitFor(() => {
+      const written = Number(readFileSync(join(root, 'pid'), 'utf8'))
+      expect(written).toBeGreaterThan(0)
+      return written
+    }, 10_000)
+    child.kill(signal)
+    expect(await ended).toEqual([null, signal])
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH')
   })
 
   test('takes over the lock of a build that died', async () => {

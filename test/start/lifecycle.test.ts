@@ -57,9 +57,11 @@ test('kill -9 of the orchestrator leaves the nodes running, and the next start a
 test('the command line: put, get, delete, status', async () => {
   await kvorum('put', 'k1', 'v1')
   expect((await kvorum('get', 'k1')).trim()).toBe('v1')
+  expect((await kvorum('append', 'k1', 'v2')).trim()).toBe('4')
   await kvorum('delete', 'k1')
   // --log-requests: each request in the log.
-  for (const verb of ['put', 'get', 'delete']) expect(cluster.orchestrator.stderr).toMatch(new RegExp(`${verb}.*k1`))
+  for (const verb of ['put', 'get', 'append', 'delete'])
+    expect(cluster.orchestrator.stderr).toMatch(new RegExp(`${verb}.*k1`))
   await expect(kvorum('get', 'k1')).rejects.toMatchObject({ code: 1 })
 
   const status: unknown = JSON.parse(await kvorum('status', '--json'))

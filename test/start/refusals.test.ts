@@ -1,5 +1,5 @@
 // What goes wrong at the keyboard: each is one clear line and a code other than 0, and nothing is left behind.
-import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,11 +10,10 @@ import { within } from '../harness/wait.js'
 
 const END_MS_MAX = 30_000
 
-/** What it says on stderr when it gives up: no stack. Nothing on stdout, a code other than 0. */
-async function refusalOf(program: Program): Promise<string> {
+/** What it says on stderr when it gives up: no stack. Nothing on stdout. 1, or 2 for wrong usage. */
+async function refusalOf(program: Program, expected = 1): Promise<string> {
   const { code, signal } = await within('a refusal', END_MS_MAX, program.ended)
-  expect(signal).toBeNull()
-  expect(code).toBeGreaterThan(0)
+  expect([code, signal]).toEqual([expected, null])
   expect(program.stdout).toBe('')
   expect(program.stderr).not.toMatch(/^\s+at /m)
   return program.stderr
@@ -38,6 +37,26 @@ describe('on data that is in use', () => {
     expect(await refusalOf(cluster.spawn({ shards: 2 }))).toMatch(/1 shard/)
     expect(await refusalOf(cluster.spawn({ replicas: 3 }))).toMatch(/1 replica/)
     expect(cluster.processes()).toEqual([])
+    await cluster.restart()
+  })
+
+  test.each([
+    ['the registry', 'orchestrator'],
+    ['a part of the registry', 'orchestrator/CURRENT'],
+  ])('nodes without %s are refused until it is put back, and nothing is made beside them', async (_, part) => {
+    await cluster.stop()
+    const [there, aside] = [join(cluster.data, part), join(cluster.data, 'aside')]
+    renameSync(there, aside)
+    const before = everythingIn(cluster.data)
+    for (const shape of [{}, { shards: 2, replicas: 3 }]) {
+      const said = await refusalOf(cluster.spawn(shape))
+      expect(said.split('\n')).toHaveLength(1)
+      expect(said).toMatch(
+        /has nodes of cluster \w+, but its registry .*\/orchestrator is missing or damaged: put it back/,
+      )
+    }
+    expect(everythingIn(cluster.data)).toEqual(before)
+    renameSync(aside, there)
     await cluster.restart()
   })
 })
@@ -79,10 +98,10 @@ describe('before anything is started', () => {
 
   test('flags: every fault at once, unknown ones refused', async () => {
     const flags = ['--data', join(folder, 'flags'), '--shards', '0', '--replicas', 'many']
-    const said = await refusalOf(startOrchestrator(flags))
+    const said = await refusalOf(startOrchestrator(flags), 2)
     expect(said).toMatch(/--shards/)
     expect(said).toMatch(/--replicas/)
-    expect(await refusalOf(startOrchestrator(['--shard', '3']))).toMatch(/--shard/)
+    expect(await refusalOf(startOrchestrator(['--shard', '3']), 2)).toMatch(/--shard/)
   })
 
   test('--help is not a fault', async () => {
@@ -93,6 +112,10 @@ describe('before anything is started', () => {
     }
   })
 })
+
+function everythingIn(data: string): string[] {
+  return readdirSync(data, { recursive: true, encoding: 'utf8' }).sort()
+}
 
 function takePort(): Promise<{ server: Server; port: number }> {
   return new Promise((resolve, reject) => {

@@ -19,7 +19,7 @@ function endings(data: string): Map<string, string[]> {
   )
 }
 
-test.each(['SIGINT', 'SIGTERM'] as const)(
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
   '%s: the last word says where the data is, and no node complains that others hang up',
   async (how) => {
     cluster = await Cluster.start()

@@ -44,6 +44,8 @@ export class FakeWorld {
   readonly ends = new Map<string, Exit>()
   /** Nodes (by name) that SIGTERM does not end. */
   readonly deaf = new Set<string>()
+  /** Nodes (by name) that say that they take their data from a peer. */
+  readonly seeding = new Set<string>()
   /** Addresses that are free next, before any others. */
   readonly nextFree: string[] = []
   /** Addresses that somebody else listens on. */
@@ -236,12 +238,18 @@ export class FakeWorld {
       pid: node.pid,
       dataDir: node.data.spec.directory,
       role: leads ? Role.LEADER : Role.FOLLOWER,
-      state: node.opening ? State.STARTING : node.data.members === undefined ? State.WAITING : State.SERVING,
+      state: this.#stateOf(node),
       term: shard.term,
       ready: leads,
       lastLogIndex: node.data.lastLogIndex,
       ownershipEpoch: shard.ownershipEpoch,
     }
+  }
+
+  #stateOf({ data, opening }: Running): State {
+    if (this.seeding.has(data.spec.name)) return State.SEEDING
+    if (opening) return State.STARTING
+    return data.members === undefined ? State.WAITING : State.SERVING
   }
 
   #kvLink(address: string, pass: (what: string) => Promise<void>): KvLink {

@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest'
+import { faultIn, shown } from './words.js'
+
+test('a key is shown whole up to 64 characters, whatever they are made of', () => {
+  expect(shown('a "b"')).toBe('"a \\"b\\""')
+  expect(shown('k'.repeat(64))).toBe(`"${'k'.repeat(64)}"`)
+  expect(shown('k'.repeat(65))).toBe(`"${'k'.repeat(64)}"...`)
+  expect(shown('😀'.repeat(65))).toBe(`"${'😀'.repeat(64)}"...`)
+})
+
+test('what was not UTF-8 is found, and all else is not', () => {
+  expect(faultIn(['put', 'värde', '😀', ''])).toBeUndefined()
+  expect(faultIn(['get', Buffer.from([0x6b, 0xff]).toString()])).toBe(
+    'the argument "k\ufffd" is not UTF-8 (or holds U+FFFD, which stands for that): nothing was done',
+  )
+})

@@ -1,0 +1,21 @@
+// What people typed, as it is shown to them again, and what of it cannot be taken.
+
+/** Longer keys would fill the screen and hide what is said about them. */
+const SHOWN_MAX = 64
+
+/** A key as it stands in a line for people. */
+export function shown(key: string): string {
+  const characters = [...key]
+  if (characters.length <= SHOWN_MAX) return JSON.stringify(key)
+  return `${JSON.stringify(characters.slice(0, SHOWN_MAX).join(''))}...`
+}
+
+/**
+ * Why the arguments cannot be taken, or undefined. Node.js gives bytes that are not UTF-8 as U+FFFD, so that different
+ * keys would arrive as the same one.
+ */
+export function faultIn(args: readonly string[]): string | undefined {
+  const broken = args.find((argument) => argument.includes('\ufffd'))
+  if (broken === undefined) return undefined
+  return `the argument ${shown(broken)} is not UTF-8 (or holds U+FFFD, which stands for that): nothing was done`
+}
