@@ -63,8 +63,7 @@ func (r *Replica) start(s *stores) error {
 	}
 	r.observe(gate)
 	r.wire(notices)
-	// The role first: terms only grow, so that a leader's role followed by this term means that it led in it.
-	r.transport.OnAppend(func(term uint64) bool { return r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term })
+	r.transport.OnAppend(r.raft.CurrentTerm)
 	r.transport.OnInstall(func(request *raft.InstallSnapshotRequest) bool { return log.holds(request, r.raft.CurrentTerm()) })
 	// Raft blocks on its notices until this runs.
 	go r.leadership.run(r.stopLeadership)

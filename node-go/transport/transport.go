@@ -54,8 +54,8 @@ type Transport struct {
 	closed chan struct{}
 	// holds is OnInstall's.
 	holds atomic.Pointer[func(*raft.InstallSnapshotRequest) bool]
-	// leads is OnAppend's.
-	leads atomic.Pointer[func(term uint64) bool]
+	// term is OnAppend's.
+	term atomic.Pointer[func() uint64]
 	// running are our goroutines; Close waits for them. mu keeps one from starting while it does.
 	mu      sync.Mutex
 	running sync.WaitGroup
@@ -104,8 +104,8 @@ func New(o Options) (*Transport, error) {
 // since. Thesis, section 5.3: it keeps its log. hashicorp/raft 1.7.3 would empty it, and go on as if it were there.
 func (t *Transport) OnInstall(holds func(*raft.InstallSnapshotRequest) bool) { t.holds.Store(&holds) }
 
-// OnAppend has `leads` asked before each message that carries or follows entries: whether this node leads in that term.
-func (t *Transport) OnAppend(leads func(term uint64) bool) { t.leads.Store(&leads) }
+// OnAppend has the current term asked before each message that carries or follows entries.
+func (t *Transport) OnAppend(term func() uint64) { t.term.Store(&term) }
 
 // held answers a snapshot that the log holds already; false for every other call.
 func (t *Transport) held(call raft.RPC) bool {
@@ -147,8 +147,8 @@ func (t *Transport) Consumer() <-chan raft.RPC { return t.calls }
 func (t *Transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
 	if !isHeartbeat(request) {
 		t.reach.await(id)
-		if !t.isWhole(request) {
-			return errSpliced
+		if t.deposed(request, response) {
+			return nil
 		}
 	}
 	// Raft reuses responses: nothing of an earlier one may pass for an acknowledgement.
@@ -180,15 +180,18 @@ func boundCommit(request *raft.AppendEntriesRequest) *raft.AppendEntriesRequest 
 	return &bounded
 }
 
-// errSpliced: a deposed leader reads its log entry by entry while its successor replaces it, and may put together what
-// never was one log. Log matching would not notice.
-var errSpliced = errors.New("leadership was lost while the message was made")
-
-// isWhole says whether all entries of a message are of its leader's log. A leader never truncates, and a follower learns of a
-// newer term before it touches its log: so they are if this node leads in the message's term now.
-func (t *Transport) isWhole(request *raft.AppendEntriesRequest) bool {
-	leads := t.leads.Load()
-	return leads == nil || (*leads)(request.Term)
+// deposed answers a message of a leader that knows of a newer term by now, as its peer would. Raft reads the entries of a
+// message one by one, and a successor may replace the log meanwhile: the message may be a mixture that never was one log,
+// which log matching would not notice. A follower takes a newer term before it touches its log. So what was made in the
+// term that is still ours is whole.
+func (t *Transport) deposed(request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) bool {
+	current := t.term.Load()
+	if current == nil {
+		return false
+	}
+	now := (*current)()
+	*response = raft.AppendEntriesResponse{RPCHeader: request.RPCHeader, Term: now}
+	return now > request.Term
 }
 
 // isHeartbeat is hashicorp/raft's own rule.
