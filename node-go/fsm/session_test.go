@@ -357,3 +357,29 @@ func TestAnAppendThatFoundNoRoomMayComeAgain(t *testing.T) {
 	}
 	requireValue(t, f, "b", "vw", 2)
 }
+
+// What finds no room is not read either: it comes again, and again.
+func TestAppendsThatFindNoRoomReadNothing(t *testing.T) {
+	f := owner(t)
+	var list []*pb.Write
+	for i := range 40 {
+		key := fmt.Sprint("large", i)
+		apply(t, f, uint64(2+i), writes(put(key, string(make([]byte, 8<<20-1)))))
+		w := add(key, "x")
+		w.GetAppend().Limit = ValueBytesMax
+		list = append(list, w)
+	}
+	read := 0
+	counting := newFSM(t, &broken{Engine: f.engine, onGet: func() { read++ }})
+	done := 0
+	for _, result := range apply(t, counting, 50, writes(list...)).Results {
+		if result.Err == nil {
+			done++
+		} else {
+			requireCode(t, result.Err, errpb.ErrorCode_ERROR_CODE_OVERLOADED)
+		}
+	}
+	if done != 8 || read != 9 {
+		t.Fatalf("%d done, %d read", done, read)
+	}
+}

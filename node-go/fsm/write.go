@@ -29,8 +29,9 @@ type writer struct {
 	// written are the keys that have been, as they are now; keys is the order in which they were first written.
 	written map[string]written
 	keys    []string
-	// appended counts the bytes of the values that appends have made.
+	// appended counts the bytes of the values that appends have made; full: one has found no room.
 	appended int
+	full     bool
 	// raised are the partitions whose floor has grown; order is that in which they were first raised.
 	raised [command.Partitions]bool
 	order  []uint16
@@ -145,6 +146,11 @@ func (w *writer) put(p *pb.Put) (Result, error) {
 
 func (w *writer) append(a *pb.Append) (Result, error) {
 	result := Result{Kind: KindAppend}
+	// Not even read: an entry may hold thousands that come again.
+	if _, known := w.written[string(a.GetKey())]; w.full && !known {
+		result.Err = noRoom()
+		return result, nil
+	}
 	before, refused, err := w.admit(a.GetKey(), nil)
 	if err != nil || refused != nil {
 		result.Err = refused
@@ -161,7 +167,8 @@ func (w *writer) append(a *pb.Append) (Result, error) {
 	}
 	// The first one always passes, however large its value is.
 	if w.appended > 0 && w.appended+made > appendedBytesMax {
-		result.Err = full("the appends of one entry make at most %d bytes of values", appendedBytesMax)
+		w.full = true
+		result.Err = noRoom()
 		return result, nil
 	}
 	w.appended += made
@@ -169,6 +176,10 @@ func (w *writer) append(a *pb.Append) (Result, error) {
 	w.set(a.GetKey(), now)
 	result.Version, result.Length = now.version, uint64(len(now.value))
 	return result, nil
+}
+
+func noRoom() *kverr.Error {
+	return full("the appends of one entry make at most %d bytes of values", appendedBytesMax)
 }
 
 // next is the version of a key whose version was `before` until now.

@@ -51,7 +51,7 @@ export class Sessions {
     if (pool === undefined) return
     this.#waiting.delete(call)
     pool.waiting.delete(call)
-    if (pool.opening === undefined || pool.opening.sent || pool.waiting.size > 0) return
+    if (pool.opening === undefined || pool.opening.attempts > 0 || pool.waiting.size > 0) return
     this.#options.executor.cancel(pool.opening, undefined)
   }
 
