@@ -18,10 +18,11 @@ export function step(doing, argv, { cwd = ROOT, env = process.env } = {}) {
   const seconds = () => `${((performance.now() - began) / 1000).toFixed(1)} s`
   tell(`${doing} ...`)
   return new Promise((resolve, reject) => {
+    // Before there is a child: one that runs already while we cannot be told to stop would go on without us.
+    const interrupted = forwardSignals(() => child)
     // Its own stdout goes to our stderr.
     const child = spawn(argv[0], argv.slice(1), { cwd, env, stdio: ['ignore', 2, 2] })
     const report = setInterval(() => tell(`${doing} ... ${seconds()}`), REPORT_EVERY_MS)
-    const interrupted = forwardSignals(child)
     const end = (settle, value) => {
       clearInterval(report)
       interrupted.stop()
@@ -44,7 +45,7 @@ function forwardSignals(child) {
   let received
   const handle = (signal) => {
     received = signal
-    child.kill(signal)
+    child().kill(signal)
   }
   for (const signal of SIGNALS) process.on(signal, handle)
   return {
