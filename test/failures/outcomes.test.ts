@@ -71,11 +71,13 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   },
   'the shard has no majority': {
     begin: async ({ proxy }) => {
-      const nodes = [await cluster.leaderOf(SHARD), ...(await cluster.followersOf(SHARD))].slice(0, 2)
-      for (const { pid } of nodes) signal(pid, 'SIGSTOP')
+      // By their pids: the leader of the first look may follow in the second.
+      const looks = [await cluster.leaderOf(SHARD), ...(await cluster.followersOf(SHARD))]
+      const pids = [...new Set(looks.map(({ pid }) => pid))].slice(0, 2)
+      for (const pid of pids) signal(pid, 'SIGSTOP')
       askedBefore = proxy.asked
       return () => {
-        for (const { pid } of nodes) signal(pid, 'SIGCONT')
+        for (const pid of pids) signal(pid, 'SIGCONT')
       }
     },
     met: hasAsked,
