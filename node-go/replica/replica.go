@@ -128,6 +128,9 @@ const (
 	knowLimit = 300 * time.Millisecond
 )
 
+// EndBegins says that Quiesce is about to be called.
+func (r *Replica) EndBegins() { r.ending.Begin() }
+
 // Quiesce is the first half of an orderly end: no new writes are taken, those in flight are answered, leadership is
 // handed over. Requests are answered (NOT_LEADER) until Close.
 func (r *Replica) Quiesce(ctx context.Context) {

@@ -71,6 +71,7 @@ func run(args []string, out, errs io.Writer) int {
 	}
 	fmt.Fprintf(out, "kvnode ready id=%s shard=%d address=%s pid=%d\n", n.identity.Node, config.shard, n.address, os.Getpid())
 	received := <-stop
+	n.endBegins()
 	log.Info("stopping", "signal", received.String())
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()

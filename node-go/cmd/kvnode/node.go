@@ -158,6 +158,17 @@ func (n *node) openReplica(ctx context.Context) {
 	n.changed.Raise()
 }
 
+// endBegins says so before the log does: what Raft complains of afterwards is expected.
+func (n *node) endBegins() {
+	select {
+	case <-n.opened:
+		if n.replica != nil {
+			n.replica.EndBegins()
+		}
+	default:
+	}
+}
+
 // stop is the orderly end. It returns within ctx, whatever peers and clients do; only a disk that does not answer can
 // hold it longer, and then the caller's process just ends.
 func (n *node) stop(ctx context.Context) error {
