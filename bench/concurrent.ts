@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { Latency } from './latency.js'
+import { Latency } from './load/latency.js'
 import { type Job, type ServiceName, VERBS, type Verb, type WorkDone } from './protocol.js'
 
 export interface ConcurrentOptions {

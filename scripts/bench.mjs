@@ -1,6 +1,10 @@
 // npm run bench -- --workers 5: the concurrent benchmark; npm run bench -- core: the figures of bench/README.md.
 import './build/node-version.mjs'
 
-const core = process.argv[2] === 'core'
-if (core) process.argv.splice(2, 1)
-import('./build/run.mjs').then((loaded) => loaded.buildAndRun(core ? 'bench/core/main.js' : 'bench/main.js'))
+/** Programs with a folder of their own under bench/. */
+const PROGRAMS = ['core']
+
+const named = PROGRAMS.find((name) => name === process.argv[2])
+if (named !== undefined) process.argv.splice(2, 1)
+const program = named === undefined ? 'bench/main.js' : `bench/${named}/main.js`
+import('./build/run.mjs').then((loaded) => loaded.buildAndRun(program))

@@ -4,9 +4,9 @@ import { RequestWrapper } from '../../orchestrator/client/index.js'
 import type { Cluster } from '../../test/harness/cluster.js'
 import { median } from '../../test/harness/median.js'
 import { runConcurrent } from '../concurrent.js'
+import { closedLoop, type LoopResult } from '../load/closed-loop.js'
+import { cpuPercent, cpuSeconds, rssMib } from '../load/resources.js'
 import { VERBS } from '../protocol.js'
-import { closedLoop, type LoopResult } from './loop.js'
-import { cpuPercent, cpuSeconds, rssMib } from './resources.js'
 
 export type Figures = Readonly<Record<string, number>>
 

@@ -1,4 +1,4 @@
-import { Latency } from '../latency.js'
+import { Latency } from './latency.js'
 
 export interface LoopResult {
   readonly perSecond: number
