@@ -8,14 +8,14 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['orchestrator/**/*.test.ts', 'scripts/**/*.test.ts'],
+          include: ['orchestrator/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
           testTimeout: 20_000,
         },
       },
       {
         test: {
           name: 'cross',
-          include: ['test/**/*.test.ts'],
+          include: ['test/**/*.test.{ts,mjs}'],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -59,17 +59,11 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 	case *kvorumv1.Operation_Get:
 		return l.checkKey(kind.Get.Key)
 	case *kvorumv1.Operation_Put:
-		if len(kind.Put.Value) > l.MaxValueBytes {
-			return tooLarge(len(kind.Put.Value), l.MaxValueBytes)
-		}
-		return l.checkKey(kind.Put.Key)
+		return l.checkWrite(kind.Put.Key, kind.Put.Value)
 	case *kvorumv1.Operation_Delete:
 		return l.checkKey(kind.Delete.Key)
 	case *kvorumv1.Operation_Append:
-		if len(kind.Append.Value) > l.MaxValueBytes {
-			return tooLarge(len(kind.Append.Value), l.MaxValueBytes)
-		}
-		return l.checkKey(kind.Append.Key)
+		return l.checkWrite(kind.Append.Key, kind.Append.Value)
 	case *kvorumv1.Operation_OpenSession:
 		return l.checkKey(kind.OpenSession.Key)
 	default:
@@ -77,8 +71,12 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 	}
 }
 
-func tooLarge(bytes, limit int) *kverr.Error {
-	return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_TOO_LARGE, "the value has %d bytes, the limit is %d", bytes, limit)
+func (l Limits) checkWrite(key, value []byte) *kverr.Error {
+	if len(value) > l.MaxValueBytes {
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_TOO_LARGE,
+			"the value has %d bytes, the limit is %d", len(value), l.MaxValueBytes)
+	}
+	return l.checkKey(key)
 }
 
 func (l Limits) checkKey(key []byte) *kverr.Error {
