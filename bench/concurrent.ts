@@ -1,7 +1,7 @@
 // The concurrent benchmark as a function: worker processes against one address, started together.
 import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { ask } from './load/ask.js'
 import { Latency } from './load/latency.js'
 import { type Job, type ServiceName, VERBS, type Verb, type WorkDone } from './protocol.js'
 
@@ -36,31 +36,11 @@ export async function runConcurrent(options: ConcurrentOptions): Promise<Concurr
 }
 
 async function prepare(worker: ChildProcess, { address, service, index, iterations }: Job): Promise<void> {
-  const ready = answerOf(worker)
-  worker.send({ address, service, index, iterations })
-  await ready
+  await ask(worker, { address, service, index, iterations })
 }
 
 async function work(worker: ChildProcess): Promise<WorkDone> {
-  const done = answerOf(worker)
-  worker.send('go')
-  return (await done) as WorkDone
-}
-
-/** The worker's next message; rejects if it ends instead. */
-async function answerOf(worker: ChildProcess): Promise<unknown> {
-  const stop = new AbortController()
-  const { signal } = stop
-  const died = once(worker, 'exit', { signal }).then(([code]) => {
-    throw new Error(`a worker ended with code ${code}`)
-  })
-  died.catch(() => undefined)
-  try {
-    const [message] = (await Promise.race([once(worker, 'message', { signal }), died])) as [unknown]
-    return message
-  } finally {
-    stop.abort()
-  }
+  return (await ask(worker, 'go')) as WorkDone
 }
 
 function summarize(done: readonly WorkDone[], seconds: number): ConcurrentReport {

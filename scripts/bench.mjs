@@ -1,8 +1,8 @@
-// npm run bench -- --workers 5: the concurrent benchmark; npm run bench -- core: the figures of bench/README.md.
+// npm run bench -- --workers 5: the concurrent benchmark; npm run bench -- core, scale: the figures of bench/README.md.
 import './build/node-version.mjs'
 
 /** Programs with a folder of their own under bench/. */
-const PROGRAMS = ['core']
+const PROGRAMS = ['core', 'scale']
 
 const named = PROGRAMS.find((name) => name === process.argv[2])
 if (named !== undefined) process.argv.splice(2, 1)

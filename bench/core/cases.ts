@@ -5,10 +5,9 @@ import type { Cluster } from '../../test/harness/cluster.js'
 import { median } from '../../test/harness/median.js'
 import { runConcurrent } from '../concurrent.js'
 import { closedLoop, type LoopResult } from '../load/closed-loop.js'
-import { cpuPercent, cpuSeconds, rssMib } from '../load/resources.js'
+import type { Figures } from '../load/figures.js'
+import { cpuMeter, cpuPercent, rssMib } from '../load/resources.js'
 import { VERBS } from '../protocol.js'
-
-export type Figures = Readonly<Record<string, number>>
 
 export interface Case {
   readonly name: string
@@ -39,23 +38,18 @@ async function measured(
   operation: (caller: number, turn: number) => Promise<unknown>,
 ): Promise<Figures> {
   await closedLoop(callers, 1, operation)
-  const spent = cpuMeter(cluster)
-  const own = cpuSeconds(process.pid)
+  const spent = clusterMeter(cluster)
+  const own = cpuMeter([process.pid])
   const result = await closedLoop(callers, seconds, operation)
-  const client = ((cpuSeconds(process.pid) - own) * 1e6) / result.latency.count
-  return { ...figuresOf(result), 'client CPU us/op': client, ...spent(result.latency.count) }
+  const { count } = result.latency
+  return { ...figuresOf(result), 'client CPU us/op': own(count), ...spent(count) }
 }
 
-/** The CPU that the cluster spends on an operation from now on. A busy machine lowers every rate, and this the least. */
-function cpuMeter(cluster: Cluster): (operations: number) => Figures {
-  const nodes = cluster.nodeProcesses().map((node) => node.pid)
-  const gatewayTotal = (): number => cpuSeconds(cluster.orchestrator.pid)
-  const nodesTotal = (): number => nodes.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
-  const [gateway, all] = [gatewayTotal(), nodesTotal()]
-  return (operations) => ({
-    'gateway CPU us/op': ((gatewayTotal() - gateway) * 1e6) / operations,
-    'nodes CPU us/op': ((nodesTotal() - all) * 1e6) / operations,
-  })
+/** The CPU that the cluster spends on an operation from now on. */
+function clusterMeter(cluster: Cluster): (operations: number) => Figures {
+  const gateway = cpuMeter([cluster.orchestrator.pid])
+  const nodes = cpuMeter(cluster.nodeProcesses().map((node) => node.pid))
+  return (operations) => ({ 'gateway CPU us/op': gateway(operations), 'nodes CPU us/op': nodes(operations) })
 }
 
 function keyOf(caller: number, turn: number): string {
@@ -94,7 +88,7 @@ async function withWrapper<T>(cluster: Cluster, work: (wrapper: RequestWrapper) 
 async function compat(cluster: Cluster, seconds: number): Promise<Figures> {
   const { address } = cluster
   const options = { address, service: 'compat', workers: 5, iterations: 600 * seconds } as const
-  const spent = cpuMeter(cluster)
+  const spent = clusterMeter(cluster)
   const { operations, errors, seconds: took, latency } = await runConcurrent(options)
   const all = latency.put
   for (const verb of VERBS) if (verb !== 'put') all.add(latency[verb])

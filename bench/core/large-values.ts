@@ -1,8 +1,8 @@
 // The long case: values live on disk and not in memory. Fills a 1 x 1 cluster and watches the node's memory.
 import { RequestWrapper } from '../../orchestrator/client/index.js'
 import { Cluster } from '../../test/harness/cluster.js'
+import type { Figures } from '../load/figures.js'
 import { rssMib } from '../load/resources.js'
-import type { Figures } from './cases.js'
 
 const GIB = 1 << 30
 const VALUE_BYTES = 64 << 10

@@ -1,13 +1,12 @@
 // npm run bench -- core [--runs 3] [--seconds 5] [--only words] [--large 2] [--json file]
 // Starts its own cluster for each case, measures it `runs` times and takes the median of each figure.
 import { writeFileSync } from 'node:fs'
-import { cpus, totalmem } from 'node:os'
 import Table from 'cli-table3'
 import { Command } from 'commander'
 import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
 import { Cluster } from '../../test/harness/cluster.js'
-import { median } from '../../test/harness/median.js'
-import { CASES, type Case, type Figures } from './cases.js'
+import { type Figures, machine, medians, PLAIN_TABLE, shown } from '../load/figures.js'
+import { CASES, type Case } from './cases.js'
 import { largeValues } from './large-values.js'
 
 interface Flags {
@@ -50,23 +49,16 @@ async function measure({ name, run }: Case, { runs, seconds }: Flags): Promise<M
   }
 }
 
-function medians(all: readonly Figures[]): Figures {
-  const names = Object.keys(all[0] ?? {})
-  return Object.fromEntries(names.map((name) => [name, median(all.map((figures) => figures[name] ?? Number.NaN))]))
-}
-
 function render(measured: readonly Measured[]): string {
-  const table = new Table({ head: ['case', 'figure', 'median'], colAligns: ['left', 'left', 'right'], style: PLAIN })
+  const table = new Table({
+    head: ['case', 'figure', 'median'],
+    colAligns: ['left', 'left', 'right'],
+    style: PLAIN_TABLE,
+  })
   for (const { name, median: figures } of measured) {
     for (const [figure, value] of Object.entries(figures)) table.push([name, figure, shown(value)])
   }
   return table.toString()
-}
-
-const PLAIN = { head: [], border: [] }
-
-function shown(value: number): string {
-  return value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2)
 }
 
 async function main(): Promise<void> {
@@ -82,8 +74,7 @@ async function main(): Promise<void> {
   }
   console.log(render(measured))
   if (flags.json !== undefined) {
-    const machine = { cpus: cpus().length, model: cpus()[0]?.model, memoryBytes: totalmem(), node: process.version }
-    writeFileSync(flags.json, `${JSON.stringify({ machine, measured }, null, 2)}\n`)
+    writeFileSync(flags.json, `${JSON.stringify({ machine: machine(), measured }, null, 2)}\n`)
   }
 }
 

@@ -133,6 +133,8 @@ export const HOSTS: ReadonlySet<string> = new Set([
   'biomejs.dev',
   'json.schemastore.org',
   'unpkg.com',
+  // The name space of SVG; nobody goes there.
+  'www.w3.org',
 ])
 
 /** A path of one person's machine. */
