@@ -7,7 +7,7 @@ import type { ServiceName, Verb } from './protocol.js'
 const DEADLINE_MS = 10_000
 
 export interface BenchClient {
-  /** Rejects unless the operation was done. */
+  /** Rejects unless the operation was done. A get gives the value, if there is one. */
   run(verb: Verb, key: string, value: string): Promise<unknown>
   close(): void
 }
@@ -27,6 +27,7 @@ function compatClient(address: string): BenchClient {
     run: async (verb, key, value) => {
       const answer = await calls[verb](key, value)
       if (!answer.Success) throw new Error('Error' in answer ? answer.Error : answer.Data)
+      return 'Exists' in answer && answer.Exists ? answer.Data : undefined
     },
     close: () => channel.close(),
   }
