@@ -1,4 +1,4 @@
-// Latencies, in a histogram of node:perf_hooks: 25 ns a record, whole microseconds.
+// Latencies, in a histogram of node:perf_hooks, which is HdrHistogram: 25 ns a record, whole microseconds.
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 
 const US_PER_MS = 1000

@@ -1,7 +1,7 @@
 // One contender's client in a process of its own: its compiled code, its garbage and its CPU time are nobody else's.
 import { once } from 'node:events'
 import { closedLoop } from '../load/closed-loop.js'
-import { cpuSeconds } from '../load/resources.js'
+import { cpuMeter } from '../load/resources.js'
 import { type Case, KEYS } from './cases.js'
 import { openClient, type PeerClient } from './clients/open.js'
 import { keysOf, numbersBelow } from './keys.js'
@@ -54,13 +54,12 @@ async function measure(client: PeerClient, one: Case, { seconds, seed, pids }: J
   const operation = counting(operationOf(client, one, seed), failures)
   await closedLoop(one.callers, WARM_SECONDS, operation)
   failures.count = 0
-  const servers = (): number => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
-  const before = servers()
+  const spent = cpuMeter(pids)
   const own = process.cpuUsage()
   const { perSecond, latency } = await closedLoop(one.callers, seconds, operation)
   const { user, system } = process.cpuUsage(own)
-  const spent = servers() - before
   const done = latency.count - failures.count
+  const serversCpuUs = spent(done)
   if (failures.count > latency.count * FAILED_SHARE_MAX) {
     throw new Error(`${failures.count} of ${latency.count} operations failed in "${one.name}": ${failures.first}`)
   }
@@ -69,7 +68,7 @@ async function measure(client: PeerClient, one: Case, { seconds, seed, pids }: J
     p50Ms: latency.percentile(50),
     p99Ms: latency.percentile(99),
     clientCpuUs: (user + system) / done,
-    serversCpuUs: (spent * 1e6) / done,
+    serversCpuUs,
     operations: done,
     errors: failures.count,
   }
