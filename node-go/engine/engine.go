@@ -33,7 +33,7 @@ type Record struct {
 
 // Engine stores records by key, in bytewise order.
 //
-// Get, View, Sync, Merge and Stats may be called by anybody at any time, beside everything else. Apply and Restore have one
+// Get, Version, View, Sync, Merge and Stats may be called by anybody at any time, beside everything else. Apply and Restore have one
 // caller at a time.
 //
 // An error after which memory and disk may differ (a failed write of a batch, any failed fsync) breaks the engine for good:
@@ -51,6 +51,10 @@ type Engine interface {
 	// Get returns the record of a key; false when there is none. Stored bytes that fail their checksum are *CorruptError,
 	// never a wrong value.
 	Get(key []byte) (Record, bool, error)
+
+	// Version returns the version of a key's record; 0 and false when there is none. It is cheap: the disk is not
+	// read, unless the version is huge.
+	Version(key []byte) (uint64, bool, error)
 
 	// View pins the present content in O(1). The caller must close it: it holds disk space.
 	View() (View, error)

@@ -204,7 +204,13 @@ func TestAFailingEngineStopsIt(t *testing.T) {
 			t.Fatal(cause)
 		}
 	})
+	t.Run("version", func(t *testing.T) {
+		if cause := stopsFor(t, &broken{Engine: owner(t).engine, look: failure}, log); !errors.Is(cause, failure) {
+			t.Fatal(cause)
+		}
+	})
 	t.Run("get", func(t *testing.T) {
+		log := entry(t, 9, writes(add("k", "v")))
 		if cause := stopsFor(t, &broken{Engine: owner(t).engine, get: failure}, log); !errors.Is(cause, failure) {
 			t.Fatal(cause)
 		}

@@ -145,6 +145,7 @@ type broken struct {
 	engine.Engine
 	apply  error
 	get    error
+	look   error
 	sync   error
 	synced func(uint64) uint64
 	// onGet and onApply are called ahead of the real call.
@@ -160,6 +161,13 @@ func (b *broken) Apply(batch *engine.Batch) error {
 		return b.apply
 	}
 	return b.Engine.Apply(batch)
+}
+
+func (b *broken) Version(key []byte) (uint64, bool, error) {
+	if b.look != nil {
+		return 0, false, b.look
+	}
+	return b.Engine.Version(key)
 }
 
 func (b *broken) Get(key []byte) (engine.Record, bool, error) {

@@ -134,7 +134,7 @@ func (w *writer) put(p *pb.Put) (Result, error) {
 	if result.Err = checkValue(len(p.GetValue()), ValueBytesMax); result.Err != nil {
 		return result, nil
 	}
-	before, refused, err := w.admit(p.GetKey(), p.IfVersion)
+	before, refused, err := w.admit(p.GetKey(), p.IfVersion, w.version)
 	if err != nil || refused != nil {
 		result.Err = refused
 		return result, err
@@ -151,7 +151,7 @@ func (w *writer) append(a *pb.Append) (Result, error) {
 		result.Err = noRoom()
 		return result, nil
 	}
-	before, refused, err := w.admit(a.GetKey(), nil)
+	before, refused, err := w.admit(a.GetKey(), nil, w.record)
 	if err != nil || refused != nil {
 		result.Err = refused
 		return result, err
@@ -210,7 +210,7 @@ func (w *writer) writeKeys() {
 
 func (w *writer) delete(d *pb.Delete) (Result, error) {
 	result := Result{Kind: KindDelete}
-	before, refused, err := w.admit(d.GetKey(), d.IfVersion)
+	before, refused, err := w.admit(d.GetKey(), d.IfVersion, w.version)
 	if err != nil || refused != nil || before.version == 0 {
 		result.Err = refused
 		return result, err
@@ -221,8 +221,10 @@ func (w *writer) delete(d *pb.Delete) (Result, error) {
 	return result, nil
 }
 
-// admit returns what the key is now, with version 0 if it is absent, or why nothing may be written.
-func (w *writer) admit(key []byte, ifVersion *uint64) (before written, refused *kverr.Error, err error) {
+// admit returns what the key is now, as `look` finds it in the engine, or why nothing may be written.
+func (w *writer) admit(
+	key []byte, ifVersion *uint64, look func(key []byte) (written, error),
+) (before written, refused *kverr.Error, err error) {
 	if refused = checkKey(key); refused != nil {
 		return written{}, refused, nil
 	}
@@ -231,12 +233,8 @@ func (w *writer) admit(key []byte, ifVersion *uint64) (before written, refused *
 	}
 	before, known := w.written[string(key)]
 	if !known {
-		record, found, err := w.f.engine.Get(userKey(key))
-		if err != nil {
+		if before, err = look(userKey(key)); err != nil {
 			return written{}, nil, err
-		}
-		if found {
-			before = written{version: record.Version, value: record.Value}
 		}
 	}
 	if ifVersion != nil && *ifVersion != before.version {
@@ -245,6 +243,17 @@ func (w *writer) admit(key []byte, ifVersion *uint64) (before written, refused *
 		refused.Version = before.version
 	}
 	return before, refused, nil
+}
+
+// version leaves the value out, which costs a read of the disk.
+func (w *writer) version(stored []byte) (written, error) {
+	version, _, err := w.f.engine.Version(stored)
+	return written{version: version}, err
+}
+
+func (w *writer) record(stored []byte) (written, error) {
+	record, _, err := w.f.engine.Get(stored)
+	return written{version: record.Version, value: record.Value}, err
 }
 
 // raise keeps the version of a deleted key from being given to it again.

@@ -123,6 +123,25 @@ func (e *Engine) Get(key []byte) (engine.Record, bool, error) {
 	return r, err == nil, err
 }
 
+// Version is a look into the key directory, but for a key that was written 2^32 times.
+func (e *Engine) Version(key []byte) (uint64, bool, error) {
+	if err := e.broken(); err != nil {
+		return 0, false, err
+	}
+	e.mu.RLock()
+	if e.version == nil {
+		e.mu.RUnlock()
+		return 0, false, engine.ErrClosed
+	}
+	at, found := e.keydir.get(key)
+	e.mu.RUnlock()
+	if at.version == versionInRecord {
+		r, found, err := e.Get(key)
+		return r.Version, found, err
+	}
+	return uint64(at.version), found, nil
+}
+
 // View pins the segments and copies the root of the key directory.
 func (e *Engine) View() (engine.View, error) {
 	if err := e.broken(); err != nil {

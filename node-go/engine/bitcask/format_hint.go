@@ -10,24 +10,25 @@ import (
 // A hint file is a sealed segment without the values, in the same order: what the key directory needs at start.
 //
 //	0          8        12   16      20         24      28
-//	| KVHINTFL | format | id | bytes | overhead | count | count * { kind | zero | klen | offset | size | key } | crc |
-//	| 8        | 4      | 4  | 4     | 4        | 4     | 1 + 1 + 2 + 4 + 4 + klen                             | 4   |
+//	| KVHINTFL | format | id | bytes | overhead | count | count * { kind | zero | klen | offset | size | version | key } | crc |
+//	| 8        | 4      | 4  | 4     | 4        | 4     | 1 + 1 + 2 + 4 + 4 + 4 + klen                                   | 4   |
 //
-// id and bytes are the segment's: a hint is only believed for exactly that file. overhead is what Engine.Stats must not
+// version is a shortVersion, 0 for a deletion. id and bytes are the segment's: a hint is only believed for exactly that file. overhead is what Engine.Stats must not
 // count as dead. crc is a CRC-32C of all before it. A hint that is absent or not good costs time, never data.
 const (
 	hintMagic       = "KVHINTFL"
-	hintFormat      = 1
+	hintFormat      = 2
 	hintHeaderBytes = 28
-	hintRecordBytes = 12
+	hintRecordBytes = 16
 )
 
 // placed is a put or delete as the key directory sees it.
 type placed struct {
-	key    string
-	offset uint32
-	size   uint32
-	delete bool
+	key     string
+	offset  uint32
+	size    uint32
+	version shortVersion
+	delete  bool
 }
 
 // hintBuilder gathers the hint of one segment.
@@ -42,11 +43,12 @@ func (h *hintBuilder) reset() {
 	h.count, h.finished = 0, false
 }
 
-func (h *hintBuilder) add(kind byte, key []byte, offset, size uint32) {
+func (h *hintBuilder) add(kind byte, key []byte, offset, size uint32, version shortVersion) {
 	h.buffer = append(h.buffer, kind, 0)
 	h.buffer = binary.LittleEndian.AppendUint16(h.buffer, uint16(len(key)))
 	h.buffer = binary.LittleEndian.AppendUint32(h.buffer, offset)
 	h.buffer = binary.LittleEndian.AppendUint32(h.buffer, size)
+	h.buffer = binary.LittleEndian.AppendUint32(h.buffer, uint32(version))
 	h.buffer = append(h.buffer, key...)
 	h.count++
 }
@@ -115,10 +117,11 @@ func (h hint) each(fn func(placed)) {
 	for rest := h.records; len(rest) > 0; {
 		keyEnd := hintRecordBytes + int(binary.LittleEndian.Uint16(rest[2:]))
 		fn(placed{
-			key:    string(rest[hintRecordBytes:keyEnd]),
-			offset: binary.LittleEndian.Uint32(rest[4:]),
-			size:   binary.LittleEndian.Uint32(rest[8:]),
-			delete: rest[0] == kindDelete,
+			key:     string(rest[hintRecordBytes:keyEnd]),
+			offset:  binary.LittleEndian.Uint32(rest[4:]),
+			size:    binary.LittleEndian.Uint32(rest[8:]),
+			version: shortVersion(binary.LittleEndian.Uint32(rest[12:])),
+			delete:  rest[0] == kindDelete,
 		})
 		rest = rest[keyEnd:]
 	}
@@ -141,6 +144,8 @@ func checkHintRecord(body []byte, end *uint64, segmentBytes uint64) (keyBytes in
 		return 0, "unknown kind of hint record"
 	case size < least || size > least+engine.ValueBytesMax || kind == kindDelete && size != least:
 		return 0, "size in a hint record"
+	case kind == kindDelete && binary.LittleEndian.Uint32(body[12:]) != 0:
+		return 0, "deletion with a version in a hint"
 	case offset < *end || offset+size > segmentBytes:
 		return 0, "place in a hint record"
 	}

@@ -32,11 +32,11 @@ func TestGoldenBytes(t *testing.T) {
 		03000000 64000000 06000000 00100000 e3fae4ae`)
 	var hints hintBuilder
 	hints.reset()
-	hints.add(kindPut, []byte("key"), 44, 44)
-	hints.add(kindDelete, []byte("old"), 88, 39)
+	hints.add(kindPut, []byte("key"), 44, 44, shorten(1<<32+2))
+	hints.add(kindDelete, []byte("old"), 88, 39, 0)
 	golden(t, "hint", hints.finish(7, 163, 44), `
-		4b5648494e54464c 01000000 07000000 a3000000 2c000000 02000000
-		01 00 0300 2c000000 2c000000 6b6579 02 00 0300 58000000 27000000 6f6c64 29108eca`)
+		4b5648494e54464c 02000000 07000000 a3000000 2c000000 02000000
+		01 00 0300 2c000000 2c000000 ffffffff 6b6579 02 00 0300 58000000 27000000 00000000 6f6c64 1d820225`)
 }
 
 func golden(t *testing.T, name string, got []byte, want string) {
@@ -52,7 +52,7 @@ func TestEveryFlipIsSeen(t *testing.T) {
 	m := manifest{nextID: 9, applied: 8, headID: 7, headEnd: 44, sealed: []manifestSegment{{id: 3, bytes: 100}, {id: 6, bytes: 4096}}}
 	var hints hintBuilder
 	hints.reset()
-	hints.add(kindPut, []byte("key"), 44, 44)
+	hints.add(kindPut, []byte("key"), 44, 44, shorten(1<<32+2))
 	cases := map[string]struct {
 		bytes  []byte
 		decode func([]byte) string
@@ -98,8 +98,8 @@ func FuzzHint(f *testing.F) {
 	hints.reset()
 	f.Add(bytes.Clone(hints.finish(7, 44, 44)), uint32(44))
 	hints.reset()
-	hints.add(kindPut, []byte("key"), 44, 44)
-	hints.add(kindDelete, []byte("old"), 88, 39)
+	hints.add(kindPut, []byte("key"), 44, 44, shorten(1<<32+2))
+	hints.add(kindDelete, []byte("old"), 88, 39, 0)
 	f.Add(bytes.Clone(hints.finish(7, 163, 44)), uint32(163))
 	f.Fuzz(func(t *testing.T, data []byte, segmentBytes uint32) {
 		for _, from := range [][]byte{data, withSum(data)} {
@@ -117,7 +117,7 @@ func FuzzHint(f *testing.F) {
 				if uint64(p.offset)+uint64(p.size) > uint64(segmentBytes) || p.offset < segmentHeaderBytes {
 					t.Fatalf("%+v lies outside of the segment", p)
 				}
-				again.add(kind, []byte(p.key), p.offset, p.size)
+				again.add(kind, []byte(p.key), p.offset, p.size, p.version)
 			})
 			if !bytes.Equal(again.finish(7, segmentBytes, h.overhead), from) {
 				t.Fatalf("%x was accepted", from)

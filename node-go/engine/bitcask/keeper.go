@@ -106,7 +106,7 @@ func (e *Engine) buildHint(s *segment, file vfs.File) ([]byte, error) {
 			return nil, e.scanDamaged(s, err)
 		}
 		if r.kind != kindCommit {
-			hint.add(r.kind, r.key, r.offset, r.size)
+			hint.add(r.kind, r.key, r.offset, r.size, shorten(r.version))
 		}
 	}
 }

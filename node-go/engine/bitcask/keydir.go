@@ -1,17 +1,27 @@
 package bitcask
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/tidwall/btree"
 )
 
-// entry is where a key's record lies: one pread away.
+// entry is where a key's record lies, one pread away, and its version: the state machine asks for that before each write.
 type entry struct {
 	segment uint32
 	offset  uint32
 	size    uint32
+	version shortVersion
 }
+
+// shortVersion is a version if that is below 2^32 - 1, else versionInRecord. The four bytes fill what alignment would leave
+// empty; four more would cost 16 for each key.
+type shortVersion uint32
+
+const versionInRecord shortVersion = math.MaxUint32
+
+func shorten(version uint64) shortVersion { return shortVersion(min(version, uint64(versionInRecord))) }
 
 // keydir maps every key to its newest record, in order. Copy is O(1): the trees share their nodes until one of them is
 // changed. One writer; a copy may be read beside it.

@@ -35,7 +35,7 @@ func (c *contents) set(s *segment, p placed) {
 	if p.delete {
 		old, existed = c.keydir.delete([]byte(p.key))
 	} else {
-		old, existed = c.keydir.set(p.key, entry{segment: s.id, offset: p.offset, size: p.size})
+		old, existed = c.keydir.set(p.key, entry{segment: s.id, offset: p.offset, size: p.size, version: p.version})
 		s.live += int64(p.size)
 	}
 	if existed {
@@ -102,7 +102,9 @@ func (c *contents) replay(s *segment, batches *batchScanner) error {
 			return err
 		}
 		if r.kind != kindCommit {
-			batch = append(batch, placed{key: string(r.key), offset: r.offset, size: r.size, delete: r.kind == kindDelete})
+			batch = append(batch, placed{
+				key: string(r.key), offset: r.offset, size: r.size, version: shorten(r.version), delete: r.kind == kindDelete,
+			})
 			continue
 		}
 		for _, p := range batch {

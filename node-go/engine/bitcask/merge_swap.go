@@ -56,7 +56,7 @@ func (e *Engine) repoint(p *pass, out *packed) bool {
 	going := true
 	records.each(func(r placed) {
 		was, _ := p.keydir.tree.Get(r.key)
-		moves = append(moves, move{key: r.key, was: was, is: entry{segment: out.id, offset: r.offset, size: r.size}})
+		moves = append(moves, move{key: r.key, was: was, is: entry{segment: out.id, offset: r.offset, size: r.size, version: r.version}})
 		if len(moves) == repointKeys {
 			going = going && e.repointSome(p, out.segment, moves)
 			moves = moves[:0]

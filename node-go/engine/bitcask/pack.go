@@ -37,8 +37,8 @@ func (p *packer) add(r engine.Record) (entry, error) {
 		return entry{}, err
 	}
 	offset := p.encoder.put(r, r.Index)
-	p.current.hint.add(kindPut, r.Key, offset, uint32(size))
-	return entry{segment: p.current.id, offset: offset, size: uint32(size)}, nil
+	p.current.hint.add(kindPut, r.Key, offset, uint32(size), shorten(r.Version))
+	return entry{segment: p.current.id, offset: offset, size: uint32(size), version: shorten(r.Version)}, nil
 }
 
 // finish makes all of it durable, but for the names.

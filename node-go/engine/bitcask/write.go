@@ -64,7 +64,8 @@ func (e *Engine) publishBatch(b *engine.Batch) {
 			e.forget(old, deleted)
 			continue
 		}
-		at := entry{segment: head.id, offset: places[0], size: uint32(recordBytes(len(op.Record.Key), len(op.Record.Value)))}
+		size := recordBytes(len(op.Record.Key), len(op.Record.Value))
+		at := entry{segment: head.id, offset: places[0], size: uint32(size), version: shorten(op.Record.Version)}
 		places = places[1:]
 		old, replaced := e.keydir.set(string(op.Record.Key), at)
 		e.forget(old, replaced)

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 var applyTests = map[string]func(*testing.T, Factory){
 	"a new engine is empty":             testEmpty,
 	"put, overwrite, delete":            testPutDelete,
+	"versions of any size":              testVersions,
 	"keys and values are any bytes":     testAnyBytes,
 	"all fields are kept":               testFields,
 	"later changes of a batch win":      testOrderInBatch,
@@ -42,7 +44,33 @@ func testPutDelete(t *testing.T, f Factory) {
 	if _, found, err := e.Get([]byte("a")); found || err != nil {
 		t.Fatal("a deleted key is found", err)
 	}
+	if version, found, err := e.Version([]byte("a")); version != 0 || found || err != nil {
+		t.Fatal("a deleted key has version", version, found, err)
+	}
 	apply(t, e, model, 6, put("a", "again"))
+	check(t, e, model)
+}
+
+// testVersions looks at the versions after a merge and a restart as well, where an engine has made them anew.
+func testVersions(t *testing.T, f Factory) {
+	dir := t.TempDir()
+	e, model := must(f.Open(dir))(t), Content{}
+	for i, version := range []uint64{1, 1<<32 - 2, 1<<32 - 1, 1 << 32, 1<<64 - 1} {
+		r := engine.Record{Key: []byte{byte(i)}, Value: []byte("v"), Version: version}
+		apply(t, e, model, uint64(2*i+1), engine.Op{Record: r})
+		apply(t, e, model, uint64(2*i+2), put("other", "x"))
+	}
+	check(t, e, model)
+	if err := e.Merge(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	check(t, e, model)
+	closeIt(t, e)
+	if !f.Durable {
+		return
+	}
+	e = must(f.Open(dir))(t)
+	defer closeIt(t, e)
 	check(t, e, model)
 }
 

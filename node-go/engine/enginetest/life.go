@@ -87,6 +87,7 @@ func testClosed(t *testing.T, f Factory) {
 	calls := map[string]func() error{
 		"Apply":   func() error { return e.Apply(batch(9, put("a", "b"))) },
 		"Get":     func() error { _, _, err := e.Get([]byte("a")); return err },
+		"Version": func() error { _, _, err := e.Version([]byte("a")); return err },
 		"View":    func() error { _, err := e.View(); return err },
 		"Sync":    func() error { _, err := e.Sync(ctx); return err },
 		"Merge":   func() error { return e.Merge(ctx) },

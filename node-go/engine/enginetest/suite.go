@@ -58,6 +58,9 @@ func (c Content) Check(e engine.Engine) error {
 		if err != nil || !found || !Equal(got, want) {
 			return fmt.Errorf("get %q: %v, %t, %w; should be %v", key, got, found, err, want)
 		}
+		if version, found, err := e.Version([]byte(key)); err != nil || !found || version != want.Version {
+			return fmt.Errorf("version of %q: %d, %t, %w; should be %d", key, version, found, err, want.Version)
+		}
 	}
 	return nil
 }

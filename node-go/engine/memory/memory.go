@@ -69,6 +69,11 @@ func (e *Engine) Get(key []byte) (engine.Record, bool, error) {
 	return r, ok, nil
 }
 
+func (e *Engine) Version(key []byte) (uint64, bool, error) {
+	r, found, err := e.Get(key)
+	return r.Version, found, err
+}
+
 func (e *Engine) View() (engine.View, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
