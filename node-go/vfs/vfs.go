@@ -44,6 +44,9 @@ type File interface {
 	io.Closer
 	// Sync makes the content and the size durable.
 	Sync() error
+	// WriteBack asks the system to begin to write to the disk what is not there yet, so that a later Sync has less to do.
+	// It promises nothing, and what goes wrong is reported by that Sync.
+	WriteBack()
 	Truncate(size int64) error
 	Size() (int64, error)
 }

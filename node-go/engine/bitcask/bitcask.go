@@ -50,6 +50,8 @@ type Engine struct {
 	encoder batchEncoder
 	places  []uint32 // offsets of the puts of the batch being applied
 	written atomic.Int64
+	// writtenBack is the value of `written` at the last WriteBack.
+	writtenBack int64
 
 	mu         sync.RWMutex
 	keydir     *keydir
@@ -85,8 +87,13 @@ func (e *Engine) Apply(b *engine.Batch) error {
 		return err
 	}
 	e.publishBatch(b)
-	if e.written.Load()-e.syncedEnd.Load() >= e.options.SyncBytes {
+	written := e.written.Load()
+	if written-e.syncedEnd.Load() >= e.options.SyncBytes {
 		e.wakeKeeper()
+	}
+	if written-e.writtenBack >= writeBackBytes {
+		e.writtenBack = written
+		e.head.writer.WriteBack()
 	}
 	return nil
 }

@@ -81,6 +81,9 @@ func (f *file) Sync() error {
 	return nil
 }
 
+// WriteBack is nothing to rely on, and so is what it leaves out.
+func (f *file) WriteBack() {}
+
 func (f *file) Truncate(size int64) error {
 	if fault := f.fs.before("truncate", f.path, 0); fault.Err != nil {
 		return pathError("truncate", f.path, fault.Err)
