@@ -52,7 +52,7 @@ type Options struct {
 	// the Log, which may hold its locks.
 	OnFailure func(error)
 
-	// segmentFS stands in for the disk below raft-wal in tests.
+	// segmentFS stands in for the disk below raft-wal in tests, without spare segments.
 	segmentFS types.VFS
 }
 
@@ -65,6 +65,7 @@ type Log struct {
 	cache   cache
 	sizes   *sizes
 	dog     *watchdog
+	spares  *spares
 
 	// writing makes writes of entries and deletions follow one another.
 	writing sync.Mutex
@@ -93,15 +94,24 @@ func Open(dir string, o Options) (*Log, error) {
 		options: o, dir: dir, codec: &codec{}, cache: cache{limit: o.CacheBytes}, sizes: newSizes(0),
 		dog: &watchdog{clock: o.Clock, limit: o.StallLimit, onStall: o.OnStall},
 	}
+	if err := removeSpare(o.FS, dir); err != nil {
+		return nil, err
+	}
+	l.spares = &spares{VFS: fs.New(), fs: o.FS, log: o.Log}
+	if o.segmentFS == nil {
+		o.segmentFS = l.spares
+	}
 	meta := &metaStore{fs: o.FS, log: o.Log, clock: o.Clock, sizes: l.sizes, failed: l.failedBehind}
 	opened, err := wal.Open(dir,
 		wal.WithCodec(l.codec), wal.WithMetaStore(meta), wal.WithLogger(o.WALLog), wal.WithSegmentSize(o.SegmentBytes),
 		wal.WithSegmentFiler(&filer{Filer: segment.NewFiler(dir, o.segmentFS), failed: l.failedBehind}))
 	if err != nil {
+		l.spares.close()
 		return nil, classify(dir, "open", err)
 	}
 	l.wal = opened
 	if err := l.undoBootstrap(); err != nil {
+		l.spares.close()
 		return nil, errors.Join(classify(dir, "open", err), opened.Close())
 	}
 	l.mu.Lock()
@@ -122,9 +132,6 @@ func (o *Options) setDefaults() {
 	}
 	if o.Appended == nil {
 		o.Appended = func(int64) {}
-	}
-	if o.segmentFS == nil {
-		o.segmentFS = fs.New()
 	}
 }
 
@@ -244,6 +251,7 @@ func (l *Log) TrailingEntries(bytes int64) uint64 { return l.sizes.trailing(byte
 func (l *Log) Close() error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
+	l.spares.close()
 	return l.wal.Close()
 }
 
