@@ -111,8 +111,7 @@ func (r *Replica) wire(notices <-chan bool) {
 	})
 	r.confirmer = newConfirmer(confirmerSeams{
 		leadership: r.leadership, commitIndex: r.raft.CommitIndex,
-		// Its own answer may rest on an acknowledgement that was under way before: only the heartbeats are wanted.
-		askAcks: func() { r.raft.VerifyLeader() },
+		ask: newAsker(askerSeams{self: r.id, voters: r.voters, heartbeat: r.transport.Heartbeat}).ask,
 		acked: func(term uint64, since time.Time) bool {
 			return r.transport.AckedSince(term, since, r.voters(), r.id)
 		},

@@ -10,10 +10,16 @@ import (
 	"kvorum/node/kverr"
 )
 
+// After askPatience without enough answers everybody is asked, and again after twice that, up to askPatienceMax.
+const (
+	askPatience    = 3 * time.Millisecond
+	askPatienceMax = 50 * time.Millisecond
+)
+
 // confirmer proves, for all reads that wait, that the state machine of this node holds everything that was acknowledged
 // before they arrived.
 //
-// A confirmation begins at t0, takes the commit index, asks for a round of heartbeats, and waits until a majority of the
+// A confirmation begins at t0, takes the commit index, sends heartbeats (asker), and waits until a majority of the
 // current voters has acknowledged, in this term, a message sent after t0. Then no newer leader had been elected when t0
 // passed: a majority voted for it, some voter is in both majorities, and it would have refused our term. So whatever was
 // acknowledged before t0 was committed by this leader or an earlier one and is at or below the commit index: apply up
@@ -38,8 +44,8 @@ type confirmerSeams struct {
 	leadership *leadership
 	// commitIndex is Raft's.
 	commitIndex func() uint64
-	// askAcks makes Raft send a heartbeat to every peer now, without waiting for answers.
-	askAcks func()
+	// ask sends heartbeats of the term to as many voters as are needed, or to everybody, without waiting for answers.
+	ask func(term uint64, everybody bool)
 	// acked says whether a majority of the current voters has acknowledged, in this term, a message sent after `since`.
 	acked func(term uint64, since time.Time) bool
 	// acks is a channel that closes at the next acknowledgement.
@@ -156,7 +162,10 @@ func (c *confirmer) awaitAcks(s *tenure, since time.Time) bool {
 		// The only voter needs nobody's word.
 		return true
 	}
-	c.seams.askAcks()
+	c.seams.ask(s.term, false)
+	patience := askPatience
+	timer := c.seams.clock.NewTimer(patience)
+	defer timer.Stop()
 	for {
 		next := c.seams.acks()
 		if c.seams.acked(s.term, since) {
@@ -164,6 +173,10 @@ func (c *confirmer) awaitAcks(s *tenure, since time.Time) bool {
 		}
 		select {
 		case <-next:
+		case <-timer.C():
+			c.seams.ask(s.term, true)
+			patience = min(2*patience, askPatienceMax)
+			timer.Reset(patience)
 		case <-s.ctx.Done():
 			return false
 		}

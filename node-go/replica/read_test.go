@@ -18,7 +18,7 @@ type confirmerBench struct {
 	*confirmer
 	leadership *leadershipBench
 	clock      *clocktest.Manual
-	asked      chan struct{}
+	asked      chan bool // everybody
 	applyWaits chan uint64
 
 	mu      sync.Mutex
@@ -32,7 +32,7 @@ func startConfirmer(t *testing.T) *confirmerBench {
 	t.Helper()
 	l := startLeadership(t)
 	b := &confirmerBench{
-		leadership: l, clock: l.clock, asked: make(chan struct{}, 64), applyWaits: make(chan uint64, 64), signal: NewSignal(),
+		leadership: l, clock: l.clock, asked: make(chan bool, 64), applyWaits: make(chan uint64, 64), signal: NewSignal(),
 	}
 	b.confirmer = newConfirmer(confirmerSeams{
 		leadership: l.leadership,
@@ -41,7 +41,12 @@ func startConfirmer(t *testing.T) *confirmerBench {
 			defer b.mu.Unlock()
 			return b.commit
 		},
-		askAcks: func() { b.asked <- struct{}{} },
+		ask: func(term uint64, everybody bool) {
+			if term != 3 {
+				t.Errorf("asked in term %d", term)
+			}
+			b.asked <- everybody
+		},
 		acked: func(term uint64, since time.Time) bool {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -237,4 +242,23 @@ func TestStopWaitsForConfirmations(t *testing.T) {
 	if err := receive(t, b.read(t)); err == nil || err.Code != pb.ErrorCode_ERROR_CODE_UNAVAILABLE {
 		t.Fatalf("got %v", err)
 	}
+}
+
+func TestEverybodyIsAskedWhenAFewTakeTooLong(t *testing.T) {
+	b := startConfirmer(t)
+	b.lead(t)
+	answer := b.read(t)
+	for wait := askPatience; ; wait = min(2*wait, askPatienceMax) {
+		if everybody := receive(t, b.asked); everybody != (wait > askPatience) {
+			t.Fatalf("everybody asked: %t", everybody)
+		}
+		if wait == askPatienceMax {
+			break
+		}
+		b.clock.AwaitTimers(2)
+		b.clock.Advance(wait)
+	}
+	b.ack()
+	expectNil(t, receive(t, answer))
+	b.leadership.lose(t)
 }
