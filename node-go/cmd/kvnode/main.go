@@ -37,6 +37,7 @@ const lastWordsLimit = 200 * time.Millisecond
 const gcPercent = 50
 
 func main() {
+	relaxTimers()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
