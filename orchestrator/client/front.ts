@@ -1,7 +1,8 @@
 import { type Clock, sleep } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
 import { bytesOf, type Operation, type Result } from '../core/operation.js'
-import { CancelledError } from '../errors/index.js'
+import { CancelledError, type KvError } from '../errors/index.js'
+import type { Done } from '../store/call.js'
 import { checkArguments } from '../store/execute.js'
 import { faultOf } from '../store/validate.js'
 import { Gate } from './gate.js'
@@ -13,14 +14,10 @@ export interface RequestOptions {
   readonly signal?: AbortSignal
 }
 
-export interface EngineOptions {
-  readonly deadlineMs: number
-  readonly signal?: AbortSignal | undefined
-}
-
 /** What carries operations: a Store, or the way through a gateway. */
 export interface Engine {
-  execute(operation: Operation, options: EngineOptions): Promise<Result>
+  /** `deadlineMs` is from now. The arguments were checked; `done` may be called before it returns. */
+  perform(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined, done: Done): void
   close(): void
 }
 
@@ -29,6 +26,8 @@ export interface FrontOptions {
   readonly clock: Clock
   /** Those of the engine. */
   readonly limits: Limits
+  /** Makes of a failure what the caller is told. */
+  readonly explain?: (error: KvError) => KvError
 }
 
 /** The part that all clients share, between their faces and an engine: deadlines, back-pressure, the end. */
@@ -44,26 +43,42 @@ export class Front {
   }
 
   /** Rejects with a KvError, or with a TypeError for what is a mistake of the program. */
-  async execute(operation: Operation, options?: RequestOptions): Promise<Result> {
-    const { engine, clock, limits } = this.#options
-    const { deadlineMs = limits.deadlineMs, signal } = options ?? {}
-    checkArguments(operation, deadlineMs)
-    if (this.#closing) throw closed()
-    const bytes = bytesOf(operation)
-    let leftMs = deadlineMs
-    if (!this.#gate.tryEnter(bytes)) {
-      // What will be refused need not wait for that, nor make others wait.
-      const fault = faultOf(operation, limits)
-      if (fault !== undefined) throw fault
-      const began = clock.monotonic()
-      await this.#gate.enter(bytes, deadlineMs, signal)
-      leftMs -= clock.monotonic() - began
+  execute(operation: Operation, options?: RequestOptions): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const { deadlineMs = this.#options.limits.deadlineMs, signal } = options ?? {}
+      checkArguments(operation, deadlineMs)
+      const done: Done = (error, result) => {
+        if (error === undefined) resolve(result as Result)
+        else reject(this.#options.explain?.(error) ?? error)
+      }
+      if (this.#closing) done(closed(), undefined)
+      else if (this.#gate.tryEnter(bytesOf(operation))) this.#perform(operation, deadlineMs, signal, done)
+      else this.#wait(operation, deadlineMs, signal, done)
+    })
+  }
+
+  /** For those that do not fit now. */
+  #wait(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined, done: Done): void {
+    const { clock, limits } = this.#options
+    // What will be refused need not wait for that, nor make others wait.
+    const fault = faultOf(operation, limits)
+    if (fault !== undefined) {
+      done(fault, undefined)
+      return
     }
-    try {
-      return await engine.execute(operation, { deadlineMs: leftMs, signal })
-    } finally {
-      this.#gate.leave(bytes)
-    }
+    const began = clock.monotonic()
+    this.#gate.enter(bytesOf(operation), deadlineMs, signal, (refused) => {
+      if (refused !== undefined) done(refused, undefined)
+      else this.#perform(operation, deadlineMs - (clock.monotonic() - began), signal, done)
+    })
+  }
+
+  /** For those that the gate has let in. */
+  #perform(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined, done: Done): void {
+    this.#options.engine.perform(operation, deadlineMs, signal, (error, result) => {
+      this.#gate.leave(bytesOf(operation))
+      done(error, result)
+    })
   }
 
   /** Takes nothing new, lets what there is end within `ms`, and closes. */

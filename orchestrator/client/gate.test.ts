@@ -11,73 +11,62 @@ function setUp({ bytesMax = 100, operationsMax = 2 } = {}) {
     name: string,
     bytes: number,
     { deadlineMs = 1000, signal = undefined as AbortSignal | undefined } = {},
-  ) =>
-    gate.enter(bytes, deadlineMs, signal).then(
-      () => order.push(name),
-      (error: unknown) => order.push(`${name}: ${(error as CancelledError).code}`),
-    )
+  ) => gate.enter(bytes, deadlineMs, signal, (refused) => order.push(refused ? `${name}: ${refused.code}` : name))
   return { clock, gate, order, enter }
 }
 
-const settle = () => new Promise(setImmediate)
-
 describe('who is too much waits', () => {
-  test('for the number of operations and for bytes, in the order of arrival', async () => {
+  test('for the number of operations and for bytes, in the order of arrival', () => {
     const { gate, order, enter } = setUp()
     expect([gate.tryEnter(60), gate.tryEnter(60)]).toEqual([true, false])
-    const waiting = [enter('large', 60), enter('small', 10)]
+    enter('large', 60)
+    enter('small', 10)
     // It would fit, but others came before it.
     expect(gate.tryEnter(10)).toBe(false)
-    await settle()
     expect(order).toEqual([])
     gate.leave(60)
-    await Promise.all(waiting)
     expect(order).toEqual(['large', 'small'])
     expect(gate.tryEnter(1)).toBe(false)
   })
 
-  test('what is over the budget by itself is let in when nobody else is', async () => {
+  test('what is over the budget by itself is let in when nobody else is', () => {
     const { gate, order, enter } = setUp()
     gate.tryEnter(10)
-    const waiting = enter('huge', 1000)
-    await settle()
+    enter('huge', 1000)
     expect(order).toEqual([])
     gate.leave(10)
-    await waiting
     expect(order).toEqual(['huge'])
   })
 })
 
 describe('nobody waits for ever', () => {
-  test('a deadline ends it', async () => {
+  test('a deadline ends it', () => {
     const { clock, gate, order, enter } = setUp()
     gate.tryEnter(100)
-    const waiting = enter('late', 10, { deadlineMs: 50 })
+    enter('late', 10, { deadlineMs: 50 })
     clock.advance(50)
-    await waiting
     expect(order).toEqual(['late: DEADLINE_EXCEEDED'])
     expect(clock.pending).toBe(0)
   })
 
-  test('so does the caller, and those behind it get on', async () => {
+  test('so does the caller, and those behind it get on', () => {
     const { clock, gate, order, enter } = setUp()
     const abort = new AbortController()
     gate.tryEnter(60)
-    const waiting = [enter('large', 60, { signal: abort.signal }), enter('small', 10)]
+    enter('large', 60, { signal: abort.signal })
+    enter('small', 10)
     abort.abort()
-    await Promise.all(waiting)
     expect(order).toEqual(['large: CANCELLED', 'small'])
     expect(clock.pending).toBe(0)
-    await enter('given up before', 1, { signal: abort.signal })
+    enter('given up before', 1, { signal: abort.signal })
     expect(order.at(-1)).toBe('given up before: CANCELLED')
   })
 
-  test('so does closing', async () => {
+  test('so does closing', () => {
     const { clock, gate, order, enter } = setUp()
     gate.tryEnter(100)
-    const waiting = enter('waiting', 10)
+    enter('waiting', 10)
     gate.close(new CancelledError('closed', { outcome: 'not-applied' }))
-    await waiting
     expect(order).toEqual(['waiting: CANCELLED'])
     expect(clock.pending).toBe(0)
   })
@@ -87,12 +76,24 @@ test('idle is when nobody is in and nobody waits', async () => {
   const { gate, order, enter } = setUp({ operationsMax: 1 })
   await gate.whenIdle()
   gate.tryEnter(10)
-  const second = enter('second', 10)
+  enter('second', 10)
   const idle = gate.whenIdle().then(() => order.push('idle'))
   gate.leave(10)
-  await second
-  await settle()
   expect(order).toEqual(['second'])
   gate.leave(10)
   await idle
+})
+
+test('any number may enter and leave at once', () => {
+  const { gate } = setUp({ operationsMax: 1 })
+  gate.tryEnter(1)
+  let entered = 0
+  for (let i = 0; i < 50_000; i++) {
+    gate.enter(1, 1000, undefined, () => {
+      entered++
+      gate.leave(1)
+    })
+  }
+  gate.leave(1)
+  expect(entered).toBe(50_000)
 })

@@ -16,6 +16,7 @@ export class Gate {
   readonly #waiting = new Set<Waiter>()
   /** The same ones, by their deadlines. */
   readonly #late: WakeQueue<Waiter>
+  #admitting = false
   #bytes = 0
   #operations = 0
   #onIdle: (() => void)[] = []
@@ -35,23 +36,28 @@ export class Gate {
     return true
   }
 
-  /** Resolves when there is room; rejects with DEADLINE_EXCEEDED or CANCELLED. Every entry ends with `leave`. */
-  enter(bytes: number, deadlineMs: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const giveUp = () => {
-        const message = 'the operation was cancelled by the caller before it began'
-        this.#refuse(waiter, new CancelledError(message, { outcome: 'not-applied', cause: signal?.reason }))
-      }
-      const waiter = new Waiter(bytes, (error) => {
-        deafen()
-        if (error === undefined) resolve()
-        else reject(error)
-      })
-      this.#waiting.add(waiter)
-      this.#late.add(waiter, this.#options.clock.monotonic() + Math.min(deadlineMs, DEADLINE_MS_MAX))
-      const deafen = onAbort(signal, giveUp)
-      if (signal?.aborted) giveUp()
+  /**
+   * Calls `done` when there is room, or with DEADLINE_EXCEEDED or CANCELLED, perhaps before it returns. Whoever was let in
+   * leaves by `leave`.
+   */
+  enter(
+    bytes: number,
+    deadlineMs: number,
+    signal: AbortSignal | undefined,
+    done: (refused: KvError | undefined) => void,
+  ): void {
+    const giveUp = () => {
+      const message = 'the operation was cancelled by the caller before it began'
+      this.#refuse(waiter, new CancelledError(message, { outcome: 'not-applied', cause: signal?.reason }))
+    }
+    const waiter = new Waiter(bytes, (refused) => {
+      deafen()
+      done(refused)
     })
+    this.#waiting.add(waiter)
+    this.#late.add(waiter, this.#options.clock.monotonic() + Math.min(deadlineMs, DEADLINE_MS_MAX))
+    const deafen = onAbort(signal, giveUp)
+    if (signal?.aborted) giveUp()
   }
 
   leave(bytes: number): void {
@@ -91,13 +97,17 @@ export class Gate {
   }
 
   #admit(): void {
+    // Who was let in may leave at once: the loop below looks at what that frees, and the stack does not grow.
+    if (this.#admitting) return
+    this.#admitting = true
     for (const waiter of this.#waiting) {
-      if (!this.#fits(waiter.bytes)) return
+      if (!this.#fits(waiter.bytes)) break
       this.#waiting.delete(waiter)
       this.#late.remove(waiter)
       this.#take(waiter.bytes)
       waiter.done(undefined)
     }
+    this.#admitting = false
   }
 
   #refuse(waiter: Waiter, error: KvError): void {

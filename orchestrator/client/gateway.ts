@@ -1,15 +1,15 @@
 import type { Clock } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
-import type { Operation, Result } from '../core/operation.js'
+import type { Operation } from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
 import { shardOf } from '../core/topology.js'
 import type { KvError } from '../errors/index.js'
-import type { Call } from '../store/call.js'
-import { executeOn } from '../store/execute.js'
+import type { Call, Done } from '../store/call.js'
+import { performOn } from '../store/execute.js'
 import { Executor, type Router } from '../store/executor.js'
 import { Sessions } from '../store/sessions.js'
 import { Shard } from '../store/shard.js'
-import type { Engine, EngineOptions } from './front.js'
+import type { Engine } from './front.js'
 import type { MapWatcher } from './map-watcher.js'
 
 export interface GatewayOptions {
@@ -64,8 +64,8 @@ export class Gateway implements Engine, Router {
     )
   }
 
-  execute(operation: Operation, { deadlineMs, signal }: EngineOptions): Promise<Result> {
-    return executeOn(this.#executor, operation, deadlineMs, signal)
+  perform(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined, done: Done): void {
+    performOn(this.#executor, operation, deadlineMs, signal, done)
   }
 
   route(call: Call): void {

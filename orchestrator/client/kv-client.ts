@@ -4,7 +4,7 @@ import { DEFAULT_LIMITS, type Limits, VALUE_BYTES_TOP } from '../core/limits.js'
 import type { MapCell } from '../core/map-source.js'
 import type { Operation, Result } from '../core/operation.js'
 import { systemRng } from '../core/rng.js'
-import { KvError, kvError } from '../errors/index.js'
+import { type KvError, kvError } from '../errors/index.js'
 import { Store } from '../store/store.js'
 import {
   type Appended,
@@ -63,7 +63,8 @@ export class KvClient {
 
   private constructor({ engine, maps, limits }: Parts) {
     this.#maps = maps
-    this.#front = new Front({ engine, limits, clock: systemClock })
+    const explain = (error: KvError) => this.#explained(error)
+    this.#front = new Front({ engine, limits, clock: systemClock, explain })
   }
 
   /** Learns the cluster map from any endpoint. Rejects with UNAVAILABLE when none gives it before the deadline. */
@@ -123,18 +124,14 @@ export class KvClient {
     return this.#closed
   }
 
-  async #execute(operation: Operation, options: RequestOptions | undefined): Promise<Result> {
-    try {
-      return await this.#front.execute(operation, options)
-    } catch (error) {
-      throw this.#explained(error)
-    }
+  #execute(operation: Operation, options: RequestOptions | undefined): Promise<Result> {
+    return this.#front.execute(operation, options)
   }
 
   /** A deadline that passed with nobody to ask has its reason where the map comes from. */
-  #explained(error: unknown): unknown {
+  #explained(error: KvError): KvError {
     const { trouble } = this.#maps
-    if (!(error instanceof KvError) || error.code !== 'DEADLINE_EXCEEDED') return error
+    if (error.code !== 'DEADLINE_EXCEEDED') return error
     if (error.cause !== undefined || trouble === undefined) return error
     const message = `${error.message}; and there is no newer cluster map: ${trouble.message}`
     return kvError(error.code, message, { ...error, cause: trouble })
@@ -153,7 +150,7 @@ function engineFor(
   const gateways = { addresses: endpoints, trusts: (address: string) => maps.trusts(address) }
   const store = new Store({ map: source, gateways: mode === 'auto' ? gateways : undefined, ...tools })
   return {
-    execute: (operation, options) => store.execute(operation, options),
+    perform: (operation, deadlineMs, signal, done) => store.perform(operation, deadlineMs, signal, done),
     close: () => {
       maps.close()
       store.close()

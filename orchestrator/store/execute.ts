@@ -1,6 +1,6 @@
 import type { Operation, Result } from '../core/operation.js'
 import { onAbort } from './abort.js'
-import type { Call } from './call.js'
+import type { Done } from './call.js'
 import type { Executor } from './executor.js'
 
 export interface ExecuteOptions {
@@ -19,20 +19,34 @@ export function executeOn(
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
     checkArguments(operation, deadlineMs)
-    let call: Call | undefined
-    let deafen = () => {}
-    const giveUp = () => {
-      if (call !== undefined) executor.cancel(call, signal?.reason)
-    }
-    call = executor.submit(operation, deadlineMs, (error, result) => {
-      deafen()
+    performOn(executor, operation, deadlineMs, signal, (error, result) => {
       if (error === undefined) resolve(result as Result)
       else reject(error)
     })
-    if (signal === undefined || call === undefined || call.settled) return
-    if (signal.aborted) giveUp()
-    else deafen = onAbort(signal, giveUp)
   })
+}
+
+/** Submits an operation that a signal may cancel. `done` may be called before it returns. */
+export function performOn(
+  executor: Executor,
+  operation: Operation,
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+  done: Done,
+): void {
+  if (signal === undefined) {
+    executor.submit(operation, deadlineMs, done)
+    return
+  }
+  let deafen = () => {}
+  const call = executor.submit(operation, deadlineMs, (error, result) => {
+    deafen()
+    done(error, result)
+  })
+  if (call === undefined || call.settled) return
+  const giveUp = () => executor.cancel(call, signal.reason)
+  if (signal.aborted) giveUp()
+  else deafen = onAbort(signal, giveUp)
 }
 
 /** Mistakes of the calling program are TypeErrors. */

@@ -10,7 +10,7 @@ import type { LaneOptions } from '../wire/lane.js'
 import type { Call, Done } from './call.js'
 import type { GatewayList } from './detour.js'
 import type { StoreEvent } from './events.js'
-import { type ExecuteOptions, executeOn } from './execute.js'
+import { type ExecuteOptions, executeOn, performOn } from './execute.js'
 import { Executor, type Router } from './executor.js'
 import { Sessions } from './sessions.js'
 import { Shard, type ShardOptions } from './shard.js'
@@ -112,6 +112,11 @@ export class Store {
   /** Rejects with a KvError, or with a TypeError when the arguments are not what they must be. */
   execute(operation: Operation, options?: ExecuteOptions): Promise<Result> {
     return executeOn(this.#executor, operation, options?.deadlineMs ?? this.#limits.deadlineMs, options?.signal)
+  }
+
+  /** The same for arguments that were checked, and without a promise. `done` may be called before it returns. */
+  perform(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined, done: Done): void {
+    performOn(this.#executor, operation, deadlineMs, signal, done)
   }
 
   /**

@@ -61,12 +61,11 @@ export class Flights {
     return this.#entries.some((entry) => entry.flight.read === read)
   }
 
-  /** Whether a message of a kind is waited for that has seen fewer than `ticks` ticks. */
-  hasYoung(read: boolean, ticks: number): boolean {
-    for (const entry of this.#entries) {
-      if (entry.flight.read === read && entry.open > 0 && entry.ticks < ticks) return true
-    }
-    return false
+  /** How many messages of a kind are waited for that have seen fewer than `ticks` ticks. */
+  countYoung(read: boolean, ticks: number): number {
+    let young = 0
+    for (const entry of this.#entries) if (entry.flight.read === read && entry.open > 0 && entry.ticks < ticks) young++
+    return young
   }
 
   add(flight: Flight): void {

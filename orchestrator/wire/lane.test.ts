@@ -80,6 +80,35 @@ describe('batching', () => {
     expect(latest().written.map(kinds)).toEqual([['put', 'put']])
   })
 
+  test('many reads are two messages, so that client and peer work at the same time', async () => {
+    const { latest, send, open } = setUp()
+    await open()
+    send(...Array.from({ length: 63 }, () => get()))
+    await turn()
+    const counts = () => latest().written.map(({ operations }) => operations.length)
+    expect(counts()).toEqual([63])
+    send(...Array.from({ length: 31 }, () => get()))
+    await turn()
+    expect(counts()).toEqual([63])
+    send(...Array.from({ length: 34 }, () => get()))
+    await turn()
+    // A second one of half of what waits, and never a third.
+    expect(counts()).toEqual([63, 33])
+    latest().answerAll()
+    await turn()
+    expect(counts()).toEqual([32])
+  })
+
+  test('many writes are one message', async () => {
+    const { latest, send, open } = setUp()
+    await open()
+    send(...Array.from({ length: 100 }, (_, at) => put(`k${at}`)))
+    await turn()
+    send(...Array.from({ length: 100 }, (_, at) => put(`l${at}`)))
+    await turn()
+    expect(latest().written.map(({ operations }) => operations.length)).toEqual([100])
+  })
+
   test('a message stays within its limits, and says the longest time that is left', async () => {
     const { latest, send, open } = setUp({}, { batchBytesMax: 100, batchOperationsMax: 3 })
     await open()

@@ -48,6 +48,12 @@ type MakeError = (outcome: 'not-applied' | 'unknown') => KvError
  * alone could only say `unknown`.
  */
 const ANSWER_MS_MAX = 30
+/**
+ * So many reads are worth a message of their own beside one that is under way: else the callers of a lane, once they are all
+ * answered by one message, ask again by one message, and client and peer work in turn. Writes are not: a message of them
+ * also costs three fsyncs.
+ */
+const SECOND_READS_MIN = 32
 /** Messages in flight without any answer, when patience lets more than one of a kind go. */
 const SILENT_FLIGHTS_MAX = 32
 /** All messages in flight: what is left of those that were answered in part is small, but may have to stay for long. */
@@ -55,8 +61,8 @@ const FLIGHTS_MAX = 512
 
 /**
  * A batched stream to one peer. What is sent in one turn of the event loop goes out as one message of reads and one of
- * writes, and at most one of each is in flight: on a busy machine that is fastest, because what comes meanwhile gathers
- * into the next. It connects when there is something to send, and after a failure not before its backoff is over: until
+ * writes. At most one of each is in flight, or two of many reads: on a busy machine that is fastest, because what comes
+ * meanwhile gathers into the next. It connects when there is something to send, and after a failure not before its backoff is over: until
  * then `send` refuses at once, so that somebody else can be asked.
  *
  * Outcomes are honest: what was not handed to the stream is `not-applied`; a write that was, and whose answer will not
@@ -159,7 +165,8 @@ export class Lane {
 
   #flush(queue: LaneQueue, read: boolean, operationsMax: number): void {
     while (this.#mayFly(queue, read)) {
-      const requests = queue.take(operationsMax, this.#options.limits.batchBytesMax)
+      const share = read && queue.length >= 2 * SECOND_READS_MIN ? Math.ceil(queue.length / 2) : queue.length
+      const requests = queue.take(Math.min(share, operationsMax), this.#options.limits.batchBytesMax)
       if (requests.length > 0) this.#fly(requests, read)
     }
   }
@@ -167,7 +174,8 @@ export class Lane {
   #mayFly(queue: LaneQueue, read: boolean): boolean {
     if (this.#state !== 'open' || queue.length === 0) return false
     if (this.#flights.count === 0) return true
-    if (this.#flights.hasYoung(read, this.#youngTicks)) return false
+    const young = this.#flights.countYoung(read, this.#youngTicks)
+    if (young > 1 || (young === 1 && (!read || queue.length < SECOND_READS_MIN))) return false
     if (this.#flights.count >= FLIGHTS_MAX || this.#flights.silent >= SILENT_FLIGHTS_MAX) return false
     return this.#flights.bytes < 2 * this.#options.limits.batchBytesMax
   }
