@@ -3,7 +3,7 @@
 import './build/node-version.mjs'
 
 /** Programs with a folder of their own under bench/. */
-const PROGRAMS = ['core', 'scale', 'peers']
+const PROGRAMS = ['core', 'overload', 'peers', 'scale']
 
 const named = PROGRAMS.find((name) => name === process.argv[2])
 if (named !== undefined) process.argv.splice(2, 1)

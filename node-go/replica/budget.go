@@ -7,11 +7,13 @@ import "sync/atomic"
 // behind it can grow without bound.
 type Budget struct {
 	free atomic.Int64
+	// kept is what answers must leave for requests: clients that do not read theirs would keep everybody from asking.
+	kept int64
 }
 
 // NewBudget allows `bytes` in flight.
 func NewBudget(bytes int64) *Budget {
-	b := &Budget{}
+	b := &Budget{kept: bytes / 4}
 	b.free.Store(bytes)
 	return b
 }
@@ -26,7 +28,7 @@ type Hold struct {
 
 // Reserve takes n bytes, or returns nil when they are not free.
 func (b *Budget) Reserve(n int64) *Hold {
-	if !b.take(n) {
+	if !b.take(n, 0) {
 		return nil
 	}
 	h := &Hold{budget: b}
@@ -38,17 +40,19 @@ func (b *Budget) Reserve(n int64) *Hold {
 // Free is what is left.
 func (b *Budget) Free() int64 { return b.free.Load() }
 
-func (b *Budget) take(n int64) bool {
-	if b.free.Add(-n) >= 0 {
+// take leaves at least `left` free.
+func (b *Budget) take(n, left int64) bool {
+	if b.free.Add(-n) >= left {
 		return true
 	}
 	b.free.Add(n)
 	return false
 }
 
-// Grow adds n bytes to the reservation; false when they are not free. Only an owner may call it.
+// Grow adds the n bytes of an answer to the reservation; false when they are not free, but for a quarter of the budget
+// that is left to requests. Only an owner may call it.
 func (h *Hold) Grow(n int64) bool {
-	if !h.budget.take(n) {
+	if !h.budget.take(n, h.budget.kept) {
 		return false
 	}
 	h.bytes.Add(n)

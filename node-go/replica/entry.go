@@ -51,11 +51,14 @@ func (p *proposer) gather() *entry {
 			}
 			break
 		}
-		n := 0
+		n, taken := 0, 0
 		for i := w.proposed; i < len(w.writes) && (size == 0 || size+w.cost(i) <= maxEntryBytes); i++ {
 			size += w.cost(i)
+			taken += w.cost(i)
 			n++
 		}
+		w.queued -= taken
+		p.queued -= taken
 		e.take(batch, w, n)
 		if w.proposed < len(w.writes) {
 			break

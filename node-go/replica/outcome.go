@@ -2,6 +2,7 @@ package replica
 
 import (
 	"errors"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -11,6 +12,9 @@ import (
 
 // The back-off advised when a bounded queue is full: about the time in which a busy node settles what it holds.
 const overloadedRetryMs = 10
+
+// More than this is no news of now.
+const overloadedRetryMsMax = 1000
 
 // The back-off advised while a shard has no leader: an election among live nodes takes a few milliseconds.
 const noLeaderRetryMs = 5
@@ -28,7 +32,7 @@ func entryError(err error, leader *pb.LeaderHint) *kverr.Error {
 		// The hint would name this node, which is about to stop leading.
 		return notLeader(nil)
 	case errors.Is(err, raft.ErrEnqueueTimeout):
-		return Overloaded("the Raft queue is full")
+		return Overloaded("the Raft queue is full", 0)
 	default:
 		return kverr.Unknown(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "the write may or may not be applied: %w", err)
 	}
@@ -44,10 +48,10 @@ func notLeader(leader *pb.LeaderHint) *kverr.Error {
 	return e
 }
 
-// Overloaded is the answer when a bounded queue is full.
-func Overloaded(what string) *kverr.Error {
+// Overloaded is the answer when something bounded is full, and expected to stay so for `rest`.
+func Overloaded(what string, rest time.Duration) *kverr.Error {
 	e := kverr.NotApplied(pb.ErrorCode_ERROR_CODE_OVERLOADED, "%s", what)
-	e.RetryAfterMs = overloadedRetryMs
+	e.RetryAfterMs = uint32(min(max(rest.Milliseconds(), overloadedRetryMs), overloadedRetryMsMax))
 	return e
 }
 

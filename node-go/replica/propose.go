@@ -29,6 +29,8 @@ type proposer struct {
 	// wake tells run that something it waits for changed.
 	wake  *sync.Cond
 	queue list.List // of *waiting, oldest first
+	// queued is what the queue's writes would take in entries.
+	queued int
 	// open: this node leads, and its term's barrier is applied.
 	open     bool
 	stopped  bool
@@ -97,10 +99,48 @@ func (p *proposer) enqueue(w *waiting) {
 		p.refuseQueued(w, p.goodbye())
 	case !p.seams.leads():
 		p.refuseQueued(w, notLeader(p.seams.hint()))
+	case w.assign == nil && p.queued > 0 && p.queued+w.queued > queueBytesHard:
+		p.refuseQueued(w, p.crowded())
 	default:
+		w.since = p.seams.clock.Now()
+		p.queued += w.queued
 		w.place = p.queue.PushBack(w)
 		p.wake.Signal()
 	}
+}
+
+const (
+	// queueBytes of writes before Raft keep every entry full: a quarter of a second's work or so on a slow disk, half a
+	// second's of a processor that is busy with small writes. More only waits longer, and what waits too long has been
+	// given up by whoever wants it by the time it is done: work for nobody.
+	queueBytes = 4 << 20
+	// queueBytesHard: what was let in by `full` at the same moment may go over queueBytes.
+	queueBytesHard = 2 * queueBytes
+	// queueTime is the same for what bytes say nothing of: a disk that is very slow.
+	queueTime = 500 * time.Millisecond
+)
+
+// full says why no write is to come now: the queue is as long as it may be, in bytes or in time.
+func (p *proposer) full() *kverr.Error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.queued < queueBytes && p.age() < queueTime {
+		return nil
+	}
+	return p.crowded()
+}
+
+// crowded advises to come again after what the queue takes now.
+func (p *proposer) crowded() *kverr.Error {
+	return Overloaded("the writes that wait are as many as may", p.age())
+}
+
+// age is how long the oldest in the queue has waited. The caller holds the lock.
+func (p *proposer) age() time.Duration {
+	if oldest := p.queue.Front(); oldest != nil {
+		return p.seams.clock.Now().Sub(oldest.Value.(*waiting).since)
+	}
+	return 0
 }
 
 // ready lets queued writes be proposed: the barrier of this leadership is applied.
@@ -252,6 +292,7 @@ func (p *proposer) refuseQueued(w *waiting, err *kverr.Error) {
 func (p *proposer) unqueue(w *waiting) {
 	if w.place != nil {
 		p.queue.Remove(w.place)
+		p.queued -= w.queued
 		w.place = nil
 	}
 	w.letGo()

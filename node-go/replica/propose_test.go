@@ -315,3 +315,58 @@ func TestAStateMachineWithoutAnAnswerIsUnknown(t *testing.T) {
 		expectError(t, receive(t, answer)[0], pb.ErrorCode_ERROR_CODE_INTERNAL, unknown)
 	}
 }
+
+func TestAQueueThatIsFullTakesNoMoreWritesAndSaysWhen(t *testing.T) {
+	r, clock := newFakeRaft(), clocktest.New()
+	r.leads.Store(true)
+	p := startProposer(t, r, clock)
+	if err := p.full(); err != nil {
+		t.Fatalf("empty, and yet %v", err)
+	}
+	value := strings.Repeat("v", queueBytes)
+	var answers []<-chan []fsm.Result
+	for i := range 2 {
+		answers = append(answers, background(func() []fsm.Result {
+			return p.write(context.Background(), batchOf(put("k", value[:len(value)-1000*(i+1)])), later(clock), nil)
+		}))
+		clock.AwaitTimers(i + 1)
+	}
+	clock.Advance(30 * time.Millisecond)
+	if err := p.full(); err == nil || err.RetryAfterMs != 30 {
+		t.Fatalf("got %+v", err)
+	}
+	// Who asked a moment ago and comes now finds a hard end.
+	result := p.write(context.Background(), batchOf(put("k", "of a few bytes"+value[:4096])), later(clock), nil)[0]
+	expectError(t, result, pb.ErrorCode_ERROR_CODE_OVERLOADED, notApplied)
+	p.ready()
+	for range answers {
+		r.next(t).apply(t)
+	}
+	for _, answer := range answers {
+		if result := receive(t, answer)[0]; result.Err != nil {
+			t.Fatal(result.Err)
+		}
+	}
+	if err := p.full(); err != nil || p.queued != 0 {
+		t.Fatalf("empty again, and yet %v, %d bytes", err, p.queued)
+	}
+}
+
+func TestAQueueThatIsSlowTakesNoMoreWrites(t *testing.T) {
+	r, clock := newFakeRaft(), clocktest.New()
+	r.leads.Store(true)
+	p := startProposer(t, r, clock)
+	answer := background(func() []fsm.Result {
+		return p.write(context.Background(), batchOf(put("k", "v")), later(clock), nil)
+	})
+	clock.AwaitTimers(1)
+	clock.Advance(queueTime)
+	if err := p.full(); err == nil || err.RetryAfterMs != uint32(queueTime.Milliseconds()) {
+		t.Fatalf("got %+v", err)
+	}
+	p.shut()
+	expectError(t, receive(t, answer)[0], pb.ErrorCode_ERROR_CODE_NOT_LEADER, notApplied)
+	if err := p.full(); err != nil || p.queued != 0 {
+		t.Fatalf("empty again, and yet %v, %d bytes", err, p.queued)
+	}
+}

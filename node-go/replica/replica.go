@@ -85,6 +85,10 @@ func (r *Replica) Write(ctx context.Context, batch *command.WriteBatch, deadline
 	return r.proposer.write(ctx, batch, deadline, hold)
 }
 
+// Full says why writes would be refused now; nil when they would not. It is cheap, so it can be asked before a message is
+// decoded.
+func (r *Replica) Full() *kverr.Error { return r.proposer.full() }
+
 // Assign proposes a change of ownership.
 func (r *Replica) Assign(ctx context.Context, assign *command.AssignPartitions, deadline time.Time) *kverr.Error {
 	return r.proposer.assign(ctx, assign, deadline)

@@ -22,6 +22,10 @@ type waiting struct {
 	deadline time.Time
 	hold     *Hold
 
+	// since is when it came into the queue.
+	since time.Time
+	// queued is what those of its writes that are not proposed would take in entries.
+	queued int
 	// place is its element in the queue; nil when nothing of it is left to propose.
 	place *list.Element
 	// proposed counts the writes that are in entries, in flight or settled. The rest is queued.
@@ -46,6 +50,9 @@ func newWaiting(batch *command.WriteBatch, assign *command.AssignPartitions, dea
 	w := &waiting{
 		writes: batch.GetWrites(), sessions: batch.GetSessions(), assign: assign, deadline: deadline, hold: hold,
 		results: make([]fsm.Result, n), settled: make([]bool, n), left: n, answered: make(chan struct{}),
+	}
+	for i := range w.writes {
+		w.queued += w.cost(i)
 	}
 	if n == 0 {
 		close(w.answered)

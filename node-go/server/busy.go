@@ -31,11 +31,21 @@ func (b *busy) end() {
 	}
 }
 
-// lane counts a stream in, or out again.
-func (b *busy) lane(change int) {
+// enter counts a lane in, unless there are as many as there may be.
+func (b *busy) enter(most int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.lanes += change
+	if b.lanes >= most {
+		return false
+	}
+	b.lanes++
+	return true
+}
+
+func (b *busy) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lanes--
 }
 
 func (b *busy) streams() int {

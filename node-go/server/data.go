@@ -24,13 +24,15 @@ type batch struct {
 	deadline   time.Time
 	hold       *replica.Hold
 	results    []*kvorumv1.Result
+	// full is told when there is no room for an answer.
+	full func()
 }
 
 // execute answers the operations of one message, which are concurrent with each other: writes go through Raft while
 // reads are confirmed.
-func (o Options) execute(ctx context.Context, request *kvorumv1.BatchRequest, deadline time.Time, hold *replica.Hold) []*kvorumv1.Result {
+func (o Options) execute(ctx context.Context, request *kvorumv1.BatchRequest, deadline time.Time, hold *replica.Hold, full func()) []*kvorumv1.Result {
 	b := &batch{
-		options: o, operations: request.Operations, sessions: request.Sessions, deadline: deadline, hold: hold,
+		options: o, operations: request.Operations, sessions: request.Sessions, deadline: deadline, hold: hold, full: full,
 		results: make([]*kvorumv1.Result, len(request.Operations)),
 	}
 	target, err := o.Node.Replica()
@@ -119,18 +121,26 @@ func (b *batch) read(ctx context.Context, target Replica, positions []int) {
 		}
 		return
 	}
-	size := 0
+	size, full := 0, ""
 	for n, i := range positions {
-		result, bytes := b.get(target, b.operations[i].GetGet().Key)
-		if n > 0 && size+bytes > b.options.Limits.MaxMessageBytes-answerSlack {
-			result = b.options.failed(replica.Overloaded("the answer to this message is full: ask for less at once"))
-			bytes = proto.Size(result)
-		} else if !b.hold.Grow(int64(bytes)) {
-			result = b.options.failed(replica.Overloaded("the node holds as many bytes as it may"))
-			bytes = 0
+		if full != "" {
+			// Not even read: it would be for nothing.
+			b.results[i] = b.options.failed(replica.Overloaded(full, 0))
+			continue
 		}
-		size += bytes
-		b.results[i] = result
+		result, bytes := b.get(target, b.operations[i].GetGet().Key)
+		switch {
+		case n > 0 && size+bytes > b.options.Limits.MaxMessageBytes-answerSlack:
+			full = "the answer to this message is full: ask for less at once"
+		case !b.hold.Grow(int64(bytes)):
+			full = "the node holds as many bytes as it may"
+			b.full()
+		default:
+			size += bytes
+			b.results[i] = result
+			continue
+		}
+		b.results[i] = b.options.failed(replica.Overloaded(full, 0))
 	}
 }
 

@@ -36,6 +36,7 @@ type fakeNode struct {
 	status  *nodev1.NodeStatus
 	values  map[string]string
 	refused *kverr.Error
+	full    *kverr.Error
 	peers   []*kvorumv1.Node
 	members []string
 	assign  *command.AssignPartitions
@@ -101,6 +102,8 @@ func (n *fakeNode) Write(_ context.Context, batch *command.WriteBatch, _ time.Ti
 	}
 	return results
 }
+
+func (n *fakeNode) Full() *kverr.Error { return n.full }
 
 func (n *fakeNode) set(key, value string) {
 	n.mu.Lock()

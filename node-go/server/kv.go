@@ -4,10 +4,12 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	pb "kvorum/node/gen/errors"
 	kvorumv1 "kvorum/node/gen/kvorum/v1"
 	"kvorum/node/kverr"
+	"kvorum/node/replica"
 )
 
 // kvService is kvorum.v1.KV as a node serves it.
@@ -15,6 +17,8 @@ type kvService struct {
 	kvorumv1.UnimplementedKVServer
 	options Options
 	busy    *busy
+	toll    *toll
+	readers *readers
 }
 
 func (s *kvService) Get(ctx context.Context, request *kvorumv1.GetRequest) (*kvorumv1.GetResponse, error) {
@@ -33,9 +37,11 @@ func (s *kvService) Delete(ctx context.Context, request *kvorumv1.DeleteRequest)
 }
 
 func (s *kvService) Batch(stream grpc.BidiStreamingServer[kvorumv1.BatchRequest, kvorumv1.BatchResponse]) error {
-	s.busy.lane(1)
-	defer s.busy.lane(-1)
-	return newLane(s.options, s.busy, stream).run()
+	if !s.busy.enter(s.options.Limits.MaxLanes) {
+		return s.options.failStream(stream, replica.Overloaded("the node has as many Batch streams as it may", crowdedRetry))
+	}
+	defer s.busy.leave()
+	return newLane(s, stream).run()
 }
 
 func (s *kvService) ClusterMap(*kvorumv1.ClusterMapRequest, grpc.ServerStreamingServer[kvorumv1.ClusterMapResponse]) error {
@@ -54,13 +60,24 @@ func (s *kvService) one(ctx context.Context, op *kvorumv1.Operation) (*kvorumv1.
 		}
 		request.TimeoutMs = uint32(min(left, s.options.Limits.MaxTimeout).Milliseconds()) + 1
 	}
-	response, hold := s.options.answer(ctx, request)
-	if hold != nil {
-		defer hold.Release()
+	hold, refusal := s.options.admit(outlineOf(request))
+	if refusal != nil {
+		return nil, s.options.fail(ctx, refusal)
 	}
-	result := response.Results[0]
+	defer hold.Release()
+	deadline := s.options.Limits.deadline(s.options.Clock.Now(), request.TimeoutMs)
+	result := s.options.execute(ctx, request, deadline, hold, s.readers.shed)[0]
 	if failure := result.GetError(); failure != nil {
 		return nil, failWith(ctx, failure)
 	}
 	return result, nil
+}
+
+// outlineOf is that of a message which gRPC has decoded already: one operation.
+func outlineOf(request *kvorumv1.BatchRequest) outline {
+	said := outline{operations: 1, size: proto.Size(request)}
+	if request.Operations[0].GetGet() == nil {
+		said.writes = 1
+	}
+	return said
 }

@@ -8,10 +8,10 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
-	pb "kvorum/node/gen/errors"
+	"kvorum/node/clock"
 	kvorumv1 "kvorum/node/gen/kvorum/v1"
 	"kvorum/node/kverr"
 	"kvorum/node/replica"
@@ -20,10 +20,13 @@ import (
 // lane is one Batch stream: a receiver, one goroutine per message, one sender.
 //
 // Memory is bounded: a message takes a slot before it is received and gives it back when its answer is sent, so a
-// client that does not read is not read from; and its bytes are held in the node's budget for as long.
+// client that does not read is not read from; and its bytes are held in the node's budget for as long. What finds no
+// room is refused before it is decoded, and then its stream rests.
 type lane struct {
 	options Options
 	busy    *busy
+	toll    *toll
+	readers *readers
 	stream  grpc.BidiStreamingServer[kvorumv1.BatchRequest, kvorumv1.BatchResponse]
 	// ctx ends when the client leaves, the server stops, or sending fails.
 	ctx    context.Context
@@ -33,19 +36,23 @@ type lane struct {
 	answers chan answer
 }
 
+// answer is a message to send, a *kvorumv1.BatchResponse or a *frame, and what it holds until then, if anything.
 type answer struct {
-	response *kvorumv1.BatchResponse
-	hold     *replica.Hold
+	message any
+	hold    *replica.Hold
 }
 
-var errSlowClient = status.Error(codes.ResourceExhausted, "the client does not read its answers")
+var (
+	errSlowClient        = status.Error(codes.ResourceExhausted, "the client does not read its answers")
+	errTooManyOperations = status.Errorf(codes.InvalidArgument, "a message has at most %d operations", maxOperations)
+)
 
-func newLane(options Options, busy *busy, stream grpc.BidiStreamingServer[kvorumv1.BatchRequest, kvorumv1.BatchResponse]) *lane {
+func newLane(s *kvService, stream grpc.BidiStreamingServer[kvorumv1.BatchRequest, kvorumv1.BatchResponse]) *lane {
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	return &lane{
-		options: options, busy: busy, stream: stream, ctx: ctx, cancel: cancel,
-		slots:   make(chan struct{}, options.Limits.MaxLaneMessages),
-		answers: make(chan answer, options.Limits.MaxLaneMessages),
+		options: s.options, busy: s.busy, toll: s.toll, readers: s.readers, stream: stream, ctx: ctx, cancel: cancel,
+		slots:   make(chan struct{}, s.options.Limits.MaxLaneMessages),
+		answers: make(chan answer, s.options.Limits.MaxLaneMessages),
 	}
 }
 
@@ -87,67 +94,122 @@ func (l *lane) receive() error {
 		case <-l.ctx.Done():
 			return context.Cause(l.ctx)
 		}
-		request, err := l.stream.Recv()
+		request := &frame{}
+		err := l.stream.RecvMsg(request)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+		said, err := request.outline()
+		if err != nil {
+			request.free()
+			return err
+		}
+		if said.operations > maxOperations {
+			request.free()
+			return errTooManyOperations
+		}
 		l.busy.begin()
-		working.Go(func() { l.serve(request) })
+		hold, refusal := l.options.admit(said)
+		if refusal == nil {
+			working.Go(func() { l.serve(request, hold) })
+			continue
+		}
+		request.free()
+		if !l.refuse(said, refusal) {
+			return context.Cause(l.ctx)
+		}
 	}
 }
 
-func (l *lane) serve(request *kvorumv1.BatchRequest) {
-	response, hold := l.options.answer(l.ctx, request)
-	l.answers <- answer{response: response, hold: hold}
+// refuse answers a whole message and lets the stream rest. It returns false when the stream is over.
+func (l *lane) refuse(said outline, refusal *kverr.Error) bool {
+	rest := l.toll.charge(said)
+	if refusal.RetryAfterMs > 0 {
+		// The longer the line, the later they are to come again.
+		refusal.RetryAfterMs = max(refusal.RetryAfterMs, uint32(rest.Milliseconds()))
+	}
+	l.answers <- answer{message: said.sameForAll(l.options.failed(refusal))}
+	return clock.Wait(l.ctx, l.options.Clock, rest) == nil
 }
 
-// answer does what one message asks. hold, which may be nil, is to be released when the answer is sent.
-func (o Options) answer(ctx context.Context, request *kvorumv1.BatchRequest) (*kvorumv1.BatchResponse, *replica.Hold) {
-	size := proto.Size(request)
-	var refusal *kverr.Error
-	if size > o.Limits.MaxMessageBytes && len(request.Operations) > 1 {
-		refusal = kverr.NotApplied(pb.ErrorCode_ERROR_CODE_TOO_LARGE,
-			"the message has %d bytes, the limit is %d unless it holds one operation", size, o.Limits.MaxMessageBytes)
+func (l *lane) serve(request *frame, hold *replica.Hold) {
+	message, err := request.decode()
+	// Decoding copies.
+	request.free()
+	if err != nil {
+		l.cancel(err)
+		// Nobody gets it; it carries what is to be given back.
+		l.answers <- answer{message: &kvorumv1.BatchResponse{}, hold: hold}
+		return
 	}
-	hold := o.Budget.Reserve(int64(size + len(request.Operations)*operationOverhead))
-	if hold == nil && refusal == nil {
-		refusal = replica.Overloaded("the node holds as many bytes as it may")
-	}
-	response := &kvorumv1.BatchResponse{Id: request.Id}
-	if refusal != nil {
-		b := &batch{options: o, results: make([]*kvorumv1.Result, len(request.Operations))}
-		b.failAll(refusal)
-		response.Results = b.results
-		return response, hold
-	}
-	deadline := o.Limits.deadline(o.Clock.Now(), request.TimeoutMs)
-	response.Results = o.execute(ctx, request, deadline, hold)
-	return response, hold
+	deadline := l.options.Limits.deadline(l.options.Clock.Now(), message.TimeoutMs)
+	response := &kvorumv1.BatchResponse{Id: message.Id}
+	response.Results = l.options.execute(l.ctx, message, deadline, hold, l.readers.shed)
+	l.answers <- answer{message: response, hold: hold}
 }
 
 // send writes answers in the order in which they are ready. After a failure it only gives back what they hold.
 func (l *lane) send() {
 	broken := false
 	for a := range l.answers {
-		if !broken {
-			if err := l.sendOne(a.response); err != nil {
-				broken = true
-				l.cancel(err)
-			}
-		}
-		if a.hold != nil {
-			a.hold.Release()
+		if broken {
+			a.giveBack()
+		} else if err := l.sendOne(a); err != nil {
+			broken = true
+			l.cancel(err)
 		}
 		l.busy.end()
 		<-l.slots
 	}
 }
 
-func (l *lane) sendOne(response *kvorumv1.BatchResponse) error {
+// sendOne returns when there is room for another answer.
+func (l *lane) sendOne(a answer) error {
 	stuck := l.options.Clock.AfterFunc(l.options.Limits.SendTimeout, func() { l.cancel(errSlowClient) })
-	defer stuck.Stop()
-	return l.stream.Send(response)
+	over := func() {
+		stuck.Stop()
+		a.giveBack()
+	}
+	if a.hold == nil {
+		defer over()
+		return l.stream.SendMsg(a.message)
+	}
+	data, err := encode(a.message)
+	if err != nil {
+		over()
+		return err
+	}
+	if len(*data) <= writeQuota {
+		defer over()
+		return l.stream.SendMsg(&frame{buffer: mem.NewBuffer(data, mem.DefaultBufferPool())})
+	}
+	return l.stream.SendMsg(l.sendLarge(data, over))
+}
+
+// writeQuota is what gRPC takes of a stream's answers before it makes the sender wait. It takes an answer whole, however
+// large.
+const writeQuota = 64 << 10
+
+// sendLarge calls over when the transport has let go of the data, which a client that does not read puts off: it counts
+// until then. The end of the stream frees it too.
+func (l *lane) sendLarge(data *[]byte, over func()) *frame {
+	l.readers.wait(l)
+	once := sync.OnceFunc(func() {
+		l.readers.read(l)
+		over()
+	})
+	forget := context.AfterFunc(l.stream.Context(), once)
+	return &frame{buffer: mem.NewBuffer(data, sentPool{sent: func() {
+		forget()
+		once()
+	}})}
+}
+
+func (a answer) giveBack() {
+	if a.hold != nil {
+		a.hold.Release()
+	}
 }

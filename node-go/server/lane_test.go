@@ -83,10 +83,10 @@ func TestLimits(t *testing.T) {
 }
 
 func TestAFullBudgetIsOverloadedAndIsGivenBack(t *testing.T) {
-	budget := replica.NewBudget(2000)
+	budget := replica.NewBudget(5200)
 	b := start(t, func(o *Options) { o.Budget = budget })
 	b.node.set("k", strings.Repeat("v", 1000))
-	expectCode(t, b.ask(t, put("k", strings.Repeat("v", 3000)))[0], pb.ErrorCode_ERROR_CODE_OVERLOADED)
+	expectCode(t, b.ask(t, put("k", strings.Repeat("v", 6000)))[0], pb.ErrorCode_ERROR_CODE_OVERLOADED)
 	results := b.ask(t, get("k"), get("k"), get("k"))
 	if results[0].GetGet() == nil {
 		t.Fatalf("got %v", results[0])
@@ -95,7 +95,7 @@ func TestAFullBudgetIsOverloadedAndIsGivenBack(t *testing.T) {
 	if results[2].GetError().RetryAfterMs == 0 {
 		t.Fatal("no advice when to come again")
 	}
-	if budget.Free() != 2000 {
+	if budget.Free() != 5200 {
 		t.Fatalf("%d bytes are free", budget.Free())
 	}
 }

@@ -20,6 +20,8 @@ type Limits struct {
 	// MaxLaneMessages bounds the messages of one Batch stream that are being worked on or wait to be sent. Past it the
 	// stream is not read, so that gRPC's flow control holds the client back.
 	MaxLaneMessages int
+	// MaxLanes bounds the Batch streams of the node, over all connections; one more is ended with OVERLOADED.
+	MaxLanes int
 	// DefaultTimeout stands for a time-out of 0, MaxTimeout bounds any.
 	DefaultTimeout, MaxTimeout time.Duration
 	// SendTimeout ends a stream whose client does not read what it asked for: it would hold the node's byte budget.
@@ -30,6 +32,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		MaxKeyBytes: 4096, MaxValueBytes: 1 << 20, MaxMessageBytes: 4 << 20, MaxLaneMessages: 16,
+		MaxLanes:       192,
 		DefaultTimeout: 10 * time.Second, MaxTimeout: time.Minute, SendTimeout: 10 * time.Second,
 	}
 }
@@ -37,8 +40,14 @@ func DefaultLimits() Limits {
 const (
 	// HardMaxValueBytes is the top of MaxValueBytes: the engine and the Raft log take no more in one piece.
 	HardMaxValueBytes = 8 << 20
-	// operationOverhead is counted for each operation beside its bytes: its objects, here and in the queues.
-	operationOverhead = 128
+	// operationOverhead is counted for each operation beside its bytes: its objects, here and in the queues. Measured:
+	// see TestAnOperationWeighsWhatItHolds.
+	operationOverhead = 640
+	// maxOperations is what no message may have: its refusal alone would be megabytes. A gateway's limit for its clients
+	// (4,096) can be raised up to this.
+	maxOperations = 1 << 16
+	// crowdedRetry: lanes live for as long as their clients.
+	crowdedRetry = time.Second
 	// defaultSessionExpiryMs is that of a session whose client does not say.
 	defaultSessionExpiryMs = 60 * 60 * 1_000
 	// answerSlack keeps the answer's own framing below the message limit, which is grpc's default for receivers.
@@ -51,6 +60,11 @@ func (l Limits) deadline(now time.Time, timeoutMs uint32) time.Time {
 		timeout = l.DefaultTimeout
 	}
 	return now.Add(min(timeout, l.MaxTimeout))
+}
+
+// receiveBytes is the largest message that is received at all: one of the largest size, or of one operation.
+func (l Limits) receiveBytes() int {
+	return max(l.MaxMessageBytes, l.MaxValueBytes+l.MaxKeyBytes) + receiveSlack
 }
 
 // check says why an operation cannot be done at all; nil when it can.

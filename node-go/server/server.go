@@ -39,6 +39,8 @@ type Node interface {
 
 // Replica is one member of a Raft group. *replica.Replica is the real one.
 type Replica interface {
+	// Full says why writes would be refused now; nil when they would not.
+	Full() *kverr.Error
 	// Write answers each write, in their order, when all are answered. hold is kept until Raft has let go of them.
 	Write(ctx context.Context, batch *command.WriteBatch, deadline time.Time, hold *replica.Hold) []fsm.Result
 	// Confirm returns nil when Get gives linearizable answers to reads that began before the call.
@@ -74,15 +76,19 @@ type Server struct {
 }
 
 const (
-	// Frames and headers around a message of one operation of the largest value.
-	maxReceiveBytes = HardMaxValueBytes + 1<<20
-	// A lane's message of the largest size fits into a window. Fixed windows also switch off the bandwidth estimator and
-	// its pings.
-	streamWindowBytes     = 4 << 20
+	// Frames and headers around a message, beside its limit.
+	receiveSlack = 64 << 10
+	// What a stream may send before anybody reads it. A larger message needs a round trip more (gRPC widens the window when
+	// the message is read for); in return what nobody has looked at yet is bounded, and short: whoever is refused hears it
+	// soon. Fixed windows also switch off the bandwidth estimator and its pings.
+	streamWindowBytes     = 256 << 10
 	connectionWindowBytes = 4 << 20
 	// Below grpc's 32 KiB twice per connection: a node has dozens of connections, and batches of small operations fit.
 	connectionBufferBytes = 16 << 10
-	maxStreams            = 1024
+	// maxStreams is that of one connection, maxDataStreams that of the node: lanes, and unary calls beside them.
+	maxStreams     = 256
+	maxDataStreams = 256
+	maxConnections = 1024
 	// Our clients ping to notice dead servers. Anything down to a second is no abuse.
 	minClientPing = time.Second
 	// The server pings a silent client to notice that it vanished without closing: each costs one wake-up a minute.
@@ -94,12 +100,15 @@ const (
 
 // New makes a server that is not listening yet.
 func New(options Options) *Server {
+	data := &streams{max: maxDataStreams}
 	s := &Server{
 		busy: newBusy(), clock: options.Clock,
 		grpc: grpc.NewServer(
+			grpc.InTapHandle(data.tap),
+			grpc.ForceServerCodecV2(newRawCodec()),
 			grpc.UnaryInterceptor(options.meantUnary),
 			grpc.StreamInterceptor(options.meantStream),
-			grpc.MaxRecvMsgSize(maxReceiveBytes),
+			grpc.MaxRecvMsgSize(options.Limits.receiveBytes()),
 			grpc.InitialWindowSize(streamWindowBytes),
 			grpc.InitialConnWindowSize(connectionWindowBytes),
 			grpc.ReadBufferSize(connectionBufferBytes),
@@ -111,14 +120,14 @@ func New(options Options) *Server {
 			grpc.KeepaliveParams(keepalive.ServerParameters{Time: serverPing, Timeout: serverPingTimeout}),
 		),
 	}
-	kvorumv1.RegisterKVServer(s.grpc, &kvService{options: options, busy: s.busy})
+	kvorumv1.RegisterKVServer(s.grpc, &kvService{options: options, busy: s.busy, toll: newToll(options.Clock), readers: newReaders(options.Clock)})
 	nodev1.RegisterNodeServer(s.grpc, &nodeService{options: options})
 	return s
 }
 
 // Serve answers connections of the listener until Stop, and then returns nil.
 func (s *Server) Serve(listener net.Listener) error {
-	if err := s.grpc.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.grpc.Serve(&boundedListener{Listener: listener, max: maxConnections}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serve gRPC: %w", err)
 	}
 	return nil

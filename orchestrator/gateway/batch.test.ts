@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Limits } from '../core/limits.js'
-import type { Operation, Result, Stamp } from '../core/operation.js'
+import { bytesOf, type Operation, type Result, type Stamp } from '../core/operation.js'
 import { ManualClock } from '../core/testing/manual-clock.js'
 import { KvError, UnavailableError } from '../errors/index.js'
 import type { BatchListener } from '../wire/batch-stream.js'
@@ -25,6 +25,9 @@ class FakeStream implements BatchPort {
   }
   send(id: bigint, results: readonly (Result | KvError)[], sent: () => void, positions: readonly number[] = []): void {
     this.answers.push({ id, results, sent, positions })
+  }
+  fail(): void {
+    this.ended = true
   }
   pause(): void {
     this.reading = false
@@ -58,7 +61,11 @@ function setUp(limits: Partial<Limits> = {}) {
     timeoutMs = 0,
     stamps: readonly (Stamp | undefined)[] = [],
   ): bigint => {
-    session.onMessage({ id: ++id, epoch: 1n, timeoutMs, operations, stamps })
+    const bytes = operations.reduce((sum, one) => sum + (one === undefined ? 0 : bytesOf(one) - 256), 0)
+    const outline = { id: ++id, bytes, operations: operations.length, sessions: 0 }
+    const refusal = session.admit(outline)
+    if (refusal === undefined) session.onMessage({ id, epoch: 1n, timeoutMs, operations, stamps })
+    else stream.send(id, new Array<KvError>(operations.length).fill(refusal.error), refusal.sent)
     return id
   }
   return { clock, store, context, stream, session, message, gone: () => gone }
@@ -294,6 +301,28 @@ describe('bounds', () => {
     expect(context.budget.held).toBeGreaterThan(1000)
     stream.answers[1]?.sent()
     expect(context.budget.held).toBe(0)
+  })
+
+  test('a stream that was refused is not read for a while, and then again', () => {
+    const { clock, stream, session, message } = setUp({ inFlightBytesMax: 4000 })
+    message([PUT])
+    message([PUT])
+    stream.answers[0]?.sent()
+    expect(stream.reading).toBe(false)
+    clock.advance(1000)
+    expect(stream.reading).toBe(true)
+    message([PUT])
+    session.onGone()
+    expect(clock.pending).toBe(0)
+  })
+
+  test('a message is weighed as it came, whatever of it is no operation', () => {
+    const { session, store } = setUp({ inFlightBytesMax: 8000 })
+    expect(session.admit({ id: 1n, bytes: 300, operations: 1, sessions: 0 })).toBeUndefined()
+    session.onMessage({ id: 1n, epoch: 1n, timeoutMs: 0, operations: [GET], stamps: [] })
+    const refusal = session.admit({ id: 2n, bytes: 5000, operations: 1, sessions: 0 })
+    expect(refusal?.error).toMatchObject({ code: 'OVERLOADED', outcome: 'not-applied' })
+    expect(store.waiting).toHaveLength(1)
   })
 
   test('an answer over the message limit tells the rest to ask again; the first always fits', () => {

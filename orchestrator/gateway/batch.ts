@@ -3,11 +3,14 @@
 // open at once (past it the stream is not read, and HTTP/2 holds the client back), and bytes per stream and per gateway
 // (past them: OVERLOADED). A message holds its place and its bytes until its last answer has been written, so a client
 // that does not read is not read from.
-import type { BatchListener, BatchMessage, BatchStream } from '../wire/batch-stream.js'
+import type { Timer } from '../core/clock.js'
+import { type KvError, TooLargeError } from '../errors/index.js'
+import type { BatchOutline } from '../wire/batch-outline.js'
+import type { BatchListener, BatchMessage, BatchStream, Refusal } from '../wire/batch-stream.js'
 import { Budget } from './budget.js'
 import type { GatewayContext } from './context.js'
 import { Patience } from './patience.js'
-import { Work, type WorkListener } from './work.js'
+import { overloaded, Work, type WorkListener } from './work.js'
 
 /** What a session needs of its stream; a test gives its own. */
 export type BatchPort = Pick<BatchStream, keyof BatchStream>
@@ -18,6 +21,8 @@ const SILENT_MESSAGES_MAX = 64
 /** All that are being worked on or written. What is left of a message that was answered in part is small, but while a
  * shard has no majority it stays for as long as its client waits, and there are more with every moment. */
 const OPEN_MESSAGES_MAX = 1024
+/** What an operation weighs beside its bytes: the objects around it. */
+const OVERHEAD_BYTES = 256
 /** The share of the gateway's bytes that one stream may hold: one client cannot starve the others. */
 const STREAM_SHARE = 1 / 4
 
@@ -33,6 +38,9 @@ export class BatchSession implements BatchListener, WorkListener {
   #full = false
   #ending = false
   #gone = false
+  /** What the message that is about to come has taken. */
+  #taken = 0
+  #resting: Timer | undefined
 
   constructor(context: GatewayContext, stream: BatchPort, onGone: (session: BatchSession) => void) {
     this.#context = context
@@ -50,11 +58,21 @@ export class BatchSession implements BatchListener, WorkListener {
     this.#endIfDone()
   }
 
-  onMessage(message: BatchMessage): void {
+  /** Before the message is decoded: takes its bytes, or says why not. Who is refused is not read for a while. */
+  admit(outline: BatchOutline): Refusal | undefined {
     this.#open++
     this.#silent++
     this.#steer()
-    new Work(this.#context, this.#budget, message, this).begin()
+    const error = this.#refusal(outline)
+    if (error === undefined) return undefined
+    this.#rest(this.#context.toll.charge(outline.operations))
+    return { error, sent: () => this.#written(0, true, true) }
+  }
+
+  onMessage(message: BatchMessage): void {
+    const bytes = this.#taken
+    this.#taken = 0
+    new Work(this.#context, this.#budget, message, bytes, this).begin()
   }
 
   onEnd(): void {
@@ -66,6 +84,7 @@ export class BatchSession implements BatchListener, WorkListener {
     this.#gone = true
     this.#budget.close()
     this.#patience.close()
+    this.#resting?.cancel()
     this.#onGone(this)
   }
 
@@ -81,21 +100,47 @@ export class BatchSession implements BatchListener, WorkListener {
 
   #answer(work: Work): void {
     const { results, positions, bytes, first, last } = work.take()
-    const written = (): void => {
-      // Written in the same moment in which the stream broke: everything was given back then.
-      if (this.#gone) return
-      this.#budget.give(bytes)
-      if (first) this.#silent--
-      if (last) this.#open--
-      this.#steer()
-      this.#endIfDone()
+    this.#stream.send(work.id, results, () => this.#written(bytes, first, last), positions)
+  }
+
+  #written(bytes: number, first: boolean, last: boolean): void {
+    // Written in the same moment in which the stream broke: everything was given back then.
+    if (this.#gone) return
+    this.#budget.give(bytes)
+    if (first) this.#silent--
+    if (last) this.#open--
+    this.#steer()
+    this.#endIfDone()
+  }
+
+  /** Takes the message's bytes, or says why not. */
+  #refusal({ bytes, operations, sessions }: BatchOutline): KvError | undefined {
+    const { batchOperationsMax } = this.#context.limits
+    if (operations > batchOperationsMax) {
+      const message = `the message has ${operations} operations, the limit is ${batchOperationsMax}`
+      return new TooLargeError(message, { outcome: 'not-applied' })
     }
-    this.#stream.send(work.id, results, written, positions)
+    const full = this.#context.full()
+    if (full !== undefined) return full
+    const weight = bytes + (operations + sessions) * OVERHEAD_BYTES
+    if (!this.#budget.take(weight)) return overloaded('the gateway holds as many bytes as it may')
+    this.#taken = weight
+    return undefined
+  }
+
+  #rest(ms: number): void {
+    this.#resting?.cancel()
+    this.#resting = this.#context.clock.setTimeout(() => {
+      this.#resting = undefined
+      this.#steer()
+    }, ms)
+    this.#steer()
   }
 
   /** Reads from the client, or does not: whatever changes with what is open. */
   #steer(): void {
-    const full = this.#silent >= SILENT_MESSAGES_MAX || this.#open >= OPEN_MESSAGES_MAX
+    const crowded = this.#silent >= SILENT_MESSAGES_MAX || this.#open >= OPEN_MESSAGES_MAX
+    const full = crowded || this.#resting !== undefined
     if (full === this.#full) return
     this.#full = full
     if (full) this.#stream.pause()

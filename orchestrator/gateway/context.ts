@@ -4,6 +4,7 @@ import type { MapSource } from '../core/map-source.js'
 import type { Operation, Result, Stamp } from '../core/operation.js'
 import type { KvError } from '../errors/index.js'
 import type { Budget } from './budget.js'
+import type { Toll } from './toll.js'
 
 /** Called once per operation, with an error or with a result; perhaps before the call that took it has returned. */
 export type Done = (error: KvError | undefined, result: Result | undefined) => void
@@ -12,6 +13,8 @@ export type Done = (error: KvError | undefined, result: Result | undefined) => v
 export interface OperationStore {
   /** Without a stamp a write gets one of the Store's own. */
   submit(operation: Operation, deadlineMs: number, done: Done, stamp?: Stamp): void
+  /** Why it would refuse every operation now, if it would: then a message need not even be decoded. */
+  full?(): KvError | undefined
 }
 
 /** What every service of one gateway shares. */
@@ -21,6 +24,10 @@ export interface GatewayContext {
   readonly clock: Clock
   /** Bytes that all streams together hold. */
   readonly budget: Budget
+  readonly toll: Toll
+  /** Unary calls in progress. */
+  calls: number
+  readonly full: () => KvError | undefined
   /** Hands an operation to the Store. */
   readonly submit: OperationStore['submit']
 }

@@ -5,6 +5,12 @@ import { BatchSession } from './batch.js'
 import type { GatewayContext } from './context.js'
 import { latestMaps } from './maps.js'
 import { executor } from './unary.js'
+import { overloaded } from './work.js'
+
+/** Each may hold a window of bytes and a message that no budget knows of yet. */
+const STREAMS_MAX = 256
+/** A stream lives for as long as its client. */
+const CROWDED_MS = 1000
 
 /** `sessions` holds the open Batch streams, so that the gateway can end them in order. */
 export function kvHandlers(context: GatewayContext, sessions: Set<BatchSession>): KvHandlers {
@@ -14,6 +20,10 @@ export function kvHandlers(context: GatewayContext, sessions: Set<BatchSession>)
     put: ({ key, value, ifVersion }, call) => execute({ kind: 'put', key, value, ifVersion }, call),
     delete: ({ key, ifVersion }, call) => execute({ kind: 'delete', key, ifVersion }, call),
     batch: (stream) => {
+      if (sessions.size >= STREAMS_MAX) {
+        stream.fail(overloaded('the gateway has as many Batch streams as it may', CROWDED_MS))
+        return
+      }
       sessions.add(new BatchSession(context, stream, (session) => sessions.delete(session)))
     },
     clusterMap: (signal): AsyncIterable<ClusterMap> => latestMaps(context.maps, signal),

@@ -10,6 +10,7 @@ import { compatHandlers } from './compat.js'
 import type { GatewayContext, OperationStore } from './context.js'
 import { kvHandlers } from './kv.js'
 import { observed } from './observed.js'
+import { Toll } from './toll.js'
 
 export interface GatewayOptions {
   readonly store: OperationStore
@@ -62,6 +63,9 @@ function contextOf(options: GatewayOptions, clock: Clock): GatewayContext {
     maps,
     clock,
     budget: new Budget(limits.inFlightBytesMax),
+    toll: new Toll(clock),
+    calls: 0,
+    full: () => store.full?.(),
     submit: telemetry.enabled('request') ? observed(store, clock, telemetry) : plain,
   }
 }

@@ -1,5 +1,5 @@
-import { bytesOf, type Operation, type Result } from '../core/operation.js'
-import { type KvError, OverloadedError, TooLargeError, UnsupportedError } from '../errors/index.js'
+import type { Operation, Result } from '../core/operation.js'
+import { type KvError, OverloadedError, UnsupportedError } from '../errors/index.js'
 import type { BatchMessage } from '../wire/batch-stream.js'
 import type { Budget } from './budget.js'
 import type { Done, GatewayContext } from './context.js'
@@ -41,11 +41,13 @@ export class Work {
   /** Whether the listener knows of results that nobody has taken. */
   #told = false
   /** What the message itself holds until it is finished: its operations are views into one buffer. */
-  #requestBytes = 0
+  readonly #requestBytes: number
   /** What the values hold that nobody has taken. */
   #valueBytes = 0
 
-  constructor(context: GatewayContext, budget: Budget, message: BatchMessage, listener: WorkListener) {
+  /** `bytes` were taken from the budget for the message. */
+  constructor(context: GatewayContext, budget: Budget, message: BatchMessage, bytes: number, listener: WorkListener) {
+    this.#requestBytes = bytes
     this.id = message.id
     this.#context = context
     this.#budget = budget
@@ -56,11 +58,6 @@ export class Work {
   }
 
   begin(): void {
-    const refusal = this.#refuse()
-    if (refusal !== undefined) {
-      this.#results.fill(refusal)
-      this.#left = 0
-    }
     if (this.#left === 0) {
       this.#listener.onDone(this)
       return
@@ -100,20 +97,6 @@ export class Work {
     return { results, positions }
   }
 
-  /** Takes the message's bytes, or says why not. */
-  #refuse(): KvError | undefined {
-    const { operations } = this.#message
-    const { batchOperationsMax } = this.#context.limits
-    if (operations.length > batchOperationsMax) {
-      const message = `the message has ${operations.length} operations, the limit is ${batchOperationsMax}`
-      return new TooLargeError(message, { outcome: 'not-applied' })
-    }
-    const bytes = weigh(operations)
-    if (!this.#budget.take(bytes)) return overloaded('the gateway holds as many bytes as it may')
-    this.#requestBytes = bytes
-    return undefined
-  }
-
   #submit(index: number, operation: Operation, deadlineMs: number): void {
     const done: Done = (error, result) => this.#settle(index, error ?? this.#fit(result))
     this.#context.submit(operation, deadlineMs, done, this.#message.stamps[index])
@@ -143,14 +126,8 @@ export class Work {
   }
 }
 
-function weigh(operations: readonly (Operation | undefined)[]): number {
-  let bytes = 0
-  for (const operation of operations) bytes += operation === undefined ? RESULT_BYTES : bytesOf(operation)
-  return bytes
-}
-
-function overloaded(message: string): KvError {
-  return new OverloadedError(message, { outcome: 'not-applied', retryAfterMs: RETRY_AFTER_MS })
+export function overloaded(message: string, retryAfterMs = RETRY_AFTER_MS): KvError {
+  return new OverloadedError(message, { outcome: 'not-applied', retryAfterMs: Math.ceil(retryAfterMs) })
 }
 
 function unknownKind(): KvError {

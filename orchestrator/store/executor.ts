@@ -4,6 +4,7 @@ import { bytesOf, isWrite, type Operation, type Result, type Stamp } from '../co
 import type { Rng } from '../core/rng.js'
 import { CancelledError, DeadlineExceededError, type KvError, kvError, OverloadedError } from '../errors/index.js'
 import { Call, type CallOwner, type Done } from './call.js'
+import { Pace } from './pace.js'
 import { decide, isFinal } from './retry.js'
 import { faultOf } from './validate.js'
 import { WakeQueue } from './wake-queue.js'
@@ -35,6 +36,7 @@ export class Executor implements CallOwner {
   readonly #options: ExecutorOptions
   readonly #router: Router
   readonly #waiting: WakeQueue<Call>
+  readonly #pace: Pace
   #bytes = 0
   #operations = 0
   #closed = false
@@ -42,6 +44,7 @@ export class Executor implements CallOwner {
   constructor(router: Router, options: ExecutorOptions) {
     this.#router = router
     this.#options = options
+    this.#pace = new Pace(options.clock)
     this.#waiting = new WakeQueue<Call>(options.clock, (call) => this.#wake(call))
   }
 
@@ -62,6 +65,17 @@ export class Executor implements CallOwner {
     const call = new Call(this, operation, bytes, now, now + Math.min(deadlineMs, DEADLINE_MS_MAX), done, stamp)
     this.#router.route(call)
     return call
+  }
+
+  /**
+   * Why more operations had better not come now; undefined when there is room. Also in time: what waits for longer than
+   * its caller does is work for nobody. `submit` does not look at that: a client of its own waits at its gate.
+   */
+  full(): KvError | undefined {
+    const { inFlightBytesMax, inFlightOperationsMax } = this.#options.limits
+    const most = Math.min(inFlightOperationsMax, this.#pace.operationsMax)
+    const room = this.#operations < most && this.#bytes < inFlightBytesMax
+    return room || this.#closed ? undefined : this.#overloaded()
   }
 
   /** The caller gives up: it is told at once, and the operation is not sent any more if it was not yet. */
@@ -145,6 +159,10 @@ export class Executor implements CallOwner {
     if (bytes === 0) return undefined
     // What is over the whole budget by itself must be possible when nothing else is there.
     if (this.#operations === 0) return undefined
+    return this.#overloaded()
+  }
+
+  #overloaded(): KvError {
     const held = `${this.#operations} operations, ${this.#bytes} bytes in flight`
     return new OverloadedError(`too much at once (${held}): wait for answers before sending more`, {
       outcome: 'not-applied',
@@ -171,6 +189,7 @@ export class Executor implements CallOwner {
     call.unstamp()
     this.#bytes -= call.bytes
     if (call.bytes > 0) this.#operations--
+    this.#pace.ended()
     this.#waiting.remove(call)
     this.#router.forget(call)
     call.done(error, result)

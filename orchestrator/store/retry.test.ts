@@ -62,8 +62,14 @@ describe('decide', () => {
 
   test('OVERLOADED waits as long as it was told, spread so that not all come back together', () => {
     expect(outcomeOf({ code: 'OVERLOADED', retryAfterMs: 200 })).toBe(200)
-    expect(outcomeOf({ code: 'OVERLOADED', retryAfterMs: 200, chance: 0.5 })).toBe(225)
+    expect(outcomeOf({ code: 'OVERLOADED', retryAfterMs: 200, chance: 0.5 })).toBe(300)
     expect(outcomeOf({ code: 'OVERLOADED', retryAfterMs: 200, remainingMs: 150 })).toBe('deadline')
+  })
+
+  test('OVERLOADED again and again waits longer and longer, up to half a second unless more is asked for', () => {
+    expect(outcomeOf({ code: 'OVERLOADED', retryAfterMs: 10, attempt: 3 })).toBe(40)
+    expect(outcomeOf({ code: 'OVERLOADED', retryAfterMs: 10, attempt: 30, chance: 0.5 })).toBe(750)
+    expect(outcomeOf({ code: 'OVERLOADED', retryAfterMs: 900, attempt: 30 })).toBe(900)
   })
 
   test('nothing is tried again after the deadline', () => {

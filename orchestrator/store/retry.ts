@@ -31,6 +31,9 @@ export type Decision =
 const BACKOFF_FIRST_MS = 2
 export const BACKOFF_MS_MAX = 50
 
+/** Longer than a crowd needs to be worked off; what a server asks for itself may be more. */
+const OVERLOADED_MS_MAX = 500
+
 /** The one place that decides on retry. Pure. */
 export function decide(failure: Failure): Decision {
   if (!isSafe(failure)) return { action: 'fail', reason: 'unsafe' }
@@ -69,5 +72,7 @@ function delay({ code, attempt, redirected, redirects, retryAfterMs, chance }: F
   const ceiling = Math.min(BACKOFF_MS_MAX, BACKOFF_FIRST_MS * 2 ** Math.min(attempt - 1, 10))
   const backoff = ceiling * (0.5 + chance / 2)
   if (code !== 'OVERLOADED' || retryAfterMs === undefined) return backoff
-  return Math.max(retryAfterMs * (1 + chance / 4), backoff)
+  // Each refusal doubles the wait, and the spread with it: a crowd that came together comes back apart, and less often.
+  const wait = retryAfterMs * 2 ** Math.min(attempt - 1, 10)
+  return Math.max(retryAfterMs, Math.min(wait, OVERLOADED_MS_MAX)) * (1 + chance)
 }

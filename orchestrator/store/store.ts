@@ -127,6 +127,11 @@ export class Store {
     this.#executor.submit(operation, deadlineMs, done, stamp)
   }
 
+  /** Why `submit` would refuse any operation now, if it would. */
+  full(): KvError | undefined {
+    return this.#executor.full()
+  }
+
   /** Takes a newer map; an older one is ignored. Calls on their way go on, and are routed by it when they try again. */
   updateMap(map: ClusterMap): void {
     if (!supersedes(map, this.#map)) return

@@ -1,8 +1,10 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Operation, Result, Stamp } from '../core/operation.js'
-import type { KvError } from '../errors/index.js'
+import { InvalidArgumentError, type KvError } from '../errors/index.js'
+import { BATCH_OPERATIONS_TOP, type BatchOutline, outlineOf, sameForAll } from './batch-outline.js'
 import { operationFromWire, resultToWire } from './convert.js'
-import type { BatchRequest, BatchResponse } from './gen/kvorum/v1/kv.js'
+import { statusOf } from './errors.js'
+import { BatchRequest, type BatchResponse } from './gen/kvorum/v1/kv.js'
 import { stampsFromWire } from './stamps.js'
 
 /** One message that came in on a Batch stream. */
@@ -19,7 +21,18 @@ export interface BatchMessage {
   readonly stamps: readonly (Stamp | undefined)[]
 }
 
+export interface Refusal {
+  readonly error: KvError
+  /** Called when the transport has taken the answer. */
+  readonly sent: () => void
+}
+
+/** A server's messages come as their bytes, and an answer that is encoded already goes as it is. */
+export type BatchCall = ServerDuplexStream<Uint8Array, BatchResponse | Uint8Array>
+
 export interface BatchListener {
+  /** Asked before a message is decoded. What is refused is answered here, and is no message. Left out: all are taken. */
+  admit?(outline: BatchOutline): Refusal | undefined
   onMessage(message: BatchMessage): void
   /** The client sends no more, and still waits for answers. */
   onEnd(): void
@@ -31,11 +44,12 @@ const WHOLE: readonly number[] = []
 
 /** The server's side of one Batch stream. It decides nothing: who reads on, and until when, is the gateway's business. */
 export class BatchStream {
-  readonly #call: ServerDuplexStream<BatchRequest, BatchResponse>
+  readonly #call: BatchCall
   #gone = false
 
-  constructor(call: ServerDuplexStream<BatchRequest, BatchResponse>) {
+  constructor(call: BatchCall) {
     this.#call = call
+    readAheadOne(call)
   }
 
   /** Starts reading. To be called once. */
@@ -45,10 +59,7 @@ export class BatchStream {
       this.#gone = true
       listener.onGone()
     }
-    this.#call.on('data', ({ id, epoch, timeoutMs, operations, sessions }: BatchRequest) => {
-      const stamps = stampsFromWire(operations, sessions)
-      listener.onMessage({ id, epoch, timeoutMs, operations: operations.map(operationFromWire), stamps })
-    })
+    this.#call.on('data', (bytes: Uint8Array) => this.#take(bytes, listener))
     this.#call.on('end', () => listener.onEnd())
     this.#call.on('cancelled', gone)
     this.#call.on('close', gone)
@@ -69,9 +80,13 @@ export class BatchStream {
   ): void {
     if (this.#gone) return
     const message = { id, results: results.map(resultToWire), positions: [...positions] }
-    this.#call.write(message, (error?: Error | null) => {
-      if (error === undefined || error === null) sent()
-    })
+    this.#write(message, sent)
+  }
+
+  /** Ends the stream with an error instead of an answer. */
+  fail(error: KvError): void {
+    // grpc-js answers an error event with its status; `destroy` would leave the client without one.
+    if (!this.#gone) this.#call.emit('error', Object.assign(new Error(error.message), statusOf(error)))
   }
 
   /** Stops taking messages, so that the client's flow-control window fills up. */
@@ -87,4 +102,48 @@ export class BatchStream {
   end(): void {
     if (!this.#gone) this.#call.end()
   }
+
+  #take(bytes: Uint8Array, listener: BatchListener): void {
+    if (this.#gone) return
+    const outline = outlineOf(bytes)
+    if (outline === undefined || outline.operations > BATCH_OPERATIONS_TOP) {
+      const message = `no BatchRequest, or one of more than ${BATCH_OPERATIONS_TOP} operations`
+      this.fail(new InvalidArgumentError(message, { outcome: 'not-applied' }))
+      return
+    }
+    const refusal = listener.admit?.(outline)
+    if (refusal !== undefined) {
+      this.#write(sameForAll(outline, refusal.error), refusal.sent)
+      return
+    }
+    let message: BatchMessage
+    try {
+      message = decode(bytes)
+    } catch (cause) {
+      this.fail(new InvalidArgumentError('a message that is no BatchRequest', { outcome: 'not-applied', cause }))
+      return
+    }
+    listener.onMessage(message)
+  }
+
+  #write(message: BatchResponse | Uint8Array, sent: () => void): void {
+    this.#call.write(message, (error?: Error | null) => {
+      if (error === undefined || error === null) sent()
+    })
+  }
+}
+
+function decode(bytes: Uint8Array): BatchMessage {
+  const { id, epoch, timeoutMs, operations, sessions } = BatchRequest.decode(bytes)
+  const stamps = stampsFromWire(operations, sessions)
+  return { id, epoch, timeoutMs, operations: operations.map(operationFromWire), stamps }
+}
+
+/**
+ * A stream of objects reads 16 of them ahead: of a paused stream, up to 16 messages of megabytes. There is no option for
+ * that in grpc-js, and no setter in Node.js. gateway/slow-reader.test.ts counts what is read.
+ */
+function readAheadOne(call: BatchCall): void {
+  const { _readableState: state } = call as { _readableState?: { highWaterMark: number } }
+  if (state !== undefined) state.highWaterMark = 1
 }

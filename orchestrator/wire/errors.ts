@@ -1,5 +1,14 @@
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js'
-import { CODES, type Code, type KvError, kvError, OUTCOMES, type Outcome, WrongPeerError } from '../errors/index.js'
+import {
+  CODES,
+  type Code,
+  type KvError,
+  kvError,
+  OUTCOMES,
+  type Outcome,
+  OverloadedError,
+  WrongPeerError,
+} from '../errors/index.js'
 import { type ErrorCode, Error as WireError, type Outcome as WireOutcome } from './gen/errors.js'
 import { asBuffer } from './methods.js'
 
@@ -53,12 +62,13 @@ export function errorFromStatus(failure: ServiceError, read: boolean): KvError {
 }
 
 /**
- * The refusal of a peer that is somebody else than was meant: it has done nothing. Undefined unless the peer itself says so;
- * what gRPC says on its own is no proof of anything.
+ * The refusal of a peer that has done nothing of what it was sent: it is somebody else, or has no room for one more stream.
+ * Undefined unless the peer itself says so; what gRPC says on its own is no proof of anything.
  */
-export function wrongPeer(failure: ServiceError): WrongPeerError | undefined {
+export function refusalOf(failure: ServiceError): WrongPeerError | OverloadedError | undefined {
   const error = errorFromStatus(failure, false)
-  return error instanceof WrongPeerError && error.outcome === 'not-applied' ? error : undefined
+  const refused = error instanceof WrongPeerError || error instanceof OverloadedError
+  return refused && error.outcome === 'not-applied' ? error : undefined
 }
 
 /** How a server ends a unary call that failed. */

@@ -1,14 +1,15 @@
 import { type Client, type ClientDuplexStream, connectivityState, type ServiceError } from '@grpc/grpc-js'
-import type { KvError } from '../errors/index.js'
+import { type KvError, WrongPeerError } from '../errors/index.js'
 import { openClient } from './channel.js'
-import { wrongPeer } from './errors.js'
+import { refusalOf } from './errors.js'
 import type { BatchRequest, BatchResponse } from './gen/kvorum/v1/kv.js'
 import { BATCH } from './methods.js'
 import { metadataFor, type PeerIdentity } from './peer.js'
 
 /**
  * `broken` comes at most once, and nothing comes after it or after `close`. None comes from within the constructor. A
- * WrongPeerError as its cause: the peer is somebody else than was meant, and has done nothing of what was written.
+ * WrongPeerError or an OverloadedError as its cause: the peer is somebody else than was meant, or has no room for one more
+ * stream, and has done nothing of what was written.
  */
 export interface ConnectionHandlers {
   opened(): void
@@ -92,9 +93,10 @@ export class GrpcLaneConnection implements LaneConnection {
     this.#handlers.opened()
   }
 
-  /** Peers look whom we mean before anything else: one that has answered was the one. */
+  /** Peers look whom we mean, and whether they have room, before anything else: one that has answered has not refused. */
   #refusal(error: ServiceError): KvError | undefined {
-    return this.peer === undefined || this.#answered ? undefined : wrongPeer(error)
+    const refusal = this.#answered ? undefined : refusalOf(error)
+    return this.peer === undefined && refusal instanceof WrongPeerError ? undefined : refusal
   }
 
   #break(cause: unknown): void {

@@ -2,7 +2,14 @@ import type { Clock, Timer } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
 import { isRead, isWrite, type Result } from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
-import { CancelledError, DeadlineExceededError, KvError, UnavailableError, WrongPeerError } from '../errors/index.js'
+import {
+  CancelledError,
+  DeadlineExceededError,
+  KvError,
+  OverloadedError,
+  UnavailableError,
+  WrongPeerError,
+} from '../errors/index.js'
 import { resultFromWire } from './convert.js'
 import type { BatchResponse } from './gen/kvorum/v1/kv.js'
 import { type ConnectionHandlers, GrpcLaneConnection, type LaneConnection } from './lane-connection.js'
@@ -264,14 +271,14 @@ export class Lane {
   }
 
   #broke(cause: unknown): void {
-    const refused = cause instanceof WrongPeerError
+    const refused = cause instanceof WrongPeerError || cause instanceof OverloadedError
     // Perhaps the answer to them was too large to receive.
     if (this.#flights.has(true) && !refused) this.#sizer.broke()
     this.#state = this.#retired ? 'closed' : 'idle'
     this.#health.broke()
     const open = this.#dropConnection()
     this.#options.onChange?.({ kind: 'down', cause })
-    if (refused) refuse(open, this.#unavailable('is another node than was meant', 'not-applied', cause))
+    if (refused) refuse(open, this.#unavailable(`has refused the stream: ${cause.message}`, 'not-applied', cause))
     else
       abandon(open, (outcome) => this.#unavailable('is not reachable, or the connection to it broke', outcome, cause))
   }

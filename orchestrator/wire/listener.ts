@@ -60,7 +60,10 @@ export async function listen(options: ListenOptions, services: readonly Service[
 const SERVER_OPTIONS = {
   'grpc.max_send_message_length': GRPC_MESSAGE_BYTES_MAX,
   'grpc.max_receive_message_length': GRPC_MESSAGE_BYTES_MAX,
-  'grpc-node.flow_control_window': 4 << 20,
+  // What a stream may send before anybody reads it: times the streams, nobody's budget knows of it.
+  'grpc-node.flow_control_window': 1 << 20,
+  // Of one connection; a client's further calls wait on its side.
+  'grpc.max_concurrent_streams': 1024,
   // Finds clients that vanished without closing, so that what they hold is freed.
   'grpc.keepalive_time_ms': 60_000,
   'grpc.keepalive_timeout_ms': 10_000,

@@ -12,3 +12,13 @@ export const BATCH: MethodDefinition<BatchRequest, BatchResponse> = {
   requestSerialize: (message) => asBuffer(BatchRequest.encode(message).finish()),
   responseSerialize: (message) => asBuffer(BatchResponse.encode(message).finish()),
 }
+
+/** A server's end of it: bytes in, so that it can look at a message before it is decoded; an encoded answer goes as it is. */
+export const SERVER_BATCH: MethodDefinition<Uint8Array, BatchResponse | Uint8Array> = {
+  ...BATCH,
+  requestSerialize: asBuffer,
+  requestDeserialize: (bytes) => bytes,
+  responseSerialize: (message) =>
+    message instanceof Uint8Array ? asBuffer(message) : BATCH.responseSerialize(message),
+  responseDeserialize: BATCH.responseDeserialize,
+}

@@ -1,6 +1,5 @@
 import type {
   handleUnaryCall,
-  ServerDuplexStream,
   ServerWritableStream,
   ServiceDefinition,
   UntypedServiceImplementation,
@@ -8,12 +7,10 @@ import type {
 import { type Clock, systemClock } from '../core/clock.js'
 import type { ClusterMap } from '../core/topology.js'
 import { toKvError } from '../errors/index.js'
-import { BatchStream } from './batch-stream.js'
+import { type BatchCall, BatchStream } from './batch-stream.js'
 import { clusterMapToWire } from './cluster-map.js'
 import { statusOf } from './errors.js'
 import type {
-  BatchRequest,
-  BatchResponse,
   ClusterMapRequest,
   ClusterMapResponse,
   DeleteRequest,
@@ -26,7 +23,7 @@ import type {
 import { KVService } from './gen/kvorum/v1/kv.js'
 import { type KeyValuePair, KVStoreService, type Status, type String as Text, type ValueReturn } from './gen/kvstore.js'
 import type { Service } from './listener.js'
-import { BATCH } from './methods.js'
+import { SERVER_BATCH } from './methods.js'
 
 /** What a server learns of a unary call besides its request. */
 export interface CallInfo {
@@ -49,12 +46,12 @@ export interface KvHandlers {
 
 export function kvService(handlers: KvHandlers, clock: Clock = systemClock): Service {
   return service(
-    { ...KVService, batch: BATCH },
+    { ...KVService, batch: SERVER_BATCH },
     {
       get: unary((request: GetRequest, call) => handlers.get(request, call), 'read', clock),
       put: unary((request: PutRequest, call) => handlers.put(request, call), 'write', clock),
       delete: unary((request: DeleteRequest, call) => handlers.delete(request, call), 'write', clock),
-      batch: (call: ServerDuplexStream<BatchRequest, BatchResponse>) => handlers.batch(new BatchStream(call)),
+      batch: (call: BatchCall) => handlers.batch(new BatchStream(call)),
       clusterMap: (call: ServerWritableStream<ClusterMapRequest, ClusterMapResponse>) => {
         void serveMaps(call, handlers)
       },

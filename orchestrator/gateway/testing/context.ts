@@ -5,6 +5,7 @@ import { PARTITIONS } from '../../core/slot.js'
 import { type ClusterMap, makeClusterMap } from '../../core/topology.js'
 import { Budget } from '../budget.js'
 import type { GatewayContext, OperationStore } from '../context.js'
+import { Toll } from '../toll.js'
 
 /** A map of one shard with one node. */
 export function smallMap(epoch: bigint): ClusterMap {
@@ -28,6 +29,9 @@ export function contextWith(
     maps: new MapCell(smallMap(1n)),
     clock,
     budget: new Budget(all.inFlightBytesMax),
+    toll: new Toll(clock),
+    calls: 0,
+    full: () => store.full?.(),
     submit: (operation, deadlineMs, done, stamp) => store.submit(operation, deadlineMs, done, stamp),
   }
 }

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
+	protobuf "google.golang.org/protobuf/proto"
+
+	kvorumv1 "kvorum/node/gen/kvorum/v1"
+)
+
+// frame is a message of a Batch stream as its bytes. A message of small operations is many times larger once it is
+// decoded, so whether there is room for it is decided before; and a refusal is the same result many times, so it is
+// encoded once.
+type frame struct {
+	buffer mem.Buffer
+}
+
+// rawCodec is gRPC's own, but for frames.
+type rawCodec struct{ encoding.CodecV2 }
+
+func newRawCodec() rawCodec { return rawCodec{encoding.GetCodecV2(proto.Name)} }
+
+func (c rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	if f, ok := v.(*frame); ok {
+		f.buffer = data.MaterializeToBuffer(mem.DefaultBufferPool())
+		return nil
+	}
+	return c.CodecV2.Unmarshal(data, v)
+}
+
+func (c rawCodec) Marshal(v any) (mem.BufferSlice, error) {
+	if f, ok := v.(*frame); ok {
+		return mem.BufferSlice{f.buffer}, nil
+	}
+	return c.CodecV2.Marshal(v)
+}
+
+func (f *frame) size() int { return f.buffer.Len() }
+
+// free gives the bytes back to gRPC's pool. Once, and nobody may look at them afterwards.
+func (f *frame) free() { f.buffer.Free() }
+
+// encode gives the bytes of a message that is to be sent, in memory of gRPC's pool.
+func encode(message any) (*[]byte, error) {
+	m, ok := message.(protobuf.Message)
+	if !ok {
+		return nil, errors.New("not a message")
+	}
+	data := mem.DefaultBufferPool().Get(protobuf.Size(m))
+	if _, err := (protobuf.MarshalOptions{UseCachedSize: true}).MarshalAppend((*data)[:0], m); err != nil {
+		mem.DefaultBufferPool().Put(data)
+		return nil, err
+	}
+	return data, nil
+}
+
+// sentPool is gRPC's pool that also says when memory comes back to it.
+type sentPool struct{ sent func() }
+
+func (sentPool) Get(length int) *[]byte { return mem.DefaultBufferPool().Get(length) }
+
+func (p sentPool) Put(data *[]byte) {
+	mem.DefaultBufferPool().Put(data)
+	p.sent()
+}
+
+func (f *frame) decode() (*kvorumv1.BatchRequest, error) {
+	request := &kvorumv1.BatchRequest{}
+	if err := protobuf.Unmarshal(f.buffer.ReadOnlyData(), request); err != nil {
+		return nil, errMalformed
+	}
+	return request, nil
+}
+
+// outline is what a message says of itself without being decoded.
+type outline struct {
+	id         uint64
+	operations int
+	// writes counts operations that do not begin as a get: an encoder writes the kind first.
+	writes   int
+	sessions int
+	size     int
+}
+
+// Numbers of fields in kv.proto.
+const (
+	fieldID         = 1
+	fieldOperations = 4
+	fieldSessions   = 5
+	fieldGet        = 1
+)
+
+var errMalformed = status.Error(codes.InvalidArgument, "a message that is no kvorum.v1.BatchRequest")
+
+func (f *frame) outline() (outline, error) {
+	rest := f.buffer.ReadOnlyData()
+	o := outline{size: len(rest)}
+	for len(rest) > 0 {
+		number, kind, n := protowire.ConsumeTag(rest)
+		if n < 0 {
+			return o, errMalformed
+		}
+		rest = rest[n:]
+		size := protowire.ConsumeFieldValue(number, kind, rest)
+		if size < 0 {
+			return o, errMalformed
+		}
+		switch {
+		case number == fieldID && kind == protowire.VarintType:
+			o.id, _ = protowire.ConsumeVarint(rest)
+		case number == fieldOperations && kind == protowire.BytesType:
+			o.operations++
+			if !beginsAsGet(rest[:size]) {
+				o.writes++
+			}
+		case number == fieldSessions:
+			o.sessions++
+		}
+		rest = rest[size:]
+	}
+	return o, nil
+}
+
+// beginsAsGet looks at the first tag of a length-delimited operation.
+func beginsAsGet(field []byte) bool {
+	operation, n := protowire.ConsumeBytes(field)
+	if n < 0 || len(operation) == 0 {
+		return false
+	}
+	number, _, _ := protowire.ConsumeTag(operation)
+	return number == fieldGet
+}
+
+// weight is what the message holds while it is worked on.
+func (o outline) weight() int64 {
+	return int64(o.size) + int64(o.operations+o.sessions)*operationOverhead
+}
+
+// sameForAll is the answer that gives every operation of the message one result.
+func (o outline) sameForAll(result *kvorumv1.Result) *frame {
+	one, err := protobuf.Marshal(&kvorumv1.BatchResponse{Results: []*kvorumv1.Result{result}})
+	if err != nil {
+		// A message made here can be encoded; without results the client breaks the stream, as it must.
+		one = nil
+	}
+	data := make([]byte, 0, len(one)*o.operations+protowire.SizeTag(fieldID)+protowire.SizeVarint(o.id))
+	data = protowire.AppendTag(data, fieldID, protowire.VarintType)
+	data = protowire.AppendVarint(data, o.id)
+	for range o.operations {
+		data = append(data, one...)
+	}
+	return &frame{buffer: mem.SliceBuffer(data)}
+}

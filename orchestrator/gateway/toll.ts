@@ -1,0 +1,28 @@
+import type { Clock } from '../core/clock.js'
+
+/** What it takes to receive, refuse and answer a message here, measured roughly, ms. */
+const MESSAGE_MS = 0.15
+const OPERATION_MS = 0.0001
+/** For each moment of refusing, so many of other work. */
+const REST = 9
+/** The longest that one stream is not read. */
+const TOLL_MS_MAX = 1000
+
+/**
+ * Keeps a gateway that is overloaded at its work. To refuse is cheap but not free, and whoever sends without waiting for
+ * answers can send more to refuse than there is time for. So a stream whose message was refused is not read for a while:
+ * until refusing, over all streams, has had no more than its share of the time. What is not read stays with its sender.
+ */
+export class Toll {
+  #paidAt = 0
+
+  constructor(private readonly clock: Clock) {}
+
+  /** How long the stream of a refused message is not to be read, ms. */
+  charge(operations: number): number {
+    const now = this.clock.monotonic()
+    const cost = MESSAGE_MS + operations * OPERATION_MS
+    this.#paidAt = Math.min(now + TOLL_MS_MAX, Math.max(now, this.#paidAt) + cost * (1 + REST))
+    return this.#paidAt - now
+  }
+}
