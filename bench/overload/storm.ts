@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { Cluster } from '../../test/harness/cluster.js'
 import { Latency } from '../load/latency.js'
-import { cpuSeconds, rssMib } from '../load/resources.js'
+import { cpuMeter, rssMib } from '../load/resources.js'
 import type { Load, Tally } from './protocol.js'
 
 const DRIVERS = 2
@@ -51,25 +51,22 @@ class Watch {
   readonly #timer
   readonly #nodes: readonly number[]
   readonly #gateway: number
-  readonly #begin: readonly [number, number]
+  readonly #nodesUs: (operations: number) => number
+  readonly #gatewayUs: (operations: number) => number
 
   constructor(nodes: readonly number[], gateway: number) {
     this.#nodes = nodes
     this.#gateway = gateway
-    this.#begin = this.#cpu()
+    this.#nodesUs = cpuMeter(nodes)
+    this.#gatewayUs = cpuMeter([gateway])
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
   }
 
-  /** CPU seconds of the nodes and of the gateway since the beginning. */
-  end(): readonly [number, number] {
+  /** The CPU, in us, that the nodes and the gateway have spent on each of so many operations. */
+  end(operations: number): readonly [number, number] {
     this.#look()
     clearInterval(this.#timer)
-    const [nodes, gateway] = this.#cpu()
-    return [nodes - this.#begin[0], gateway - this.#begin[1]]
-  }
-
-  #cpu(): readonly [number, number] {
-    return [this.#nodes.reduce((sum, pid) => sum + cpuSeconds(pid), 0), cpuSeconds(this.#gateway)]
+    return [this.#nodesUs(operations), this.#gatewayUs(operations)]
   }
 
   #look(): void {
@@ -80,7 +77,6 @@ class Watch {
 }
 
 function summary(tallies: readonly Tally[], seconds: number, watch: Watch): Storm {
-  const [nodes, gateway] = watch.end()
   const sum = (of: (tally: Tally) => number): number => tallies.reduce((total, tally) => total + of(tally), 0)
   const acknowledgedMs = new Latency()
   const overloadedMs = new Latency()
@@ -89,6 +85,7 @@ function summary(tallies: readonly Tally[], seconds: number, watch: Watch): Stor
     for (const us of tally.overloadedUs) overloadedMs.recordUs(us)
   }
   const acknowledged = sum((tally) => tally.acknowledged)
+  const [nodesUs, gatewayUs] = watch.end(acknowledged)
   return {
     perSecond: {
       offered: sum((tally) => tally.offered) / seconds,
@@ -101,8 +98,8 @@ function summary(tallies: readonly Tally[], seconds: number, watch: Watch): Stor
     acknowledgedMs,
     overloadedMs,
     rss: watch.rss,
-    nodesUs: (nodes * 1e6) / acknowledged,
-    gatewayUs: (gateway * 1e6) / acknowledged,
+    nodesUs,
+    gatewayUs,
     driversCores: sum((tally) => tally.cpu) / seconds,
     sample: tallies.flatMap((tally) => tally.sample),
   }

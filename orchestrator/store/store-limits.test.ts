@@ -28,6 +28,17 @@ describe('limits', () => {
     },
   )
 
+  test('what waits for a leader does not close the store to others', async () => {
+    const sim = new SimCluster()
+    expect(sim.store.full()).toBeUndefined()
+    await sim.advance(200)
+    const waiting = Array.from({ length: 5000 }, () => sim.execute(GET))
+    await sim.advance(200)
+    expect(sim.store.full()).toBeUndefined()
+    sim.elect('n1', 1n)
+    for (const operation of waiting) expect((await sim.run(operation)).answer).toMatchObject({ kind: 'get' })
+  })
+
   test('an operation that is over the budget by itself is let in when nothing else is there', async () => {
     const sim = new SimCluster(oneShard(3), { inFlightBytesMax: 100 })
     sim.elect('n1', 1n)
