@@ -1,6 +1,6 @@
 // The two ways for a benchmark to speak to a gateway.
+import { Client, credentials, type MethodDefinition } from '@grpc/grpc-js'
 import { RequestWrapper } from '../orchestrator/client/index.js'
-import { Channel } from '../orchestrator/wire/channel.js'
 import { KVStoreService } from '../orchestrator/wire/gen/kvstore.js'
 import type { ServiceName, Verb } from './protocol.js'
 
@@ -16,12 +16,21 @@ export function openClient(service: ServiceName, address: string): BenchClient {
   return service === 'compat' ? compatClient(address) : kvorumClient(address)
 }
 
+/** A bare gRPC client, as programs have that were written for the service: no deadline, no retry. */
 function compatClient(address: string): BenchClient {
-  const channel = new Channel(address)
+  const client = new Client(address, credentials.createInsecure())
+  const unary = <Req, Res>(method: MethodDefinition<Req, Res>, request: Req): Promise<Res> =>
+    new Promise((resolve, reject) => {
+      const { path, requestSerialize, responseDeserialize } = method
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, answer) => {
+        if (error === null && answer !== undefined) resolve(answer)
+        else reject(error)
+      })
+    })
   const calls = {
-    put: (Key: string, Value: string) => channel.unary(KVStoreService.put, { Key, Value }, 'write', DEADLINE_MS),
-    get: (Data: string) => channel.unary(KVStoreService.get, { Data }, 'read', DEADLINE_MS),
-    delete: (Data: string) => channel.unary(KVStoreService.delete, { Data }, 'write', DEADLINE_MS),
+    put: (Key: string, Value: string) => unary(KVStoreService.put, { Key, Value }),
+    get: (Data: string) => unary(KVStoreService.get, { Data }),
+    delete: (Data: string) => unary(KVStoreService.delete, { Data }),
   }
   return {
     run: async (verb, key, value) => {
@@ -29,7 +38,7 @@ function compatClient(address: string): BenchClient {
       if (!answer.Success) throw new Error('Error' in answer ? answer.Error : answer.Data)
       return 'Exists' in answer && answer.Exists ? answer.Data : undefined
     },
-    close: () => channel.close(),
+    close: () => client.close(),
   }
 }
 

@@ -13,8 +13,6 @@ func (t *Transport) Heartbeat(to raft.ServerID, term uint64, done func(error)) b
 			ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(t.identity.NodeID), Addr: self,
 		},
 		Term: term,
-		// What nodes of older protocols look at; Raft sets it as well.
-		Leader: self,
 	}
 	return t.spawn(func() {
 		done(t.AppendEntries(to, raft.ServerAddress(to), request, &raft.AppendEntriesResponse{}))

@@ -32,7 +32,7 @@ func TestAHeartbeatIsLikeRafts(t *testing.T) {
 		t.Fatal("it did not end")
 	}
 	got := <-asked
-	if !isHeartbeat(&got) || got.Term != 7 || string(got.ID) != "a" || string(got.Addr) != "a" || string(got.Leader) != "a" ||
+	if !isHeartbeat(&got) || got.Term != 7 || string(got.ID) != "a" || string(got.Addr) != "a" ||
 		got.ProtocolVersion != raft.ProtocolVersionMax {
 		t.Errorf("sent %+v", got)
 	}
