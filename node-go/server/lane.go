@@ -83,9 +83,9 @@ func (l *lane) run() error {
 
 // receive ends with the stream, and then, when every message is worked off, closes the answers.
 func (l *lane) receive() error {
-	var working sync.WaitGroup
+	workers := newWorkers(cap(l.slots), l.serve)
 	defer func() {
-		working.Wait()
+		workers.finish()
 		close(l.answers)
 	}()
 	for {
@@ -114,7 +114,7 @@ func (l *lane) receive() error {
 		l.busy.begin()
 		hold, refusal := l.options.admit(said)
 		if refusal == nil {
-			working.Go(func() { l.serve(request, hold) })
+			workers.hand(job{request: request, hold: hold})
 			continue
 		}
 		request.free()
@@ -135,7 +135,8 @@ func (l *lane) refuse(said outline, refusal *kverr.Error) bool {
 	return clock.Wait(l.ctx, l.options.Clock, rest) == nil
 }
 
-func (l *lane) serve(request *frame, hold *replica.Hold) {
+func (l *lane) serve(j job) {
+	request, hold := j.request, j.hold
 	message, err := request.decode()
 	// Decoding copies.
 	request.free()

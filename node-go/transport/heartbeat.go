@@ -1,20 +1,66 @@
 package transport
 
-import "github.com/hashicorp/raft"
+import (
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// beat is a heartbeat that is to be sent.
+type beat struct {
+	term uint64
+	done func(error)
+}
+
+// beats are the peers' goroutines that send heartbeats: one each, which stays. A goroutine for every heartbeat spent more on
+// growing its stack than on anything else.
+type beats struct {
+	mu    sync.Mutex
+	peers map[raft.ServerID]chan beat
+}
 
 // Heartbeat sends one as Raft's leader does, beside Raft's own, and notes the acknowledgement before it calls done, on
-// another goroutine. False: the transport is closed, and done is not called.
+// another goroutine. One at a time to each peer: the next waits. False: the transport is closed, and done is not called.
 //
 // term must be one that this node leads in, or did: to its peers it is the word of that term's leader.
 func (t *Transport) Heartbeat(to raft.ServerID, term uint64, done func(error)) bool {
-	self := t.EncodePeer(raft.ServerID(t.identity.NodeID), t.LocalAddr())
-	request := &raft.AppendEntriesRequest{
-		RPCHeader: raft.RPCHeader{
-			ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(t.identity.NodeID), Addr: self,
-		},
-		Term: term,
+	queue := t.beatsTo(to)
+	if queue == nil {
+		return false
 	}
-	return t.spawn(func() {
-		done(t.AppendEntries(to, raft.ServerAddress(to), request, &raft.AppendEntriesResponse{}))
-	})
+	select {
+	case queue <- beat{term: term, done: done}:
+		return true
+	case <-t.closed:
+		return false
+	}
+}
+
+// beatsTo is nil when the transport is closed.
+func (t *Transport) beatsTo(to raft.ServerID) chan<- beat {
+	t.beats.mu.Lock()
+	defer t.beats.mu.Unlock()
+	if queue := t.beats.peers[to]; queue != nil {
+		return queue
+	}
+	queue := make(chan beat)
+	if !t.spawn(func() { t.sendBeats(to, queue) }) {
+		return nil
+	}
+	t.beats.peers[to] = queue
+	return queue
+}
+
+func (t *Transport) sendBeats(to raft.ServerID, queue <-chan beat) {
+	self := t.EncodePeer(raft.ServerID(t.identity.NodeID), t.LocalAddr())
+	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(t.identity.NodeID), Addr: self}
+	for {
+		select {
+		case b := <-queue:
+			request := &raft.AppendEntriesRequest{RPCHeader: header, Term: b.term}
+			b.done(t.AppendEntries(to, raft.ServerAddress(to), request, &raft.AppendEntriesResponse{}))
+		case <-t.closed:
+			return
+		}
+	}
 }

@@ -48,6 +48,7 @@ type Transport struct {
 	acks     *acks
 	peers    *peers
 	reach    *reach
+	beats    beats
 
 	// calls are what Raft answers: those of peers, passed on from the network, and our own.
 	calls  chan raft.RPC
@@ -77,6 +78,7 @@ func New(o Options) (*Transport, error) {
 	}
 	t := &Transport{
 		identity: o.Identity, clock: o.Clock, limits: o.limits, acks: newAcks(), peers: newPeers(),
+		beats: beats{peers: map[raft.ServerID]chan beat{}},
 		calls: make(chan raft.RPC), closed: make(chan struct{}),
 	}
 	t.reach = newReach(o.Clock, o.limits.hold, t.closed)
