@@ -28,8 +28,6 @@ const CLIENT_OPTIONS = {
   // Nodes are ours and near: a proxy from the environment would only break them.
   'grpc.enable_http_proxy': 0,
   'grpc.service_config_disable_resolution': 1,
-  // Nobody asks for its counts.
-  'grpc.enable_channelz': 0,
 }
 
 /** Whether a failed call can have changed anything. */

@@ -67,8 +67,6 @@ const SERVER_OPTIONS = {
   // Finds clients that vanished without closing, so that what they hold is freed.
   'grpc.keepalive_time_ms': 60_000,
   'grpc.keepalive_timeout_ms': 10_000,
-  // Nobody asks for its counts.
-  'grpc.enable_channelz': 0,
 }
 
 /** Tries the address alone: gRPC would say why it cannot be had in prose only, the operating system says it in a code. */
