@@ -109,7 +109,7 @@ func open(path string, flags int) (File, error) {
 
 type osFile struct{ *os.File }
 
-func (f osFile) WriteBack() { writeBack(f.File) }
+func (f osFile) WriteBack() error { return writeBack(f.File) }
 
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()

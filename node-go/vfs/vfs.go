@@ -44,9 +44,10 @@ type File interface {
 	io.Closer
 	// Sync makes the content and the size durable.
 	Sync() error
-	// WriteBack asks the system to begin to write to the disk what is not there yet, so that a later Sync has less to do.
-	// It promises nothing, and what goes wrong is reported by that Sync.
-	WriteBack()
+	// WriteBack asks the system to begin to write to the disk what is not there yet, so that a later Sync has less to do. nil
+	// promises nothing. An error is to be taken as that of a Sync: the system may have dropped what it could not write,
+	// and may tell nobody else (ext4 does not tell a later fsync of blocks that it could not allocate).
+	WriteBack() error
 	Truncate(size int64) error
 	Size() (int64, error)
 }

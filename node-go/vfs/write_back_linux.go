@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -8,10 +9,22 @@ import (
 // From linux/fs.h. The other flags would wait.
 const syncFileRangeWrite = 2
 
-func writeBack(file *os.File) {
+func writeBack(file *os.File) error {
 	conn, err := file.SyscallConn()
 	if err != nil {
-		return
+		return err
 	}
-	_ = conn.Control(func(fd uintptr) { _ = syscall.SyncFileRange(int(fd), 0, 0, syncFileRangeWrite) })
+	var failed error
+	if err := conn.Control(func(fd uintptr) { failed = syscall.SyncFileRange(int(fd), 0, 0, syncFileRangeWrite) }); err != nil {
+		return err
+	}
+	for _, unable := range []error{syscall.EINVAL, syscall.ENOSYS, syscall.ESPIPE, syscall.EOPNOTSUPP} {
+		if errors.Is(failed, unable) {
+			return nil
+		}
+	}
+	if failed != nil {
+		return &os.PathError{Op: "write back", Path: file.Name(), Err: failed}
+	}
+	return nil
 }

@@ -93,7 +93,9 @@ func (e *Engine) Apply(b *engine.Batch) error {
 	}
 	if written-e.writtenBack >= writeBackBytes {
 		e.writtenBack = written
-		e.head.writer.WriteBack()
+		if err := e.head.writer.WriteBack(); err != nil {
+			return e.fail(opSync, e.head.path, err)
+		}
 	}
 	return nil
 }

@@ -81,8 +81,13 @@ func (f *file) Sync() error {
 	return nil
 }
 
-// WriteBack is nothing to rely on, and so is what it leaves out.
-func (f *file) WriteBack() {}
+// WriteBack is nothing to rely on, and so is what it leaves out. It can fail.
+func (f *file) WriteBack() error {
+	if fault := f.fs.before("writeback", f.path, 0); fault.Err != nil {
+		return pathError("writeback", f.path, fault.Err)
+	}
+	return nil
+}
 
 func (f *file) Truncate(size int64) error {
 	if fault := f.fs.before("truncate", f.path, 0); fault.Err != nil {
