@@ -19,22 +19,29 @@ const (
 	prGetTimerSlack = 30
 )
 
+// begunAgain is in the environment of a process that has begun again: it never does so twice.
+const begunAgain = "KVNODE_BEGUN_AGAIN"
+
 // relaxTimers gives every thread of the process more timer slack. A thread inherits it from the one that starts it, and
-// sysmon is started before any code of ours runs: so the program sets it and begins again, as the same process. On a
-// kernel that refuses, it goes on as it is.
+// sysmon is started before any code of ours runs: so the program sets it and begins again, as the same process. Where the
+// kernel does not take it (it ignores it for real-time processes) the program goes on as it is.
 func relaxTimers() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	slack, _, failed := syscall.RawSyscall(syscall.SYS_PRCTL, prGetTimerSlack, 0, 0)
-	if failed != 0 || slack >= timerSlack {
+	if os.Getenv(begunAgain) != "" || hasSlack() {
 		return
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return
 	}
-	if _, _, failed := syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, timerSlack, 0); failed != 0 {
+	if _, _, failed := syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, timerSlack, 0); failed != 0 || !hasSlack() {
 		return
 	}
-	_ = syscall.Exec(self, os.Args, os.Environ())
+	_ = syscall.Exec(self, os.Args, append(os.Environ(), begunAgain+"=1"))
+}
+
+func hasSlack() bool {
+	slack, _, failed := syscall.RawSyscall(syscall.SYS_PRCTL, prGetTimerSlack, 0, 0)
+	return failed == 0 && slack >= timerSlack
 }
