@@ -2,10 +2,13 @@ package replica
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"sync"
 
 	"github.com/hashicorp/raft"
+
+	"kvorum/node/transport"
 )
 
 // asker asks voters whether this node still leads, by heartbeats of its own: Raft's own way, VerifyLeader, goes through its
@@ -30,6 +33,8 @@ type askerSeams struct {
 	voters func() []raft.ServerID
 	// heartbeat sends one and calls done, on another goroutine, with its end. False when it is too late to send anything.
 	heartbeat func(to raft.ServerID, term uint64, done func(error)) bool
+	// deposed lets Raft find out that there is a newer term: it does not see our heartbeats' answers.
+	deposed func()
 }
 
 func newAsker(seams askerSeams) *asker {
@@ -66,6 +71,9 @@ func (a *asker) choose(everybody bool) []raft.ServerID {
 }
 
 func (a *asker) done(id raft.ServerID, err error) {
+	if errors.Is(err, transport.ErrDeposed) {
+		a.seams.deposed()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.asked, id)

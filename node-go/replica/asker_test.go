@@ -7,16 +7,19 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"kvorum/node/transport"
 )
 
 // askerBench is an asker of "self" among fake voters, which answer when told to.
 type askerBench struct {
 	*asker
-	mu     sync.Mutex
-	voters []raft.ServerID
-	sent   []raft.ServerID
-	owed   map[raft.ServerID]func(error)
-	closed bool
+	mu      sync.Mutex
+	voters  []raft.ServerID
+	sent    []raft.ServerID
+	owed    map[raft.ServerID]func(error)
+	closed  bool
+	deposed int
 }
 
 func newAskerBench(voters ...raft.ServerID) *askerBench {
@@ -34,6 +37,7 @@ func newAskerBench(voters ...raft.ServerID) *askerBench {
 			b.owed[to] = done
 			return true
 		},
+		deposed: func() { b.deposed++ },
 	})
 	return b
 }
@@ -83,6 +87,16 @@ func TestWhoAnsweredLastIsAskedFirst(t *testing.T) {
 	b.answer("b", errors.New("gone"))
 	b.ask(7, false)
 	b.expect(t, "a")
+}
+
+func TestRaftHearsOfANewerTerm(t *testing.T) {
+	b := newAskerBench("self", "a", "b")
+	b.ask(7, true)
+	b.answer("a", errors.New("gone"))
+	b.answer("b", transport.ErrDeposed)
+	if b.deposed != 1 {
+		t.Fatalf("told %d times", b.deposed)
+	}
 }
 
 func TestASilentVoterIsAskedOnce(t *testing.T) {

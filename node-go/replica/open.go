@@ -111,7 +111,9 @@ func (r *Replica) wire(notices <-chan bool) {
 	})
 	r.confirmer = newConfirmer(confirmerSeams{
 		leadership: r.leadership, commitIndex: r.raft.CommitIndex,
-		ask: newAsker(askerSeams{self: r.id, voters: r.voters, heartbeat: r.transport.Heartbeat}).ask,
+		ask: newAsker(askerSeams{
+			self: r.id, voters: r.voters, heartbeat: r.transport.Heartbeat, deposed: func() { r.raft.VerifyLeader() },
+		}).ask,
 		acked: func(term uint64, since time.Time) bool {
 			return r.transport.AckedSince(term, since, r.voters(), r.id)
 		},

@@ -1,10 +1,14 @@
 package transport
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/hashicorp/raft"
 )
+
+// ErrDeposed says that a peer knows a newer term.
+var ErrDeposed = errors.New("a peer knows a newer term")
 
 // beat is a heartbeat that is to be sent.
 type beat struct {
@@ -58,7 +62,12 @@ func (t *Transport) sendBeats(to raft.ServerID, queue <-chan beat) {
 		select {
 		case b := <-queue:
 			request := &raft.AppendEntriesRequest{RPCHeader: header, Term: b.term}
-			b.done(t.AppendEntries(to, raft.ServerAddress(to), request, &raft.AppendEntriesResponse{}))
+			response := &raft.AppendEntriesResponse{}
+			err := t.AppendEntries(to, raft.ServerAddress(to), request, response)
+			if err == nil && response.Term > b.term {
+				err = ErrDeposed
+			}
+			b.done(err)
 		case <-t.closed:
 			return
 		}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -35,6 +36,17 @@ func TestAHeartbeatIsLikeRafts(t *testing.T) {
 	if !isHeartbeat(&got) || got.Term != 7 || string(got.ID) != "a" || string(got.Addr) != "a" ||
 		got.ProtocolVersion != raft.ProtocolVersionMax {
 		t.Errorf("sent %+v", got)
+	}
+}
+
+func TestAHeartbeatHearsOfANewerTerm(t *testing.T) {
+	a, b := startNode(t, "a"), startNode(t, "b")
+	a.knows(b)
+	b.SetHeartbeatHandler(inTerm(8))
+	done := make(chan error, 1)
+	a.Heartbeat("b", 7, func(err error) { done <- err })
+	if err := <-done; !errors.Is(err, ErrDeposed) {
+		t.Errorf("got %v", err)
 	}
 }
 
