@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -25,8 +26,11 @@ type promise struct {
 
 // crasher keeps a copy of the directory as a crash would leave it, before every step that changes it.
 type crasher struct {
-	t       *testing.T
-	dir     string
+	t   *testing.T
+	dir string
+
+	// mu: raft-wal makes the next segment on a goroutine of its own.
+	mu      sync.Mutex
 	promise promise
 	crashes []crash
 }
@@ -38,6 +42,8 @@ type crash struct {
 }
 
 func (c *crasher) keep(what string, disk files) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	p := c.promise
 	p.terms = map[uint64]uint64{}
 	for i, term := range c.promise.terms {
@@ -117,16 +123,23 @@ func TestCrashesAtEveryStep(t *testing.T) {
 
 // workload appends over several segments, replaces an end, deletes a beginning, votes, and empties the log.
 func (c *crasher) workload(l *Log) {
-	p := &c.promise
+	change := func(what func(*promise)) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		what(&c.promise)
+	}
 	appendTo := func(last, term uint64) {
-		for p.last < last {
-			logs := entries(p.last+1, min(p.last+3, last), term)
-			p.lastNext = logs[len(logs)-1].Index
-			for _, e := range logs {
-				p.terms[e.Index] = term
-			}
+		// Nobody else changes it.
+		for c.promise.last < last {
+			logs := entries(c.promise.last+1, min(c.promise.last+3, last), term)
+			change(func(p *promise) {
+				p.lastNext = logs[len(logs)-1].Index
+				for _, e := range logs {
+					p.terms[e.Index] = term
+				}
+			})
 			mustStore(c.t, l, logs)
-			p.last = p.lastNext
+			change(func(p *promise) { p.last = p.lastNext })
 		}
 	}
 	must := func(err error) {
@@ -135,24 +148,24 @@ func (c *crasher) workload(l *Log) {
 		}
 	}
 	// Term 1 is a bootstrap's: without entries it is taken back (TestABootstrapThatWasCutOffIsTakenBack).
-	p.termNext = 2
+	change(func(p *promise) { p.termNext = 2 })
 	must(l.SetUint64([]byte(currentTerm), 2))
-	p.term = 2
+	change(func(p *promise) { p.term = 2 })
 	appendTo(30, 2)
-	p.lastNext = 20
+	change(func(p *promise) { p.lastNext = 20 })
 	must(l.DeleteRange(21, 30))
-	p.last = 20
-	p.termNext = 3
+	change(func(p *promise) { p.last = 20 })
+	change(func(p *promise) { p.termNext = 3 })
 	must(l.SetUint64([]byte(currentTerm), 3))
-	p.term = 3
+	change(func(p *promise) { p.term = 3 })
 	appendTo(40, 3)
-	p.firstNext = 16
+	change(func(p *promise) { p.firstNext = 16 })
 	must(l.DeleteRange(1, 15))
-	p.first = 16
+	change(func(p *promise) { p.first = 16 })
 	appendTo(60, 3)
-	p.firstNext, p.lastNext = 0, 0
+	change(func(p *promise) { p.firstNext, p.lastNext = 0, 0 })
 	must(l.DeleteRange(16, 60))
-	p.first, p.last = 0, 0
+	change(func(p *promise) { p.first, p.last = 0, 0 })
 }
 
 // check opens what a crash has left.
