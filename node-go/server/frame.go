@@ -1,8 +1,6 @@
 package server
 
 import (
-	"errors"
-
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
@@ -47,11 +45,7 @@ func (f *frame) size() int { return f.buffer.Len() }
 func (f *frame) free() { f.buffer.Free() }
 
 // encode gives the bytes of a message that is to be sent, in memory of gRPC's pool.
-func encode(message any) (*[]byte, error) {
-	m, ok := message.(protobuf.Message)
-	if !ok {
-		return nil, errors.New("not a message")
-	}
+func encode(m protobuf.Message) (*[]byte, error) {
 	data := mem.DefaultBufferPool().Get(protobuf.Size(m))
 	if _, err := (protobuf.MarshalOptions{UseCachedSize: true}).MarshalAppend((*data)[:0], m); err != nil {
 		mem.DefaultBufferPool().Put(data)
@@ -142,18 +136,23 @@ func (o outline) weight() int64 {
 	return int64(o.size) + int64(o.operations+o.sessions)*operationOverhead
 }
 
-// sameForAll is the answer that gives every operation of the message one result.
-func (o outline) sameForAll(result *kvorumv1.Result) *frame {
+// encodeResult encodes it as the only one of an answer without an id.
+func encodeResult(result *kvorumv1.Result) []byte {
 	one, err := protobuf.Marshal(&kvorumv1.BatchResponse{Results: []*kvorumv1.Result{result}})
 	if err != nil {
 		// A message made here can be encoded; without results the client breaks the stream, as it must.
-		one = nil
+		return nil
 	}
+	return one
+}
+
+// sameForAll is the answer that gives every operation of the message one result, which is encoded already.
+func (o outline) sameForAll(one []byte) []byte {
 	data := make([]byte, 0, len(one)*o.operations+protowire.SizeTag(fieldID)+protowire.SizeVarint(o.id))
 	data = protowire.AppendTag(data, fieldID, protowire.VarintType)
 	data = protowire.AppendVarint(data, o.id)
 	for range o.operations {
 		data = append(data, one...)
 	}
-	return &frame{buffer: mem.SliceBuffer(data)}
+	return data
 }

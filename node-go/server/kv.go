@@ -19,6 +19,8 @@ type kvService struct {
 	busy    *busy
 	toll    *toll
 	readers *readers
+	// refusals are not counted with what they are refused for: there would be no room to refuse.
+	refusals *replica.Budget
 }
 
 func (s *kvService) Get(ctx context.Context, request *kvorumv1.GetRequest) (*kvorumv1.GetResponse, error) {

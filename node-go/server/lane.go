@@ -27,7 +27,9 @@ type lane struct {
 	busy    *busy
 	toll    *toll
 	readers *readers
-	stream  grpc.BidiStreamingServer[kvorumv1.BatchRequest, kvorumv1.BatchResponse]
+	// refusals bounds the bytes of those that are on their way, of all lanes.
+	refusals *replica.Budget
+	stream   grpc.BidiStreamingServer[kvorumv1.BatchRequest, kvorumv1.BatchResponse]
 	// ctx ends when the client leaves, the server stops, or sending fails.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -36,21 +38,23 @@ type lane struct {
 	answers chan answer
 }
 
-// answer is a message to send, a *kvorumv1.BatchResponse or a *frame, and what it holds until then, if anything.
+// answer is a message to send, or its bytes, and what it holds until then.
 type answer struct {
-	message any
+	message *kvorumv1.BatchResponse
+	encoded []byte
 	hold    *replica.Hold
 }
 
 var (
 	errSlowClient        = status.Error(codes.ResourceExhausted, "the client does not read its answers")
+	errRefusals          = status.Error(codes.ResourceExhausted, "the node holds as many refusals as it may: read the answers")
 	errTooManyOperations = status.Errorf(codes.InvalidArgument, "a message has at most %d operations", maxOperations)
 )
 
 func newLane(s *kvService, stream grpc.BidiStreamingServer[kvorumv1.BatchRequest, kvorumv1.BatchResponse]) *lane {
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	return &lane{
-		options: s.options, busy: s.busy, toll: s.toll, readers: s.readers, stream: stream, ctx: ctx, cancel: cancel,
+		options: s.options, busy: s.busy, toll: s.toll, readers: s.readers, refusals: s.refusals, stream: stream, ctx: ctx, cancel: cancel,
 		slots:   make(chan struct{}, s.options.Limits.MaxLaneMessages),
 		answers: make(chan answer, s.options.Limits.MaxLaneMessages),
 	}
@@ -118,21 +122,32 @@ func (l *lane) receive() error {
 			continue
 		}
 		request.free()
-		if !l.refuse(said, refusal) {
-			return context.Cause(l.ctx)
+		if err := l.refuse(said, refusal); err != nil {
+			return err
 		}
 	}
 }
 
-// refuse answers a whole message and lets the stream rest. It returns false when the stream is over.
-func (l *lane) refuse(said outline, refusal *kverr.Error) bool {
+// refuse answers a whole message and lets the stream rest. Its error ends the stream, and is no answer to anything that
+// came on it: other messages may be at work.
+func (l *lane) refuse(said outline, refusal *kverr.Error) error {
 	rest := l.toll.charge(said)
+	defer l.toll.rested()
 	if refusal.RetryAfterMs > 0 {
 		// The longer the line, the later they are to come again.
 		refusal.RetryAfterMs = max(refusal.RetryAfterMs, uint32(rest.Milliseconds()))
 	}
-	l.answers <- answer{message: said.sameForAll(l.options.failed(refusal))}
-	return clock.Wait(l.ctx, l.options.Clock, rest) == nil
+	one := encodeResult(l.options.failed(refusal))
+	hold := l.refusals.Reserve(int64(len(one)*said.operations + operationOverhead))
+	if hold == nil {
+		l.busy.end()
+		return errRefusals
+	}
+	l.answers <- answer{encoded: said.sameForAll(one), hold: hold}
+	if clock.Wait(l.ctx, l.options.Clock, rest) != nil {
+		return context.Cause(l.ctx)
+	}
+	return nil
 }
 
 func (l *lane) serve(j job) {
@@ -174,14 +189,13 @@ func (l *lane) sendOne(a answer) error {
 		stuck.Stop()
 		a.giveBack()
 	}
-	if a.hold == nil {
-		defer over()
-		return l.stream.SendMsg(a.message)
-	}
-	data, err := encode(a.message)
-	if err != nil {
-		over()
-		return err
+	data := &a.encoded
+	if a.encoded == nil {
+		var err error
+		if data, err = encode(a.message); err != nil {
+			over()
+			return err
+		}
 	}
 	if len(*data) <= writeQuota {
 		defer over()
@@ -197,9 +211,9 @@ const writeQuota = 64 << 10
 // sendLarge calls over when the transport has let go of the data, which a client that does not read puts off: it counts
 // until then. The end of the stream frees it too.
 func (l *lane) sendLarge(data *[]byte, over func()) *frame {
-	l.readers.wait(l)
+	read := l.readers.wait(l)
 	once := sync.OnceFunc(func() {
-		l.readers.read(l)
+		read()
 		over()
 	})
 	forget := context.AfterFunc(l.stream.Context(), once)
@@ -209,8 +223,4 @@ func (l *lane) sendLarge(data *[]byte, over func()) *frame {
 	}})}
 }
 
-func (a answer) giveBack() {
-	if a.hold != nil {
-		a.hold.Release()
-	}
-}
+func (a answer) giveBack() { a.hold.Release() }

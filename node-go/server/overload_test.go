@@ -44,8 +44,8 @@ func TestAnOutlineIsWhatTheMessageHolds(t *testing.T) {
 		t.Fatalf("got %+v %v", said, err)
 	}
 	answer := &kvorumv1.BatchResponse{}
-	same := said.sameForAll(&kvorumv1.Result{Kind: &kvorumv1.Result_Error{Error: &pb.Error{Message: "no"}}})
-	if err := proto.Unmarshal(same.buffer.ReadOnlyData(), answer); err != nil {
+	same := said.sameForAll(encodeResult(&kvorumv1.Result{Kind: &kvorumv1.Result_Error{Error: &pb.Error{Message: "no"}}}))
+	if err := proto.Unmarshal(same, answer); err != nil {
 		t.Fatal(err)
 	}
 	if answer.Id != 1<<40 || len(answer.Results) != 4 || answer.Results[3].GetError().Message != "no" {
@@ -183,7 +183,10 @@ func TestTheTollGrowsWithWhatWasRefusedAndIsForgotten(t *testing.T) {
 	if most := tolls.charge(said); most != maxToll {
 		t.Fatalf("got %s", most)
 	}
-	manual.Advance(2 * maxToll)
+	manual.Advance(2 * maxDebt)
+	for range 1003 {
+		tolls.rested()
+	}
 	if again := tolls.charge(said); again != first {
 		t.Fatalf("got %s, want %s again", again, first)
 	}
@@ -312,6 +315,37 @@ func TestAnAnswerCountsUntilItsClientHasReadIt(t *testing.T) {
 	for budget.Free() != 64<<20 {
 		runtime.Gosched()
 	}
+}
+
+func TestAClientThatReadsOneAnswerAndNoMoreMakesRoomToo(t *testing.T) {
+	manual := clocktest.New()
+	budget := replica.NewBudget(4 << 20)
+	b := start(t, func(o *Options) { o.Clock, o.Budget = manual, budget })
+	b.node.set("k", strings.Repeat("v", 1<<20))
+	slow := b.lane(t)
+	for range 2 {
+		if err := slow.Send(&kvorumv1.BatchRequest{Operations: []*kvorumv1.Operation{get("k")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := slow.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	readers := b.server.data.readers
+	for budget.Free() > 3<<20 || readers.count() != 1 {
+		runtime.Gosched()
+	}
+	manual.Advance(patience)
+	b.ask(t, get("k"), get("k"), get("k"))
+	for budget.Free() != 4<<20 {
+		runtime.Gosched()
+	}
+}
+
+func (r *readers) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting)
 }
 
 func TestWhoDoesNotReadMakesRoomForOthers(t *testing.T) {

@@ -11,30 +11,36 @@ import (
 // that is stopped for longer loses its stream and sends again what was not answered.
 const patience = time.Second
 
-// readers are the lanes of which a large answer is on its way. When there is no room for an answer, those who have let
+// readers are the large answers that are on their way. When there is no room for an answer, those who have let
 // theirs wait for long make some: they would hold it until their time-out, and nobody could read meanwhile.
 type readers struct {
 	clock clock.Clock
 
-	mu    sync.Mutex
-	since map[*lane]time.Time
+	mu      sync.Mutex
+	waiting map[*unread]struct{}
 }
 
 func newReaders(clock clock.Clock) *readers {
-	return &readers{clock: clock, since: make(map[*lane]time.Time)}
+	return &readers{clock: clock, waiting: map[*unread]struct{}{}}
 }
 
-// wait notes that an answer of the lane is on its way. A lane sends one at a time.
-func (r *readers) wait(l *lane) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.since[l] = r.clock.Now()
+// unread is a large answer that the transport has not let go of.
+type unread struct {
+	lane  *lane
+	since time.Time
 }
 
-func (r *readers) read(l *lane) {
+// wait notes that an answer of the lane is on its way, until the function that it returns is called.
+func (r *readers) wait(l *lane) (read func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.since, l)
+	answer := &unread{lane: l, since: r.clock.Now()}
+	r.waiting[answer] = struct{}{}
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.waiting, answer)
+	}
 }
 
 // shed ends the lanes whose clients do not read.
@@ -42,9 +48,9 @@ func (r *readers) shed() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.clock.Now()
-	for l, since := range r.since {
-		if now.Sub(since) >= patience {
-			l.cancel(errSlowClient)
+	for answer := range r.waiting {
+		if now.Sub(answer.since) >= patience {
+			answer.lane.cancel(errSlowClient)
 		}
 	}
 }

@@ -71,6 +71,7 @@ type Options struct {
 // Server serves until Stop.
 type Server struct {
 	grpc  *grpc.Server
+	data  *kvService
 	busy  *busy
 	clock clock.Clock
 }
@@ -89,6 +90,8 @@ const (
 	maxStreams     = 256
 	maxDataStreams = 256
 	maxConnections = 1024
+	// maxRefusalBytes are enough for the refusals of 32 full messages of ours; past it streams end.
+	maxRefusalBytes = 16 << 20
 	// Our clients ping to notice dead servers. Anything down to a second is no abuse.
 	minClientPing = time.Second
 	// The server pings a silent client to notice that it vanished without closing: each costs one wake-up a minute.
@@ -120,7 +123,11 @@ func New(options Options) *Server {
 			grpc.KeepaliveParams(keepalive.ServerParameters{Time: serverPing, Timeout: serverPingTimeout}),
 		),
 	}
-	kvorumv1.RegisterKVServer(s.grpc, &kvService{options: options, busy: s.busy, toll: newToll(options.Clock), readers: newReaders(options.Clock)})
+	s.data = &kvService{
+		options: options, busy: s.busy, toll: newToll(options.Clock), readers: newReaders(options.Clock),
+		refusals: replica.NewBudget(maxRefusalBytes),
+	}
+	kvorumv1.RegisterKVServer(s.grpc, s.data)
 	nodev1.RegisterNodeServer(s.grpc, &nodeService{options: options})
 	return s
 }

@@ -30,6 +30,13 @@ export interface FrontOptions {
   readonly explain?: (error: KvError) => KvError
 }
 
+interface Ask {
+  readonly operation: Operation
+  readonly bytes: number
+  readonly signal: AbortSignal | undefined
+  readonly done: Done
+}
+
 /** The part that all clients share, between their faces and an engine: deadlines, back-pressure, the end. */
 export class Front {
   readonly #options: FrontOptions
@@ -46,37 +53,39 @@ export class Front {
   execute(operation: Operation, options?: RequestOptions): Promise<Result> {
     return new Promise((resolve, reject) => {
       const { deadlineMs = this.#options.limits.deadlineMs, signal } = options ?? {}
-      checkArguments(operation, deadlineMs)
+      checkArguments(operation, deadlineMs, signal)
       const done: Done = (error, result) => {
         if (error === undefined) resolve(result as Result)
         else reject(this.#options.explain?.(error) ?? error)
       }
+      // Once: the caller's bytes are not to change, but may.
+      const ask: Ask = { operation, bytes: bytesOf(operation), signal, done }
       if (this.#closing) done(closed(), undefined)
-      else if (this.#gate.tryEnter(bytesOf(operation))) this.#perform(operation, deadlineMs, signal, done)
-      else this.#wait(operation, deadlineMs, signal, done)
+      else if (this.#gate.tryEnter(ask.bytes)) this.#perform(ask, deadlineMs)
+      else this.#wait(ask, deadlineMs)
     })
   }
 
   /** For those that do not fit now. */
-  #wait(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined, done: Done): void {
+  #wait(ask: Ask, deadlineMs: number): void {
     const { clock, limits } = this.#options
     // What will be refused need not wait for that, nor make others wait.
-    const fault = faultOf(operation, limits)
+    const fault = faultOf(ask.operation, limits)
     if (fault !== undefined) {
-      done(fault, undefined)
+      ask.done(fault, undefined)
       return
     }
     const began = clock.monotonic()
-    this.#gate.enter(bytesOf(operation), deadlineMs, signal, (refused) => {
-      if (refused !== undefined) done(refused, undefined)
-      else this.#perform(operation, deadlineMs - (clock.monotonic() - began), signal, done)
+    this.#gate.enter(ask.bytes, deadlineMs, ask.signal, (refused) => {
+      if (refused !== undefined) ask.done(refused, undefined)
+      else this.#perform(ask, deadlineMs - (clock.monotonic() - began))
     })
   }
 
   /** For those that the gate has let in. */
-  #perform(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined, done: Done): void {
+  #perform({ operation, bytes, signal, done }: Ask, deadlineMs: number): void {
     this.#options.engine.perform(operation, deadlineMs, signal, (error, result) => {
-      this.#gate.leave(bytesOf(operation))
+      this.#gate.leave(bytes)
       done(error, result)
     })
   }

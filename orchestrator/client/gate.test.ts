@@ -84,6 +84,18 @@ test('idle is when nobody is in and nobody waits', async () => {
   await idle
 })
 
+test('one that throws does not keep the others out', () => {
+  const { gate, order, enter } = setUp({ operationsMax: 1 })
+  gate.tryEnter(1)
+  gate.enter(1, 1000, undefined, () => {
+    throw new Error('a fault of ours')
+  })
+  enter('next', 1)
+  expect(() => gate.leave(1)).toThrow('a fault of ours')
+  gate.leave(1)
+  expect(order).toEqual(['next'])
+})
+
 test('any number may enter and leave at once', () => {
   const { gate } = setUp({ operationsMax: 1 })
   gate.tryEnter(1)

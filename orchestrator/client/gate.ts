@@ -46,6 +46,7 @@ export class Gate {
     signal: AbortSignal | undefined,
     done: (refused: KvError | undefined) => void,
   ): void {
+    let deafen = () => {}
     const giveUp = () => {
       const message = 'the operation was cancelled by the caller before it began'
       this.#refuse(waiter, new CancelledError(message, { outcome: 'not-applied', cause: signal?.reason }))
@@ -56,7 +57,7 @@ export class Gate {
     })
     this.#waiting.add(waiter)
     this.#late.add(waiter, this.#options.clock.monotonic() + Math.min(deadlineMs, DEADLINE_MS_MAX))
-    const deafen = onAbort(signal, giveUp)
+    deafen = onAbort(signal, giveUp)
     if (signal?.aborted) giveUp()
   }
 
@@ -100,14 +101,17 @@ export class Gate {
     // Who was let in may leave at once: the loop below looks at what that frees, and the stack does not grow.
     if (this.#admitting) return
     this.#admitting = true
-    for (const waiter of this.#waiting) {
-      if (!this.#fits(waiter.bytes)) break
-      this.#waiting.delete(waiter)
-      this.#late.remove(waiter)
-      this.#take(waiter.bytes)
-      waiter.done(undefined)
+    try {
+      for (const waiter of this.#waiting) {
+        if (!this.#fits(waiter.bytes)) return
+        this.#waiting.delete(waiter)
+        this.#late.remove(waiter)
+        this.#take(waiter.bytes)
+        waiter.done(undefined)
+      }
+    } finally {
+      this.#admitting = false
     }
-    this.#admitting = false
   }
 
   #refuse(waiter: Waiter, error: KvError): void {

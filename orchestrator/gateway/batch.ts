@@ -41,6 +41,8 @@ export class BatchSession implements BatchListener, WorkListener {
   /** What the message that is about to come has taken. */
   #taken = 0
   #resting: Timer | undefined
+  /** Refusals that are not sent yet. They have no budget: a stream that has one is not read. */
+  #refusals = 0
 
   constructor(context: GatewayContext, stream: BatchPort, onGone: (session: BatchSession) => void) {
     this.#context = context
@@ -65,8 +67,9 @@ export class BatchSession implements BatchListener, WorkListener {
     this.#steer()
     const error = this.#refusal(outline)
     if (error === undefined) return undefined
+    this.#refusals++
     this.#rest(this.#context.toll.charge(outline.operations))
-    return { error, sent: () => this.#written(0, true, true) }
+    return { error, sent: () => this.#refused() }
   }
 
   onMessage(message: BatchMessage): void {
@@ -84,7 +87,7 @@ export class BatchSession implements BatchListener, WorkListener {
     this.#gone = true
     this.#budget.close()
     this.#patience.close()
-    this.#resting?.cancel()
+    this.#wake()
     this.#onGone(this)
   }
 
@@ -128,19 +131,31 @@ export class BatchSession implements BatchListener, WorkListener {
     return undefined
   }
 
+  #refused(): void {
+    this.#refusals--
+    this.#written(0, true, true)
+  }
+
   #rest(ms: number): void {
-    this.#resting?.cancel()
+    this.#wake()
     this.#resting = this.#context.clock.setTimeout(() => {
-      this.#resting = undefined
+      this.#wake()
       this.#steer()
     }, ms)
     this.#steer()
   }
 
+  #wake(): void {
+    if (this.#resting === undefined) return
+    this.#resting.cancel()
+    this.#resting = undefined
+    this.#context.toll.rested()
+  }
+
   /** Reads from the client, or does not: whatever changes with what is open. */
   #steer(): void {
     const crowded = this.#silent >= SILENT_MESSAGES_MAX || this.#open >= OPEN_MESSAGES_MAX
-    const full = crowded || this.#resting !== undefined
+    const full = crowded || this.#resting !== undefined || this.#refusals > 0
     if (full === this.#full) return
     this.#full = full
     if (full) this.#stream.pause()

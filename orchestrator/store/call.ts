@@ -20,8 +20,6 @@ export class Call implements LaneRequest, WakeEntry {
   /** Redirects followed at once since the last wait. */
   redirects = 0
   settled = false
-  /** It waits for a leader or a session. */
-  parked = false
   sent = false
   /** Who wrote it; of a client's own making when it came with the operation. */
   stamp: Stamp | undefined

@@ -18,7 +18,7 @@ export function executeOn(
   signal: AbortSignal | undefined,
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
-    checkArguments(operation, deadlineMs)
+    checkArguments(operation, deadlineMs, signal)
     performOn(executor, operation, deadlineMs, signal, (error, result) => {
       if (error === undefined) resolve(result as Result)
       else reject(error)
@@ -50,7 +50,8 @@ export function performOn(
 }
 
 /** Mistakes of the calling program are TypeErrors. */
-export function checkArguments(operation: Operation, deadlineMs: number): void {
+export function checkArguments(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError('signal must be an AbortSignal')
   if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs)) throw new TypeError('deadlineMs must be a number')
   if (!(operation.key instanceof Uint8Array)) throw new TypeError('the key must be a Uint8Array')
   if ((operation.kind === 'put' || operation.kind === 'append') && !(operation.value instanceof Uint8Array)) {

@@ -39,8 +39,6 @@ export class Executor implements CallOwner {
   readonly #pace: Pace
   #bytes = 0
   #operations = 0
-  /** Those of them that wait for a leader or a session. */
-  #parked = 0
   #closed = false
 
   constructor(router: Router, options: ExecutorOptions) {
@@ -71,12 +69,12 @@ export class Executor implements CallOwner {
 
   /**
    * Why more operations had better not come now; undefined when there is room. Also in time: what waits for longer than
-   * its caller does is work for nobody. `submit` does not look at that: a client of its own waits at its gate. What is
-   * parked takes nobody's time: a shard without a leader does not close the others.
+   * its caller does is work for nobody. `submit` does not look at that: a client of its own waits at its gate. What waits
+   * here takes nobody's time: a shard that has no leader, or is full, does not close the others.
    */
   full(): KvError | undefined {
     const { inFlightBytesMax, inFlightOperationsMax } = this.#options.limits
-    const inTime = this.#operations - this.#parked < this.#pace.operationsMax
+    const inTime = this.#operations - this.#waiting.size < this.#pace.operationsMax
     const room = inTime && this.#operations < inFlightOperationsMax && this.#bytes < inFlightBytesMax
     return room || this.#closed ? undefined : this.#overloaded()
   }
@@ -131,16 +129,12 @@ export class Executor implements CallOwner {
 
   /** Lets a call wait for `release`, at the longest until its deadline. */
   park(call: Call): void {
-    if (call.bytes > 0 && !call.parked) this.#parked++
-    call.parked = call.bytes > 0
     this.#wait(call, this.#options.clock.monotonic(), call.deadline)
   }
 
   /** Ends an attempt of a call that was parked. */
   fail(call: Call, error: KvError): void {
-    if (!this.#waiting.remove(call)) return
-    this.#unpark(call)
-    this.attemptDone(call, error, undefined)
+    if (this.#waiting.remove(call)) this.attemptDone(call, error, undefined)
   }
 
   /** Routes a call that was parked. */
@@ -177,18 +171,12 @@ export class Executor implements CallOwner {
     })
   }
 
-  #unpark(call: Call): void {
-    if (call.parked) this.#parked--
-    call.parked = false
-  }
-
   #wait(call: Call, now: number, until: number): void {
     call.waitingSince = now
     this.#waiting.add(call, Math.min(until, call.deadline))
   }
 
   #wake(call: Call): void {
-    this.#unpark(call)
     const now = this.#options.clock.monotonic()
     if (call.waitingSince !== undefined) call.waitedMs += now - call.waitingSince
     call.waitingSince = undefined
@@ -202,7 +190,6 @@ export class Executor implements CallOwner {
     call.unstamp()
     this.#bytes -= call.bytes
     if (call.bytes > 0) this.#operations--
-    this.#unpark(call)
     this.#pace.ended()
     this.#waiting.remove(call)
     this.#router.forget(call)

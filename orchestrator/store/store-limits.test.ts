@@ -39,6 +39,19 @@ describe('limits', () => {
     for (const operation of waiting) expect((await sim.run(operation)).answer).toMatchObject({ kind: 'get' })
   })
 
+  test('what a full shard has sent away for a while does not close the store to others', async () => {
+    const sim = new SimCluster()
+    sim.elect('n1', 1n)
+    await sim.run(sim.execute(GET))
+    sim.node('n1').answer = () => new OverloadedError('full', { outcome: 'not-applied', retryAfterMs: 5000 })
+    await sim.advance(200)
+    const waiting = Array.from({ length: 5000 }, () => sim.execute(GET, { deadlineMs: 20_000 }))
+    await sim.advance(200)
+    expect(sim.store.full()).toBeUndefined()
+    sim.store.close()
+    for (const operation of waiting) await sim.run(operation)
+  })
+
   test('an operation that is over the budget by itself is let in when nothing else is there', async () => {
     const sim = new SimCluster(oneShard(3), { inFlightBytesMax: 100 })
     sim.elect('n1', 1n)
@@ -58,6 +71,7 @@ describe('limits', () => {
     ['no value', { kind: 'put', key: GET.key }, {}],
     ['a number for a version', { kind: 'delete', key: GET.key, ifVersion: 1 }, {}],
     ['no number for a deadline', GET, { deadlineMs: Number.NaN }],
+    ['null for a signal', GET, { signal: null }],
   ])('%s is a TypeError', async (_, operation, options) => {
     await expect(new SimCluster().store.execute(operation as Operation, options)).rejects.toThrow(TypeError)
   })

@@ -12,7 +12,7 @@ export interface BatchOutline {
 }
 
 /** What no message may have: an answer to all of them would itself be megabytes. No configuration allows more. */
-export const BATCH_OPERATIONS_TOP = 65_536
+export const BATCH_OPERATIONS_TOP = 16_384
 
 const ID = 1
 const OPERATIONS = 4
