@@ -24,7 +24,7 @@ function compatClient(address: string): BenchClient {
       const { path, requestSerialize, responseDeserialize } = method
       client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, answer) => {
         if (error === null && answer !== undefined) resolve(answer)
-        else reject(error)
+        else reject(error ?? new Error('no answer'))
       })
     })
   const calls = {

@@ -6,13 +6,15 @@ import { Command } from 'commander'
 import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
 import { Cluster } from '../../test/harness/cluster.js'
 import { type Figures, machine, medians, PLAIN_TABLE, shown } from '../load/figures.js'
+import { INTERRUPTED, interrupted, listenForSignals, untilInterrupted } from '../load/interrupt.js'
+import { choice, outputFile } from '../load/options.js'
 import { CASES, type Case } from './cases.js'
 import { largeValues } from './large-values.js'
 
 interface Flags {
   readonly runs: number
   readonly seconds: number
-  readonly only?: string
+  readonly only: readonly Case[]
   readonly large?: number
   readonly json?: string
 }
@@ -28,20 +30,21 @@ function readFlags(): Flags {
     .description('The figures of bench/README.md, each on a fresh cluster of 3 shards x 3 replicas.')
     .option('--runs <count>', 'measurements of which the median is taken', wholeNumber(1, 1000), 3)
     .option('--seconds <count>', 'length of one measurement', wholeNumber(1, 3600), 5)
-    .option('--only <words>', 'only the cases whose name holds this')
+    .addOption(choice('--only <words>', 'cases', CASES))
     .option('--large <gib>', 'also fill a node with so many GiB of values (minutes)', wholeNumber(1, 1024))
-    .option('--json <file>', 'write the figures, every run of them, to a file')
+    .option('--json <file>', 'write the figures, every run of them, to a file', outputFile)
   return readOptions(command)
 }
 
 async function measure({ name, run }: Case, { runs, seconds }: Flags): Promise<Measured> {
+  interrupted.throwIfAborted()
   const cluster = await Cluster.start()
   try {
     await cluster.settled()
     const all: Figures[] = []
     for (let turn = 1; turn <= runs; turn++) {
       console.error(`bench: ${name}: ${turn} of ${runs}`)
-      all.push(await run(cluster, seconds))
+      all.push(await untilInterrupted(run(cluster, seconds)))
     }
     return { name, median: medians(all), runs: all }
   } finally {
@@ -64,12 +67,11 @@ function render(measured: readonly Measured[]): string {
 async function main(): Promise<void> {
   const flags = readFlags()
   const measured: Measured[] = []
-  for (const one of CASES) {
-    if (flags.only === undefined || one.name.includes(flags.only)) measured.push(await measure(one, flags))
-  }
+  listenForSignals()
+  for (const one of flags.only) measured.push(await measure(one, flags))
   if (flags.large !== undefined) {
     console.error(`bench: ${flags.large} GiB of values`)
-    const figures = await largeValues(flags.large)
+    const figures = await untilInterrupted(largeValues(flags.large))
     measured.push({ name: 'values on disk, one node', median: figures, runs: [figures] })
   }
   console.log(render(measured))
@@ -78,4 +80,10 @@ async function main(): Promise<void> {
   }
 }
 
-await main()
+try {
+  await main()
+} catch (error) {
+  if (!interrupted.aborted) throw error
+}
+// The callers of a case that is cut short are still at work.
+if (interrupted.aborted) process.exit(INTERRUPTED)

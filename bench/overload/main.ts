@@ -4,13 +4,15 @@ import Table from 'cli-table3'
 import { Command } from 'commander'
 import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
 import { Cluster } from '../../test/harness/cluster.js'
-import { CASES, type Figures } from './cases.js'
+import { INTERRUPTED, interrupted, listenForSignals, untilInterrupted } from '../load/interrupt.js'
+import { choice } from '../load/options.js'
+import { CASES, type Case, type Figures } from './cases.js'
 
 interface Flags {
   readonly times: number
   readonly seconds: number
   readonly replicas: number
-  readonly only?: string
+  readonly only: readonly Case[]
 }
 
 function readFlags(): Flags {
@@ -19,7 +21,7 @@ function readFlags(): Flags {
     .option('--times <count>', 'how many times the peak is offered', wholeNumber(1, 1000), 50)
     .option('--seconds <count>', 'length of one measurement', wholeNumber(1, 3600), 5)
     .option('--replicas <count>', 'of the one shard', wholeNumber(1, 7), 3)
-    .option('--only <words>', 'only the cases whose name holds this')
+    .addOption(choice('--only <words>', 'cases', CASES))
   return readOptions(command)
 }
 
@@ -34,15 +36,26 @@ function shown(value: number | string): string {
   return value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2)
 }
 
-const { times, seconds, replicas, only } = readFlags()
-for (const { name, run } of CASES) {
-  if (only !== undefined && !name.includes(only)) continue
-  console.error(`bench: ${name}`)
-  const cluster = await Cluster.start({ shards: 1, replicas })
-  try {
-    await cluster.settled()
-    console.log(render(name, await run(cluster, times, seconds)))
-  } finally {
-    await cluster.dispose()
+async function main(): Promise<void> {
+  const { times, seconds, replicas, only } = readFlags()
+  listenForSignals()
+  for (const { name, run } of only) {
+    interrupted.throwIfAborted()
+    console.error(`bench: ${name}`)
+    const cluster = await Cluster.start({ shards: 1, replicas })
+    try {
+      await cluster.settled()
+      console.log(render(name, await untilInterrupted(run(cluster, times, seconds))))
+    } finally {
+      await cluster.dispose()
+    }
   }
 }
+
+try {
+  await main()
+} catch (error) {
+  if (!interrupted.aborted) throw error
+}
+// The drivers of a storm that is cut short are still at work.
+if (interrupted.aborted) process.exit(INTERRUPTED)

@@ -5,21 +5,21 @@
 import { writeFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
+import { INTERRUPTED, interrupted, listenForSignals } from '../load/interrupt.js'
+import { choice, outputFile } from '../load/options.js'
 import { CASES, type Case } from './cases.js'
 import { CONTENDERS, type Contender } from './contenders.js'
 import { drive } from './drive.js'
 import { judge } from './goals.js'
-import { interrupted, listenForSignals } from './interrupt.js'
 import type { Figures } from './protocol.js'
 import { type Report, toJson, toSvg } from './report.js'
-import { buildGoServer, GO_SERVERS, installRedis, missingGoServer, missingRedis } from './systems/binaries.js'
 import { caseTable, goalTable } from './table.js'
 
 interface Flags {
   readonly runs: number
   readonly seconds: number
-  readonly only?: string
-  readonly case?: string
+  readonly only: readonly Contender[]
+  readonly case: readonly Case[]
   readonly install?: true
   readonly json?: string
   readonly svg?: string
@@ -32,32 +32,23 @@ function readFlags(): Flags {
     .description('Kvorum beside etcd, Redis Cluster and NATS JetStream KV: three replicas, fsync before every answer.')
     .option('--runs <count>', 'runs of which the median is taken', wholeNumber(1, 1000), 3)
     .option('--seconds <count>', 'length of one measurement', wholeNumber(1, 3600), 5)
-    .option('--only <words>', 'only the contenders whose name holds this, or one of these between commas')
-    .option('--case <words>', 'only the cases whose name holds this, or one of these between commas')
+    .addOption(choice('--only <words>', 'contenders', CONTENDERS))
+    .addOption(choice('--case <words>', 'cases', CASES))
     .option('--install', 'first build and install the servers that are missing (Go; apt-get as root)')
-    .option('--json <file>', 'write everything, every run of it, to a file')
-    .option('--svg <file>', 'write a chart of the rates to a file')
+    .option('--json <file>', 'write everything, every run of it, to a file', outputFile)
+    .option('--svg <file>', 'write a chart of the rates to a file', outputFile)
   return readOptions(command)
-}
-
-function chosen<T extends { readonly name: string }>(all: readonly T[], words: string | undefined): readonly T[] {
-  const wanted = words?.split(',').map((one) => one.trim()) ?? ['']
-  const found = all.filter(({ name }) => wanted.some((one) => name.includes(one)))
-  if (found.length > 0) return found
-  throw new Error(`nothing is called "${words}"; there are: ${all.map(({ name }) => name).join(', ')}`)
 }
 
 function tell(text: string): void {
   console.error(`bench: ${text}`)
 }
 
-function install(): void {
-  for (const name of GO_SERVERS) {
-    if (missingGoServer(name) === undefined) continue
-    tell(`building ${name} from its Go module, which takes minutes the first time`)
-    buildGoServer(name)
+/** What the chosen contenders need. */
+function install(contenders: readonly Contender[]): void {
+  for (const { system } of contenders) {
+    if (system.missing() !== undefined) system.install((what) => tell(what))
   }
-  if (missingRedis() !== undefined) installRedis()
 }
 
 /** A contender, measured once: its own servers, its own driver. */
@@ -80,8 +71,7 @@ interface Job {
 }
 
 async function measure({ runs: count, seconds, ...flags }: Flags): Promise<Report> {
-  const cases = chosen(CASES, flags.case)
-  const all = chosen(CONTENDERS, flags.only)
+  const { case: cases, only: all } = flags
   const skipped = all.flatMap(({ name, system }) => {
     const how = system.missing()
     return how === undefined ? [] : [`${name} is skipped, its server is missing: ${how}`]
@@ -107,7 +97,7 @@ async function measure({ runs: count, seconds, ...flags }: Flags): Promise<Repor
       }
     }
   }
-  if (failed.length > 0) process.exitCode = FAILED
+  if (failed.length > 0 || contenders.length === 0) process.exitCode = FAILED
   return { cases, contenders, seconds, runs, versions, missing: [...skipped, ...failed] }
 }
 
@@ -127,7 +117,7 @@ function print(report: Report): void {
 async function main(): Promise<void> {
   const flags = readFlags()
   listenForSignals()
-  if (flags.install) install()
+  if (flags.install) install(flags.only)
   const report = await measure(flags)
   print(report)
   if (flags.json !== undefined) writeFileSync(flags.json, toJson(report))
@@ -137,6 +127,6 @@ async function main(): Promise<void> {
 try {
   await main()
 } catch (error) {
-  tell(messageOf(error))
-  process.exitCode = FAILED
+  if (!interrupted.aborted) tell(messageOf(error))
+  process.exitCode = interrupted.aborted ? INTERRUPTED : FAILED
 }

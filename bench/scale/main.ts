@@ -1,11 +1,13 @@
 // npm run bench -- scale [--runs 3] [--seconds 4] [--only words] [--keys-max 2000000] [--json file] [--svg folder]
 // How rate and latency go with callers, value size, keys, shards and replicas. What is done is written after each sweep.
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { EXIT } from '../../orchestrator/cli/exit-codes.js'
 import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
 import { machine } from '../load/figures.js'
+import { INTERRUPTED, interrupted, listenForSignals } from '../load/interrupt.js'
+import { choice, outputFile, outputFolder } from '../load/options.js'
 import { type Measured, measureSweep } from './measure.js'
 import { chartOf, tableOf } from './render.js'
 import { KEYS_MAX, type Sweep, sweeps } from './sweeps.js'
@@ -13,7 +15,7 @@ import { KEYS_MAX, type Sweep, sweeps } from './sweeps.js'
 interface Flags {
   readonly runs: number
   readonly seconds: number
-  readonly only?: string
+  readonly only: readonly Sweep[]
   readonly keysMax: number
   readonly json?: string
   readonly svg?: string
@@ -21,17 +23,16 @@ interface Flags {
 
 /** The exit code of a benchmark that is no figure. */
 const OPERATIONS_FAILED = 1
-const INTERRUPTED = 130
 
 function readFlags(): Flags {
   const command = new Command('bench scale')
     .description('How operations/s and p99 go with callers, values, keys, shards and replicas, on clusters of its own.')
     .option('--runs <count>', 'measurements of which the median is taken', wholeNumber(1, 1000), 3)
     .option('--seconds <count>', 'length of one measurement', wholeNumber(1, 3600), 4)
-    .option('--only <words>', 'only the sweeps whose name holds this')
+    .addOption(choice('--only <words>', 'sweeps', sweeps()))
     .option('--keys-max <count>', 'leave out the points with more keys', wholeNumber(1000, KEYS_MAX), KEYS_MAX)
-    .option('--json <file>', 'write the figures, every run of them, to a file')
-    .option('--svg <folder>', 'write a chart of each sweep to a folder')
+    .option('--json <file>', 'write the figures, every run of them, to a file', outputFile)
+    .option('--svg <folder>', 'write a chart of each sweep to a folder', outputFolder)
     .addHelpText('after', '\nExit codes: 0 done, 1 operations failed, 2 wrong usage, 130 interrupted.')
   return readOptions(command)
 }
@@ -50,7 +51,6 @@ function save({ json, svg }: Flags, results: readonly Result[]): void {
     writeFileSync(json, `${JSON.stringify({ machine: machine(), sweeps: all }, null, 2)}\n`)
   }
   if (svg === undefined) return
-  mkdirSync(svg, { recursive: true })
   for (const { sweep, measured } of results) writeFileSync(join(svg, `${sweep.name}.svg`), chartOf(sweep, measured))
 }
 
@@ -78,21 +78,13 @@ async function run(flags: Flags, chosen: readonly Sweep[], stop: AbortSignal): P
 
 async function main(): Promise<number> {
   const flags = readFlags()
-  const all = sweeps(flags.keysMax)
-  const chosen = all.filter(({ name }) => name.includes(flags.only ?? ''))
-  if (chosen.length === 0) {
-    console.error(`bench: no sweep is called ${flags.only}; there are ${all.map(({ name }) => name).join(', ')}`)
-    return EXIT.usage
-  }
-  const stop = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    // Again and again: npm passes on what the keyboard has sent already.
-    process.on(signal, () => {
-      if (!stop.signal.aborted) console.error('bench: stopping')
-      stop.abort()
-    })
-  }
-  return run(flags, chosen, stop.signal)
+  const names = new Set(flags.only.map(({ name }) => name))
+  listenForSignals()
+  return run(
+    flags,
+    sweeps(flags.keysMax).filter(({ name }) => names.has(name)),
+    interrupted,
+  )
 }
 
 process.exitCode = await main()

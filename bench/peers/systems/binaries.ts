@@ -16,8 +16,6 @@ const PACKAGES = {
 
 export type GoServer = keyof typeof PACKAGES
 
-export const GO_SERVERS = Object.keys(PACKAGES) as GoServer[]
-
 /** Where the program is or will be. The version is in its name, so that another one is built when that changes. */
 export function goServer(name: GoServer): string {
   return join(ROOT, 'dist/bin/peers', `${name}-${pinned(name)}`)
@@ -36,7 +34,8 @@ function pinned(name: GoServer): string {
 }
 
 /** Takes minutes the first time. What it says goes to stderr. */
-export function buildGoServer(name: GoServer): void {
+export function buildGoServer(name: GoServer, tell: (what: string) => void): void {
+  tell(`building ${name} from its Go module, which takes minutes the first time`)
   const argv = [...BUILD, goServer(name), PACKAGES[name]]
   run('go', argv, { cwd: MODULE, env: { ...process.env, CGO_ENABLED: '0' } })
 }
@@ -71,6 +70,10 @@ function isProgram(path: string): boolean {
 }
 
 function run(program: string, argv: readonly string[], options: { cwd?: string; env: NodeJS.ProcessEnv }): void {
-  const { status, error } = spawnSync(program, argv, { ...options, stdio: ['ignore', 2, 2] })
-  if (status !== 0) throw new Error(`${program} ${argv[0]} failed: ${error?.message ?? `exit code ${status}`}`)
+  const { status, signal, error } = spawnSync(program, argv, { ...options, stdio: ['ignore', 2, 2] })
+  if (error !== undefined && 'code' in error && error.code === 'ENOENT') {
+    throw new Error(`no ${program} was found in PATH, and it is needed to install this`)
+  }
+  const why = error?.message ?? (signal === null ? `exit code ${status}` : `ended by ${signal}`)
+  if (status !== 0) throw new Error(`${program} ${argv[0]} failed: ${why}`)
 }

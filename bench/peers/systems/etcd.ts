@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { goServer, missingGoServer } from './binaries.js'
+import { buildGoServer, goServer, missingGoServer } from './binaries.js'
 import { freePorts } from './ports.js'
 import { type Servers, withServers } from './servers.js'
 import type { Running, System } from './system.js'
@@ -9,6 +9,7 @@ const MEMBERS = 3
 /** Three members with etcd's defaults: an entry is fsynced on a majority before it is answered. */
 export const etcd: System = {
   missing: () => missingGoServer('etcd'),
+  install: (tell) => buildGoServer('etcd', tell),
   start: () => withServers('etcd', start),
 }
 

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Kvm } from '@nats-io/kv'
 import { connect } from '@nats-io/transport-node'
-import { goServer, missingGoServer } from './binaries.js'
+import { buildGoServer, goServer, missingGoServer } from './binaries.js'
 import { freePorts } from './ports.js'
 import { type Servers, withServers } from './servers.js'
 import type { Running, System } from './system.js'
@@ -14,6 +14,7 @@ const SERVERS = 3
 /** Three servers; the bucket is on all of them, and every write is fsynced before it is answered. */
 export const nats: System = {
   missing: () => missingGoServer('nats-server'),
+  install: (tell) => buildGoServer('nats-server', tell),
   start: () => withServers('nats', start),
 }
 

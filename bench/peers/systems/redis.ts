@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { promisify } from 'node:util'
-import { missingRedis } from './binaries.js'
+import { installRedis, missingRedis } from './binaries.js'
 import { freePorts } from './ports.js'
 import { type Servers, withServers } from './servers.js'
 import type { Running, System } from './system.js'
@@ -11,6 +11,7 @@ const NODES = 2 * MASTERS
 /** Three masters with a replica each; every server fsyncs its append-only file before it answers. */
 export const redis: System = {
   missing: missingRedis,
+  install: installRedis,
   start: () => withServers('redis', start),
 }
 

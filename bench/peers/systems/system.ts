@@ -13,5 +13,7 @@ export interface Running {
 export interface System {
   /** How to get what it needs, in one line; undefined when it is here. */
   missing(): string | undefined
+  /** Gets it. `tell` hears what takes long. */
+  install(tell: (what: string) => void): void
   start(): Promise<Running>
 }
