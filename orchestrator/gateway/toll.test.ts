@@ -18,7 +18,7 @@ test('grows with what was refused, up to a limit, and is forgotten', () => {
   expect(first).toBeGreaterThan(0)
   expect(toll.charge(1000)).toBeCloseTo(2 * first)
   for (let i = 0; i < 1000; i++) toll.charge(1000)
-  expect(toll.charge(1000)).toBe(250)
+  expect(toll.charge(1000)).toBe(1000)
   clock.advance(2000)
   for (let i = 0; i < 1003; i++) toll.rested()
   expect(toll.charge(1000)).toBeCloseTo(first)

@@ -2,12 +2,10 @@ import type { Clock } from '../core/clock.js'
 
 /** What it takes to receive, refuse and answer a message here, measured roughly, ms. */
 const MESSAGE_MS = 0.15
-const OPERATION_MS = 0.0001
+const OPERATION_MS = 0.001
 /** For each moment of refusing, so many of other work. */
 const REST = 9
-/** The longest that one stream is not read. */
-const TOLL_MS_MAX = 250
-/** The most that those who come later pay for those before them. */
+/** The most that a stream pays for those before it, and so the longest that one is not read. */
 const DEBT_MS_MAX = 1000
 
 /**
@@ -30,7 +28,7 @@ export class Toll {
     const toll = cost * (1 + REST)
     this.#paidAt = Math.min(now + DEBT_MS_MAX, Math.max(now, this.#paidAt) + toll)
     this.#resting++
-    return Math.min(this.#paidAt - now, toll * this.#resting, TOLL_MS_MAX)
+    return Math.min(this.#paidAt - now, toll * this.#resting)
   }
 
   rested(): void {
