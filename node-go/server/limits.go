@@ -43,8 +43,7 @@ const (
 	// operationOverhead is counted for each operation beside its bytes: its objects, here and in the queues. Measured:
 	// see TestAnOperationWeighsWhatItHolds.
 	operationOverhead = 640
-	// maxOperations is what no message may have: its refusal alone would be megabytes. A gateway's limit for its clients
-	// (4,096) can be raised up to this.
+	// maxOperations is what no message may have: its refusal alone would be megabytes. A gateway's clients have a lower one.
 	maxOperations = 1 << 16
 	// crowdedRetry: lanes live for as long as their clients.
 	crowdedRetry = time.Second

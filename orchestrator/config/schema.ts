@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DEADLINE_MS_MAX, DEFAULT_LIMITS, VALUE_BYTES_TOP } from '../core/limits.js'
+import { BATCH_OPERATIONS_TOP, DEADLINE_MS_MAX, DEFAULT_LIMITS, VALUE_BYTES_TOP } from '../core/limits.js'
 
 // Every option of the orchestrator: what it is, its unit, default and range, and why it is so. Flags, environment
 // variables, the config file and --help are all derived from this one table.
@@ -74,7 +74,7 @@ export const schema = z.strictObject({
     unit: 'bytes',
     why: 'more does not raise throughput any further and only delays what waits behind it',
   }),
-  batchOperationsMax: option(whole(1, 65_536).default(DEFAULT_LIMITS.batchOperationsMax), {
+  batchOperationsMax: option(whole(1, BATCH_OPERATIONS_TOP).default(DEFAULT_LIMITS.batchOperationsMax), {
     what: 'most operations in one message',
     unit: 'operations',
     why: 'bounds the work that one message brings',

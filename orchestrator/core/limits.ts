@@ -28,6 +28,12 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
 export const VALUE_BYTES_TOP = 8 * MIB
 
 /**
+ * No configuration may raise batchOperationsMax above this, and a message of more ends its stream: to refuse each of its
+ * operations would itself be megabytes.
+ */
+export const BATCH_OPERATIONS_TOP = 16_384
+
+/**
  * What gRPC lets through in one message, both ways. Greater than any message that the limits above allow: a batch that
  * is just below batchBytesMax and then takes one more value of VALUE_BYTES_TOP.
  */

@@ -11,9 +11,6 @@ export interface BatchOutline {
   readonly bytes: number
 }
 
-/** What no message may have: an answer to all of them would itself be megabytes. No configuration allows more. */
-export const BATCH_OPERATIONS_TOP = 16_384
-
 const ID = 1
 const OPERATIONS = 4
 const SESSIONS = 5
