@@ -3,11 +3,12 @@
 import { relative } from 'node:path'
 import { goTest } from './test/go-test.mjs'
 import { announce, ending, ROOT, seconds } from './test/run.mjs'
-import { cCompiler, command, empty } from './test/steps.mjs'
+import { cCompiler, command, empty, together } from './test/steps.mjs'
 import { vitest } from './test/vitest.mjs'
 
 const bin = (name) => `node_modules/.bin/${name}`
-const go = { cwd: 'node-go' }
+/** The Go modules: the node, and the programs of chaos runs. */
+const inModules = (work) => together(['node-go', 'test/chaos'].map((cwd) => () => work({ cwd })))
 
 /**
  * In this order: what is cheap and says most about a mistake first. Each returns {passed, failed, reports}; the reports
@@ -21,10 +22,10 @@ const STEPS = {
   eslint: () => command([bin('eslint'), '--max-warnings=0', '.']),
   unused: () => command([bin('knip')]),
   types: () => command([bin('tsc'), '--noEmit', '-p', 'tsconfig.json']),
-  gofmt: () => empty(['gofmt', '-l', '.'], go),
-  vet: () => command(['go', 'vet', './...'], go),
-  staticcheck: () => command(['go', 'tool', 'staticcheck', './...'], go),
-  go: () => goTest({ race: cCompiler(), ...go }),
+  gofmt: () => inModules((module) => empty(['gofmt', '-l', '.'], module)),
+  vet: () => inModules((module) => command(['go', 'vet', './...'], module)),
+  staticcheck: () => inModules((module) => command(['go', 'tool', 'staticcheck', './...'], module)),
+  go: () => inModules((module) => goTest({ race: cCompiler(), ...module })),
   unit: () => vitest('unit'),
   cross: () => vitest('cross'),
 }

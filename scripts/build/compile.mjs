@@ -1,4 +1,4 @@
-// The two things that are built: TypeScript into dist/, the node into dist/bin/kvnode.
+// What is built: TypeScript into dist/, the node into dist/bin/kvnode, and the programs of chaos runs into dist/bin/chaos.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { Fault } from './fault.mjs'
@@ -40,13 +40,31 @@ const TARGETS = [
         },
       ),
   },
+  {
+    name: 'chaos',
+    output: inRoot('dist', 'bin', 'chaos', 'check'),
+    needs: needGo,
+    digest: () => digest({ paths: ['test/chaos'], matching: /(?:\.go|go\.mod|go\.sum)$/, also: { flags: GO_FLAGS } }),
+    build: () =>
+      step(
+        'compiling the programs of chaos runs (Go)',
+        ['go', 'build', '-trimpath', '-o', `${inRoot('dist', 'bin', 'chaos')}/`, './...'],
+        {
+          cwd: inRoot('test', 'chaos'),
+          env: { ...process.env, CGO_ENABLED: '0' },
+        },
+      ),
+    // A module of its own: the node does not depend on what checks it.
+    when: () => existsSync(inRoot('test', 'chaos', 'go.mod')),
+  },
 ]
 
 /** The targets that must be built, each with the digest of what it will be built from. */
 export function staleTargets() {
-  return TARGETS.map((target) => ({ ...target, now: target.digest() })).filter(
-    ({ name, output, now }) => !(existsSync(output) && stamp(name).is(now)),
-  )
+  const there = TARGETS.filter(({ when = () => true }) => when())
+  return there
+    .map((target) => ({ ...target, now: target.digest() }))
+    .filter(({ name, output, now }) => !(existsSync(output) && stamp(name).is(now)))
 }
 
 /** What will be installed, so that it can be asked before it is. */

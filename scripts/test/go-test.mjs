@@ -42,7 +42,7 @@ export class GoTally {
 
   /** The packages whose tests have begun and not ended, for people. */
   running() {
-    return [...this.#running].map((name) => `${name.replace('kvorum/node/', '')} `).join('')
+    return [...this.#running].map((name) => `${name.replace('kvorum/', '')} `).join('')
   }
 
   /** A run that failed in a way no event told (a crash of go itself) still counts as a failure. */

@@ -17,6 +17,18 @@ export async function empty(argv, options) {
   return code === 0 && output.trim() === '' ? PASSED : failed(output)
 }
 
+/** One step of several parts, one after the other. */
+export async function together(parts) {
+  const total = { passed: 0, failed: 0, reports: [] }
+  for (const part of parts) {
+    const { passed, failed, reports } = await part()
+    total.passed += passed
+    total.failed += failed
+    total.reports.push(...reports)
+  }
+  return total
+}
+
 /** The race detector needs a C compiler. In CI it is not optional. */
 export function cCompiler() {
   if (process.env.CI !== undefined && process.env.CI !== '') return true

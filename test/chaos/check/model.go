@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// state is one key. Its versions count its writes; a key that comes back after a delete begins anywhere above the
+// version that it had, because deletes of its neighbours raise the beginning.
+type state struct {
+	found bool
+	value string
+	// version of the value, or of the last one that there was; a lower bound unless exact.
+	version uint64
+	exact   bool
+}
+
+// register is what one key may do. A state may have two successors only where a conditional write has no known end.
+var register = porcupine.NondeterministicModel{
+	Init: func() []any { return []any{state{}} },
+	Step: func(before, input, _ any) []any {
+		return step(before.(state), input.(*operation))
+	},
+	Equal: func(a, b any) bool { return a == b },
+	Hash:  func(s any) uint64 { return s.(state).hash() },
+	DescribeOperation: func(input, _ any) string {
+		return input.(*operation).describe()
+	},
+	DescribeState: func(s any) string { return s.(state).describe() },
+}
+
+func step(s state, op *operation) []any {
+	told := op.Outcome == succeeded
+	switch op.Op {
+	case "get":
+		return s.get(op)
+	case "delete":
+		if told && op.Existed != nil && *op.Existed != s.found {
+			return nil
+		}
+		return []any{state{version: s.version}}
+	case "append":
+		after, possible := s.write(s.value+op.Value, op.Version, told)
+		if !possible || told && op.Length != nil && *op.Length != uint64(len(after.value)) {
+			return nil
+		}
+		return []any{after}
+	default:
+		if op.IfVersion != nil {
+			return s.conditional(op)
+		}
+		after, possible := s.write(op.Value, op.Version, told)
+		if !possible {
+			return nil
+		}
+		return []any{after}
+	}
+}
+
+// get of which nothing came back says nothing; those are not in the history at all.
+func (s state) get(op *operation) []any {
+	if (op.Got != nil) != s.found {
+		return nil
+	}
+	if s.found && *op.Got != s.value {
+		return nil
+	}
+	after, possible := s.observed(op.Version)
+	if !possible {
+		return nil
+	}
+	return []any{after}
+}
+
+// observed narrows the version to what somebody was told; 0 says that the key is absent.
+func (s state) observed(told *uint64) (state, bool) {
+	switch {
+	case told == nil:
+		return s, true
+	case !s.found:
+		return s, *told == 0
+	case *told < s.version || s.exact && *told != s.version:
+		return s, false
+	}
+	s.version, s.exact = *told, true
+	return s, true
+}
+
+func (s state) write(value string, told *uint64, succeeded bool) (state, bool) {
+	after := state{found: true, value: value, version: s.version + 1, exact: s.found && s.exact}
+	if !succeeded {
+		return after, true
+	}
+	return after.observed(told)
+}
+
+func (s state) conditional(op *operation) []any {
+	matched, possible := s.observed(op.IfVersion)
+	var after []any
+	if possible && op.Outcome != precondition {
+		if written, fits := matched.write(op.Value, op.Version, op.Outcome == succeeded); fits {
+			after = append(after, written)
+		}
+	}
+	switch op.Outcome {
+	case precondition:
+		// Absent is version 0, and what it is must not be what was asked for.
+		if op.Version != nil && *op.Version == *op.IfVersion {
+			return nil
+		}
+		seen, possible := s.observed(op.Version)
+		if !possible || !seen.differs(*op.IfVersion) {
+			return nil
+		}
+		return []any{seen}
+	case unknown:
+		if s.differs(*op.IfVersion) {
+			after = append(after, s)
+		}
+	}
+	return after
+}
+
+// differs tells whether the key may have another version than this one.
+func (s state) differs(from uint64) bool {
+	if !s.found {
+		return from != 0
+	}
+	return !s.exact || s.version != from
+}
+
+func (s state) hash() uint64 {
+	const prime = 1099511628211
+	sum := uint64(14695981039346656037)
+	for i := range len(s.value) {
+		sum = (sum ^ uint64(s.value[i])) * prime
+	}
+	sum = (sum ^ s.version) * prime
+	if s.exact {
+		sum = (sum ^ 1) * prime
+	}
+	if s.found {
+		sum = (sum ^ 2) * prime
+	}
+	return sum
+}
+
+func (s state) describe() string {
+	about := ">="
+	if s.exact {
+		about = "="
+	}
+	if !s.found {
+		return fmt.Sprintf("absent (versions so far <= %d)", s.version)
+	}
+	return fmt.Sprintf("%s (version %s %d)", shortened(s.value), about, s.version)
+}
+
+func (o *operation) describe() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s %s(%s", o.Client, o.Op, shortened(o.Value))
+	if o.IfVersion != nil {
+		fmt.Fprintf(&text, " if %d", *o.IfVersion)
+	}
+	text.WriteString(")")
+	switch {
+	case o.Outcome != succeeded:
+		fmt.Fprintf(&text, ": %s", o.Outcome)
+	case o.Op == "get" && o.Got == nil:
+		text.WriteString(": absent")
+	case o.Op == "get":
+		fmt.Fprintf(&text, ": %s", shortened(*o.Got))
+	case o.Existed != nil:
+		fmt.Fprintf(&text, ": existed %t", *o.Existed)
+	}
+	if o.Version != nil {
+		fmt.Fprintf(&text, " v%d", *o.Version)
+	}
+	return text.String()
+}
+
+// shortened keeps the end of a value: that is where the last append shows.
+func shortened(value string) string {
+	const most = 40
+	if len(value) <= most {
+		return value
+	}
+	return fmt.Sprintf("(%d bytes)...%s", len(value), value[len(value)-most:])
+}
