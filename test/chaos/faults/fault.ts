@@ -2,6 +2,7 @@
 // written down and replayed; it names roles ("the leader of shard 2"), not processes, because those differ in a replay.
 import type { ClusterMap } from '../../../orchestrator/core/topology.js'
 import type { Cluster, ClusterOptions } from '../../harness/cluster.js'
+import type { NodeView } from '../../harness/status.js'
 import type { Random } from './random.js'
 
 /** Whom a plan is for. A role is looked up when the fault begins. */
@@ -36,6 +37,18 @@ export interface Scene {
   readonly replicas: number
   /** Aborted when the run is to end at once: a fault that waits for something gives up. */
   readonly signal: AbortSignal
+  /** The nodes of a data shard that answer now. Asks the nodes themselves: the gateway may be the one that is broken. */
+  nodesOf(shard: number): Promise<NodeView[]>
+  /** Waits until a data shard has a leader that serves; not for long. */
+  leaderOf(shard: number): Promise<NodeView>
+  /** The processes of a shard's nodes (0: meta's) by their data directories, also of those that do not answer. */
+  processesOf(shard: number): NodeProcess[]
+}
+
+export interface NodeProcess {
+  readonly pid: number
+  /** As in "shard-1/node-2". */
+  readonly name: string
 }
 
 /** A fault that has begun. */

@@ -29,8 +29,18 @@ export class Random {
     return this.#float() < share
   }
 
-  /** A seed for something that draws on its own. */
-  seed(): number {
-    return Math.floor(this.#float() * 2 ** 32)
+  /** One of the values, each with its share; the shares add up to 1. */
+  share<T>(from: readonly (readonly [T, number])[]): T {
+    let left = this.#float()
+    for (const [value, share] of from) {
+      left -= share
+      if (left < 0) return value
+    }
+    return this.pick(from)[0]
+  }
+
+  /** For something that draws on its own, whatever the order of things. */
+  fork(): Random {
+    return new Random(Math.floor(this.#float() * 2 ** 32))
   }
 }

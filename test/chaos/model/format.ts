@@ -1,0 +1,84 @@
+// The history of a round, as JSON lines: a header, then one line for each call that has ended or was given up, and one for
+// each fault. test/chaos/check reads the same; whoever changes it counts VERSION up in both.
+import { createWriteStream } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+
+const FORMAT = 'kvorum-history'
+const VERSION = 1
+
+export interface HistoryHeader {
+  readonly seed: number
+  readonly round: number
+  readonly shards: number
+  readonly replicas: number
+  /** Of Kvorum and of Node.js. */
+  readonly versions: Readonly<Record<string, string>>
+}
+
+/** What became of a call, as its caller was told. */
+export type Outcome =
+  | 'ok'
+  /** It has not happened and will not. */
+  | 'not-applied'
+  /** It has happened; what it answered was lost. */
+  | 'applied'
+  /** Nobody knows whether it has happened, or will. */
+  | 'unknown'
+  /** Refused, because the key has another version. */
+  | 'precondition'
+
+export type Op = 'get' | 'put' | 'delete' | 'append'
+
+/** Times are monotonic, whole microseconds of one clock. What a client is not told is left out. */
+export interface HistoryLine {
+  readonly id: number
+  /** Which client, and by which way it went. */
+  readonly client: string
+  readonly key: string
+  readonly op: Op
+  /** Of a put or an append: unlike any other of the run, and it ends with END. */
+  readonly value?: string
+  readonly ifVersion?: number
+  readonly call: number
+  /** null for unknown outcomes: the end of time. */
+  readonly return: number | null
+  readonly outcome: Outcome
+  /** Of a failure, for people. */
+  readonly code?: string
+  /** What a get found; null: nothing. */
+  readonly got?: string | null
+  readonly version?: number
+  readonly length?: number
+  readonly existed?: boolean
+}
+
+export interface FaultLine {
+  readonly fault: string
+  readonly call: number
+  readonly return: number
+}
+
+/** Ends every value that is put or appended, so that a value can be taken apart again. */
+export const END = ';'
+
+/** The values that make up one that was read. What follows the last END is no whole value. */
+export function partsOf(value: string): string[] {
+  return value
+    .split(END)
+    .slice(0, -1)
+    .map((part) => part + END)
+}
+
+export async function writeHistory(
+  path: string,
+  header: HistoryHeader,
+  lines: Iterable<HistoryLine | FaultLine>,
+): Promise<void> {
+  await pipeline(Readable.from(texts({ format: FORMAT, version: VERSION, ...header }, lines)), createWriteStream(path))
+}
+
+function* texts(header: object, lines: Iterable<object>): Generator<string> {
+  yield `${JSON.stringify(header)}\n`
+  for (const line of lines) yield `${JSON.stringify(line)}\n`
+}

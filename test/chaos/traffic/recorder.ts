@@ -1,0 +1,84 @@
+// Writes down every call and every return. One clock for all clients: they live in one process.
+import { KvError } from '../../../orchestrator/errors/index.js'
+import { END, type HistoryLine, type Op, type Outcome } from '../model/format.js'
+
+/** What a client was told by a success; by its way it may be told less. */
+export interface Told {
+  readonly got?: string | null
+  readonly version?: number
+  readonly length?: number
+  readonly existed?: boolean
+}
+
+export interface Asked {
+  readonly client: string
+  readonly key: string
+  readonly op: Op
+  readonly value?: string
+  readonly ifVersion?: number
+}
+
+/** A failure whose outcome is known by other means than a KvError. */
+export class ToldError extends Error {
+  constructor(
+    readonly code: string,
+    readonly outcome: Outcome,
+  ) {
+    super(`${code} (${outcome})`)
+  }
+}
+
+/** Is told of every call that ends: `atMs` by the clock of performance.now(). */
+export type Watcher = (atMs: number, latencyMs: number, good: boolean) => void
+
+export class Recorder {
+  readonly #watch: Watcher
+  #lines: HistoryLine[] = []
+  #ids = 0
+  #values = 0
+
+  constructor(watch: Watcher) {
+    this.#watch = watch
+  }
+
+  get lines(): readonly HistoryLine[] {
+    return this.#lines
+  }
+
+  /** Unlike any other of this recorder. */
+  freshValue(): string {
+    return `${(this.#values++).toString(36)}${END}`
+  }
+
+  /** Gives the line; a failure is a line as well. Throws only for mistakes of the program. */
+  async record(asked: Asked, call: () => Promise<Told>): Promise<HistoryLine> {
+    const id = this.#ids++
+    const begin = performance.now()
+    const keep = (outcome: Outcome, rest: Partial<HistoryLine>): HistoryLine => {
+      const end = performance.now()
+      this.#watch(end, end - begin, outcome === 'ok' || outcome === 'precondition')
+      const times = { call: micros(begin), return: outcome === 'unknown' ? null : micros(end) }
+      const line: HistoryLine = { id, ...asked, ...times, outcome, ...rest }
+      this.#lines.push(line)
+      return line
+    }
+    try {
+      return keep('ok', await call())
+    } catch (error) {
+      return keep(...failureOf(error))
+    }
+  }
+}
+
+export function micros(ms: number): number {
+  return Math.round(ms * 1000)
+}
+
+function failureOf(error: unknown): [Outcome, Partial<HistoryLine>] {
+  if (error instanceof TypeError) throw error
+  if (error instanceof ToldError) return [error.outcome, { code: error.code }]
+  if (!(error instanceof KvError)) return ['unknown', { code: String(error) }]
+  const { code, outcome, version } = error
+  if (code !== 'PRECONDITION_FAILED') return [outcome, { code }]
+  return ['precondition', { code, ...(version === undefined ? {} : { version: Number(version) }) }]
+}

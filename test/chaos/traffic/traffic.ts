@@ -1,0 +1,155 @@
+// Clients of every kind on few hot keys, all the time. What each does is drawn from a seed; when it happens is not.
+import { setTimeout as pause } from 'node:timers/promises'
+import type { ClusterMap } from '../../../orchestrator/core/topology.js'
+import { keysOn } from '../../harness/keys.js'
+import type { Random } from '../faults/random.js'
+import type { HistoryLine, Op } from '../model/format.js'
+import { type HotKey, Slot, type Use } from './hot-keys.js'
+import type { Recorder, Told } from './recorder.js'
+import type { Way } from './ways.js'
+
+const PATIENT_MS = 5_000
+/** So short that some calls end while they are on their way. */
+const HASTY_MS_MAX = 30
+const HASTY_SHARE = 1 / 24
+/** Between two calls of one worker: always busy, and yet time left over for the nodes on a small machine. */
+const REST_MS = { min: 2, max: 8 }
+/** After a failure, so that who is refused at once does not spin. */
+const REST_FAILED_MS = 20
+const LAST_READ_MS = 10_000
+/** Reads at once at the end. */
+const LAST_READERS = 8
+const REGISTERS_PER_SHARD = 2
+const OPS: Readonly<Record<Use, readonly (readonly [Op, number])[]>> = {
+  register: [
+    ['get', 0.48],
+    ['put', 0.34],
+    ['append', 0.1],
+    ['delete', 0.08],
+  ],
+  append: [
+    ['get', 0.45],
+    ['append', 0.55],
+  ],
+}
+const CONDITIONAL_SHARE = 0.25
+
+export interface TrafficOptions {
+  readonly map: ClusterMap
+  readonly recorder: Recorder
+  readonly random: Random
+  /** One worker for each; a way may be there several times. */
+  readonly ways: readonly Way[]
+  /** Begins the names of the keys: another one for each round. */
+  readonly prefix: string
+}
+
+/** A key of which the last value could not be read. */
+export interface Unread {
+  readonly key: string
+  readonly why: string
+}
+
+export class Traffic {
+  readonly #recorder: Recorder
+  readonly #slots: readonly Slot[]
+  readonly #workers: readonly Promise<void>[]
+  #stopped = false
+
+  constructor({ map, recorder, random, ways, prefix }: TrafficOptions) {
+    this.#recorder = recorder
+    this.#slots = map.shards.flatMap(({ id }) => {
+      const next = keysOn(map, id, `${prefix}-s${id}`)
+      const registers = Array.from({ length: REGISTERS_PER_SHARD }, () => new Slot(id, 'register', next))
+      return [...registers, new Slot(id, 'append', next)]
+    })
+    this.#workers = ways.map((way, at) => this.#work(way, `${way.name}#${at}`, random.fork()))
+  }
+
+  /** Keys that are in use now, for whoever wants to read beside. */
+  hotKeys(shard: number): readonly string[] {
+    return this.#slots.filter((slot) => slot.shard === shard).map(({ key }) => key.name)
+  }
+
+  get keys(): readonly HotKey[] {
+    return this.#slots.flatMap(({ keys }) => keys)
+  }
+
+  /** Lets every call in flight end. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await Promise.all(this.#workers)
+  }
+
+  /** Reads every key by this way; the cluster must be well again. Gives what could not be read. */
+  async readAll(way: Way): Promise<Unread[]> {
+    const unread: Unread[] = []
+    await atOnce(LAST_READERS, this.keys, async ({ name: key }) => {
+      const asked = { client: `last-${way.name}`, key, op: 'get' as const }
+      const { outcome, code } = await this.#recorder.record(asked, () => way.get(key, LAST_READ_MS))
+      if (outcome !== 'ok') unread.push({ key, why: code ?? outcome })
+    })
+    return unread
+  }
+
+  /** Deletes every key, so that a run of hours does not fill the disk. */
+  async clear(way: Way): Promise<void> {
+    await atOnce(LAST_READERS, this.keys, async ({ name }) => {
+      await way.delete(name, LAST_READ_MS).catch(() => undefined)
+    })
+  }
+
+  async #work(way: Way, client: string, random: Random): Promise<void> {
+    while (!this.#stopped) {
+      const { key } = random.pick(this.#slots)
+      const line = await this.#call(way, client, key, random)
+      const rest = random.between(REST_MS.min, REST_MS.max)
+      await pause(line.outcome === 'ok' || line.outcome === 'precondition' ? rest : rest + REST_FAILED_MS)
+    }
+  }
+
+  async #call(way: Way, client: string, key: HotKey, random: Random): Promise<HistoryLine> {
+    const op = opFor(way, key, random)
+    const deadlineMs = random.chance(HASTY_SHARE) ? random.between(1, HASTY_MS_MAX) : PATIENT_MS
+    const write = op !== 'get'
+    const value = op === 'put' || op === 'append' ? this.#recorder.freshValue() : undefined
+    const conditional = op === 'put' && way.versions && random.chance(CONDITIONAL_SHARE)
+    const ifVersion = conditional ? key.version : undefined
+    const asked = { client, key: key.name, op, ...(value && { value }), ...(ifVersion !== undefined && { ifVersion }) }
+    key.began(write)
+    const line = await this.#recorder.record(asked, () => perform(way, asked, deadlineMs))
+    key.ended(write, line.outcome === 'unknown')
+    if (line.version !== undefined) key.version = line.version
+    return line
+  }
+}
+
+function opFor(way: Way, key: HotKey, random: Random): Op {
+  const op = random.share(OPS[key.use])
+  if (!key.takesWrites || (op === 'append' && way.append === undefined)) return 'get'
+  return op
+}
+
+interface Act {
+  readonly key: string
+  readonly op: Op
+  readonly value?: string
+  readonly ifVersion?: number
+}
+
+function perform(way: Way, { key, op, value = '', ifVersion }: Act, deadlineMs: number): Promise<Told> {
+  if (op === 'get') return way.get(key, deadlineMs)
+  if (op === 'delete') return way.delete(key, deadlineMs)
+  if (op === 'put') return way.put(key, value, deadlineMs, ifVersion)
+  if (way.append === undefined) throw new TypeError(`${way.name} knows no append`)
+  return way.append(key, value, deadlineMs)
+}
+
+/** Does the work for each, so many at a time. */
+async function atOnce<T>(limit: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const left = items.values()
+  const worker = async (): Promise<void> => {
+    for (const item of left) await work(item)
+  }
+  await Promise.all(Array.from({ length: limit }, worker))
+}

@@ -1,0 +1,92 @@
+// The ways to a cluster that clients have, each as a user of it would go.
+import { KvClient, RequestWrapper } from '../../../orchestrator/client/index.js'
+import { CompatClient } from '../../compat/client.js'
+import { type Told, ToldError } from './recorder.js'
+
+export interface Way {
+  readonly name: string
+  get(key: string, deadlineMs: number): Promise<Told>
+  put(key: string, value: string, deadlineMs: number, ifVersion?: number): Promise<Told>
+  delete(key: string, deadlineMs: number): Promise<Told>
+  /** Where the way knows appends. */
+  append?(key: string, value: string, deadlineMs: number): Promise<Told>
+  /** Whether it tells versions, and takes them as a condition. */
+  readonly versions: boolean
+  close(): Promise<void>
+}
+
+/** KvClient, straight to the leaders or through a gateway. */
+export async function kvClient(name: string, address: string, mode: 'auto' | 'direct' | 'gateway'): Promise<Way> {
+  const client = await KvClient.connect({ endpoints: [address], mode })
+  return {
+    name,
+    versions: true,
+    get: async (key, deadlineMs) => {
+      const hit = await client.get(key, { deadlineMs })
+      return hit === null ? { got: null, version: 0 } : { got: hit.text(), version: Number(hit.version) }
+    },
+    put: async (key, value, deadlineMs, ifVersion) => {
+      const condition = ifVersion === undefined ? {} : { ifVersion: BigInt(ifVersion) }
+      const { version } = await client.put(key, value, { deadlineMs, ...condition })
+      return { version: Number(version) }
+    },
+    delete: async (key, deadlineMs) => {
+      const { existed } = await client.delete(key, { deadlineMs })
+      return { existed }
+    },
+    append: async (key, value, deadlineMs) => {
+      const { version, length } = await client.append(key, value, { deadlineMs })
+      return { version: Number(version), length }
+    },
+    close: () => client.close({ drainMs: 0 }),
+  }
+}
+
+export function requestWrapper(name: string, address: string): Way {
+  const client = new RequestWrapper(address)
+  return {
+    name,
+    versions: false,
+    get: async (key, deadlineMs) => ({ got: await client.get(key, { deadlineMs }) }),
+    put: (key, value, deadlineMs) => client.put(key, value, { deadlineMs }).then(nothing),
+    delete: (key, deadlineMs) => client.delete(key, { deadlineMs }).then(nothing),
+    append: async (key, value, deadlineMs) => ({ length: await client.append(key, value, { deadlineMs }) }),
+    close: async () => client.close(),
+  }
+}
+
+/** The package-less service, by a client that shares no line with Kvorum. It has a deadline of its own. */
+export function compat(name: string, address: string): Way {
+  const client = new CompatClient(address)
+  return {
+    name,
+    versions: false,
+    get: async (key) => {
+      const { success, exists, data } = await client.getRaw(key)
+      if (!success) throw inBand(data)
+      return { got: exists ? data : null }
+    },
+    put: async (key, value) => {
+      const { success, error } = await client.putRaw(key, value)
+      if (!success) throw inBand(error)
+      return {}
+    },
+    delete: async (key) => {
+      const { success, error } = await client.deleteRaw(key)
+      if (!success) throw inBand(error)
+      return {}
+    },
+    close: async () => client.close(),
+  }
+}
+
+function nothing(): Told {
+  return {}
+}
+
+/** The contract has no other place for the code and the outcome than the text. */
+function inBand(text: string): ToldError {
+  const outcome = /\((applied|not-applied|unknown)\)$/.exec(text)?.[1]
+  const code = /^[A-Z_]+/.exec(text)?.[0] ?? text
+  return new ToldError(code, outcome === 'applied' || outcome === 'not-applied' ? outcome : 'unknown')
+}
