@@ -27,6 +27,7 @@ const READY_MS_MAX = 60_000
 const STOP_MS_MAX = 20_000
 const SETTLED_MS_MAX = 30_000
 const BEHIND_MAX = 200n
+const LOG_LENGTH_MAX = 1 << 20
 
 export class Cluster {
   readonly data: string
@@ -37,6 +38,8 @@ export class Cluster {
   readonly #aside: string
   #orchestrator: Program
   #address = ''
+  /** Of orchestrators that have ended. */
+  #log = ''
 
   /** A cluster that is ready to serve. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
@@ -70,6 +73,11 @@ export class Cluster {
     return this.#orchestrator
   }
 
+  /** What its orchestrators have said on stderr, the end of it. */
+  get log(): string {
+    return `${this.#log}${this.#orchestrator.stderr}`
+  }
+
   /** One more orchestrator on this data; most tests want that to fail. */
   spawn({ port = '0', shards = this.#options.shards ?? 3, replicas = this.#options.replicas ?? 3 } = {}): Program {
     const flags = { port, shards, replicas, data: this.data }
@@ -80,6 +88,7 @@ export class Cluster {
   /** Starts the orchestrator again, on the same port and data. */
   async restart(): Promise<void> {
     if (this.#orchestrator.running) throw new TypeError('the orchestrator still runs')
+    this.#log = `${this.log}\n`.slice(-LOG_LENGTH_MAX)
     this.#orchestrator = this.spawn({ port: this.#address.split(':').at(-1) ?? '0' })
     await this.#ready()
   }

@@ -55,8 +55,8 @@ export class NodeReaders {
         }
         const to = connection
         const asked = { client: `node s${shard}/${at + 1}`, key: random.pick(keys(shard)), op: 'get' as const }
-        const { outcome } = await recorder.record(asked, () => readFrom(to, asked.key))
-        await pause(outcome === 'ok' ? REST_MS : REST_REFUSED_MS)
+        const answer = await recorder.recordAnswer(asked, () => readFrom(to, asked.key))
+        await pause(answer === undefined ? REST_REFUSED_MS : REST_MS)
       }
     } finally {
       connection?.close()

@@ -15,6 +15,7 @@ export class ServiceProbe {
   readonly #keys: readonly string[]
   readonly #loop: Promise<void>
   #successes: number[] = []
+  readonly #waiting: (() => void)[] = []
   #stopped = false
 
   constructor(
@@ -32,6 +33,22 @@ export class ServiceProbe {
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#loop
+  }
+
+  /** Resolves when a put that begins after now is acknowledged; rejects when the signal is aborted. */
+  async nextSuccess(signal: AbortSignal): Promise<void> {
+    // The one in flight may have been applied before.
+    for (let successes = 0; successes < 2; successes++) {
+      await new Promise<void>((resolve, reject) => {
+        signal.throwIfAborted()
+        const giveUp = (): void => reject(new Error(`shard ${this.shard} takes no puts by ${this.way.name}`))
+        signal.addEventListener('abort', giveUp, { once: true })
+        this.#waiting.push(() => {
+          signal.removeEventListener('abort', giveUp)
+          resolve()
+        })
+      })
+    }
   }
 
   /** Forgets what was before this moment but for the last success: gaps that are asked for later begin after it. */
@@ -56,10 +73,15 @@ export class ServiceProbe {
         good = false
       }
       const end = performance.now()
-      if (good) this.#successes.push(end)
+      if (good) this.#succeeded(end)
       this.#watch(end, end - begin, good)
       await pause(REST_MS)
     }
+  }
+
+  #succeeded(atMs: number): void {
+    this.#successes.push(atMs)
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
 

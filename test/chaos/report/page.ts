@@ -1,0 +1,81 @@
+// The report of a run: one HTML file that needs nothing else.
+import { escapeText } from '../../../bench/chart/svg.js'
+import type { RunResult } from '../run/result.js'
+import { CALM, type Service, serviceOf } from '../service/gaps.js'
+import { picture } from './picture.js'
+import { GOALS, rowOf, verdictOf } from './summary.js'
+
+const STYLE = `body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2em auto;padding:0 1em;color:#1f2328;background:#fff}
+table{border-collapse:collapse;margin:1em 0}th,td{border:1px solid #d0d7de;padding:.25em .7em;text-align:right}
+th:first-child,td:first-child{text-align:left}.good{color:#116329}.bad{color:#a40e26;font-weight:600}svg{max-width:100%;height:auto}
+.verdict{font-size:1.4em}`
+
+export function page(result: RunResult): string {
+  const { seed, shape, rounds, seconds, counts, faults, skipped, violations, versions, backMsMax, timeline } = result
+  const verdict = verdictOf(result)
+  const dropped = faults > timeline.faultsMax ? `<p>The picture has the last ${timeline.faultsMax} faults.</p>` : ''
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Kvorum, chaos run ${seed}</title><style>${STYLE}</style></head><body>
+<h1>Chaos run, seed ${seed}</h1>
+<p class="verdict ${violations.length === 0 ? 'good' : 'bad'}">${escapeText(verdict)}</p>
+${list(violations.map(({ kind, what }) => `${kind}: ${what}`))}
+<p>${shape.shards} shards x ${shape.replicas} replicas; ${rounds} rounds in ${seconds.toFixed(0)} s; ${faults} faults
+(${skipped} could not begin); everything served again after at most ${(backMsMax / 1000).toFixed(1)} s.
+${Object.entries(versions)
+  .map(([name, value]) => escapeText(`${name} ${value}`))
+  .join(', ')}.</p>
+<h2>What was checked</h2>
+<p>${counts.operations} operations on ${counts.keys} keys: ${counts.acknowledged} writes acknowledged, ${counts.reads} reads,
+${counts.refused} refused (and never seen), ${counts.unknown} of unknown outcome. Each key's calls have an order that explains
+every answer (linearizable, Porcupine)${counts.undecided === 0 ? '' : `, but for ${counts.undecided} keys that were not decided in time`};
+every acknowledged append is there once.</p>
+<h2>Over time</h2>
+${picture(result)}${dropped}
+<h2>Time without service</h2>
+<p>The longest time without an acknowledged put on a shard that was struck: by a client that talks to the nodes (direct) and by
+one that talks to the gateway. Median and p99 are of faults that were alone on their shards.</p>
+${table(serviceOf(result.gaps))}
+<h2>Again</h2>
+<p>The same faults: <code>npm run chaos -- --seed ${seed} --shards ${shape.shards} --replicas ${shape.replicas}</code>, or
+<code>--schedule schedule.json</code> from this folder.</p>
+</body></html>
+`
+}
+
+function table(service: readonly Service[]): string {
+  const head = [
+    'fault',
+    'faults',
+    'alone',
+    'direct p50 ms',
+    'p99',
+    'gateway p50 ms',
+    'p99',
+    'with others, max',
+    'goal p50 / p99',
+  ]
+  const rows = service.map(
+    (one) =>
+      `<tr>${rowOf(one)
+        .map((text) => cell(text))
+        .join('')}${goal(one)}</tr>`,
+  )
+  return `<table><tr>${head.map((text) => `<th>${text}</th>`).join('')}</tr>\n${rows.join('\n')}</table>`
+}
+
+function goal({ kind, direct: { medianMs, p99Ms } }: Service): string {
+  const wanted = GOALS[kind]
+  if (wanted === undefined || kind === CALM || medianMs === undefined || p99Ms === undefined) return cell('')
+  const met = medianMs <= wanted.medianMs && p99Ms <= wanted.p99Ms
+  return cell(`${wanted.medianMs} / ${wanted.p99Ms}: ${met ? 'met' : 'missed'}`, met ? 'good' : 'bad')
+}
+
+function cell(text: string, kind = ''): string {
+  return `<td${kind === '' ? '' : ` class="${kind}"`}>${escapeText(text)}</td>`
+}
+
+function list(items: readonly string[]): string {
+  return items.length === 0
+    ? ''
+    : `<ul>${items.map((item) => `<li class="bad">${escapeText(item)}</li>`).join('')}</ul>`
+}

@@ -1,0 +1,77 @@
+// The clients of a run. They live as long as it does: one that is well after an hour of failures is part of the promise.
+import type { ClusterMap } from '../../../orchestrator/core/topology.js'
+import type { LongestGap } from '../service/gaps.js'
+import { ServiceProbe } from '../traffic/probe.js'
+import type { Watcher } from '../traffic/recorder.js'
+import { compat, kvClient, requestWrapper, type Way } from '../traffic/ways.js'
+
+export class Clients {
+  /** One for each worker: some workers share a client. */
+  readonly workers: readonly Way[]
+  /** For the last reads: once past the gateway, once through it. */
+  readonly last: readonly Way[]
+  readonly #probes: readonly ServiceProbe[]
+  readonly #all: readonly Way[]
+
+  static async open(address: string, map: ClusterMap, watch: Watcher): Promise<Clients> {
+    const opened: Way[] = []
+    const open = async (way: Way | Promise<Way>): Promise<Way> => {
+      opened.push(await way)
+      return way
+    }
+    try {
+      const direct = await open(kvClient('direct', address, 'direct'))
+      const auto = await open(kvClient('auto', address, 'auto'))
+      const gateway = await open(kvClient('gateway', address, 'gateway'))
+      const wrappers = [
+        await open(requestWrapper('wrapper-1', address)),
+        await open(requestWrapper('wrapper-2', address)),
+      ]
+      const old = await open(compat('compat', address))
+      const workers = [direct, direct, direct, auto, gateway, gateway, ...wrappers, ...wrappers, old, old]
+      // Of their own, so that nothing waits behind other calls.
+      const probes = [
+        await open(kvClient('direct', address, 'direct')),
+        await open(requestWrapper('gateway', address)),
+      ].flatMap((way) => map.shards.map(({ id }) => new ServiceProbe(id, way, map, watch)))
+      return new Clients(workers, [direct, ...wrappers.slice(0, 1)], probes, opened)
+    } catch (error) {
+      await Promise.all(opened.map((way) => way.close()))
+      throw error
+    }
+  }
+
+  private constructor(
+    workers: readonly Way[],
+    last: readonly Way[],
+    probes: readonly ServiceProbe[],
+    all: readonly Way[],
+  ) {
+    this.workers = workers
+    this.last = last
+    this.#probes = probes
+    this.#all = all
+  }
+
+  readonly longestGapMs: LongestGap = (way, shard, from, to) => {
+    const probe = this.#probes.find((one) => one.shard === shard && one.way.name === way)
+    if (probe === undefined) throw new TypeError(`no probe of shard ${shard} by ${way}`)
+    return probe.longestGapMs(from, to, performance.now())
+  }
+
+  /** Resolves when every shard has taken a put by every way after now. */
+  async served(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#probes.map((probe) => probe.nextSuccess(signal)))
+  }
+
+  forget(beforeMs: number): void {
+    for (const probe of this.#probes) probe.forget(beforeMs)
+  }
+
+  /** Gives up what is in flight. */
+  async close(): Promise<void> {
+    const stopped = this.#probes.map((probe) => probe.stop())
+    await Promise.all(this.#all.map((way) => way.close()))
+    await Promise.all(stopped)
+  }
+}

@@ -1,0 +1,72 @@
+// Everything that is checked when a round is over.
+import { join } from 'node:path'
+import { checkHistory, type Finding } from '../check/run-check.js'
+import { appendFaults } from '../model/appends.js'
+import type { HistoryLine } from '../model/format.js'
+import { truthFaults } from '../model/truth.js'
+import type { HotKey } from '../traffic/hot-keys.js'
+import type { Counts, Violation } from './result.js'
+
+/** A history that is wrong everywhere needs no more words than this. */
+const SAID_MAX = 20
+
+export interface Judgement {
+  readonly violations: readonly Violation[]
+  readonly counts: Counts
+}
+
+export interface Judged {
+  readonly lines: readonly HistoryLine[]
+  readonly keys: readonly HotKey[]
+  /** Holds the history, and takes the pictures. */
+  readonly folder: string
+  readonly perKeyMs: number
+  readonly signal: AbortSignal
+}
+
+export const HISTORY = 'history.jsonl'
+
+export async function judge({ lines, keys, folder, perKeyMs, signal }: Judged): Promise<Judgement> {
+  const findings = await checkHistory(join(folder, HISTORY), { pictures: folder, perKeyMs, signal })
+  const violations = [
+    ...said('not true', truthFaults(lines)),
+    ...said('not exactly once', onceFaults(lines, keys)),
+    ...said('not linearizable', findings.flatMap(wordsOf)),
+  ]
+  return { violations, counts: countsOf(lines, findings) }
+}
+
+function onceFaults(lines: readonly HistoryLine[], keys: readonly HotKey[]): string[] {
+  const byKey = new Map(keys.filter(({ use }) => use === 'append').map(({ name }) => [name, [] as HistoryLine[]]))
+  for (const line of lines) byKey.get(line.key)?.push(line)
+  return [...byKey].flatMap(([name, own]) => {
+    const last = own.findLast(({ op, outcome }) => op === 'get' && outcome === 'ok')
+    // Without a last read something else is wrong, and is told.
+    return last === undefined ? [] : appendFaults(own, last.got ?? null).map((fault) => `${name}: ${fault}`)
+  })
+}
+
+function wordsOf({ key, verdict, operations, picture }: Finding): string[] {
+  return verdict === 'violation'
+    ? [`${key}: no order of its ${operations} operations explains them; see ${picture}`]
+    : []
+}
+
+function said(kind: Violation['kind'], faults: readonly string[]): Violation[] {
+  const left = faults.length - SAID_MAX
+  const more = left > 0 ? [{ kind, what: `and ${left} more` }] : []
+  return [...faults.slice(0, SAID_MAX).map((what) => ({ kind, what })), ...more]
+}
+
+function countsOf(lines: readonly HistoryLine[], findings: readonly Finding[]): Counts {
+  const count = (good: (line: HistoryLine) => boolean): number => lines.filter(good).length
+  return {
+    operations: lines.length,
+    reads: count(({ op, outcome }) => op === 'get' && outcome === 'ok'),
+    acknowledged: count(({ op, outcome }) => op !== 'get' && outcome === 'ok'),
+    refused: count(({ outcome }) => outcome === 'not-applied' || outcome === 'precondition'),
+    unknown: count(({ outcome }) => outcome === 'unknown'),
+    keys: findings.length,
+    undecided: findings.filter(({ verdict }) => verdict === 'not decided').length,
+  }
+}

@@ -1,0 +1,36 @@
+import type { FaultKind, Shape } from '../faults/fault.js'
+import type { Schedule } from '../faults/schedule.js'
+
+export interface Settings {
+  readonly seed: number
+  readonly shape: Shape
+  readonly kinds: readonly FaultKind[]
+  readonly roundMs: number
+  /** The run ends after the round in which this time is over, or after so many rounds. */
+  readonly runMs: number
+  readonly roundsMax: number
+  /** Replayed round by round, in place of what the seed would draw. */
+  readonly schedule: Schedule | undefined
+  /** Where the report goes, and everything when something is wrong. */
+  readonly out: string
+  /** How long the search for an order may take for one key. */
+  readonly perKeyMs: number
+  readonly versions: Readonly<Record<string, string>>
+}
+
+/** Whoever looks on. */
+export interface View {
+  /** Whether `state` is shown at all: it costs a look at every node. */
+  readonly live: boolean
+  say(text: string): void
+  state(state: State): void
+  end(): void
+}
+
+export interface State {
+  readonly round: number
+  readonly secondsLeft: number
+  readonly operationsPerSecond: number
+  /** "shard 1: node-2 leads in term 7", each. */
+  readonly leaders: readonly string[]
+}
