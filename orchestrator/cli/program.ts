@@ -3,6 +3,7 @@ import { checkAddress } from '../core/address.js'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { KvError } from '../errors/index.js'
 import { append } from './append.js'
+import { chaos } from './chaos.js'
 import type { Connection, Context, Form } from './context.js'
 import { remove } from './delete.js'
 import { EXIT } from './exit-codes.js'
@@ -77,6 +78,13 @@ function programFor(
   command('status', 'show the shards and their nodes').action(({ json }: Flags) =>
     perform({ name: 'status', json }, (form, connection) => status(form, connection, context)),
   )
+  // It needs no cluster: it starts one. Its options are its own, --help too.
+  const breaks = program.command('chaos').description('start a cluster, break it in every way, check every answer')
+  breaks
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .helpOption(false)
+    .action(async () => done(await chaos(breaks.args, context)))
   return program
 }
 

@@ -8,13 +8,11 @@ export const CALM_MS = 2_000
 /** A fault counts as going on so long after its end: processes start again, leaders are elected. */
 const RECOVERY_MS = 2_500
 const RECOVERY_DATA_MS = 6_000
-/** How many go on at once. */
-const AT_ONCE_MAX = 2
-const ALONE_SHARE = 0.5
+/** Of the times that faults strike: one alone, else two. Those that are alone give the figures. */
+const ALONE_SHARE = 0.55
 const BETWEEN_MS = { min: 50, max: 900 }
 /** The last fault has ended so long before the end of a round. */
 const END_MS = 500
-/** Two that strike the same shard and take a copy away, or two that end the orchestrator, are never at once. */
 const TRIES_MAX = 20
 
 export interface Draw {
@@ -33,13 +31,15 @@ export function drawRound({ kinds, shape, roundMs }: Draw, random: Random): Sche
   const drawn: ScheduledFault[] = []
   const busy: Busy[] = []
   let at = CALM_MS
+  let joins = false
   for (let tries = 0; tries < TRIES_MAX; ) {
     const kind = random.pick(kinds)
     const plan = kind.draw(shape, random)
     const alone = random.chance(ALONE_SHARE)
     const gap = random.between(BETWEEN_MS.min, BETWEEN_MS.max)
     const one = { plan, takes: kind.takes }
-    const begin = Math.max(at, freeAt(busy, one, alone)) + gap
+    const inItsWay = busy.filter((other) => !joins || conflict(one, other)).map(({ to }) => to)
+    const begin = Math.max(at, ...inItsWay) + gap
     if (begin + plan.forMs > roundMs - END_MS) {
       tries++
       continue
@@ -47,17 +47,13 @@ export function drawRound({ kinds, shape, roundMs }: Draw, random: Random): Sche
     at = begin
     drawn.push({ atMs: begin, plan })
     busy.push({ ...one, to: begin + plan.forMs + (kind.takes === 'data' ? RECOVERY_DATA_MS : RECOVERY_MS) })
+    // The second one of two is followed by none.
+    joins = !joins && !alone
   }
   return drawn
 }
 
-/** When the plan may begin beside those that go on. */
-function freeAt(busy: readonly Busy[], one: Omit<Busy, 'to'>, alone: boolean): number {
-  const inItsWay = busy.filter((other) => alone || conflict(one, other)).map(({ to }) => to)
-  const ends = busy.map(({ to }) => to).sort((a, b) => b - a)
-  return Math.max(0, ...inItsWay, ends[AT_ONCE_MAX - 1] ?? 0)
-}
-
+/** Two that strike the same shard and take a copy of it away, or two that end the orchestrator, are never at once. */
 function conflict(one: Omit<Busy, 'to'>, other: Omit<Busy, 'to'>): boolean {
   const [a, b] = [one.plan.target, other.plan.target]
   if (a.of === 'everything' || b.of === 'everything') return true

@@ -64,8 +64,8 @@ function countsOf(lines: readonly HistoryLine[], findings: readonly Finding[]): 
     operations: lines.length,
     reads: count(({ op, outcome }) => op === 'get' && outcome === 'ok'),
     acknowledged: count(({ op, outcome }) => op !== 'get' && outcome === 'ok'),
-    refused: count(({ outcome }) => outcome === 'not-applied' || outcome === 'precondition'),
-    unknown: count(({ outcome }) => outcome === 'unknown'),
+    refused: count(({ op, outcome }) => op !== 'get' && (outcome === 'not-applied' || outcome === 'precondition')),
+    unknown: count(({ op, outcome }) => op !== 'get' && outcome === 'unknown'),
     keys: findings.length,
     undecided: findings.filter(({ verdict }) => verdict === 'not decided').length,
   }

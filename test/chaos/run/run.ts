@@ -1,4 +1,5 @@
 // A whole run: a cluster of its own, round after round, until time is over or something is wrong.
+import { setMaxListeners } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -21,6 +22,8 @@ const DRAWN_FAULTS_MAX = 600
 
 /** Rejects when there is no cluster to break. */
 export async function runChaos(settings: Settings, view: View, signal: AbortSignal): Promise<RunResult> {
+  // Every fault that waits listens to it.
+  setMaxListeners(0, signal)
   mkdirSync(settings.out, { recursive: true })
   const prepared: Preparation[] = []
   try {

@@ -1,0 +1,149 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { Command } from 'commander'
+import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
+import { version } from '../../orchestrator/cli/version.js'
+import { ROOT } from '../harness/root.js'
+import { KINDS, kindsNamed } from './faults/kinds.js'
+import { readSchedule, type Schedule } from './faults/schedule.js'
+import { page } from './report/page.js'
+import { summaryOf } from './report/summary.js'
+import { viewFor } from './report/view.js'
+import type { RunResult } from './run/result.js'
+import { runChaos } from './run/run.js'
+import type { Settings } from './run/settings.js'
+
+/** Beside the exit codes of every program here: 0 nothing wrong, 2 wrong usage, 3 it could not run. */
+const VIOLATED = 1
+const COULD_NOT = 3
+const USAGE = 2
+const INTERRUPTED = 130
+const SEED_MAX = 2 ** 32 - 1
+const SEEDS = 1_000_000
+const PER_KEY_MS = 20_000
+
+interface Flags {
+  readonly minutes: number
+  readonly seed?: number
+  readonly faults?: readonly string[]
+  readonly schedule?: string
+  readonly out?: string
+  readonly shards: number
+  readonly replicas: number
+  readonly rounds?: number
+  readonly roundSeconds: number
+  readonly json?: boolean
+}
+
+function readFlags(argv: readonly string[]): Flags {
+  const words = (text: string): readonly string[] => text.split(',').filter((word) => word !== '')
+  const names = KINDS.map(({ name, about }) => `  ${name.padEnd(20)} ${about}`).join('\n')
+  const command = new Command('chaos')
+    .description(
+      'Starts a cluster of its own, breaks it in every way it knows, and checks every answer that clients get.',
+    )
+    .option('--minutes <count>', 'how long it goes on, in rounds', wholeNumber(1, 100_000), 5)
+    .option('--seed <number>', 'draws the same faults again (default: another one each time)', wholeNumber(0, SEED_MAX))
+    .option('--faults <kinds>', 'only these, comma-separated; "kill" is all that begin so (default: all)', words)
+    .option('--schedule <file>', 'replays the faults that a run has drawn, in place of drawing')
+    .option('--out <folder>', 'for the report, and for everything when something is wrong (default: data/chaos/<seed>)')
+    .option('--shards <count>', 'of the cluster', wholeNumber(1, 64), 3)
+    .option('--replicas <count>', 'of each shard', wholeNumber(1, 7), 3)
+    .option('--rounds <count>', 'at most so many', wholeNumber(1, 1_000_000))
+    .option(
+      '--round-seconds <count>',
+      'how long faults go on before all is healed and checked',
+      wholeNumber(5, 3_600),
+      30,
+    )
+    .option('--json', 'print the result as JSON on stdout')
+    .addHelpText('after', `\nFaults:\n${names}\n`)
+    .addHelpText(
+      'after',
+      'Exit codes: 0 nothing wrong, 1 a violation, 2 wrong usage, 3 could not run, 130 interrupted.',
+    )
+  return readOptions(command, argv)
+}
+
+function settingsOf(flags: Flags): Settings {
+  const { faults, minutes, rounds = Number.POSITIVE_INFINITY, roundSeconds } = flags
+  const schedule = flags.schedule === undefined ? undefined : scheduleIn(flags.schedule)
+  const seed = flags.seed ?? schedule?.seed ?? Date.now() % SEEDS
+  return {
+    seed,
+    shape: schedule?.shape ?? { shards: flags.shards, replicas: flags.replicas },
+    kinds: kindsOf(faults, schedule),
+    roundMs: schedule?.roundMs ?? roundSeconds * 1_000,
+    runMs: minutes * 60_000,
+    roundsMax: rounds,
+    schedule,
+    out: flags.out ?? join(ROOT, 'data', 'chaos', String(seed)),
+    perKeyMs: PER_KEY_MS,
+    versions: { kvorum: version(), node: process.versions.node, platform: `${process.platform} ${process.arch}` },
+  }
+}
+
+function kindsOf(words: readonly string[] | undefined, schedule: Schedule | undefined): Settings['kinds'] {
+  if (schedule !== undefined) return kindsNamed([...new Set(schedule.rounds.flat().map(({ plan }) => plan.kind))])
+  return words === undefined ? KINDS : kindsNamed(words)
+}
+
+function scheduleIn(path: string): Schedule {
+  try {
+    return readSchedule(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw new TypeError(`${path}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** The first Ctrl-C ends the run in order, the second one at once. Either way no process stays. */
+function untilInterrupted(): AbortSignal {
+  const over = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (over.signal.aborted) process.exit(INTERRUPTED)
+      process.stderr.write('\nchaos: ending; once more ends it at once\n')
+      over.abort(new Error('interrupted'))
+    })
+  }
+  return over.signal
+}
+
+/** The command line as a program has it; gives the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const flags = readFlags(argv)
+  const { json = false } = flags
+  let settings: Settings
+  try {
+    settings = settingsOf(flags)
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    console.error(`chaos: ${error.message}`)
+    return USAGE
+  }
+  const view = viewFor(process.stderr)
+  const { seed, shape, out, kinds } = settings
+  view.say(`seed ${seed}, ${shape.shards} shards x ${shape.replicas} replicas, ${kinds.length} kinds of faults, ${out}`)
+  try {
+    const result = await runChaos(settings, view, untilInterrupted())
+    view.end()
+    write(result, out)
+    console.log(json ? JSON.stringify(summaryOf(result).json) : summaryOf(result).text)
+    console.error(`chaos: report in ${relative(process.cwd(), join(out, 'report.html'))}`)
+    if (result.violations.length === 0) return result.interrupted ? INTERRUPTED : 0
+    console.error(
+      `chaos: VIOLATION; all of it is in ${out}; again: npm run chaos -- --schedule ${join(out, 'schedule.json')}`,
+    )
+    return VIOLATED
+  } catch (error) {
+    view.end()
+    console.error('chaos: could not run:', error)
+    return COULD_NOT
+  }
+}
+
+function write(result: RunResult, out: string): void {
+  mkdirSync(out, { recursive: true })
+  writeFileSync(join(out, 'report.html'), page(result))
+  writeFileSync(join(out, 'report.json'), `${JSON.stringify(summaryOf(result).json, null, 2)}\n`)
+}
