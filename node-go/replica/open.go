@@ -33,7 +33,7 @@ func Open(ctx context.Context, o Options) (*Replica, error) {
 		stopLeadership: make(chan struct{}),
 	}
 	r.transport, err = transport.New(transport.Options{
-		Identity: o.Identity, Book: o.Book, Listener: o.Mux.Raft(), Clock: o.Clock, Log: o.Log,
+		Identity: o.Identity, Book: o.Book, Listener: o.Mux.Raft(), DialFrom: o.DialFrom, Clock: o.Clock, Log: o.Log,
 		RaftLog: telemetry.HCLog(o.Log, "raft-net", o.Clock, &r.ending),
 	})
 	if err != nil {

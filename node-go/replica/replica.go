@@ -6,6 +6,7 @@ package replica
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -33,10 +34,12 @@ type Options struct {
 	Log      *slog.Logger
 	Identity transport.Identity
 	// Book knows where peers listen.
-	Book   *transport.Book
-	Mux    *transport.Mux
-	Timing Timing
-	Sizes  Sizes
+	Book *transport.Book
+	Mux  *transport.Mux
+	// DialFrom is the address of this machine that connections to peers leave from. nil: as the system routes.
+	DialFrom net.IP
+	Timing   Timing
+	Sizes    Sizes
 	// Changed is raised when the status changes.
 	Changed *Signal
 	// Fetch reads a peer's state machine, for a damaged engine. nil: such an engine cannot be mended.

@@ -114,7 +114,7 @@ func TestASeedIsTheViewsStream(t *testing.T) {
 
 	b.node.status = &nodev1.NodeStatus{NodeId: "n", ClusterId: "c", Shard: 7}
 	peer := replica.Peer{ID: "n", Address: address}
-	stream, err := Seeder(clock.Real(), "c", 7)(b.ctx, peer, 12)
+	stream, err := Seeder(clock.Real(), &net.Dialer{}, "c", 7)(b.ctx, peer, 12)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,14 +123,14 @@ func TestASeedIsTheViewsStream(t *testing.T) {
 		t.Fatalf("read %d bytes of %d: %v", len(got), want.Len(), err)
 	}
 	stream.Close()
-	if _, err := Seeder(clock.Real(), "c", 7)(b.ctx, peer, 13); status.Code(err) != codes.Unavailable {
+	if _, err := Seeder(clock.Real(), &net.Dialer{}, "c", 7)(b.ctx, peer, 13); status.Code(err) != codes.Unavailable {
 		t.Fatalf("a view that is too old: %v", err)
 	}
 	for name, fetch := range map[string]func() (io.ReadCloser, error){
-		"another cluster": func() (io.ReadCloser, error) { return Seeder(clock.Real(), "d", 7)(b.ctx, peer, 12) },
-		"another shard":   func() (io.ReadCloser, error) { return Seeder(clock.Real(), "c", 8)(b.ctx, peer, 12) },
+		"another cluster": func() (io.ReadCloser, error) { return Seeder(clock.Real(), &net.Dialer{}, "d", 7)(b.ctx, peer, 12) },
+		"another shard":   func() (io.ReadCloser, error) { return Seeder(clock.Real(), &net.Dialer{}, "c", 8)(b.ctx, peer, 12) },
 		"another node": func() (io.ReadCloser, error) {
-			return Seeder(clock.Real(), "c", 7)(b.ctx, replica.Peer{ID: "m", Address: address}, 12)
+			return Seeder(clock.Real(), &net.Dialer{}, "c", 7)(b.ctx, replica.Peer{ID: "m", Address: address}, 12)
 		},
 	} {
 		if _, err := fetch(); err == nil || kverr.Of(err).Code != pb.ErrorCode_ERROR_CODE_WRONG_PEER {
@@ -139,7 +139,7 @@ func TestASeedIsTheViewsStream(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(b.ctx)
 	cancel()
-	if _, err := Seeder(clock.Real(), "c", 7)(gone, peer, 1); err == nil {
+	if _, err := Seeder(clock.Real(), &net.Dialer{}, "c", 7)(gone, peer, 1); err == nil {
 		t.Fatal("fetched although the caller has gone")
 	}
 }

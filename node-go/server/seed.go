@@ -23,11 +23,11 @@ import (
 // nothing else would end the wait for it.
 const seedSilence = 3 * time.Second
 
-// Seeder gives a replica of this cluster and shard the means to be seeded by a peer.
-func Seeder(c clock.Clock, cluster string, shard uint32) replica.Fetch {
+// Seeder gives a replica of this cluster and shard the means to be seeded by a peer. A peer is reached by the dialer.
+func Seeder(c clock.Clock, dialer *net.Dialer, cluster string, shard uint32) replica.Fetch {
 	return func(ctx context.Context, peer replica.Peer, atLeast uint64) (io.ReadCloser, error) {
 		ctx, cancel := context.WithCancel(ctx)
-		reader := &seedReader{cancel: cancel, clock: c}
+		reader := &seedReader{cancel: cancel, clock: c, dialer: dialer}
 		if err := reader.open(ctx, cluster, shard, peer, atLeast); err != nil {
 			reader.Close()
 			return nil, fmt.Errorf("ask %s for a seed: %w", peer.Address, err)
@@ -40,6 +40,7 @@ func Seeder(c clock.Clock, cluster string, shard uint32) replica.Fetch {
 type seedReader struct {
 	cancel context.CancelFunc
 	clock  clock.Clock
+	dialer *net.Dialer
 	conn   *grpc.ClientConn
 	stream grpc.ServerStreamingClient[nodev1.SeedResponse]
 	rest   []byte
@@ -49,7 +50,7 @@ type seedReader struct {
 // be taken for ours. Both questions go over one connection, so it is the same process that answers both.
 func (r *seedReader) open(ctx context.Context, cluster string, shard uint32, peer replica.Peer, atLeast uint64) error {
 	var err error
-	r.conn, err = grpc.NewClient("passthrough:///"+peer.Address, grpc.WithContextDialer(dialOnce()),
+	r.conn, err = grpc.NewClient("passthrough:///"+peer.Address, grpc.WithContextDialer(r.dialOnce()),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(2*seedChunkBytes)))
 	if err != nil {
@@ -76,13 +77,13 @@ func (r *seedReader) open(ctx context.Context, cluster string, shard uint32, pee
 // errOneConnection ends a seed whose connection broke: the next one might lead to another process.
 var errOneConnection = errors.New("a seed has one connection")
 
-func dialOnce() func(context.Context, string) (net.Conn, error) {
+func (r *seedReader) dialOnce() func(context.Context, string) (net.Conn, error) {
 	var dialled atomic.Bool
 	return func(ctx context.Context, address string) (net.Conn, error) {
 		if dialled.Swap(true) {
 			return nil, errOneConnection
 		}
-		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		return r.dialer.DialContext(ctx, "tcp", address)
 	}
 }
 

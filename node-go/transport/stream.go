@@ -20,6 +20,7 @@ type stream struct {
 	book     *Book
 	listener net.Listener
 	wrap     func(conn net.Conn, dialled bool) net.Conn
+	dialer   *net.Dialer
 	clock    clock.Clock
 	limits   limits
 	peers    *peers
@@ -102,8 +103,17 @@ func (s *stream) Dial(target raft.ServerAddress, timeout time.Duration) (net.Con
 }
 
 func (s *stream) dialTCP(ctx context.Context, address string) (net.Conn, error) {
-	dialer := net.Dialer{KeepAliveConfig: keepAlive}
-	return dialer.DialContext(ctx, "tcp", address)
+	return s.dialer.DialContext(ctx, "tcp", address)
+}
+
+// Dialer is how a node reaches its peers. On a machine with several addresses the peers, and what stands between, know a
+// node by the one that its connections leave from; nil leaves that to the system.
+func Dialer(from net.IP) *net.Dialer {
+	dialer := &net.Dialer{KeepAliveConfig: keepAlive}
+	if from != nil {
+		dialer.LocalAddr = &net.TCPAddr{IP: from}
+	}
+	return dialer
 }
 
 // greet is the dialling node's half of a handshake. The magic goes out in the clear, for the mux at the other end.

@@ -34,6 +34,9 @@ type Options struct {
 	// own happens at the first read or write, under our deadline. nil leaves connections as they are.
 	Wrap func(conn net.Conn, dialled bool) net.Conn
 
+	// DialFrom is the address of this machine that connections to peers leave from. nil: as the system routes.
+	DialFrom net.IP
+
 	// limits are shorter in tests.
 	limits limits
 }
@@ -83,7 +86,8 @@ func New(o Options) (*Transport, error) {
 	}
 	t.reach = newReach(o.Clock, o.limits.hold, t.closed)
 	t.stream = &stream{
-		identity: o.Identity, book: o.Book, listener: o.Listener, wrap: o.Wrap, clock: o.Clock, limits: o.limits,
+		identity: o.Identity, book: o.Book, listener: o.Listener, wrap: o.Wrap, dialer: Dialer(o.DialFrom),
+		clock: o.Clock, limits: o.limits,
 		peers: t.peers, reach: t.reach, refusals: newRefusals(o.Clock, o.Log),
 		ready: make(chan net.Conn), pending: map[net.Conn]struct{}{},
 	}

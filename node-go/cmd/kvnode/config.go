@@ -23,6 +23,7 @@ type config struct {
 	shard     uint32
 	listen    string
 	advertise string
+	dialFrom  net.IP
 	insecure  bool
 	peers     map[string]string
 	logLevel  slog.Level
@@ -50,7 +51,7 @@ var clusterPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 func parse(args []string, out io.Writer) (config, error) {
 	var c config
 	var shard uint64
-	var peers, level string
+	var peers, level, dialFrom string
 	flags := flag.NewFlagSet("kvnode", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&c.data, "data", "", "data `directory`, made if absent; one node only (required)")
@@ -58,6 +59,7 @@ func parse(args []string, out io.Writer) (config, error) {
 	flags.Uint64Var(&shard, "shard", 0, "shard `number`, 0-65536; 0 is meta")
 	flags.StringVar(&c.listen, "listen", "127.0.0.1:0", "`host:port` for gRPC and Raft; port 0 takes a free one")
 	flags.StringVar(&c.advertise, "advertise", "", "`host:port` that peers and clients dial (default: what is listened on)")
+	flags.StringVar(&dialFrom, "dial-from", "", "`IP` address that connections to peers leave from (default: as the system routes)")
 	flags.BoolVar(&c.insecure, "insecure", false, "allow --listen beyond loopback without TLS")
 	flags.StringVar(&peers, "peers", "", "`id=host:port,...`: where other nodes of the shard listen, beside what is known already")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error; JSON lines on stderr")
@@ -73,6 +75,9 @@ func parse(args []string, out io.Writer) (config, error) {
 		c.data = absolute
 	}
 	c.shard = uint32(shard)
+	if c.dialFrom = net.ParseIP(dialFrom); dialFrom != "" && c.dialFrom == nil {
+		faults = append(faults, fmt.Errorf("--dial-from %q: an IP address is required", dialFrom))
+	}
 	if err := c.logLevel.UnmarshalText([]byte(level)); err != nil {
 		faults = append(faults, fmt.Errorf("--log-level %q: must be debug, info, warn or error", level))
 	}

@@ -12,7 +12,7 @@ func TestAllFaultsOfTheFlagsAreReported(t *testing.T) {
 		"--shard", "99999999", "--listen", "nonsense", "--heartbeat-timeout", "1ms", "--lease-timeout", "1h",
 		"--commit-timeout", "0", "--stall-timeout", "1h", "--value-max-bytes", "9000000", "--inflight-max-bytes", "1",
 		"--compact-bytes", "1", "--trailing-bytes", "2", "--segment-bytes", "1", "--log-level", "loud",
-		"--debug-listen", "0.0.0.0:1", "--peers", "a", "--advertise", "x", "rest",
+		"--debug-listen", "0.0.0.0:1", "--peers", "a", "--advertise", "x", "--dial-from", "x", "rest",
 	}, &bytes.Buffer{})
 	if err == nil {
 		t.Fatal("accepted")
@@ -20,7 +20,7 @@ func TestAllFaultsOfTheFlagsAreReported(t *testing.T) {
 	for _, flag := range []string{
 		"--data", "--cluster", "--shard", "--listen", "--heartbeat-timeout", "--lease-timeout", "--commit-timeout",
 		"--stall-timeout", "--value-max-bytes", "--inflight-max-bytes", "--compact-bytes", "--trailing-bytes",
-		"--segment-bytes", "--log-level", "--debug-listen", "--peers", "rest",
+		"--segment-bytes", "--log-level", "--debug-listen", "--peers", "--dial-from", "rest",
 	} {
 		if !strings.Contains(err.Error(), flag) {
 			t.Errorf("nothing is said of %s", flag)

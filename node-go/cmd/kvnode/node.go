@@ -133,13 +133,13 @@ func (n *node) openReplica(ctx context.Context) {
 		Identity: transport.Identity{
 			ClusterID: n.config.cluster, Shard: n.config.shard, NodeID: n.identity.Node, Address: n.address,
 		},
-		Book: n.book, Mux: n.mux,
+		Book: n.book, Mux: n.mux, DialFrom: n.config.dialFrom,
 		Timing: replica.Timing{Heartbeat: n.config.heartbeat, Lease: n.config.lease, Commit: n.config.commit},
 		Sizes: replica.Sizes{
 			SegmentBytes: n.config.segmentBytes, CompactBytes: n.config.compactBytes,
 			TrailingBytes: n.config.trailingBytes, StallLimit: n.config.stall,
 		},
-		Changed: n.changed, Fetch: server.Seeder(n.around.clock, n.config.cluster, n.config.shard),
+		Changed: n.changed, Fetch: server.Seeder(n.around.clock, transport.Dialer(n.config.dialFrom), n.config.cluster, n.config.shard),
 		Seeding: func() { n.setState(nodev1.State_STATE_SEEDING) },
 		OnFatal: func(err *replica.FatalError) { n.around.fatal(faultOf(err)) },
 	})
