@@ -23,10 +23,10 @@ export class Program {
   readonly #waiters = new Set<Waiter>()
   #running = true
 
-  /** Runs in the project's folder, as npm would run it. */
-  constructor(argv: readonly string[]) {
+  /** Runs in the project's folder, as npm would run it. With `input` it has a standard input, which ends with us. */
+  constructor(argv: readonly string[], { input = false } = {}) {
     const [command = '', ...rest] = argv
-    this.#child = spawn(command, rest, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = spawn(command, rest, { cwd: ROOT, stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
     eachLine(this.#child.stdout, (line) => this.#took(line))
     eachLine(this.#child.stderr, (line) => this.#stderr.push(line))
     this.ended = new Promise((resolve) => {
@@ -61,6 +61,10 @@ export class Program {
 
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
+  }
+
+  endInput(): void {
+    this.#child.stdin?.end()
   }
 
   /** The first line of stdout that matches; fails with the whole output if the program ends without it. */

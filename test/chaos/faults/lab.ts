@@ -1,0 +1,73 @@
+// What the faults of a run share: the proxy between the nodes, and a node program that is reached through it.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ROOT } from '../../harness/root.js'
+import type { Preparation } from './fault.js'
+import { FaultProxy } from './proxy.js'
+
+const NODE_PROGRAM = join(ROOT, 'dist/bin/kvnode')
+
+/** Why there can be no lab here; undefined when there can. */
+export const whyNoLab = process.platform === 'linux' ? undefined : 'only Linux has all of 127.0.0.0/8 as loopback'
+
+export class Lab {
+  readonly proxy: FaultProxy
+  /** For `--kvnode`: each node becomes a host of its own, behind the proxy. */
+  readonly program: string
+  readonly #folder: string
+
+  /** Whoever opens it closes it, after the cluster is gone. */
+  static async open(): Promise<Lab> {
+    const folder = mkdtempSync(join(tmpdir(), 'kvorum-lab-'))
+    try {
+      return new Lab(folder, await FaultProxy.start())
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  private constructor(folder: string, proxy: FaultProxy) {
+    this.#folder = folder
+    this.proxy = proxy
+    this.program = join(folder, 'kvnode')
+    const launch = `"${FaultProxy.program}" launch --control ${proxy.control} --program "${NODE_PROGRAM}" -- "$@"`
+    writeFileSync(this.program, `#!/bin/sh\nexec ${launch}\n`, { mode: 0o755 })
+  }
+
+  /** Flags of the orchestrator. */
+  get args(): readonly string[] {
+    return ['--kvnode', this.program]
+  }
+
+  async close(): Promise<void> {
+    await this.proxy.close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+/** One lab for all kinds of faults of a run: the first that is prepared opens it, the last that is closed closes it. */
+export class SharedLab {
+  #opening: Promise<Lab> | undefined
+  #users = 0
+
+  async prepare(): Promise<Preparation> {
+    const isFirst = this.#users++ === 0
+    this.#opening ??= Lab.open()
+    const lab = await this.#opening
+    return { cluster: isFirst ? { args: lab.args } : {}, close: () => this.#close(lab) }
+  }
+
+  /** Only between `prepare` and the last `close`. */
+  async lab(): Promise<Lab> {
+    if (this.#opening === undefined) throw new TypeError('the lab is not open')
+    return this.#opening
+  }
+
+  async #close(lab: Lab): Promise<void> {
+    if (--this.#users > 0) return
+    this.#opening = undefined
+    await lab.close()
+  }
+}
