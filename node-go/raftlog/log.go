@@ -13,7 +13,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 
@@ -97,7 +96,7 @@ func Open(dir string, o Options) (*Log, error) {
 	if err := removeSpare(o.FS, dir); err != nil {
 		return nil, err
 	}
-	l.spares = &spares{VFS: fs.New(), fs: o.FS, log: o.Log}
+	l.spares = &spares{segmentFiles: segmentFiles{o.FS}, log: o.Log}
 	if o.segmentFS == nil {
 		o.segmentFS = l.spares
 	}

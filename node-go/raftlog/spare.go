@@ -29,8 +29,7 @@ const (
 // segment is filled the next one is written with zeros, which is what allocated blocks read as, and gets its name when its
 // turn comes. If there is none then, for want of time or of room on the disk, a segment is allocated as ever.
 type spares struct {
-	types.VFS
-	fs  vfs.FS
+	segmentFiles
 	log *slog.Logger
 
 	mu    sync.Mutex
@@ -73,7 +72,7 @@ func removeSpare(fs vfs.FS, dir string) error {
 func (s *spares) Create(dir, name string, size uint64) (types.WritableFile, error) {
 	file := s.take(dir, name, size)
 	if file == nil {
-		allocated, err := s.VFS.Create(dir, name, size)
+		allocated, err := s.segmentFiles.Create(dir, name, size)
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +104,7 @@ func (s *spares) take(dir, name string, size uint64) types.WritableFile {
 		_ = s.fs.Remove(path)
 		return nil
 	}
-	return &renamed{WritableFile: file, syncName: func() error { return s.fs.SyncDir(dir) }}
+	return s.unnamed(file, dir)
 }
 
 // prepare begins to make a spare, unless there is one.
@@ -183,23 +182,4 @@ func (f *filling) WriteAt(p []byte, off int64) (int, error) {
 		f.once.Do(f.reached)
 	}
 	return f.WritableFile.WriteAt(p, off)
-}
-
-// renamed is a segment whose name is not durable before its first Sync, as that of one that raft-wal has created.
-type renamed struct {
-	types.WritableFile
-	syncName func() error
-	named    bool
-}
-
-// Sync has one caller at a time.
-func (r *renamed) Sync() error {
-	if err := r.WritableFile.Sync(); err != nil || r.named {
-		return err
-	}
-	if err := r.syncName(); err != nil {
-		return err
-	}
-	r.named = true
-	return nil
 }

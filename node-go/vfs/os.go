@@ -27,6 +27,27 @@ func (osFS) Open(path string) (File, error) { return open(path, os.O_RDONLY) }
 
 func (osFS) OpenAppend(path string) (File, error) { return open(path, os.O_RDWR|os.O_APPEND) }
 
+func (osFS) Allocate(path string, size int64) (RandomFile, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	if err := allocate(file, size); err != nil {
+		file.Close()
+		// It may hold the last room that there was.
+		return nil, errors.Join(err, os.Remove(path))
+	}
+	return file, nil
+}
+
+func (osFS) OpenRandom(path string) (RandomFile, error) {
+	file, err := os.OpenFile(path, os.O_RDWR, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
 func (osFS) Rename(oldPath, newPath string) error { return os.Rename(oldPath, newPath) }
 
 func (osFS) Remove(path string) error { return os.Remove(path) }

@@ -21,6 +21,11 @@ type FS interface {
 	Open(path string) (File, error)
 	// OpenAppend opens an existing file; Write goes to its end.
 	OpenAppend(path string) (File, error)
+	// Allocate makes a file of that size for writing in place. It reads as zeros, and where the system can do that, its room
+	// is taken: writes within it do not find the disk full. A file of that name is fs.ErrExist.
+	Allocate(path string, size int64) (RandomFile, error)
+	// OpenRandom opens an existing file for writing in place.
+	OpenRandom(path string) (RandomFile, error)
 	// Rename replaces newPath in one step.
 	Rename(oldPath, newPath string) error
 	Remove(path string) error
@@ -50,6 +55,15 @@ type File interface {
 	WriteBack() error
 	Truncate(size int64) error
 	Size() (int64, error)
+}
+
+// RandomFile is an open file that is written in place. ReadAt is safe for concurrent use, beside one writer.
+type RandomFile interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// Sync makes the content and the size durable.
+	Sync() error
 }
 
 // Info describes a path.

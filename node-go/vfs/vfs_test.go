@@ -16,6 +16,7 @@ import (
 func TestContract(t *testing.T) {
 	tests := map[string]func(*testing.T, vfs.FS, string){
 		"files":      testFiles,
+		"in place":   testInPlace,
 		"names":      testNames,
 		"errors":     testErrors,
 		"lock":       testLock,
@@ -63,6 +64,30 @@ func testFiles(t *testing.T, fsys vfs.FS, dir string) {
 	check(t, value(fsys.Create(path))(t).Close())
 	if info := value(fsys.Stat(path))(t); info.Size != 0 || info.IsDir {
 		t.Errorf("after Create: %+v", info)
+	}
+}
+
+func testInPlace(t *testing.T, fsys vfs.FS, dir string) {
+	path := filepath.Join(dir, "file")
+	f := value(fsys.Allocate(path, 10))(t)
+	value(f.WriteAt([]byte("abc"), 4))(t)
+	value(f.WriteAt([]byte("end"), 10))(t)
+	check(t, f.Sync(), f.Close())
+	f = value(fsys.OpenRandom(path))(t)
+	value(f.WriteAt([]byte("X"), 5))(t)
+	part := make([]byte, 3)
+	if n, err := f.ReadAt(part, 4); n != 3 || err != nil || string(part) != "aXc" {
+		t.Errorf("read %q, %v", part[:n], err)
+	}
+	check(t, f.Close())
+	if text := value(vfs.ReadFile(fsys, path, 100))(t); string(text) != "\x00\x00\x00\x00aXc\x00\x00\x00end" {
+		t.Errorf("%q", text)
+	}
+	if _, err := fsys.Allocate(path, 1); !errors.Is(err, fs.ErrExist) {
+		t.Error(err)
+	}
+	if _, err := fsys.OpenRandom(path + "2"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
 	}
 }
 

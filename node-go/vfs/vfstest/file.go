@@ -5,6 +5,9 @@ import (
 	"io/fs"
 )
 
+// SectorBytes is what a disk writes wholly or not at all.
+const SectorBytes = 512
+
 // file is an open file. Like a descriptor it goes on after its name is gone.
 type file struct {
 	fs       *FS
@@ -57,6 +60,29 @@ func (f *file) Write(data []byte) (int, error) {
 	}
 	if n > 0 {
 		f.node.write(len(f.node.data), data[:n])
+	}
+	if fault.Err != nil {
+		return n, pathError("write", f.path, fault.Err)
+	}
+	return n, nil
+}
+
+// WriteAt writes in place. A disk writes sectors, in any order: each is a change of its own, which a crash may lose.
+func (f *file) WriteAt(data []byte, offset int64) (int, error) {
+	fault := f.fs.before("write", f.path, len(data))
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.closed || !f.writable {
+		return 0, pathError("write", f.path, fs.ErrClosed)
+	}
+	n := len(data)
+	if fault.Err != nil {
+		n = min(n, fault.Bytes)
+	}
+	for at := 0; at < n; {
+		sector := min(n-at, SectorBytes-(int(offset)+at)%SectorBytes)
+		f.node.write(int(offset)+at, data[at:at+sector])
+		at += sector
 	}
 	if fault.Err != nil {
 		return n, pathError("write", f.path, fault.Err)

@@ -85,11 +85,47 @@ func (f *FS) Create(path string) (vfs.File, error) {
 	return &file{fs: f, node: n, path: path, writable: true}, nil
 }
 
-func (f *FS) Open(path string) (vfs.File, error) { return f.openFile(path, false) }
+func (f *FS) Allocate(path string, size int64) (vfs.RandomFile, error) {
+	if fault := f.before("create", path, 0); fault.Err != nil {
+		return nil, pathError("create", path, fault.Err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	dir, name, err := f.parent("create", path)
+	if err != nil {
+		return nil, err
+	}
+	if dir.entries[name] != nil {
+		return nil, pathError("create", path, fs.ErrExist)
+	}
+	n := new(node)
+	dir.change(name, n, "")
+	n.truncate(int(size))
+	f.opened++
+	return &file{fs: f, node: n, path: path, writable: true}, nil
+}
 
-func (f *FS) OpenAppend(path string) (vfs.File, error) { return f.openFile(path, true) }
+func (f *FS) OpenRandom(path string) (vfs.RandomFile, error) {
+	file, err := f.openFile(path, true)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
+}
 
-func (f *FS) openFile(path string, writable bool) (vfs.File, error) {
+func (f *FS) Open(path string) (vfs.File, error) { return opened(f.openFile(path, false)) }
+
+func (f *FS) OpenAppend(path string) (vfs.File, error) { return opened(f.openFile(path, true)) }
+
+// opened keeps a nil *file from becoming a vfs.File that is not nil.
+func opened(f *file, err error) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *FS) openFile(path string, writable bool) (*file, error) {
 	if fault := f.before("open", path, 0); fault.Err != nil {
 		return nil, pathError("open", path, fault.Err)
 	}

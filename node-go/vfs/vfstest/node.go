@@ -13,6 +13,8 @@ type node struct {
 	data    []byte
 	durable []byte
 	pending []change
+	// owned: data is nobody else's, and may be written into.
+	owned bool
 
 	entries        map[string]*node // nil in a file
 	durableEntries map[string]*node
@@ -54,25 +56,25 @@ func (c nameChange) apply(entries map[string]*node) {
 }
 
 func (n *node) write(offset int, data []byte) {
-	c := change{offset: offset, data: bytes.Clone(data)}
-	n.data = c.apply(n.data, len(data))
+	n.add(change{offset: offset, data: bytes.Clone(data)})
+}
+
+func (n *node) truncate(size int) { n.add(change{offset: size}) }
+
+func (n *node) add(c change) {
+	if !n.owned {
+		n.data, n.owned = bytes.Clone(n.data), true
+	}
+	n.data = c.apply(n.data, len(c.data))
 	n.pending = append(n.pending, c)
 }
 
-func (n *node) truncate(size int) {
-	c := change{offset: size}
-	n.data = c.apply(n.data, 0)
-	n.pending = append(n.pending, c)
-}
-
-// apply keeps the first `kept` bytes of a write. What lies between the end and the write reads as zeros.
+// apply keeps the first `kept` bytes of a write, and writes into `to`. What lies between the end and the write reads as
+// zeros.
 func (c change) apply(to []byte, kept int) []byte {
 	size := c.offset + kept
 	if c.data == nil && size < len(to) {
 		return to[:size:size]
-	}
-	if c.offset < len(to) {
-		to = bytes.Clone(to) // over what a lost truncation has left; see content
 	}
 	if size > len(to) {
 		to = append(to, make([]byte, size-len(to))...)
@@ -96,9 +98,11 @@ func (n *node) survivors(loss Loss) map[string]*node {
 // it.
 func (n *node) content(loss Loss) []byte {
 	data := n.durable
+	if len(n.pending) > 0 {
+		data = bytes.Clone(data)
+	}
 	for i, c := range n.pending {
-		bytes := max(1, len(c.data))
-		kept := loss(Pending{Index: i, Count: len(n.pending), Bytes: bytes})
+		kept := loss(Pending{Index: i, Count: len(n.pending), Bytes: max(1, len(c.data))})
 		if kept > 0 {
 			data = c.apply(data, min(kept, len(c.data)))
 		}
