@@ -9,10 +9,11 @@ import (
 	"testing"
 
 	"kvorum/node/vfs"
+	"kvorum/node/vfs/powercut"
 	"kvorum/node/vfs/vfstest"
 )
 
-// Both file systems do the same, so that a test on vfstest says something about the real one.
+// All file systems do the same, so that a test on vfstest says something about the real one.
 func TestContract(t *testing.T) {
 	tests := map[string]func(*testing.T, vfs.FS, string){
 		"files":      testFiles,
@@ -25,6 +26,11 @@ func TestContract(t *testing.T) {
 	for name, test := range tests {
 		t.Run("os/"+name, func(t *testing.T) { test(t, vfs.OS(), t.TempDir()) })
 		t.Run("vfstest/"+name, func(t *testing.T) { test(t, vfstest.New(), "/") })
+		t.Run("powercut/"+name, func(t *testing.T) {
+			dir := t.TempDir()
+			fsys := value(powercut.New(vfs.OS(), filepath.Join(t.TempDir(), "attic")))(t)
+			test(t, fsys, dir)
+		})
 	}
 }
 
