@@ -44,7 +44,11 @@ function readFlags(argv: readonly string[]): Flags {
     )
     .option('--minutes <count>', 'how long it goes on, in rounds', wholeNumber(1, 100_000), 5)
     .option('--seed <number>', 'draws the same faults again (default: another one each time)', wholeNumber(0, SEED_MAX))
-    .option('--faults <kinds>', 'only these, comma-separated; "kill" is all that begin so (default: all)', words)
+    .option(
+      '--faults <kinds>',
+      'only these, comma-separated; "kill" is all that begin so, "process" and "network" are groups (default: all)',
+      words,
+    )
     .option('--schedule <file>', 'replays the faults that a run has drawn, in place of drawing')
     .option('--out <folder>', 'for the report, and for everything when something is wrong (default: data/chaos/<seed>)')
     .option('--shards <count>', 'of the cluster', wholeNumber(1, 64), 3)

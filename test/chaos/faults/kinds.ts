@@ -1,22 +1,32 @@
 import type { FaultKind } from './fault.js'
 import { KILLS } from './kill.js'
+import { SharedLab } from './lab.js'
+import { networkFaults } from './network.js'
 import { PAUSES } from './pause.js'
 import { RESTARTS } from './restart.js'
 import { TRANSFERS } from './transfer.js'
 
-/** Every kind of fault that there is. A new one is added here, and nowhere else. */
-export const KINDS: readonly FaultKind[] = [...KILLS, ...PAUSES, ...TRANSFERS, ...RESTARTS]
+const NETWORK = networkFaults(new SharedLab())
 
-/** The kinds of a list like "kill,pause-leader": a word stands for all kinds that begin with it. Throws a TypeError. */
+/** Every kind of fault that there is. A new one is added here, and nowhere else. */
+export const KINDS: readonly FaultKind[] = [...KILLS, ...PAUSES, ...TRANSFERS, ...RESTARTS, ...NETWORK]
+
+/** Words for several kinds that do not begin alike. */
+const GROUPS: Readonly<Record<string, readonly FaultKind[]>> = {
+  process: [...KILLS, ...PAUSES, ...TRANSFERS, ...RESTARTS],
+  network: NETWORK,
+}
+
+/** The kinds of a list like "kill,network": a word stands for a group, or for all kinds that begin with it. Throws a TypeError. */
 export function kindsNamed(words: readonly string[]): readonly FaultKind[] {
-  const belongs = (name: string, word: string): boolean => name === word || name.startsWith(`${word}-`)
-  const unknown = words.filter((word) => !KINDS.some(({ name }) => belongs(name, word)))
+  const belongs = (kind: FaultKind, word: string): boolean =>
+    kind.name === word || kind.name.startsWith(`${word}-`) || (GROUPS[word]?.includes(kind) ?? false)
+  const unknown = words.filter((word) => !KINDS.some((kind) => belongs(kind, word)))
   if (unknown.length > 0) {
-    throw new TypeError(
-      `no fault is called ${unknown.join(', ')}; there are ${KINDS.map(({ name }) => name).join(', ')}`,
-    )
+    const names = [...Object.keys(GROUPS), ...KINDS.map(({ name }) => name)].join(', ')
+    throw new TypeError(`no fault is called ${unknown.join(', ')}; there are ${names}`)
   }
-  return KINDS.filter(({ name }) => words.some((word) => belongs(name, word)))
+  return KINDS.filter((kind) => words.some((word) => belongs(kind, word)))
 }
 
 export function kindOf(name: string): FaultKind {

@@ -8,6 +8,7 @@ import { keysOn } from '../../harness/keys.js'
 import type { NodeView } from '../../harness/status.js'
 import { until } from '../../harness/wait.js'
 import { outcomeOf } from '../../harness/workload.js'
+import { LiveScene } from '../scene.js'
 import type { FaultKind, FaultPlan, Healing, Preparation, Scene, Target } from './fault.js'
 import { SharedLab, whyNoLab } from './lab.js'
 import { networkFaults } from './network.js'
@@ -32,7 +33,7 @@ beforeAll(async () => {
   prepared = await shared.prepare()
   const cluster = await Cluster.start({ ...prepared.cluster, shards: 1 })
   const map = await cluster.map()
-  scene = { cluster, map, shards: [SHARD], replicas: 3, signal: new AbortController().signal }
+  scene = new LiveScene(cluster, map, 3, new AbortController().signal)
   client = new RequestWrapper(cluster.address, { deadlineMs: PATIENT_MS })
   nextKey = keysOn(map, SHARD, 'net')
   await cluster.settled()

@@ -1,5 +1,5 @@
 // What networks do: nodes that are cut off, one way only, slowly, with losses, and answers that never arrive.
-import type { FaultKind, FaultPlan, Healing, Scene, Shape, Target } from './fault.js'
+import type { FaultKind, FaultPlan, Healing, Preparation, Scene, Shape, Target } from './fault.js'
 import { type SharedLab, whyNoLab } from './lab.js'
 import { type Place, placesIn, placesOf, shardsOf } from './places.js'
 import { CLIENTS, type Link, type LinkFault } from './proxy.js'
@@ -113,8 +113,9 @@ class NetworkFault implements FaultKind {
     return this.kind.about
   }
 
-  prepare() {
-    return this.shared.prepare()
+  async prepare(): Promise<Preparation> {
+    // Asked before there is a cluster for which it may be possible.
+    return whyNoLab === undefined ? this.shared.prepare() : { cluster: {}, close: async () => undefined }
   }
 
   possible({ replicas }: Scene): boolean {

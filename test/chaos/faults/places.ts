@@ -33,9 +33,10 @@ export async function placesOf(scene: Scene, target: Target): Promise<Place[]> {
     case 'node':
       return [placeAt(cluster, target.shard, target.index)]
     case 'leader':
-      return [whereIs(cluster, await cluster.leaderOf(target.shard), ', which leads')]
+      return [whereIs(cluster, await scene.leaderOf(target.shard), ', which leads')]
     case 'follower': {
-      const [follower] = await cluster.followersOf(target.shard)
+      const leader = await scene.leaderOf(target.shard)
+      const follower = (await scene.nodesOf(target.shard)).find(({ id }) => id !== leader.id)
       if (follower === undefined) throw new Error(`shard ${target.shard} has no follower that answers`)
       return [whereIs(cluster, follower, ', which follows')]
     }
