@@ -32,8 +32,15 @@ export async function injectAll(
   const skipped: string[] = []
   const unhealed: string[] = []
   const start = performance.now()
+  /** The end of the last fault of the orchestrator: a start that takes long must not be met by the next one. */
+  let orchestrator: Promise<void> = Promise.resolve()
   const one = async ({ atMs, plan }: ScheduledFault): Promise<void> => {
     if (!(await waited(scene, start + atMs - performance.now()))) return
+    if (!isOfTheOrchestrator(plan)) return strike(plan)
+    orchestrator = orchestrator.then(() => (scene.signal.aborted ? undefined : strike(plan)))
+    return orchestrator
+  }
+  const strike = async (plan: FaultPlan): Promise<void> => {
     const beganMs = performance.now()
     const healing = await begin(scene, plan).catch((error: unknown) => {
       skipped.push(`${plan.kind}: ${inWords(error)}`)
@@ -51,6 +58,10 @@ export async function injectAll(
   }
   await Promise.all(faults.map(one))
   return { done, skipped, unhealed }
+}
+
+function isOfTheOrchestrator({ target }: FaultPlan): boolean {
+  return target.of === 'orchestrator' || target.of === 'everything'
 }
 
 function begin(scene: Scene, plan: FaultPlan): Promise<Healing> {

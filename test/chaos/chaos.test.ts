@@ -1,0 +1,67 @@
+// Short runs of chaos: two that are always the same, and one that is another each time and says its seed.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { processesOf } from '../harness/process.js'
+import { KINDS, kindsNamed } from './faults/kinds.js'
+import { readSchedule } from './faults/schedule.js'
+import { summaryOf } from './report/summary.js'
+import { runChaos } from './run/run.js'
+import type { Settings, View } from './run/settings.js'
+
+const ROUND_MS = 22_000
+const RUN_MS_MAX = 120_000
+const SEED_MAX = 2 ** 32
+
+let out: string
+beforeEach(() => {
+  out = mkdtempSync(join(tmpdir(), 'kvorum-chaos-out-'))
+})
+let keep = false
+afterEach(() => {
+  if (!keep) rmSync(out, { recursive: true })
+})
+
+const view: View = { live: false, say: (text) => console.log(text), state: () => undefined, end: () => undefined }
+
+function settings(seed: number, kinds: Settings['kinds']): Settings {
+  const shape = { shards: 3, replicas: 3 }
+  const limits = { roundMs: ROUND_MS, runMs: RUN_MS_MAX, roundsMax: 1, perKeyMs: 10_000 }
+  return { seed, shape, kinds, ...limits, schedule: undefined, out, versions: {} }
+}
+
+test.each([
+  ['processes', 4711, kindsNamed(['process'])],
+  ['everything', Math.floor(Math.random() * SEED_MAX), KINDS],
+  ['networks', 815, kindsNamed(['network'])],
+])('%s break, and every answer is right: seed %i', { timeout: RUN_MS_MAX }, async (_, seed, kinds) => {
+  const result = await runChaos(settings(seed, kinds), view, new AbortController().signal)
+  console.log(summaryOf(result).text)
+  keep = result.violations.length > 0
+  expect(result.violations, `all of it is in ${out}`).toEqual([])
+  expect(result.counts.undecided).toBe(0)
+  // Else nothing was tested.
+  expect(result.faults).toBeGreaterThanOrEqual(2)
+  expect(result.counts.acknowledged).toBeGreaterThan(1_000)
+  expect(readSchedule(readFileSync(join(out, 'schedule.json'), 'utf8')).rounds).toHaveLength(1)
+  expect(existsSync(join(out, 'round-1'))).toBe(false)
+})
+
+test('an interrupted run ends soon, and leaves no process', async () => {
+  const over = new AbortController()
+  const running = runChaos(
+    settings(1, kindsNamed(['kill', 'pause'])),
+    {
+      ...view,
+      say: (text) => {
+        if (/kill|SIGSTOP/.test(text)) over.abort(new Error('interrupted'))
+      },
+    },
+    over.signal,
+  )
+  const result = await running
+  expect(result).toMatchObject({ interrupted: true, violations: [] })
+  // Ours: another test run on the same machine has clusters of its own, with other folders.
+  expect(processesOf(`kvorum-test-`).filter(({ command }) => command.includes(out))).toEqual([])
+})
