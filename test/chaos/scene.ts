@@ -39,16 +39,19 @@ export class LiveScene implements Scene {
     return lookAt(shard, this.#map.shards.find(({ id }) => id === shard)?.nodes ?? [])
   }
 
-  leaderOf(shard: number): Promise<NodeView> {
-    return until(
+  async leaderOf(shard: number): Promise<NodeView> {
+    const found = await until(
       `a leader of shard ${shard}`,
       async () => {
-        this.signal.throwIfAborted()
+        // An error would count as "not yet".
+        if (this.signal.aborted) return 'over'
         const leaders = (await this.nodesOf(shard)).filter(({ ready }) => ready)
         return leaders.sort((a, b) => Number(b.term - a.term))[0]
       },
       LEADER_MS_MAX,
     )
+    if (found === 'over') throw new Error('the run is over')
+    return found
   }
 
   processesOf(shard: number): NodeProcess[] {

@@ -115,13 +115,12 @@ async function comeBack({ scene, clients }: Round): Promise<Back> {
     await until(
       'every node to be up',
       async () => {
-        limit.throwIfAborted()
-        missing = await scene.missing()
+        missing = scene.signal.aborted ? undefined : await scene.missing()
         return missing === undefined
       },
       BACK_MS_MAX,
     )
-    await scene.cluster.settled()
+    if (!scene.signal.aborted) await scene.cluster.settled()
     missing = 'not every shard takes puts'
     await clients.served(limit)
     return { ms: performance.now() - begin, violations: [] }
