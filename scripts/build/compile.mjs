@@ -41,6 +41,23 @@ const TARGETS = [
       ),
   },
   {
+    // The node with faults in it. Processes of nodes are called kvnode, so it has a folder of its own.
+    name: 'kvnode-faults',
+    output: inRoot('dist', 'bin', 'faults', 'kvnode'),
+    onlyFor: 'tests',
+    needs: needGo,
+    digest: () => digest({ paths: ['node-go'], matching: /(?:\.go|go\.mod|go\.sum)$/, also: { flags: GO_FLAGS } }),
+    build: () =>
+      step(
+        'compiling the node with faults (Go)',
+        ['go', 'build', '-tags', 'faults', ...GO_FLAGS, '-o', inRoot('dist', 'bin', 'faults', 'kvnode'), './cmd/kvnode'],
+        {
+          cwd: inRoot('node-go'),
+          env: { ...process.env, CGO_ENABLED: '0' },
+        },
+      ),
+  },
+  {
     name: 'chaos',
     output: inRoot('dist', 'bin', 'chaos', 'check'),
     needs: needGo,

@@ -28,6 +28,8 @@ export const GO_ARROWS: Readonly<Record<string, readonly string[]>> = {
   kverr: ['gen'],
   clock: [],
   vfs: [],
+  // Only in the node that is built for chaos runs.
+  faults: ['vfs', 'clock'],
   telemetry: ['kverr', 'clock'],
   engine: ['vfs', 'clock', 'kverr'],
   transport: ['clock', 'kverr'],

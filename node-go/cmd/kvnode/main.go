@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"kvorum/node/clock"
-	"kvorum/node/vfs"
 )
 
 // version is what Status and --version say; the build sets it.
@@ -62,11 +61,14 @@ func run(args []string, out, errs io.Writer) int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 
-	n, err := start(config, surroundings{
-		fs: vfs.OS(), clock: clock.Real(), log: log,
-		// The process is broken: nothing that could be closed would be closed safely.
-		fatal: func(err error) { os.Exit(reportWithin(lastWordsLimit, errs, err)) },
-	})
+	world, err := around(config)
+	if err != nil {
+		return report(errs, err)
+	}
+	world.log = log
+	// The process is broken: nothing that could be closed would be closed safely.
+	world.fatal = func(err error) { os.Exit(reportWithin(lastWordsLimit, errs, err)) }
+	n, err := start(config, world)
 	if err != nil {
 		return report(errs, err)
 	}
