@@ -2,4 +2,6 @@
 // npm run -s kvorum -- get k1: the command line, built first if it is not current.
 import './build/node-version.mjs'
 
-import('./build/run.mjs').then((loaded) => loaded.buildAndRun('orchestrator/cli/main.js'))
+const forTests = process.argv[2] === 'chaos'
+
+import('./build/run.mjs').then((loaded) => loaded.buildAndRun('orchestrator/cli/main.js', { forTests }))

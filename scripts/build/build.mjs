@@ -6,18 +6,21 @@ import { locked } from './lock.mjs'
 import { inRoot } from './root.mjs'
 import { stamp } from './stamp.mjs'
 
-/** After this, what dist/ holds is what the sources say. Rejects with a Fault that a person can act on. */
-export async function build() {
+/**
+ * After this, what dist/ holds is what the sources say: all of it, or without what only tests need. Rejects with a Fault that
+ * a person can act on.
+ */
+export async function build(what) {
   // A package from npm comes built, without sources.
   if (!existsSync(inRoot('tsconfig.json'))) return
-  const stale = staleTargets()
+  const stale = staleTargets(what)
   if (isInstalled() && stale.length === 0) return
   // Asked first, so that a missing compiler is told at once and not after a minute of installing.
   for (const target of stale) target.needs()
   await locked(async () => {
     await install()
     // Looked at again: the build that was waited for may have done it all.
-    for (const target of staleTargets()) {
+    for (const target of staleTargets(what)) {
       await target.build()
       stamp(target.name).write(target.now)
     }

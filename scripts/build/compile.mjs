@@ -1,4 +1,5 @@
-// What is built: TypeScript into dist/, the node into dist/bin/kvnode, and the programs of chaos runs into dist/bin/chaos.
+// What is built: TypeScript into dist/, the node into dist/bin/kvnode; and for tests alone the programs of chaos runs into
+// dist/bin/chaos, and a node with faults into dist/bin/faults.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { Fault } from './fault.mjs'
@@ -50,7 +51,16 @@ const TARGETS = [
     build: () =>
       step(
         'compiling the node with faults (Go)',
-        ['go', 'build', '-tags', 'faults', ...GO_FLAGS, '-o', inRoot('dist', 'bin', 'faults', 'kvnode'), './cmd/kvnode'],
+        [
+          'go',
+          'build',
+          '-tags',
+          'faults',
+          ...GO_FLAGS,
+          '-o',
+          inRoot('dist', 'bin', 'faults', 'kvnode'),
+          './cmd/kvnode',
+        ],
         {
           cwd: inRoot('node-go'),
           env: { ...process.env, CGO_ENABLED: '0' },
@@ -60,6 +70,7 @@ const TARGETS = [
   {
     name: 'chaos',
     output: inRoot('dist', 'bin', 'chaos', 'check'),
+    onlyFor: 'tests',
     needs: needGo,
     digest: () => digest({ paths: ['test/chaos'], matching: /(?:\.go|go\.mod|go\.sum)$/, also: { flags: GO_FLAGS } }),
     build: () =>
@@ -77,8 +88,8 @@ const TARGETS = [
 ]
 
 /** The targets that must be built, each with the digest of what it will be built from. */
-export function staleTargets() {
-  const there = TARGETS.filter(({ when = () => true }) => when())
+export function staleTargets({ forTests = true } = {}) {
+  const there = TARGETS.filter(({ when = () => true, onlyFor }) => when() && (forTests || onlyFor !== 'tests'))
   return there
     .map((target) => ({ ...target, now: target.digest() }))
     .filter(({ name, output, now }) => !(existsSync(output) && stamp(name).is(now)))

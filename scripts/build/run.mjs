@@ -9,9 +9,9 @@ export async function buildOnly() {
 }
 
 /** The same, then runs a program of dist/ in this process: it finds its arguments in process.argv. */
-export async function buildAndRun(program) {
+export async function buildAndRun(program, { forTests = program.startsWith('test/') } = {}) {
   try {
-    await build()
+    await build({ forTests })
     await import(pathToFileURL(inRoot('dist', program)).href)
   } catch (error) {
     die(error)

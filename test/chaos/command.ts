@@ -46,7 +46,7 @@ function readFlags(argv: readonly string[]): Flags {
     .option('--seed <number>', 'draws the same faults again (default: another one each time)', wholeNumber(0, SEED_MAX))
     .option(
       '--faults <kinds>',
-      'only these, comma-separated; "kill" is all that begin so, "process" and "network" are groups (default: all)',
+      'only these, comma-separated; "kill" is all that begin so, "process", "network" and "disk" are groups (default: all)',
       words,
     )
     .option('--schedule <file>', 'replays the faults that a run has drawn, in place of drawing')

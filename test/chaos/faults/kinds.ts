@@ -1,3 +1,4 @@
+import { diskFaults } from './disk.js'
 import type { FaultKind } from './fault.js'
 import { KILLS } from './kill.js'
 import { SharedLab } from './lab.js'
@@ -6,15 +7,18 @@ import { PAUSES } from './pause.js'
 import { RESTARTS } from './restart.js'
 import { TRANSFERS } from './transfer.js'
 
-const NETWORK = networkFaults(new SharedLab())
+const LAB = new SharedLab()
+const NETWORK = networkFaults(LAB)
+const DISK = diskFaults(LAB)
 
 /** Every kind of fault that there is. A new one is added here, and nowhere else. */
-export const KINDS: readonly FaultKind[] = [...KILLS, ...PAUSES, ...TRANSFERS, ...RESTARTS, ...NETWORK]
+export const KINDS: readonly FaultKind[] = [...KILLS, ...PAUSES, ...TRANSFERS, ...RESTARTS, ...NETWORK, ...DISK]
 
 /** Words for several kinds that do not begin alike. */
 const GROUPS: Readonly<Record<string, readonly FaultKind[]>> = {
   process: [...KILLS, ...PAUSES, ...TRANSFERS, ...RESTARTS],
   network: NETWORK,
+  disk: DISK,
 }
 
 /** The kinds of a list like "kill,network": a word stands for a group, or for all kinds that begin with it. Throws a TypeError. */

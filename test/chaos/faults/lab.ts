@@ -1,4 +1,5 @@
-// What the faults of a run share: the proxy between the nodes, and a node program that is reached through it.
+// What the faults of a run share: the proxy between the nodes, and a node program that is reached through it and whose disk
+// and clock fail as they are told.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +7,7 @@ import { ROOT } from '../../harness/root.js'
 import type { Preparation } from './fault.js'
 import { FaultProxy } from './proxy.js'
 
-const NODE_PROGRAM = join(ROOT, 'dist/bin/kvnode')
+const NODE_PROGRAM = join(ROOT, 'dist/bin/faults/kvnode')
 
 /** Why there can be no lab here; undefined when there can. */
 export const whyNoLab = process.platform === 'linux' ? undefined : 'only Linux has all of 127.0.0.0/8 as loopback'
@@ -57,6 +58,15 @@ export class SharedLab {
     this.#opening ??= Lab.open()
     const lab = await this.#opening
     return { cluster: isFirst ? { args: lab.args } : {}, close: () => this.#close(lab) }
+  }
+
+  /** Where there can be no lab, nothing is prepared, and its faults are not possible. */
+  async prepareIfPossible(): Promise<Preparation> {
+    return whyNoLab === undefined ? this.prepare() : { cluster: {}, close: async () => undefined }
+  }
+
+  get isOpen(): boolean {
+    return this.#opening !== undefined
   }
 
   /** Only between `prepare` and the last `close`. */

@@ -1,6 +1,6 @@
 // What networks do: nodes that are cut off, one way only, slowly, with losses, and answers that never arrive.
 import type { FaultKind, FaultPlan, Healing, Preparation, Scene, Shape, Target } from './fault.js'
-import { type SharedLab, whyNoLab } from './lab.js'
+import type { SharedLab } from './lab.js'
 import { type Place, placesIn, placesOf, shardsOf } from './places.js'
 import { CLIENTS, type Link, type LinkFault } from './proxy.js'
 import type { Random } from './random.js'
@@ -113,13 +113,12 @@ class NetworkFault implements FaultKind {
     return this.kind.about
   }
 
-  async prepare(): Promise<Preparation> {
-    // Asked before there is a cluster for which it may be possible.
-    return whyNoLab === undefined ? this.shared.prepare() : { cluster: {}, close: async () => undefined }
+  prepare(): Promise<Preparation> {
+    return this.shared.prepareIfPossible()
   }
 
   possible({ replicas }: Scene): boolean {
-    return whyNoLab === undefined && replicas > 1
+    return this.shared.isOpen && replicas > 1
   }
 
   draw(shape: Shape, random: Random): FaultPlan {

@@ -16,7 +16,7 @@ export interface Place {
   readonly words: string
 }
 
-export function placeAt(cluster: Cluster, shard: number, index: number, words = ''): Place {
+function placeAt(cluster: Cluster, shard: number, index: number, words = ''): Place {
   const name = nodeName({ shard, index })
   return { shard, index, name, directory: `${cluster.data}/${name}`, words: `${name}${words}` }
 }

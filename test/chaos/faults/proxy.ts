@@ -4,7 +4,7 @@ import { Program } from '../../harness/process.js'
 import { ROOT } from '../../harness/root.js'
 import { within } from '../../harness/wait.js'
 
-/** A direction. Parties are called as their directories are, "shard-1/node-2"; see CLIENTS and ANYBODY. */
+/** A direction. Parties are called as their directories are, "shard-1/node-2"; "*" is everybody. */
 export interface Link {
   readonly from: string
   readonly to: string
@@ -45,7 +45,6 @@ export interface LinkState {
 
 /** Whoever connects from an address that is no node's: the gateway, the orchestrator, clients. */
 export const CLIENTS = 'clients'
-export const ANYBODY = '*'
 
 const PROGRAM = join(ROOT, 'dist/bin/chaos/faultproxy')
 const READY = /^faultproxy ready control=(\S+)$/
