@@ -1,4 +1,4 @@
-// Short runs of chaos: two that are always the same, and one that is another each time and says its seed.
+// Short runs of chaos: three that are always the same, and one that is another each time and says its seed.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,6 +36,7 @@ test.each([
   ['processes', 4711, kindsNamed(['process'])],
   ['everything', Math.floor(Math.random() * SEED_MAX), KINDS],
   ['networks', 815, kindsNamed(['network'])],
+  ['disks', 2026, kindsNamed(['disk'])],
 ])('%s break, and every answer is right: seed %i', { timeout: RUN_MS_MAX }, async (_, seed, kinds) => {
   const result = await runChaos(settings(seed, kinds), view, new AbortController().signal)
   console.log(summaryOf(result).text)

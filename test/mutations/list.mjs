@@ -2,6 +2,7 @@
 
 const ONCE = 'test/failures/once.test.ts'
 const OUTCOMES = 'test/failures/outcomes.test.ts'
+const CHAOS = 'test/chaos/chaos.test.ts'
 
 export const MUTATIONS = [
   {
@@ -93,5 +94,23 @@ export const MUTATIONS = [
     replace: "outcome: 'not-applied',",
     test: OUTCOMES,
     shows: /not-applied: expected/,
+  },
+  {
+    name: 'reads-not-confirmed',
+    says: 'a leader answers reads without asking whether it still leads',
+    file: 'node-go/replica/read.go',
+    find: '\tif !c.awaitAcks(s, since) || !c.seams.leadership.stillLeads(s) {',
+    replace: '\tif since = since.Add(0); !c.seams.leadership.stillLeads(s) {',
+    test: CHAOS,
+    shows: /not linearizable/,
+  },
+  {
+    name: 'copies-not-known',
+    says: 'the state machine applies every copy of a write that it has applied',
+    file: 'node-go/fsm/session.go',
+    find: '\tgone, _ := s.find(floor)\n',
+    replace: '\tgone := len(s.answers)\n',
+    test: CHAOS,
+    shows: /not exactly once|not linearizable/,
   },
 ]

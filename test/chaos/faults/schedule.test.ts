@@ -111,5 +111,5 @@ describe('a schedule', () => {
 test('kinds are named one by one or together', () => {
   expect(kindsNamed(['kill-leader']).map(({ name }) => name)).toEqual(['kill-leader'])
   expect(kindsNamed(['pause', 'transfer']).every(({ name }) => /^(pause|transfer)/.test(name))).toBe(true)
-  expect(() => kindsNamed(['kil'])).toThrow(/no fault is called kil; there are process, network, kill-leader/)
+  expect(() => kindsNamed(['kil'])).toThrow(/no fault is called kil; there are .*kill-leader/)
 })
