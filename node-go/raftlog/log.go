@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -88,6 +89,10 @@ func Open(dir string, o Options) (*Log, error) {
 	o.setDefaults()
 	if err := o.FS.MkdirAll(dir); err != nil {
 		return nil, &IOError{Op: "make " + dir, Err: err}
+	}
+	// Its name, too, before anybody relies on what is in it. Always: whoever made it may have died before this.
+	if err := o.FS.SyncDir(filepath.Dir(dir)); err != nil {
+		return nil, &IOError{Op: "sync the directory of " + dir, Err: err}
 	}
 	l := &Log{
 		options: o, dir: dir, codec: &codec{}, cache: cache{limit: o.CacheBytes}, sizes: newSizes(0),

@@ -52,10 +52,12 @@ type Options struct {
 
 // Sizes bound what is on disk, and how long a disk may take.
 type Sizes struct {
-	SegmentBytes  int64
-	CompactBytes  int64
-	TrailingBytes int64
-	StallLimit    time.Duration
+	// SegmentBytes of the engine, LogSegmentBytes of the Raft log; the second has a default for 0.
+	SegmentBytes    int64
+	LogSegmentBytes int
+	CompactBytes    int64
+	TrailingBytes   int64
+	StallLimit      time.Duration
 }
 
 // Replica is open until Close. Its methods are safe for concurrent use.

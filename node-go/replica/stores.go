@@ -64,7 +64,7 @@ func (s *stores) openLog(o *Options) error {
 	}
 	var err error
 	s.log, err = raftlog.Open(filepath.Join(o.Dir, LogDir), raftlog.Options{
-		FS: o.FS, Clock: o.Clock, Log: o.Log, WALLog: telemetry.HCLog(o.Log, "raft-wal", o.Clock, nil), StallLimit: o.Sizes.StallLimit,
+		FS: o.FS, Clock: o.Clock, Log: o.Log, WALLog: telemetry.HCLog(o.Log, "raft-wal", o.Clock, nil), StallLimit: o.Sizes.StallLimit, SegmentBytes: o.Sizes.LogSegmentBytes,
 		OnStall:   func(err *raftlog.StallError) { o.OnFatal(classifyLog(err)) },
 		OnFailure: func(err error) { o.OnFatal(classifyLog(err)) },
 		Appended: func(bytes int64) {
