@@ -1,3 +1,5 @@
+import { clockFaults } from './clock.js'
+import { damageFaults } from './damage.js'
 import { diskFaults } from './disk.js'
 import type { FaultKind } from './fault.js'
 import { KILLS } from './kill.js'
@@ -10,9 +12,20 @@ import { TRANSFERS } from './transfer.js'
 const LAB = new SharedLab()
 const NETWORK = networkFaults(LAB)
 const DISK = diskFaults(LAB)
+const CLOCK = clockFaults(LAB)
+const DAMAGE = damageFaults(LAB)
 
 /** Every kind of fault that there is. A new one is added here, and nowhere else. */
-export const KINDS: readonly FaultKind[] = [...KILLS, ...PAUSES, ...TRANSFERS, ...RESTARTS, ...NETWORK, ...DISK]
+export const KINDS: readonly FaultKind[] = [
+  ...KILLS,
+  ...PAUSES,
+  ...TRANSFERS,
+  ...RESTARTS,
+  ...NETWORK,
+  ...DISK,
+  ...CLOCK,
+  ...DAMAGE,
+]
 
 /** Words for several kinds that do not begin alike. */
 const GROUPS: Readonly<Record<string, readonly FaultKind[]>> = {

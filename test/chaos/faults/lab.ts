@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { HELD_BACK } from '../../harness/node-program.js'
 import { ROOT } from '../../harness/root.js'
 import type { Preparation } from './fault.js'
 import { FaultProxy } from './proxy.js'
@@ -34,7 +35,7 @@ export class Lab {
     this.proxy = proxy
     this.program = join(folder, 'kvnode')
     const launch = `"${FaultProxy.program}" launch --control ${proxy.control} --program "${NODE_PROGRAM}" -- "$@"`
-    writeFileSync(this.program, `#!/bin/sh\nexec ${launch}\n`, { mode: 0o755 })
+    writeFileSync(this.program, `#!/bin/sh\n${HELD_BACK}\nexec ${launch}\n`, { mode: 0o755 })
   }
 
   /** Flags of the orchestrator. */
