@@ -8,6 +8,7 @@ import type { Connection, Context, Form } from './context.js'
 import { remove } from './delete.js'
 import { EXIT } from './exit-codes.js'
 import { type Task, tellFailure } from './failure.js'
+import { fault as breakNode, FAULTS } from './fault.js'
 import { DEFAULT_ADDRESS, wholeNumber } from './flags.js'
 import { get } from './get.js'
 import { put } from './put.js'
@@ -15,6 +16,7 @@ import { REACH_MS, reach } from './reach.js'
 import { status } from './status.js'
 import { faultIn, shown } from './words.js'
 
+const FAULT_S_MAX = 86_400
 const milliseconds = wholeNumber(1, DEADLINE_MS_MAX)
 
 /** Runs a command line (without the program's own name) and returns the exit code. Does not throw for what users do. */
@@ -78,6 +80,14 @@ function programFor(
   command('status', 'show the shards and their nodes').action(({ json }: Flags) =>
     perform({ name: 'status', json }, (form, connection) => status(form, connection, context)),
   )
+  command('fault <what> <node>', `break a node on this machine for a while, and heal it: ${FAULTS.join(', ')}`)
+    .option('--for <seconds>', 'then it is healed, also if this command is killed', wholeNumber(1, FAULT_S_MAX), 30)
+    .action((what: string, node: string, { json, for: seconds }: Flags & { readonly for: number }) => {
+      const fault = FAULTS.find((one) => one === what)
+      if (fault === undefined) throw new TypeError(`no fault is called ${what}; there are ${FAULTS.join(', ')}`)
+      const task = { fault, node, forMs: seconds * 1_000 }
+      return perform({ name: `fault ${what}`, json }, (form, to) => breakNode(task, form, to, context))
+    })
   // It needs no cluster: it starts one. Its options are its own, --help too.
   const breaks = program.command('chaos').description('start a cluster, break it in every way, check every answer')
   breaks

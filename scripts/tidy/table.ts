@@ -61,7 +61,8 @@ export const BUILTIN_ROOMS: Readonly<Record<string, readonly string[]>> = {
   'node:fs/promises': ['control', 'config', 'cli', 'main'],
   'node:os': ['control', 'config', 'cli', 'main'],
   'node:net': ['control', 'config', 'wire', 'main'],
-  'node:child_process': ['control'],
+  // cli: whoever ends a fault outlives the command that began it.
+  'node:child_process': ['control', 'cli'],
   'node:timers': ['core'],
   'node:timers/promises': ['core'],
   'node:perf_hooks': ['core'],

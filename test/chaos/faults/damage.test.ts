@@ -35,7 +35,7 @@ beforeAll(async () => {
   client = new RequestWrapper(cluster.address, { deadlineMs: PATIENT_MS })
   const nextKey = keysOn(map, SHARD, 'damage')
   keys = Array.from({ length: KEYS }, nextKey)
-  for (const key of keys) await client.put(key, valueOf(key))
+  for (const key of keys) await client.put(key, contentOf(key))
 })
 afterAll(async () => {
   client?.close()
@@ -50,7 +50,7 @@ test.each<Part>(['log', 'segments', 'stable'])(
     await scene.cluster.settled()
     const { heal, what } = await begin('damage', { of: 'node', shard: SHARD, index: 1 }, { part, seed: 7 })
     expect(what).toMatch(/it refuses to serve/)
-    await client.put(`${keys[0]}`, valueOf(`${keys[0]}`))
+    await client.put(`${keys[0]}`, contentOf(`${keys[0]}`))
     expect((await scene.nodesOf(SHARD)).length).toBe(2)
     await heal()
     await allIsServedBy(1)
@@ -113,10 +113,10 @@ async function allIsServedBy(index: number): Promise<void> {
   const { cluster } = scene
   await cluster.settled()
   await cluster.moveLeaderTo(await cluster.nodeAt(SHARD, index))
-  for (const key of keys) expect(await client.get(key)).toBe(valueOf(key))
+  for (const key of keys) expect(await client.get(key)).toBe(contentOf(key))
 }
 
-function valueOf(key: string): string {
+function contentOf(key: string): string {
   return `${key};`.repeat(20)
 }
 
