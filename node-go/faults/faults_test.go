@@ -37,9 +37,8 @@ func newScene(t *testing.T) *scene {
 	t.Helper()
 	s := &scene{T: t, clock: clocktest.New(), data: filepath.Join(t.TempDir(), "node-1"), cuts: make(chan uint64, 1)}
 	s.must(vfs.OS().MkdirAll(s.data))
+	s.power = powercut.New(vfs.OS(), filepath.Join(t.TempDir(), "attic"))
 	var err error
-	s.power, err = powercut.New(vfs.OS(), filepath.Join(t.TempDir(), "attic"))
-	s.must(err)
 	s.watch, err = Open(s.options())
 	s.must(err)
 	t.Cleanup(s.watch.Close)

@@ -28,7 +28,7 @@ func TestContract(t *testing.T) {
 		t.Run("vfstest/"+name, func(t *testing.T) { test(t, vfstest.New(), "/") })
 		t.Run("powercut/"+name, func(t *testing.T) {
 			dir := t.TempDir()
-			fsys := value(powercut.New(vfs.OS(), filepath.Join(t.TempDir(), "attic")))(t)
+			fsys := powercut.New(vfs.OS(), filepath.Join(t.TempDir(), "attic"))
 			test(t, fsys, dir)
 		})
 	}

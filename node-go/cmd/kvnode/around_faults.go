@@ -17,10 +17,7 @@ import (
 // around is a disk and a clock that fail as a file beside the data directory says (package faults). What the disk may have
 // to give back lies in the data directory: it must be the same disk.
 func around(c config) (surroundings, error) {
-	disk, err := powercut.New(vfs.OS(), filepath.Join(c.data, "attic"))
-	if err != nil {
-		return surroundings{}, err
-	}
+	disk := powercut.New(vfs.OS(), filepath.Join(c.data, "attic"))
 	// It is followed as long as the process lives.
 	watch, err := faults.Open(faults.Options{
 		Data: c.data, Files: vfs.OS(), Clock: clock.Real(), PID: os.Getpid(),

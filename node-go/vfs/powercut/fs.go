@@ -47,13 +47,10 @@ type change struct {
 
 var _ vfs.FS = (*FS)(nil)
 
-// New keeps in attic, a directory on the same disk, what may have to come back. What an earlier process has left there is
-// removed.
-func New(base vfs.FS, attic string) (*FS, error) {
-	if err := errors.Join(base.RemoveAll(attic), base.MkdirAll(attic)); err != nil {
-		return nil, fmt.Errorf("make the attic: %w", err)
-	}
-	return &FS{base: base, attic: attic, contents: map[string]*content{}, changes: map[string][]change{}}, nil
+// New keeps in attic, a directory on the same disk, what may have to come back. It is made, and what an earlier process has
+// left there is removed, when it is needed first: by then its user has locked what it works on.
+func New(base vfs.FS, attic string) *FS {
+	return &FS{base: base, attic: attic, contents: map[string]*content{}, changes: map[string][]change{}}
 }
 
 // Cut loses what no fsync has covered, by chance. From then on nothing changes any more: whoever tries waits for ever, so
@@ -214,13 +211,22 @@ func (f *FS) Lock(path string) (io.Closer, error) { return f.base.Lock(path) }
 
 // link gives a file a second name in the attic.
 func (f *FS) link(path string) (string, error) {
-	to := f.place()
+	to, err := f.place()
+	if err != nil {
+		return "", err
+	}
 	return to, os.Link(path, to)
 }
 
-func (f *FS) place() string {
+// place is a free one in the attic.
+func (f *FS) place() (string, error) {
+	if f.stored == 0 {
+		if err := errors.Join(f.base.RemoveAll(f.attic), f.base.MkdirAll(f.attic)); err != nil {
+			return "", fmt.Errorf("make the attic: %w", err)
+		}
+	}
 	f.stored++
-	return filepath.Join(f.attic, fmt.Sprint(f.stored))
+	return filepath.Join(f.attic, fmt.Sprint(f.stored)), nil
 }
 
 func (f *FS) changed(path string, c change) {

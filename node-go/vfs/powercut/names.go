@@ -60,7 +60,10 @@ func (f *FS) RemoveAll(path string) error {
 	if _, err := f.base.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	stored := f.place()
+	stored, err := f.place()
+	if err != nil {
+		return err
+	}
 	if err := f.base.Rename(path, stored); err != nil {
 		return err
 	}

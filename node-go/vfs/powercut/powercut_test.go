@@ -66,10 +66,7 @@ func outcomes(t *testing.T, work func(w *world), look func(w *world) string) []s
 	t.Helper()
 	seen := map[string]bool{}
 	for seed := range uint64(seeds) {
-		w := &world{T: t, dir: t.TempDir()}
-		var err error
-		w.FS, err = powercut.New(vfs.OS(), filepath.Join(t.TempDir(), "attic"))
-		w.must(err)
+		w := &world{T: t, FS: powercut.New(vfs.OS(), filepath.Join(t.TempDir(), "attic")), dir: t.TempDir()}
 		work(w)
 		w.must(w.Cut(seed))
 		seen[look(w)] = true
@@ -197,10 +194,7 @@ func TestDirectoriesThatAreRenamed(t *testing.T) {
 // An attic that grew for ever would fill the disk.
 func TestTheAtticIsEmptied(t *testing.T) {
 	attic := filepath.Join(t.TempDir(), "attic")
-	fsys, err := powercut.New(vfs.OS(), attic)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fsys := powercut.New(vfs.OS(), attic)
 	w := &world{T: t, FS: fsys, dir: t.TempDir()}
 	for range 3 {
 		w.durable("a", []byte("x"))
@@ -218,10 +212,7 @@ func TestTheAtticIsEmptied(t *testing.T) {
 
 // Nobody is told after a power cut that something is durable.
 func TestNothingReturnsAfterACut(t *testing.T) {
-	fsys, err := powercut.New(vfs.OS(), filepath.Join(t.TempDir(), "attic"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	fsys := powercut.New(vfs.OS(), filepath.Join(t.TempDir(), "attic"))
 	w := &world{T: t, FS: fsys, dir: t.TempDir()}
 	w.durable("a", []byte("x"))
 	file, err := w.OpenAppend(w.at("a"))
