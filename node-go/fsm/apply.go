@@ -21,6 +21,10 @@ func (f *FSM) Apply(entry *raft.Log) any {
 	if entry.Index <= f.state.applied {
 		return f.skip(entry)
 	}
+	// The engine must never hold what this node's log may lose.
+	if err := f.options.AwaitDurable(entry.Index); err != nil {
+		return f.fatal(entry.Index, fmt.Errorf("entry %d is not durable: %w", entry.Index, err))
+	}
 	c, err := command.Decode(entry.Data)
 	if err != nil {
 		return f.fatal(entry.Index, fmt.Errorf("entry %d: %w", entry.Index, err))

@@ -32,6 +32,9 @@ type Options struct {
 	// (UNSUPPORTED), an engine that failed, a log that is not the engine's. The process must exit. It is called on the
 	// goroutine of raft that applies entries, so that it must not wait for raft.
 	OnFatal func(error)
+	// AwaitDurable returns when an entry is durable in this node's log, or why it never will be. nil: entries are durable
+	// before they come.
+	AwaitDurable func(index uint64) error
 }
 
 // FSM implements raft.FSM and raft.ConfigurationStore. Apply, StoreConfiguration, Snapshot and Restore belong to raft,
@@ -63,6 +66,9 @@ var _ raft.ConfigurationStore = (*FSM)(nil)
 func New(e engine.Engine, o Options) (*FSM, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.AwaitDurable == nil {
+		o.AwaitDurable = func(uint64) error { return nil }
 	}
 	s, err := load(e, o.Shard)
 	if err != nil {

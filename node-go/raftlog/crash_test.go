@@ -147,6 +147,21 @@ func (c *crasher) workload(l *Log) {
 			c.t.Fatal(err)
 		}
 	}
+	// Nothing of it is acknowledged before all is durable.
+	aheadTo := func(last, term uint64) {
+		first := c.promise.last + 1
+		change(func(p *promise) {
+			p.lastNext = last
+			for i := first; i <= last; i++ {
+				p.terms[i] = term
+			}
+		})
+		for ; first <= last; first += 3 {
+			must(l.StoreAhead(entries(first, min(first+2, last), term)))
+		}
+		must(l.Settle())
+		change(func(p *promise) { p.last = last })
+	}
 	// Term 1 is a bootstrap's: without entries it is taken back (TestABootstrapThatWasCutOffIsTakenBack).
 	change(func(p *promise) { p.termNext = 2 })
 	must(l.SetUint64([]byte(currentTerm), 2))
@@ -163,8 +178,9 @@ func (c *crasher) workload(l *Log) {
 	must(l.DeleteRange(1, 15))
 	change(func(p *promise) { p.first = 16 })
 	appendTo(60, 3)
+	aheadTo(90, 3)
 	change(func(p *promise) { p.firstNext, p.lastNext = 0, 0 })
-	must(l.DeleteRange(16, 60))
+	must(l.DeleteRange(16, 90))
 	change(func(p *promise) { p.first, p.last = 0, 0 })
 }
 

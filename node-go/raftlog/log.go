@@ -66,6 +66,7 @@ type Log struct {
 	sizes   *sizes
 	dog     *watchdog
 	spares  *spares
+	ahead   *ahead
 
 	// writing makes writes of entries and deletions follow one another.
 	writing sync.Mutex
@@ -118,6 +119,8 @@ func Open(dir string, o Options) (*Log, error) {
 		l.spares.close()
 		return nil, errors.Join(classify(dir, "open", err), opened.Close())
 	}
+	l.ahead = newAhead(l.append)
+	go l.ahead.run()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.opened = true
@@ -142,8 +145,13 @@ func (o *Options) setDefaults() {
 // FirstIndex is 0 when the log is empty.
 func (l *Log) FirstIndex() (uint64, error) { return l.wal.FirstIndex() }
 
-// LastIndex is 0 when the log is empty.
-func (l *Log) LastIndex() (uint64, error) { return l.wal.LastIndex() }
+// LastIndex is 0 when the log is empty. It counts what StoreAhead was given.
+func (l *Log) LastIndex() (uint64, error) {
+	if last := l.ahead.last(); last != 0 {
+		return last, nil
+	}
+	return l.wal.LastIndex()
+}
 
 // IsMonotonic tells Raft to empty the log after it has installed a snapshot, since it takes no gaps.
 func (l *Log) IsMonotonic() bool { return true }
@@ -151,7 +159,7 @@ func (l *Log) IsMonotonic() bool { return true }
 // GetLog reads an entry. What it returns was written under that index, or it returns an error: raft.ErrLogNotFound outside
 // the log's bounds, *CorruptError for damage.
 func (l *Log) GetLog(index uint64, into *raft.Log) error {
-	if l.cache.get(index, into) {
+	if l.ahead.get(index, into) || l.cache.get(index, into) {
 		return nil
 	}
 	// Raft-wal still gives what was deleted from the beginning of its newest segment.
@@ -180,6 +188,36 @@ func (l *Log) StoreLogs(entries []*raft.Log) error {
 	if len(entries) == 0 {
 		return nil
 	}
+	if err := l.Settle(); err != nil {
+		return err
+	}
+	return l.append(entries)
+}
+
+// StoreAhead takes entries that follow the log's last, and returns before they are durable. Until they are (Durable,
+// AwaitDurable) nobody may be told that they are committed, and nothing may come of them. They can be read at once. After
+// an error the log takes no further write.
+func (l *Log) StoreAhead(entries []*raft.Log) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if err := l.failure(); err != nil {
+		return err
+	}
+	return l.ahead.add(entries)
+}
+
+// Durable is index, or the last durable entry if that is before it.
+func (l *Log) Durable(index uint64) uint64 { return l.ahead.durable(index) }
+
+// AwaitDurable returns nil when the log up to index is durable, or the error because of which it never will be.
+func (l *Log) AwaitDurable(index uint64) error { return l.ahead.await(index) }
+
+// Settle waits until everything that StoreAhead was given is durable.
+func (l *Log) Settle() error { return l.ahead.settle() }
+
+// append makes entries durable.
+func (l *Log) append(entries []*raft.Log) error {
 	bytes, err := l.store(entries)
 	if err != nil {
 		return err
@@ -211,6 +249,9 @@ func (l *Log) store(entries []*raft.Log) (bytes int64, err error) {
 
 // DeleteRange removes the beginning or the end of the log, durably.
 func (l *Log) DeleteRange(minimum, maximum uint64) error {
+	if err := l.Settle(); err != nil {
+		return err
+	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	if err := l.failure(); err != nil {
@@ -251,8 +292,9 @@ func (l *Log) BytesSince(index uint64) int64 { return l.sizes.since(index) }
 // TrailingEntries is, nearly, how many of the newest entries have together at most that size.
 func (l *Log) TrailingEntries(bytes int64) uint64 { return l.sizes.trailing(bytes) }
 
-// Close waits for a write under way.
+// Close waits for a write under way, and for what StoreAhead was given.
 func (l *Log) Close() error {
+	l.ahead.close()
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	l.spares.close()

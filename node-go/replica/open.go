@@ -55,7 +55,7 @@ func (r *Replica) start(s *stores) error {
 	logger := telemetry.HCLog(r.options.Log, "raft", r.options.Clock, &r.ending)
 	config := raftConfig(r.id, r.options.Timing, logger, notices)
 	var err error
-	log := &installLog{Log: s.log, snapshots: s.snapshots, onFatal: r.options.OnFatal}
+	log := &logGuard{Log: s.log, snapshots: s.snapshots, onFatal: r.options.OnFatal}
 	machine := &watchedFSM{FSM: s.fsm, changed: r.changed, restored: func() { log.installed.Store(true) }}
 	r.raft, err = raft.NewRaft(config, machine, log, s.log, s.snapshots, gate)
 	if err != nil {
@@ -63,7 +63,9 @@ func (r *Replica) start(s *stores) error {
 	}
 	r.observe(gate)
 	r.wire(notices)
-	r.transport.OnAppend(r.raft.CurrentTerm)
+	leads := func() bool { return r.raft.State() == raft.Leader }
+	log.leads.Store(&leads)
+	r.transport.OnAppend(transport.Sender{Term: r.raft.CurrentTerm, Durable: s.log.Durable})
 	r.transport.OnInstall(func(request *raft.InstallSnapshotRequest) bool { return log.holds(request, r.raft.CurrentTerm()) })
 	// Raft blocks on its notices until this runs.
 	go r.leadership.run(r.stopLeadership)

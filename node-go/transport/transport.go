@@ -58,8 +58,8 @@ type Transport struct {
 	closed chan struct{}
 	// holds is OnInstall's.
 	holds atomic.Pointer[func(*raft.InstallSnapshotRequest) bool]
-	// term is OnAppend's.
-	term atomic.Pointer[func() uint64]
+	// sender is OnAppend's.
+	sender atomic.Pointer[Sender]
 	// running are our goroutines; Close waits for them. mu keeps one from starting while it does.
 	mu      sync.Mutex
 	running sync.WaitGroup
@@ -110,8 +110,16 @@ func New(o Options) (*Transport, error) {
 // since. Thesis, section 5.3: it keeps its log. hashicorp/raft 1.7.3 would empty it, and go on as if it were there.
 func (t *Transport) OnInstall(holds func(*raft.InstallSnapshotRequest) bool) { t.holds.Store(&holds) }
 
-// OnAppend has the current term asked before each message that carries or follows entries.
-func (t *Transport) OnAppend(term func() uint64) { t.term.Store(&term) }
+// Sender is what a message that carries or follows entries must not contradict.
+type Sender struct {
+	// Term is the current one.
+	Term func() uint64
+	// Durable is an index, or this node's last durable entry if that is before it.
+	Durable func(index uint64) uint64
+}
+
+// OnAppend has this node asked before each message that carries or follows entries.
+func (t *Transport) OnAppend(sender Sender) { t.sender.Store(&sender) }
 
 // held answers a snapshot that the log holds already; false for every other call.
 func (t *Transport) held(call raft.RPC) bool {
@@ -159,7 +167,7 @@ func (t *Transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, r
 	}
 	// Raft reuses responses: nothing of an earlier one may pass for an acknowledgement.
 	*response = raft.AppendEntriesResponse{}
-	bounded := boundCommit(request)
+	bounded := t.boundCommit(request)
 	sent := t.clock.Now()
 	err := t.NetworkTransport.AppendEntries(id, target, bounded, response)
 	if err != nil {
@@ -173,16 +181,21 @@ func (t *Transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, r
 	return nil
 }
 
-// boundCommit keeps a follower from committing entries that this message has not compared with the leader's. The Raft
-// thesis has the follower take min(leaderCommit, index of the last new entry); hashicorp/raft 1.7.3 takes its whole log
-// for the second, so that a commit index read after PrevLogEntry was would commit an old leader's tail.
-func boundCommit(request *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
-	compared := request.PrevLogEntry + uint64(len(request.Entries))
-	if request.LeaderCommitIndex <= compared {
+// boundCommit keeps a follower from committing
+//   - what this message has not compared with the leader's log. The Raft thesis has the follower take min(leaderCommit, index
+//     of the last new entry); hashicorp/raft 1.7.3 takes its whole log for the second, so that a commit index read after
+//     PrevLogEntry was would commit an old leader's tail.
+//   - what is not durable here. Raft counts this node among those that have an entry as soon as it is being written.
+func (t *Transport) boundCommit(request *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
+	bound := request.PrevLogEntry + uint64(len(request.Entries))
+	if sender := t.sender.Load(); sender != nil {
+		bound = sender.Durable(bound)
+	}
+	if request.LeaderCommitIndex <= bound {
 		return request
 	}
 	bounded := *request
-	bounded.LeaderCommitIndex = compared
+	bounded.LeaderCommitIndex = bound
 	return &bounded
 }
 
@@ -191,11 +204,11 @@ func boundCommit(request *raft.AppendEntriesRequest) *raft.AppendEntriesRequest 
 // which log matching would not notice. A follower takes a newer term before it touches its log. So what was made in the
 // term that is still ours is whole.
 func (t *Transport) deposed(request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) bool {
-	current := t.term.Load()
-	if current == nil {
+	sender := t.sender.Load()
+	if sender == nil {
 		return false
 	}
-	now := (*current)()
+	now := sender.Term()
 	*response = raft.AppendEntriesResponse{RPCHeader: request.RPCHeader, Term: now}
 	return now > request.Term
 }

@@ -11,16 +11,19 @@ import (
 	"kvorum/node/snapshot"
 )
 
-// installLog stands between Raft and its log for the end of an InstallSnapshot.
+// logGuard stands between Raft and its log: for what a leader writes beside its messages (parallel.go), and for the end of an
+// InstallSnapshot.
 //
-// hashicorp/raft 1.7.3 then empties a monotonic log, but if that reached beyond the snapshot it goes on as if the rest were
+// Of the latter: hashicorp/raft 1.7.3 then empties a monotonic log, but if that reached beyond the snapshot it goes on as if the rest were
 // still there: it acknowledges and votes for entries that are gone. So such a log is not emptied: the process ends. The
 // snapshot is restored by then, and the next start keeps the log if it agrees with it, and empties it properly if not
 // (snapshot.Store.FinishRestore).
-type installLog struct {
+type logGuard struct {
 	*raftlog.Log
 	snapshots snapshots
 	onFatal   func(*FatalError)
+	// leads says whether this node is the leader. Nil until Raft has started.
+	leads atomic.Pointer[func() bool]
 	// installed: the state machine has been restored, so that what Raft deletes next is the whole log.
 	installed atomic.Bool
 }
@@ -38,7 +41,7 @@ var errLogBeyondSnapshot = errors.New("the log reaches beyond the installed snap
 // DeleteRange lets compaction pass (up to a snapshot) and truncation (behind one), but nothing across a snapshot's end. After
 // an install it lets only a log pass that is shorter than the snapshot. What is behind the snapshot was acknowledged; and of
 // one that ends with it, with an entry of another term, Raft would go on to tell that term.
-func (l *installLog) DeleteRange(minimum, maximum uint64) error {
+func (l *logGuard) DeleteRange(minimum, maximum uint64) error {
 	covered := l.snapshots.Covered()
 	across := minimum <= covered && covered < maximum
 	if whole := l.installed.Swap(false); across || whole && covered <= maximum {
@@ -51,21 +54,27 @@ func (l *installLog) DeleteRange(minimum, maximum uint64) error {
 
 // StoreLog and StoreLogs come after an install whose log was empty: there was nothing to delete. They refuse what the
 // snapshot stands for: a message from before the install would fill the log with it, and leave no place for what follows.
-func (l *installLog) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
+func (l *logGuard) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
 
-func (l *installLog) StoreLogs(entries []*raft.Log) error {
+func (l *logGuard) StoreLogs(entries []*raft.Log) error {
 	l.installed.Store(false)
 	if covered := l.snapshots.Covered(); len(entries) > 0 && entries[0].Index <= covered {
 		err := fmt.Errorf("entry %d came late, after a snapshot up to entry %d: starting again", entries[0].Index, covered)
 		l.onFatal(&FatalError{Cause: CauseRestart, Err: err})
 		return err
 	}
+	if l.mayStoreAhead(entries) {
+		return l.Log.StoreAhead(entries)
+	}
 	return l.Log.StoreLogs(entries)
 }
 
 // GetLog knows the term of a snapshot's last entry although the log begins behind it. hashicorp/raft asks only the log
 // when a leader's entries follow the snapshot and the log goes on differently; without an answer it would be sent a snapshot.
-func (l *installLog) GetLog(index uint64, entry *raft.Log) error {
+func (l *logGuard) GetLog(index uint64, entry *raft.Log) error {
+	if err := l.settleAsFollower(); err != nil {
+		return err
+	}
 	err := l.Log.GetLog(index, entry)
 	if !errors.Is(err, raft.ErrLogNotFound) {
 		return err
@@ -81,12 +90,15 @@ func (l *installLog) GetLog(index uint64, entry *raft.Log) error {
 // holds says whether all that a snapshot stands for is here, so that Raft need not see it: it is committed, and a newer
 // snapshot is here, or the log has its last entry and so, by log matching, all before it. A late copy of a snapshot is
 // answered here too. A message of an older term is Raft's to refuse.
-func (l *installLog) holds(request *raft.InstallSnapshotRequest, term uint64) bool {
+func (l *logGuard) holds(request *raft.InstallSnapshotRequest, term uint64) bool {
 	if request.Term < term {
 		return false
 	}
 	if newest, ok := l.snapshots.Newest(); ok && request.LastLogIndex <= newest.Index {
 		return true
+	}
+	if err := l.settleAsFollower(); err != nil {
+		return false
 	}
 	var entry raft.Log
 	return request.Term == term && l.Log.GetLog(request.LastLogIndex, &entry) == nil && entry.Term == request.LastLogTerm
