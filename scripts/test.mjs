@@ -26,6 +26,8 @@ const STEPS = {
   vet: () => inModules((module) => command(['go', 'vet', './...'], module)),
   staticcheck: () => inModules((module) => command(['go', 'tool', 'staticcheck', './...'], module)),
   go: () => inModules((module) => goTest({ race: cCompiler(), ...module })),
+  // A million steps on one goroutine, for which there is nothing to race.
+  simulation: () => goTest({ race: false, cwd: 'node-go', packages: './simulation' }),
   unit: () => vitest('unit'),
   cross: () => vitest('cross'),
 }

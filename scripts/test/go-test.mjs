@@ -1,10 +1,10 @@
 // go test, counted: every test and subtest that passed or failed. Skipped ones count as neither.
 import { run } from './run.mjs'
 
-export async function goTest({ race, cwd }) {
+export async function goTest({ race, cwd, packages = './...' }) {
   const tally = new GoTally((line) => console.log(line))
   const flags = race ? ['-race'] : []
-  const { code } = await run(['go', 'test', '-json', '-timeout=5m', ...flags, './...'], {
+  const { code } = await run(['go', 'test', '-json', '-timeout=5m', ...flags, packages], {
     cwd,
     onLine: (line) => tally.take(line),
     busyWith: () => tally.running(),

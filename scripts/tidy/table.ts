@@ -37,6 +37,8 @@ export const GO_ARROWS: Readonly<Record<string, readonly string[]>> = {
   fsm: ['engine', 'gen', 'kverr'],
   snapshot: ['fsm', 'engine', 'vfs', 'clock', 'kverr', 'gen'],
   replica: ['fsm', 'snapshot', 'raftlog', 'transport', 'engine', 'gen', 'clock', 'vfs', 'kverr', 'telemetry'],
+  // Tests only.
+  simulation: ['fsm', 'engine', 'vfs', 'gen'],
   server: ['replica', 'fsm', 'engine', 'gen', 'transport', 'clock', 'kverr', 'telemetry'],
   // The node's composition root.
   cmd: ['*'],

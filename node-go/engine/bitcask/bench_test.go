@@ -196,7 +196,7 @@ func benchApplyUntil(b *testing.B, e *Engine, done chan error) (applies []time.D
 
 func benchOpen(b *testing.B, dir string) *Engine {
 	b.Helper()
-	e, err := Open(dir, Options{idle: true})
+	e, err := Open(dir, Options{Idle: true})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -162,7 +162,7 @@ func (e *Engine) settleTail(found *recovery, garbage bool) error {
 // startKeeper starts the goroutine that does what nobody has to wait for. Close stops it.
 func (e *Engine) startKeeper() {
 	e.life, e.end = context.WithCancel(context.Background())
-	if e.options.idle {
+	if e.options.Idle {
 		close(e.keeperDone)
 		return
 	}

@@ -34,8 +34,8 @@ type Options struct {
 	// OnDamage is told of damage met while serving, once, by the goroutine that met it.
 	OnDamage func(*engine.CorruptError)
 
-	// idle leaves Sync, hints and Merge to the caller: for tests that must know what happens when.
-	idle bool
+	// Idle leaves Sync, hints and Merge to the caller: for tests that must know what happens when.
+	Idle bool
 }
 
 const (

@@ -46,7 +46,7 @@ func newWitness(fs *vfstest.FS) *witness {
 }
 
 func testOptions(fs *vfstest.FS) Options {
-	return Options{FS: fs, SegmentBytes: 4 << 10, OpenFiles: 2, idle: true}
+	return Options{FS: fs, SegmentBytes: 4 << 10, OpenFiles: 2, Idle: true}
 }
 
 func (w *witness) open() error {

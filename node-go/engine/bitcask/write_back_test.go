@@ -13,7 +13,7 @@ import (
 // A system that could not write back what it had taken may tell nobody else, not even a later fsync.
 func TestAFailedWriteBackIsAFailedSync(t *testing.T) {
 	fs := vfstest.New()
-	e, err := Open("/data", Options{FS: fs, idle: true})
+	e, err := Open("/data", Options{FS: fs, Idle: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestAFailedWriteBackIsAFailedSync(t *testing.T) {
 		t.Fatal(err)
 	}
 	fs.SetHook(nil)
-	again, err := Open("/data", Options{FS: fs, idle: true})
+	again, err := Open("/data", Options{FS: fs, Idle: true})
 	if err != nil {
 		t.Fatal(err)
 	}

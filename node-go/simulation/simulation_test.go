@@ -1,0 +1,109 @@
+package simulation
+
+import (
+	"bytes"
+	"flag"
+	"math/rand/v2"
+	"testing"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "run only this seed")
+	stepsFlag = flag.Int("steps", stepsDefault, "how many steps to take, over all seeds")
+)
+
+const (
+	stepsOfRound = 2_000
+	roundsOfSeed = 25
+	stepsOfSeed  = stepsOfRound * roundsOfSeed
+)
+
+// Seeds that are always run; the rest of the steps take a new one.
+var fixedSeeds = []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
+
+func TestSimulation(t *testing.T) {
+	if *seedFlag != 0 {
+		t.Logf("%v", run(t, *seedFlag))
+		return
+	}
+	steps := *stepsFlag
+	happened := map[string]int{}
+	for i := range steps / stepsOfSeed {
+		seed := rand.Uint64()
+		if i < len(fixedSeeds) {
+			seed = fixedSeeds[i]
+		}
+		for what, n := range run(t, seed) {
+			happened[what] += n
+		}
+	}
+	t.Logf("%d steps: %v", steps, happened)
+	requireAll(t, happened)
+}
+
+// run is one world, from its beginning to its end. It returns how often what happened.
+func run(t *testing.T, seed uint64) map[string]int {
+	t.Helper()
+	w := newWorld(t, seed)
+	for range roundsOfSeed {
+		for range stepsOfRound {
+			w.step()
+		}
+		w.settle()
+	}
+	for _, r := range w.replicas {
+		r.fsm.Close()
+		w.must(r.engine.Close())
+	}
+	return w.happened
+}
+
+// settle ends a round: whatever is committed is applied everywhere, and what everybody was told is compared with it.
+func (w *world) settle() {
+	for _, c := range w.clients {
+		for len(c.open) > 0 {
+			c.end(c.open[0], unknown)
+		}
+	}
+	w.requests, w.answers = nil, nil
+	clear(w.asked)
+	for _, r := range w.replicas {
+		for r.given < w.log[len(w.log)-1].Index {
+			r.applyNext()
+		}
+	}
+	want := w.replicas[0].content()
+	for _, r := range w.replicas[1:] {
+		if !bytes.Equal(r.content(), want) {
+			w.fail("replicas 0 and %d have applied the same entries and differ", r.id)
+		}
+	}
+	w.truth.check(w, w.replicas[0])
+	w.forget()
+	w.truth.nextRound()
+}
+
+// forget deletes the keys of the round, so that a world does not grow.
+func (w *world) forget() {
+	for _, key := range w.truth.keys() {
+		w.requests = append(w.requests, request{op: &op{kind: kindDelete, key: key}})
+	}
+	for len(w.requests) > 0 {
+		w.commit()
+	}
+	clear(w.asked)
+}
+
+// requireAll fails when less was tested than is said.
+func requireAll(t *testing.T, happened map[string]int) {
+	t.Helper()
+	for _, what := range []string{
+		"apply", "skip", "applied", "not applied", "unknown", "given up", "expired", "wrong shard", "session", "lost request", "lost answer",
+		"killed", "power cut idle", "power cut while applying", "power cut while merging", "power cut while restoring",
+		"install", "broken snapshot", "merge", "compact", "leader", "read",
+	} {
+		if happened[what] == 0 {
+			t.Errorf("it never happened: %s", what)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package simulation
+
+const stepsDefault = 1_000_000
