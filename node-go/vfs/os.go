@@ -37,7 +37,7 @@ func (osFS) Allocate(path string, size int64) (RandomFile, error) {
 		// It may hold the last room that there was.
 		return nil, errors.Join(err, os.Remove(path))
 	}
-	return file, nil
+	return osFile{file}, nil
 }
 
 func (osFS) OpenRandom(path string) (RandomFile, error) {
@@ -45,7 +45,7 @@ func (osFS) OpenRandom(path string) (RandomFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return file, nil
+	return osFile{file}, nil
 }
 
 func (osFS) Rename(oldPath, newPath string) error { return os.Rename(oldPath, newPath) }
@@ -129,6 +129,8 @@ func open(path string, flags int) (File, error) {
 }
 
 type osFile struct{ *os.File }
+
+func (f osFile) Sync() error { return syncFile(f.File) }
 
 func (f osFile) WriteBack() error { return writeBack(f.File) }
 

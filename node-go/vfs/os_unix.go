@@ -30,3 +30,23 @@ func syncDir(dir string) error {
 	}
 	return file.Close()
 }
+
+// control makes a system call on an open file, again if a signal interrupts it.
+func control(file *os.File, op string, call func(fd int) error) error {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = conn.Control(func(fd uintptr) {
+		for failed = call(int(fd)); errors.Is(failed, syscall.EINTR); failed = call(int(fd)) {
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if failed != nil {
+		return &os.PathError{Op: op, Path: file.Name(), Err: failed}
+	}
+	return nil
+}

@@ -10,21 +10,11 @@ import (
 const syncFileRangeWrite = 2
 
 func writeBack(file *os.File) error {
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	if err := conn.Control(func(fd uintptr) { failed = syscall.SyncFileRange(int(fd), 0, 0, syncFileRangeWrite) }); err != nil {
-		return err
-	}
+	err := control(file, "write back", func(fd int) error { return syscall.SyncFileRange(fd, 0, 0, syncFileRangeWrite) })
 	for _, unable := range []error{syscall.EINVAL, syscall.ENOSYS, syscall.ESPIPE, syscall.EOPNOTSUPP} {
-		if errors.Is(failed, unable) {
+		if errors.Is(err, unable) {
 			return nil
 		}
 	}
-	if failed != nil {
-		return &os.PathError{Op: "write back", Path: file.Name(), Err: failed}
-	}
-	return nil
+	return err
 }
