@@ -3,6 +3,10 @@
 const ONCE = 'test/failures/once.test.ts'
 const OUTCOMES = 'test/failures/outcomes.test.ts'
 const CHAOS = 'test/chaos/chaos.test.ts'
+const PARALLEL = 'node-go/replica/parallel_test.go'
+const STALE = 'node-go/replica/stale_test.go'
+const SIMULATION = 'node-go/simulation/simulation_test.go'
+const STATE_MACHINE = 'node-go/fsm/model_test.go'
 
 export const MUTATIONS = [
   {
@@ -112,5 +116,77 @@ export const MUTATIONS = [
     replace: '\tgone := len(s.answers)\n',
     test: CHAOS,
     shows: /not exactly once|not linearizable/,
+  },
+  {
+    name: 'applied-before-durable',
+    says: 'a leader applies, and answers, what its own disk does not have yet',
+    file: 'node-go/fsm/apply.go',
+    find: '\tif err := f.options.AwaitDurable(entry.Index); err != nil {',
+    replace: '\tif err := error(nil); err != nil {',
+    test: PARALLEL,
+    shows: /the write was answered/,
+  },
+  {
+    name: 'commit-told-early',
+    says: "followers are told that an entry is committed which the leader's disk does not have",
+    file: 'node-go/transport/transport.go',
+    find: '\t\tbound = sender.Durable(bound)\n',
+    replace: '\t\t_ = sender\n',
+    test: PARALLEL,
+    shows: /was told that \d+ is committed/,
+  },
+  {
+    name: 'deposed-not-settled',
+    says: 'a leader that was deposed answers for entries that its disk does not have',
+    file: 'node-go/replica/parallel.go',
+    find: '\treturn l.Settle()\n',
+    replace: '\treturn nil\n',
+    test: PARALLEL,
+    shows: /an entry that is not durable/,
+  },
+  {
+    name: 'reads-without-proof',
+    says: 'a leader answers reads without asking whether it still leads',
+    file: 'node-go/replica/open.go',
+    find: '\t\t\treturn r.transport.AckedSince(term, since, r.voters(), r.id)\n',
+    replace: '\t\t\treturn true\n',
+    test: STALE,
+    shows: /the old leader answered|confirmed a stale read/,
+  },
+  {
+    name: 'epoch-ignored',
+    says: 'a shard takes an assignment of an old epoch',
+    file: 'node-go/fsm/assign.go',
+    find: '\tcase epoch <= s.epoch:',
+    replace: '\tcase false:',
+    test: STATE_MACHINE,
+    shows: /--- FAIL/,
+  },
+  {
+    name: 'applied-index-off-by-one',
+    says: 'a replica that starts applies its last entry again',
+    file: 'node-go/fsm/apply.go',
+    find: '\tif entry.Index <= f.state.applied {',
+    replace: '\tif entry.Index < f.state.applied {',
+    test: SIMULATION,
+    shows: /seed \d+:/,
+  },
+  {
+    name: 'versions-start-again',
+    says: 'a deleted key begins again with version 1',
+    file: 'node-go/fsm/write.go',
+    find: '\t\tbefore = w.f.state.partitions[command.Partition(key)].floor\n',
+    replace: '\t\tbefore = 0\n',
+    test: SIMULATION,
+    shows: /seed \d+:/,
+  },
+  {
+    name: 'engine-sync-skipped',
+    says: 'the engine calls durable what it has not fsynced',
+    file: 'node-go/engine/bitcask/sync.go',
+    find: '\t\tif err := s.writer.Sync(); err != nil {',
+    replace: '\t\tif err := error(nil); err != nil {',
+    test: SIMULATION,
+    shows: /seed \d+:/,
   },
 ]

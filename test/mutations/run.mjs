@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MUTATIONS } from './list.mjs'
 
@@ -53,9 +53,7 @@ function report(mutation) {
 function attempt(mutation) {
   copyTree()
   if (mutation.name !== NONE) mutate(mutation)
-  const built = run(['scripts/build.mjs'])
-  if (built.status !== 0) throw new Error(`the copy cannot be built:\n${built.output}`)
-  const { status, output } = run(['node_modules/vitest/vitest.mjs', 'run', '--project', 'cross', mutation.test])
+  const { status, output } = mutation.test.endsWith('_test.go') ? goTest(mutation) : crossTest(mutation)
   if (mutation.name === NONE) {
     return status === 0 ? { good: true, said: 'passes' } : { good: false, said: `FAILS WITHOUT A FAULT\n${output}` }
   }
@@ -63,6 +61,17 @@ function attempt(mutation) {
   const line = output.split('\n').find((one) => mutation.shows.test(one))
   if (line === undefined) return { good: false, said: `the test fails, but does not show ${mutation.shows}\n${output}` }
   return { good: true, said: `found: ${line.trim().slice(0, 160)}` }
+}
+
+/** The package of the test, whose own tests must find the fault, whichever of them does. */
+function goTest({ test }) {
+  return run('go', ['test', '-timeout=5m', `./${dirname(relative('node-go', test))}`], join(copy, 'node-go'))
+}
+
+function crossTest({ test }) {
+  const built = run(process.execPath, ['scripts/build.mjs'], copy)
+  if (built.status !== 0) throw new Error(`the copy cannot be built:\n${built.output}`)
+  return run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'cross', test], copy)
 }
 
 /** What git knows or would take, as it is in the working tree; what is installed is shared. */
@@ -86,10 +95,10 @@ function mutate({ file, find, replace }) {
   writeFileSync(path, parts.join(replace))
 }
 
-function run(argv) {
+function run(program, argv, cwd) {
   const env = { ...process.env, NO_COLOR: '1' }
-  const options = { cwd: copy, env, encoding: 'utf8', maxBuffer: OUTPUT_BYTES_MAX }
-  const { status, stdout, stderr, error } = spawnSync(process.execPath, argv, options)
+  const options = { cwd, env, encoding: 'utf8', maxBuffer: OUTPUT_BYTES_MAX }
+  const { status, stdout, stderr, error } = spawnSync(program, argv, options)
   return { status, output: `${stdout}${stderr}${error?.message ?? ''}` }
 }
 
