@@ -69,6 +69,10 @@ type outage struct {
 // onDisk makes a group of one node on that disk, not open yet. Its files are small, so that a short workload fills several.
 func onDisk(t *testing.T, disk *vfstest.FS) *testNode {
 	t.Helper()
+	// The process makes its directory, and its name durable, before it opens a replica in it.
+	if err := errors.Join(disk.MkdirAll("/node"), disk.SyncDir("/")); err != nil {
+		t.Fatal(err)
+	}
 	c := newCluster(t, 1, brisk, func(_ int, o *Options) {
 		o.FS, o.Dir = disk, "/node"
 		o.Sizes.SegmentBytes, o.Sizes.LogSegmentBytes = 4<<10, 4<<10

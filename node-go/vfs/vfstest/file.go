@@ -81,7 +81,7 @@ func (f *file) WriteAt(data []byte, offset int64) (int, error) {
 	}
 	for at := 0; at < n; {
 		sector := min(n-at, SectorBytes-(int(offset)+at)%SectorBytes)
-		f.node.write(int(offset)+at, data[at:at+sector])
+		f.node.writeSector(int(offset)+at, data[at:at+sector])
 		at += sector
 	}
 	if fault.Err != nil {

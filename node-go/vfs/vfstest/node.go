@@ -25,6 +25,8 @@ type node struct {
 type change struct {
 	offset int
 	data   []byte
+	// whole: it happens in one piece, or not at all.
+	whole bool
 }
 
 // nameChange takes a name away, or sets one, or both at once.
@@ -57,6 +59,11 @@ func (c nameChange) apply(entries map[string]*node) {
 
 func (n *node) write(offset int, data []byte) {
 	n.add(change{offset: offset, data: bytes.Clone(data)})
+}
+
+// writeSector is a write within one sector.
+func (n *node) writeSector(offset int, data []byte) {
+	n.add(change{offset: offset, data: bytes.Clone(data), whole: true})
 }
 
 func (n *node) truncate(size int) { n.add(change{offset: size}) }
@@ -102,7 +109,14 @@ func (n *node) content(loss Loss) []byte {
 		data = bytes.Clone(data)
 	}
 	for i, c := range n.pending {
-		kept := loss(Pending{Index: i, Count: len(n.pending), Bytes: max(1, len(c.data))})
+		bytes := max(1, len(c.data))
+		if c.whole {
+			bytes = 1
+		}
+		kept := loss(Pending{Index: i, Count: len(n.pending), Bytes: bytes})
+		if kept > 0 && c.whole {
+			kept = len(c.data)
+		}
 		if kept > 0 {
 			data = c.apply(data, min(kept, len(c.data)))
 		}
