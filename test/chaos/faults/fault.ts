@@ -57,6 +57,8 @@ export interface Healing {
   readonly what: string
   /** The ids of the data shards whose service may suffer; their time without service counts for this fault. */
   readonly shards: readonly number[]
+  /** Resolves when it has ended by itself, before its time; then it is healed at once. Never rejects. */
+  readonly ended?: Promise<void>
   /** Ends it. Called exactly once, also when the run is interrupted; must not fail because a process is gone already. */
   heal(): Promise<void>
 }

@@ -48,7 +48,7 @@ export async function injectAll(
     })
     if (healing === undefined) return
     announce(healing.what)
-    await waited(scene, plan.forMs)
+    await lasted(scene, plan.forMs, healing.ended)
     try {
       await healing.heal()
     } catch (error) {
@@ -72,6 +72,14 @@ function begin(scene: Scene, plan: FaultPlan): Promise<Healing> {
 async function waited({ signal }: Scene, ms: number): Promise<boolean> {
   if (ms > 0) await pause(ms, undefined, { signal }).catch(() => undefined)
   return !signal.aborted
+}
+
+/** Until its time is over, or it has ended by itself. */
+async function lasted({ signal }: Scene, ms: number, ended: Promise<void> | undefined): Promise<void> {
+  const over = new AbortController()
+  const either = AbortSignal.any([signal, over.signal])
+  void ended?.then(() => over.abort())
+  if (ms > 0) await pause(ms, undefined, { signal: either }).catch(() => undefined)
 }
 
 function inWords(error: unknown): string {

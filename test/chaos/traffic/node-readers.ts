@@ -1,5 +1,6 @@
-// Reads that go straight to one node each, whether or not it leads: nobody resends them to another one. Those that wait in
-// the sockets of a node that is stopped are answered when it wakes, and must not be answered with what was true before.
+// Reads that go straight to one node each, whether or not it leads: nobody resends them to another one. Each node is asked all the
+// time, whether or not it has answered: what it is asked while it is stopped or cut off waits in its sockets, and must not be
+// answered with what was true before, when others have written meanwhile.
 import { setTimeout as pause } from 'node:timers/promises'
 import type { NodeInfo } from '../../../orchestrator/core/topology.js'
 import { KvUnary } from '../../../orchestrator/wire/kv-unary.js'
@@ -8,10 +9,16 @@ import type { Recorder } from './recorder.js'
 
 /** Longer than a node is stopped. */
 const READ_MS_MAX = 8_000
-const REST_MS = 5
-/** Of a node that does not lead. */
-const REST_REFUSED_MS = 60
-const READERS_PER_NODE = 2
+/** Between two reads of one node that leads, or did when it was last heard of. */
+const EVERY_MS = 10
+/** Of one that refuses. */
+const EVERY_REFUSED_MS = 80
+/** Past this the reader skips turns: its memory stays bounded while a node says nothing. */
+const IN_FLIGHT_MAX = 256
+/**
+ * Several, so that some read is handled in the very moment of waking, before the node has learnt that it was deposed.
+ */
+const CONNECTIONS = 8
 
 export interface NodeReadersOptions {
   readonly recorder: Recorder
@@ -30,11 +37,7 @@ export class NodeReaders {
   constructor(options: NodeReadersOptions) {
     this.#options = options
     this.#loops = options.shards.flatMap((shard) =>
-      options
-        .nodes(shard)
-        .flatMap((_, at) =>
-          Array.from({ length: READERS_PER_NODE }, () => this.#read(shard, at, options.random.fork())),
-        ),
+      options.nodes(shard).map((_, at) => this.#read(shard, at, options.random.fork())),
     )
   }
 
@@ -45,21 +48,35 @@ export class NodeReaders {
 
   async #read(shard: number, at: number, random: Random): Promise<void> {
     const { recorder, nodes, keys } = this.#options
-    let connection: KvUnary | undefined
+    const client = `node s${shard}/${at + 1}`
+    const flights = new Set<Promise<unknown>>()
+    let connections: readonly KvUnary[] = []
+    let refuses = false
+    const close = (): void => {
+      for (const connection of connections) connection.close()
+    }
     try {
-      while (!this.#stopped) {
+      for (let turn = 0; !this.#stopped; turn++) {
         const address = nodes(shard)[at]?.address ?? ''
-        if (connection?.address !== address) {
-          connection?.close()
-          connection = new KvUnary(address)
+        if (connections[0]?.address !== address) {
+          close()
+          connections = Array.from({ length: CONNECTIONS }, () => new KvUnary(address))
         }
-        const to = connection
-        const asked = { client: `node s${shard}/${at + 1}`, key: random.pick(keys(shard)), op: 'get' as const }
-        const answer = await recorder.recordAnswer(asked, () => readFrom(to, asked.key))
-        await pause(answer === undefined ? REST_REFUSED_MS : REST_MS)
+        const to = connections[turn % CONNECTIONS]
+        if (to !== undefined && flights.size < IN_FLIGHT_MAX) {
+          const asked = { client, key: random.pick(keys(shard)), op: 'get' as const }
+          const flight = recorder.recordAnswer(asked, () => readFrom(to, asked.key))
+          flights.add(flight)
+          void flight.then((answer) => {
+            flights.delete(flight)
+            refuses = answer === undefined
+          })
+        }
+        await pause(refuses ? EVERY_REFUSED_MS : EVERY_MS)
       }
+      await Promise.all(flights)
     } finally {
-      connection?.close()
+      close()
     }
   }
 }
