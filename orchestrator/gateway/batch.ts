@@ -10,7 +10,9 @@ import type { BatchListener, BatchMessage, BatchStream, Refusal } from '../wire/
 import { Budget } from './budget.js'
 import type { GatewayContext } from './context.js'
 import { Patience } from './patience.js'
-import { overloaded, Work, type WorkListener } from './work.js'
+import { ReadGate } from './read-gate.js'
+import type { Reader } from './readers.js'
+import { type Answer, overloaded, Work, type WorkListener } from './work.js'
 
 /** What a session needs of its stream; a test gives its own. */
 export type BatchPort = Pick<BatchStream, keyof BatchStream>
@@ -26,10 +28,17 @@ const OVERHEAD_BYTES = 256
 /** The share of the gateway's bytes that one stream may hold: one client cannot starve the others. */
 const STREAM_SHARE = 1 / 4
 
-export class BatchSession implements BatchListener, WorkListener {
+type Written = Pick<Answer, 'requestBytes' | 'valueBytes' | 'first' | 'last'>
+const REFUSAL: Written = { requestBytes: 0, valueBytes: 0, first: true, last: true }
+
+/** For a stream's values, so many full answers and a value more: one is on its way, the next one gathers. */
+const ANSWERS_HELD = 2
+
+export class BatchSession implements BatchListener, WorkListener, Reader {
   readonly #context: GatewayContext
   readonly #stream: BatchPort
   readonly #budget: Budget
+  readonly #gate: ReadGate
   readonly #patience: Patience
   readonly #onGone: (session: BatchSession) => void
   #open = 0
@@ -47,9 +56,19 @@ export class BatchSession implements BatchListener, WorkListener {
   constructor(context: GatewayContext, stream: BatchPort, onGone: (session: BatchSession) => void) {
     this.#context = context
     this.#stream = stream
-    this.#budget = new Budget(context.limits.inFlightBytesMax * STREAM_SHARE, context.budget)
+    const { batchBytesMax, inFlightBytesMax, valueBytesMax } = context.limits
+    this.#budget = new Budget(inFlightBytesMax * STREAM_SHARE, context.budget)
+    const values = new Budget(ANSWERS_HELD * batchBytesMax + valueBytesMax, context.values)
+    this.#gate = new ReadGate({
+      clock: context.clock,
+      values,
+      firstGuess: Math.min(batchBytesMax / 16, inFlightBytesMax / 256),
+      crowd: context.crowd,
+      changed: () => this.#steer(),
+    })
     this.#patience = new Patience(context.clock, (work) => this.#answer(work))
     this.#onGone = onGone
+    context.readers.join(this)
     stream.listen(this)
   }
 
@@ -68,6 +87,7 @@ export class BatchSession implements BatchListener, WorkListener {
     const error = this.#refusal(outline)
     if (error === undefined) return undefined
     this.#refusals++
+    this.#context.readers.wrote(this)
     this.#rest(this.#context.toll.charge(outline.operations))
     return { error, sent: () => this.#refused() }
   }
@@ -75,7 +95,7 @@ export class BatchSession implements BatchListener, WorkListener {
   onMessage(message: BatchMessage): void {
     const bytes = this.#taken
     this.#taken = 0
-    new Work(this.#context, this.#budget, message, bytes, this).begin()
+    new Work(this.#context, this.#gate, message, bytes, this).begin()
   }
 
   onEnd(): void {
@@ -85,10 +105,21 @@ export class BatchSession implements BatchListener, WorkListener {
 
   onGone(): void {
     this.#gone = true
+    this.#ending = true
+    this.#context.readers.leave(this)
+    this.#gate.close()
     this.#budget.close()
     this.#patience.close()
     this.#wake()
     this.#onGone(this)
+  }
+
+  cut(): void {
+    this.#stream.cut()
+  }
+
+  relent(): void {
+    this.#gate.forget()
   }
 
   onPart(work: Work): void {
@@ -102,16 +133,20 @@ export class BatchSession implements BatchListener, WorkListener {
   }
 
   #answer(work: Work): void {
-    const { results, positions, bytes, first, last } = work.take()
-    this.#stream.send(work.id, results, () => this.#written(bytes, first, last), positions)
+    const answer = work.take()
+    this.#context.readers.wrote(this)
+    this.#stream.send(work.id, answer.results, () => this.#written(answer), answer.positions)
   }
 
-  #written(bytes: number, first: boolean, last: boolean): void {
+  #written({ requestBytes, valueBytes, first, last }: Written): void {
     // Written in the same moment in which the stream broke: everything was given back then.
     if (this.#gone) return
-    this.#budget.give(bytes)
+    this.#context.readers.took(this)
     if (first) this.#silent--
     if (last) this.#open--
+    this.#budget.give(requestBytes)
+    this.#gate.give(valueBytes)
+    this.#gate.pump()
     this.#steer()
     this.#endIfDone()
   }
@@ -126,14 +161,17 @@ export class BatchSession implements BatchListener, WorkListener {
     const full = this.#context.full()
     if (full !== undefined) return full
     const weight = bytes + (operations + sessions) * OVERHEAD_BYTES
-    if (!this.#budget.take(weight)) return overloaded('the gateway holds as many bytes as it may')
+    if (!this.#budget.take(weight)) {
+      this.#context.readers.shed()
+      return overloaded('the gateway holds as many bytes as it may')
+    }
     this.#taken = weight
     return undefined
   }
 
   #refused(): void {
     this.#refusals--
-    this.#written(0, true, true)
+    this.#written(REFUSAL)
   }
 
   #rest(ms: number): void {
@@ -155,7 +193,7 @@ export class BatchSession implements BatchListener, WorkListener {
   /** Reads from the client, or does not: whatever changes with what is open. */
   #steer(): void {
     const crowded = this.#silent >= SILENT_MESSAGES_MAX || this.#open >= OPEN_MESSAGES_MAX
-    const full = crowded || this.#resting !== undefined || this.#refusals > 0
+    const full = crowded || this.#gate.crowded || this.#resting !== undefined || this.#refusals > 0
     if (full === this.#full) return
     this.#full = full
     if (full) this.#stream.pause()

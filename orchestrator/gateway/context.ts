@@ -4,6 +4,8 @@ import type { MapSource } from '../core/map-source.js'
 import type { Operation, Result, Stamp } from '../core/operation.js'
 import type { KvError } from '../errors/index.js'
 import type { Budget } from './budget.js'
+import type { ReadGate } from './read-gate.js'
+import type { Readers } from './readers.js'
 import type { Toll } from './toll.js'
 
 /** Called once per operation, with an error or with a result; perhaps before the call that took it has returned. */
@@ -22,8 +24,13 @@ export interface GatewayContext {
   readonly limits: Limits
   readonly maps: MapSource
   readonly clock: Clock
-  /** Bytes that all streams together hold. */
+  /** Bytes that all streams together hold, the values included. */
   readonly budget: Budget
+  /** Of those, the values that wait to be read: they leave room for requests. */
+  readonly values: Budget
+  /** Gates at which gets wait for room. */
+  readonly crowd: Set<ReadGate>
+  readonly readers: Readers
   readonly toll: Toll
   /** Unary calls in progress. */
   calls: number

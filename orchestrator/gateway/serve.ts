@@ -10,7 +10,11 @@ import { compatHandlers } from './compat.js'
 import type { GatewayContext, OperationStore } from './context.js'
 import { kvHandlers } from './kv.js'
 import { observed } from './observed.js'
+import { Readers } from './readers.js'
 import { Toll } from './toll.js'
+
+/** The share of the gateway's bytes that values which wait to be read may hold. */
+const VALUES_SHARE = 1 / 2
 
 export interface GatewayOptions {
   readonly store: OperationStore
@@ -56,13 +60,17 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
 
 function contextOf(options: GatewayOptions, clock: Clock): GatewayContext {
   const { store, maps, limits = DEFAULT_LIMITS, telemetry = silent } = options
+  const budget = new Budget(limits.inFlightBytesMax)
   const plain: GatewayContext['submit'] = (operation, deadlineMs, done, stamp) =>
     store.submit(operation, deadlineMs, done, stamp)
   return {
     limits,
     maps,
     clock,
-    budget: new Budget(limits.inFlightBytesMax),
+    budget,
+    values: new Budget(limits.inFlightBytesMax * VALUES_SHARE, budget),
+    crowd: new Set(),
+    readers: new Readers(clock),
     toll: new Toll(clock),
     calls: 0,
     full: () => store.full?.(),

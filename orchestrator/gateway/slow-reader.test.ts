@@ -1,7 +1,10 @@
 // A client that asks and does not read, over a real connection: raw HTTP/2, because our own clients always read.
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2'
+import { once } from 'node:events'
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2'
 import { afterEach, expect, test } from 'vitest'
+import type { Clock } from '../core/clock.js'
 import { MapCell } from '../core/map-source.js'
+import { ManualClock } from '../core/testing/manual-clock.js'
 import { operationToWire } from '../wire/convert.js'
 import { BatchRequest } from '../wire/gen/kvorum/v1/kv.js'
 import type { Done, OperationStore } from './context.js'
@@ -29,8 +32,8 @@ class CountingStore implements OperationStore {
   }
 }
 
-async function openBatch(store: OperationStore): Promise<ClientHttp2Stream> {
-  gateway = await serveGateway({ store, maps: new MapCell(smallMap(1n)), host: '127.0.0.1', port: 0 })
+async function openBatch(store: OperationStore, clock?: Clock): Promise<ClientHttp2Stream> {
+  gateway = await serveGateway({ store, maps: new MapCell(smallMap(1n)), host: '127.0.0.1', port: 0, clock })
   session = connect(`http://${gateway.address}`)
   const headers = { 'content-type': 'application/grpc', te: 'trailers' }
   return session.request({ ':method': 'POST', ':path': '/kvorum.v1.KV/Batch', ...headers })
@@ -62,4 +65,20 @@ test('is not read from until it reads; then it gets everything', async () => {
   })
   await expect.poll(() => store.asked, { timeout: 10_000 }).toBe(MESSAGES)
   await expect.poll(() => bytes, { timeout: 10_000 }).toBeGreaterThan(MESSAGES * VALUE.length)
+})
+
+test('is cut when it has read nothing for 10 s', async () => {
+  const store = new CountingStore()
+  const clock = new ManualClock()
+  const stream = await openBatch(store, clock)
+  const errors: Error[] = []
+  stream.on('error', (error) => errors.push(error))
+  for (let id = 1; id <= MESSAGES; id++) stream.write(frame(id))
+  await expect.poll(() => store.asked).toBeGreaterThanOrEqual(64)
+  const closed = once(stream, 'close').catch(() => {})
+  clock.advance(11_000)
+  // Whoever reads at last reads of the end, and not the answers that were waiting.
+  stream.resume()
+  await closed
+  expect(stream.rstCode).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM)
 })

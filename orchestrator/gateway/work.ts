@@ -1,8 +1,8 @@
-import type { Operation, Result } from '../core/operation.js'
-import { type KvError, OverloadedError, UnsupportedError } from '../errors/index.js'
+import type { GetOperation, Operation, Result } from '../core/operation.js'
+import { KvError, OverloadedError, UnsupportedError } from '../errors/index.js'
 import type { BatchMessage } from '../wire/batch-stream.js'
-import type { Budget } from './budget.js'
 import type { Done, GatewayContext } from './context.js'
+import type { ReadGate, Ticket, Waiting } from './read-gate.js'
 
 /** What a result without a value weighs. */
 const RESULT_BYTES = 64
@@ -13,8 +13,9 @@ export interface Answer {
   readonly results: readonly (Result | KvError)[]
   /** Which operations the results are of. Empty: of all, in their order. */
   readonly positions: readonly number[]
-  /** What is given back to the budget when the answer is written. */
-  readonly bytes: number
+  /** What is given back when the answer is written: of the message, and of values. */
+  readonly requestBytes: number
+  readonly valueBytes: number
   readonly first: boolean
   readonly last: boolean
 }
@@ -28,10 +29,10 @@ export interface WorkListener {
 }
 
 /** One message on its way. Each operation gets exactly one result, and each result is taken once. */
-export class Work {
+export class Work implements Waiting {
   readonly id: bigint
   readonly #context: GatewayContext
-  readonly #budget: Budget
+  readonly #gate: ReadGate
   readonly #message: BatchMessage
   readonly #listener: WorkListener
   /** Undefined where an operation is not done, or its result was taken. */
@@ -44,13 +45,17 @@ export class Work {
   readonly #requestBytes: number
   /** What the values hold that nobody has taken. */
   #valueBytes = 0
+  /** Positions of gets that wait for room, and how many of them are over. */
+  readonly #held: number[] = []
+  #released = 0
+  #until = 0
 
   /** `bytes` were taken from the budget for the message. */
-  constructor(context: GatewayContext, budget: Budget, message: BatchMessage, bytes: number, listener: WorkListener) {
+  constructor(context: GatewayContext, gate: ReadGate, message: BatchMessage, bytes: number, listener: WorkListener) {
     this.#requestBytes = bytes
     this.id = message.id
     this.#context = context
-    this.#budget = budget
+    this.#gate = gate
     this.#message = message
     this.#listener = listener
     this.#left = message.operations.length
@@ -67,20 +72,38 @@ export class Work {
     for (let index = 0; index < operations.length; index++) {
       const operation = operations[index]
       if (operation === undefined) this.#settle(index, unknownKind())
+      else if (operation.kind === 'get') this.#read(index, operation, deadlineMs)
       else this.#submit(index, operation, deadlineMs)
     }
+    if (this.#held.length === 0) return
+    this.#until = this.#context.clock.monotonic() + deadlineMs
+    this.#gate.wait(this)
+  }
+
+  /** Asks for what was held back. What finds the answer full, or comes too late, need not be asked for. */
+  resume(): boolean {
+    const { clock, limits } = this.#context
+    for (; this.#released < this.#held.length; this.#released++) {
+      const index = this.#held[this.#released] as number
+      const operation = this.#message.operations[index] as GetOperation
+      const leftMs = this.#until - clock.monotonic()
+      if (this.#valueBytes >= limits.batchBytesMax) this.#settle(index, ANSWER_FULL)
+      else if (leftMs <= 0) this.#submit(index, operation, leftMs)
+      else if (!this.#enter(index, operation, leftMs)) return false
+    }
+    return true
   }
 
   /** Everything that is done and was not taken. */
   take(): Answer {
     const first = !this.#inParts
     const last = this.#left === 0
-    const bytes = this.#valueBytes + (last ? this.#requestBytes : 0)
+    const held = { requestBytes: last ? this.#requestBytes : 0, valueBytes: this.#valueBytes }
     this.#valueBytes = 0
     this.#told = false
     this.#inParts = true
-    if (first && last) return { results: this.#results as (Result | KvError)[], positions: [], bytes, first, last }
-    return { ...this.#takePart(), bytes, first, last }
+    if (first && last) return { results: this.#results as (Result | KvError)[], positions: [], ...held, first, last }
+    return { ...this.#takePart(), ...held, first, last }
   }
 
   #takePart(): Pick<Answer, 'results' | 'positions'> {
@@ -98,19 +121,40 @@ export class Work {
   }
 
   #submit(index: number, operation: Operation, deadlineMs: number): void {
-    const done: Done = (error, result) => this.#settle(index, error ?? this.#fit(result))
+    const done: Done = (error, result) => this.#settle(index, error ?? resultOf(result))
     this.#context.submit(operation, deadlineMs, done, this.#message.stamps[index])
   }
 
-  /** What does not fit into the answer or the budget is to be asked for again, except the first: each try gets on. */
-  #fit(result: Result | undefined): Result | KvError {
-    if (result === undefined) throw new TypeError('a Store answered with neither a result nor an error')
-    if (result.kind !== 'get' || !result.found) return result
-    const bytes = result.value.byteLength + RESULT_BYTES
-    if (this.#valueBytes > 0 && this.#valueBytes + bytes > this.#context.limits.batchBytesMax) {
-      return overloaded('the answer to this message is full: ask for less at once')
+  #read(index: number, operation: GetOperation, deadlineMs: number): void {
+    if (this.#held.length > 0 || !this.#enter(index, operation, deadlineMs)) this.#held.push(index)
+  }
+
+  /** Asks for a value, if there is room for one. */
+  #enter(index: number, operation: GetOperation, deadlineMs: number): boolean {
+    const ticket = this.#gate.enter()
+    if (ticket === undefined) {
+      this.#context.readers.shed()
+      return false
     }
-    if (!this.#budget.take(bytes)) return overloaded('the gateway holds as many bytes as it may')
+    const done: Done = (error, result) => {
+      this.#settle(index, this.#arrived(ticket, error ?? resultOf(result)))
+      this.#gate.pump()
+    }
+    this.#context.submit(operation, deadlineMs, done, this.#message.stamps[index])
+    return true
+  }
+
+  #arrived(ticket: Ticket, result: Result | KvError): Result | KvError {
+    const found = !(result instanceof KvError) && result.kind === 'get' && result.found
+    const bytes = found ? result.value.byteLength + RESULT_BYTES : undefined
+    this.#gate.leave(ticket, bytes)
+    return bytes === undefined ? result : this.#fit(result, bytes)
+  }
+
+  /** What does not fit is to be asked for again, except the first: each try gets on. */
+  #fit(result: Result | KvError, bytes: number): Result | KvError {
+    if (this.#valueBytes > 0 && this.#valueBytes + bytes > this.#context.limits.batchBytesMax) return ANSWER_FULL
+    if (!this.#gate.take(bytes)) return overloaded('the gateway holds as many bytes as it may')
     this.#valueBytes += bytes
     return result
   }
@@ -129,6 +173,13 @@ export class Work {
 export function overloaded(message: string, retryAfterMs = RETRY_AFTER_MS): KvError {
   return new OverloadedError(message, { outcome: 'not-applied', retryAfterMs: Math.ceil(retryAfterMs) })
 }
+
+function resultOf(result: Result | undefined): Result {
+  if (result === undefined) throw new TypeError('a Store answered with neither a result nor an error')
+  return result
+}
+
+const ANSWER_FULL = overloaded('the answer to this message is full: ask for less at once')
 
 function unknownKind(): KvError {
   const message = 'this gateway does not know the operation: upgrade it'

@@ -1,3 +1,4 @@
+import { constants } from 'node:http2'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { BATCH_OPERATIONS_TOP } from '../core/limits.js'
 import type { Operation, Result, Stamp } from '../core/operation.js'
@@ -102,6 +103,15 @@ export class BatchStream {
   /** Ends the stream in order, after what was sent. */
   end(): void {
     if (!this.#gone) this.#call.end()
+  }
+
+  /** Ends the stream now and drops what was not sent: for a client that does not read, which would keep any other end waiting. */
+  cut(): void {
+    if (this.#gone) return
+    // grpc-js ends streams in order only; what it ends them with is HTTP/2's stream. The code is RESOURCE_EXHAUSTED to gRPC.
+    const { call } = this.#call as { call?: { stream?: { close(code: number): void } } }
+    if (call?.stream === undefined) this.#call.destroy()
+    else call.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
   #take(bytes: Uint8Array, listener: BatchListener): void {

@@ -1,7 +1,9 @@
 // Far more than a node and a gateway can take: raw streams that send messages of puts without waiting for answers, while a
 // client of ours goes on. Every key is written once, so that what was acknowledged and what was refused can be told apart.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { closedLoop } from '../../bench/load/closed-loop.js'
 import { rssMib } from '../../bench/load/resources.js'
+import { slowReaders } from '../../bench/overload/slow-readers.js'
 import { KvClient } from '../../orchestrator/client/index.js'
 import { CODES, OUTCOMES } from '../../orchestrator/errors/index.js'
 import { operationToWire } from '../../orchestrator/wire/convert.js'
@@ -156,3 +158,22 @@ test('a node takes what it can, refuses the rest, and stays well', async () => {
 })
 
 test('a gateway does the same', () => flood(cluster.address, 'gateway'))
+
+test('50 streams of a gateway that ask for MiBs and read nothing do not hold up the others', async () => {
+  const client = await KvClient.connect({ endpoints: [cluster.address], mode: 'gateway' })
+  const readers = await slowReaders(cluster, cluster.address, 50)
+  let most = 0
+  try {
+    const { latency } = await closedLoop(4, 4, async (caller, turn) => {
+      await client.put(`beside-${caller}-${turn % 100}`, 'v')
+      most = Math.max(most, rssMib(cluster.orchestrator.pid))
+    })
+    // Without a bound on what is asked for them, the values of the first moment alone take longer than that.
+    expect(latency.maxMs).toBeLessThan(3000)
+    expect(latency.count).toBeGreaterThan(200)
+    expect(most).toBeLessThan(GATEWAY_MIB_MAX)
+  } finally {
+    readers.close()
+    await client.close()
+  }
+})

@@ -5,6 +5,7 @@ import { PARTITIONS } from '../../core/slot.js'
 import { type ClusterMap, makeClusterMap } from '../../core/topology.js'
 import { Budget } from '../budget.js'
 import type { GatewayContext, OperationStore } from '../context.js'
+import { Readers } from '../readers.js'
 import { Toll } from '../toll.js'
 
 /** A map of one shard with one node. */
@@ -24,11 +25,15 @@ export function contextWith(
   clock: Clock = systemClock,
 ): GatewayContext {
   const all = { ...DEFAULT_LIMITS, ...limits }
+  const budget = new Budget(all.inFlightBytesMax)
   return {
     limits: all,
     maps: new MapCell(smallMap(1n)),
     clock,
-    budget: new Budget(all.inFlightBytesMax),
+    budget,
+    values: new Budget(all.inFlightBytesMax / 2, budget),
+    crowd: new Set(),
+    readers: new Readers(clock),
     toll: new Toll(clock),
     calls: 0,
     full: () => store.full?.(),
