@@ -29,14 +29,21 @@ export async function batchLoad(load: Load): Promise<Tally> {
   return counter.tally()
 }
 
+interface Begun {
+  /** When it was given to the transport. */
+  readonly at: number
+  /** Operations without an answer. */
+  left: number
+}
+
 class Sender {
   readonly #load: Load
   readonly #counter: Counter
   readonly #stream: FloodStream
   readonly #body: Uint8Array
   readonly #key: string
-  /** When each message that is not answered was given to the transport. */
-  readonly #begun = new Map<bigint, number>()
+  /** The messages that are not answered in full: a gateway may answer in parts. */
+  readonly #begun = new Map<bigint, Begun>()
   #nextId = 1n
   #stopped = false
 
@@ -70,15 +77,18 @@ class Sender {
   #next(): Uint8Array | undefined {
     if (this.#stopped || (this.#load.perSecond === undefined && this.#begun.size > 0)) return undefined
     const id = this.#nextId++
-    this.#begun.set(id, performance.now())
+    this.#begun.set(id, { at: performance.now(), left: this.#load.operations })
     const head = BatchRequest.encode({ id, epoch: 0n, timeoutMs: 0, operations: [], sessions: [] }).finish()
     return Buffer.concat([head, this.#body])
   }
 
   #answered(bytes: Uint8Array): void {
     const { id, results } = BatchResponse.decode(bytes)
-    const ms = performance.now() - (this.#begun.get(id) ?? 0)
-    this.#begun.delete(id)
+    const begun = this.#begun.get(id)
+    if (begun === undefined) throw new Error(`an answer to ${id}, which nobody asked`)
+    const ms = performance.now() - begun.at
+    begun.left -= results.length
+    if (begun.left === 0) this.#begun.delete(id)
     let [acknowledged, overloaded] = [0, 0]
     for (const { kind } of results) {
       if (kind?.$case === 'put') acknowledged++

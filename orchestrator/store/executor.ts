@@ -164,8 +164,8 @@ export class Executor implements CallOwner {
   }
 
   #overloaded(): KvError {
-    const held = `${this.#operations} operations, ${this.#bytes} bytes in flight`
-    return new OverloadedError(`too much at once (${held}): wait for answers before sending more`, {
+    // Few words: in an answer they are there once for each operation.
+    return new OverloadedError('too much at once', {
       outcome: 'not-applied',
       retryAfterMs: OVERLOADED_RETRY_MS,
     })

@@ -7,7 +7,11 @@ export class Session implements SessionRef {
   /** Numbers above the floor that are answered. */
   readonly #answered = new Set<number>()
 
-  constructor(readonly id: Uint8Array) {}
+  constructor(
+    readonly id: Uint8Array,
+    /** It had no number left, and has some now. */
+    private readonly freed: (session: Session) => void = () => {},
+  ) {}
 
   get floor(): number {
     return this.#floor
@@ -24,7 +28,9 @@ export class Session implements SessionRef {
 
   /** Nobody waits for the answer to this number any more, and it is not sent again. */
   answered(sequence: number): void {
+    const hadRoom = this.hasRoom
     this.#answered.add(sequence)
     while (this.#answered.delete(this.#floor)) this.#floor++
+    if (!hadRoom && this.hasRoom) this.freed(this)
   }
 }

@@ -1,4 +1,4 @@
-import type { OpenSessionOperation, Result } from '../core/operation.js'
+import { type OpenSessionOperation, type Result, SESSION_WINDOW } from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
 import { type KvError, kvError } from '../errors/index.js'
 import type { Call } from './call.js'
@@ -16,8 +16,9 @@ export interface SessionsOptions {
 const EXPIRY_MS = 60 * 60 * 1000
 
 /**
- * The sessions of a client, by shard. One a shard will do; while one of its writes takes long it may run out of numbers,
- * and another one takes over until then. They open when a write needs them, one at a time and shard.
+ * The sessions of a client, by shard. One a shard will do; while one of its writes takes long, or when many are under way,
+ * it may run out of numbers, and others help. They open when writes need them: as many at once as those who wait need,
+ * because an opening waits behind the writes before it.
  */
 export class Sessions {
   readonly #options: SessionsOptions
@@ -29,30 +30,25 @@ export class Sessions {
     this.#options = options
   }
 
-  /** Gives a write a number in the shard, or lets it wait: it is routed anew when a session is open. */
+  /** Gives a write a number in the shard, or lets it wait for one: then it is routed anew when it has it. */
   stamp(call: Call, shard: number): boolean {
     const pool = this.#poolOf(shard)
-    const session = pool.pick()
-    if (session !== undefined) {
-      call.stamp = { session, sequence: session.take() }
-      return true
-    }
+    // Nobody overtakes those who wait.
+    if (pool.waiting.size === 0 && give(pool, call)) return true
     this.#waiting.set(call, pool)
     pool.waiting.add(call)
     this.#options.executor.park(call)
-    if (pool.opening === undefined) this.#open(pool, call.operation.key)
-    call.waitsFor = pool.opening
+    if (pool.openings.size * SESSION_WINDOW < pool.waiting.size) this.#open(pool, call.operation.key)
+    call.waitsFor = pool.openings.values().next().value
     return false
   }
 
-  /** The write waits no more. A session that nobody waits for is not opened, unless it may be open already. */
+  /** The write waits no more, and perhaps others need not. */
   forget(call: Call): void {
-    const pool = this.#waiting.get(call)
-    if (pool === undefined) return
-    this.#waiting.delete(call)
-    pool.waiting.delete(call)
-    if (pool.opening === undefined || pool.opening.attempts > 0 || pool.waiting.size > 0) return
-    this.#options.executor.cancel(pool.opening, undefined)
+    const waited = this.#waiting.get(call)
+    if (waited !== undefined) this.#leave(waited, call)
+    const pool = call.shard && this.#shards.get(call.shard.id)
+    if (pool !== undefined && pool.waiting.size > 0) this.#admit(pool)
   }
 
   /** Nobody knows the session of the write any more: further writes take another. */
@@ -69,29 +65,66 @@ export class Sessions {
     return made
   }
 
+  /** A session that nobody waits for is not opened, unless it may be open already. */
+  #leave(pool: Pool, call: Call): void {
+    this.#waiting.delete(call)
+    pool.waiting.delete(call)
+    if (pool.waiting.size > 0) return
+    for (const opening of [...pool.openings]) {
+      if (opening.attempts === 0) this.#options.executor.cancel(opening, undefined)
+    }
+  }
+
   #open(pool: Pool, key: Uint8Array): void {
     const { executor, rng, deadlineMs } = this.#options
     const nonce = BigInt(`0x${rng.id().slice(0, 16)}`)
     const operation: OpenSessionOperation = { kind: 'open-session', key, nonce, expiryMs: EXPIRY_MS }
-    const opening = executor.submit(operation, deadlineMs, (error, result) => {
-      pool.opening = undefined
+    let opening: Call | undefined
+    opening = executor.submit(operation, deadlineMs, (error, result) => {
+      if (opening !== undefined) pool.openings.delete(opening)
       this.#opened(pool, error, result)
     })
     // It may be done already.
-    if (!opening?.settled) pool.opening = opening
+    if (opening !== undefined && !opening.settled) pool.openings.add(opening)
   }
 
   #opened(pool: Pool, error: KvError | undefined, result: Result | undefined): void {
-    if (result?.kind === 'open-session') pool.add(new Session(result.id))
-    const waiting = [...pool.waiting]
-    pool.waiting.clear()
-    for (const call of waiting) {
-      this.#waiting.delete(call)
-      call.waitsFor = undefined
-      if (error === undefined) this.#options.executor.release(call)
-      else this.#options.executor.fail(call, unsent(error))
+    if (result?.kind === 'open-session') pool.add(result.id)
+    this.#admit(pool)
+    if (error === undefined) return
+    // Those that no other opening is for.
+    const covered = pool.openings.size * SESSION_WINDOW
+    for (const call of [...pool.waiting].slice(covered)) {
+      this.#release(pool, call)
+      this.#options.executor.fail(call, unsent(error))
     }
   }
+
+  /** Gives numbers to those who wait, as far as there are any. */
+  #admit(pool: Pool): void {
+    // A write may end as soon as it goes, and lead back here.
+    if (pool.admitting) return
+    pool.admitting = true
+    for (const call of pool.waiting) {
+      if (!give(pool, call)) break
+      this.#release(pool, call)
+      this.#options.executor.release(call)
+    }
+    pool.admitting = false
+  }
+
+  #release(pool: Pool, call: Call): void {
+    this.#waiting.delete(call)
+    pool.waiting.delete(call)
+    call.waitsFor = undefined
+  }
+}
+
+function give(pool: Pool, call: Call): boolean {
+  const session = pool.pick()
+  if (session === undefined) return false
+  call.stamp = { session, sequence: session.take() }
+  return true
 }
 
 /** Whatever became of the opening, the write that waited for it was not sent. */
@@ -102,25 +135,33 @@ function unsent(error: KvError): KvError {
 
 /** The sessions in one shard. */
 class Pool {
-  /** The opening of another one. */
-  opening: Call | undefined
-  /** Writes that wait for it. */
+  /** The openings of others. */
+  readonly openings = new Set<Call>()
+  /** Writes that wait for a number, in their order. */
   readonly waiting = new Set<Call>()
-  #all: Session[] = []
-  #current: Session | undefined
+  admitting = false
+  #all = new Set<Session>()
+  /** Those that may have a number left; the last one is in use. */
+  #roomy: Session[] = []
 
   /** One that has a number left. */
   pick(): Session | undefined {
-    if (!this.#current?.hasRoom) this.#current = this.#all.find(({ hasRoom }) => hasRoom)
-    return this.#current
+    for (;;) {
+      const session = this.#roomy.at(-1)
+      if (session === undefined || session.hasRoom) return session
+      this.#roomy.pop()
+    }
   }
 
-  add(session: Session): void {
-    this.#all.push(session)
+  add(id: Uint8Array): void {
+    const session = new Session(id, (freed) => {
+      if (this.#all.has(freed) && !this.#roomy.includes(freed)) this.#roomy.push(freed)
+    })
+    this.#all.add(session)
+    this.#roomy.push(session)
   }
 
   drop(session: Session): void {
-    this.#all = this.#all.filter((one) => one !== session)
-    if (this.#current === session) this.#current = undefined
+    if (this.#all.delete(session)) this.#roomy = this.#roomy.filter((one) => one !== session)
   }
 }

@@ -30,11 +30,13 @@ test('drops what nobody waits for any more', () => {
   expect(queue.length).toBe(0)
 })
 
-test('takes out what matches and keeps the rest in order', () => {
+test('takes out what is over and keeps the rest in order', () => {
   const queue = new LaneQueue()
-  const requests = [1, 2, 3, 4].map((deadline) => new FakeRequest({ deadline }))
+  const requests = [7, 2, 8, 4].map((deadline) => new FakeRequest({ deadline }))
   for (const request of requests) queue.push(request)
-  expect(queue.takeMatching(({ deadline }) => deadline % 2 === 0)).toEqual([requests[1], requests[3]])
+  expect(queue.takeExpired(1)).toEqual([])
+  expect(queue.takeExpired(4)).toEqual([requests[1], requests[3]])
+  expect(queue.takeExpired(6)).toEqual([])
   expect(queue.takeAll()).toEqual([requests[0], requests[2]])
   expect(queue.length).toBe(0)
 })

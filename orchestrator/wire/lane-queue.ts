@@ -3,6 +3,8 @@ import type { LaneRequest } from './lane-request.js'
 /** What waits to be sent on a lane, in its order. Who puts something in has checked that there is room (budgets). */
 export class LaneQueue {
   #waiting: LaneRequest[] = []
+  /** No request here has an earlier deadline: until then nobody need be looked for. */
+  #earliest = Number.POSITIVE_INFINITY
 
   get length(): number {
     return this.#waiting.length
@@ -10,6 +12,7 @@ export class LaneQueue {
 
   push(request: LaneRequest): void {
     this.#waiting.push(request)
+    if (request.deadline < this.#earliest) this.#earliest = request.deadline
   }
 
   /** Takes the next message's worth: at least one request if any is still wanted, however large it is. */
@@ -29,9 +32,12 @@ export class LaneQueue {
     return taken
   }
 
-  takeMatching(matches: (request: LaneRequest) => boolean): readonly LaneRequest[] {
-    const taken = this.#waiting.filter(matches)
-    if (taken.length > 0) this.#waiting = this.#waiting.filter((request) => !matches(request))
+  /** Takes those whose deadline has passed. What is settled before that goes when it is its turn. */
+  takeExpired(now: number): readonly LaneRequest[] {
+    if (now < this.#earliest) return []
+    const taken = this.#waiting.filter(({ deadline }) => deadline <= now)
+    this.#waiting = this.#waiting.filter(({ deadline }) => deadline > now)
+    this.#earliest = this.#waiting.reduce((least, { deadline }) => Math.min(least, deadline), Number.POSITIVE_INFINITY)
     return taken
   }
 

@@ -243,8 +243,8 @@ export class Lane {
     const isOver = (request: LaneRequest) => request.deadline <= now || request.settled
     const over = [
       ...this.#flights.takeRequests(isOver),
-      ...this.#writes.takeMatching(isOver),
-      ...this.#reads.takeMatching(isOver),
+      ...this.#writes.takeExpired(now),
+      ...this.#reads.takeExpired(now),
     ]
     const message = `no answer from ${this.address} before the deadline`
     abandon(over, (outcome) => new DeadlineExceededError(message, { outcome, node: this.address }))
