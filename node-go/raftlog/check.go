@@ -12,8 +12,8 @@ import (
 // maxSegmentBytes bounds what is read of a tail segment: a segment and one batch of entries beyond it.
 const maxSegmentBytes = 1 << 30
 
-// settleTail checks the segment that was being written, cuts off a torn write, and completes a sealing that a crash has
-// interrupted. Raft-wal's own recovery stops at the first frame that it cannot read, and forgets what follows: a flipped
+// settleTail checks the segment that was being written, cuts off a torn write, makes the rest durable, and completes a sealing
+// that a crash has interrupted. Raft-wal's own recovery stops at the first frame that it cannot read, and forgets what follows: a flipped
 // bit would cost acknowledged entries without an error. It also leaves a segment whose sealing is on disk but not in the
 // metadata as the tail, and refuses every later append.
 func (m *metaStore) settleTail(state *types.PersistentState) error {
@@ -40,12 +40,34 @@ func (m *metaStore) settleTail(state *types.PersistentState) error {
 			return err
 		}
 	}
+	if err := m.renewTail(*info, t); err != nil {
+		return err
+	}
 	m.batches = t.batches
 	if t.indexStart == 0 {
 		return nil
 	}
 	m.batches = nil
 	return m.finishSeal(state, t)
+}
+
+// renewTail makes durable what was read. It may be in the page cache only: an earlier process may have died before the fsync of
+// its last batch, or because that fsync failed. Written again, since pages that could not be written count as clean, and an
+// fsync that finds nothing to write succeeds. The batches before it were fsynced before it began.
+func (m *metaStore) renewTail(info types.SegmentInfo, t *tail) error {
+	if len(t.batches) == 0 {
+		return nil
+	}
+	file, err := m.fs.OpenRandom(m.segmentPath(info))
+	if err != nil {
+		return &IOError{Op: "open the newest segment", Err: err}
+	}
+	start := t.end - int(t.batches[len(t.batches)-1].bytes)
+	_, err = file.WriteAt(t.data[start:t.end], int64(start))
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return &IOError{Op: "write the last batch again", Err: err}
+	}
+	return nil
 }
 
 // cutTail makes what follows the last whole batch zero again.

@@ -3,6 +3,7 @@ package raftlog
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	walfs "github.com/hashicorp/raft-wal/fs"
 
 	"kvorum/node/vfs"
+	"kvorum/node/vfs/vfstest"
 )
 
 // promise is what must survive a crash at some moment.
@@ -35,21 +37,31 @@ type crasher struct {
 	crashes []crash
 }
 
+// crash is what is on the disk afterwards: files, or a disk that was left.
 type crash struct {
 	what    string
 	disk    files
+	left    *vfstest.FS
 	promise promise
 }
 
 func (c *crasher) keep(what string, disk files) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.promise
-	p.terms = map[uint64]uint64{}
-	for i, term := range c.promise.terms {
-		p.terms[i] = term
-	}
-	c.crashes = append(c.crashes, crash{what: what, disk: disk, promise: p})
+	c.crashes = append(c.crashes, crash{what: what, disk: disk, promise: c.promise.copy()})
+}
+
+// cut takes the power away while no promise can change: raft-wal and the spares have goroutines of their own.
+func (c *crasher) cut(what string, disk *vfstest.FS, loss vfstest.Loss) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left := disk.Crash(loss)
+	c.crashes = append(c.crashes, crash{what: what, left: left, promise: c.promise.copy()})
+}
+
+func (p promise) copy() promise {
+	p.terms = maps.Clone(p.terms)
+	return p
 }
 
 // segmentStep is called before raft-wal changes a segment. A write is torn in several ways.
@@ -117,6 +129,38 @@ func TestCrashesAtEveryStep(t *testing.T) {
 		crash.disk.writeTo(t, h.dir)
 		if err := crash.check(h); err != nil {
 			t.Fatalf("crash %d, %s: %v", i, crash.what, err)
+		}
+	}
+}
+
+// The same on a disk that forgets any part of what was not fsynced, names included.
+func TestPowerCutsAtEveryStep(t *testing.T) {
+	const seeds = 4
+	h := newHarness(t)
+	h.options.SegmentBytes = 2 << 10
+	disk := h.onDisk()
+	c := &crasher{t: t, promise: promise{first: 1, firstNext: 1, terms: map[uint64]uint64{}}}
+	disk.SetHook(func(op vfstest.Op) vfstest.Fault {
+		if !op.Changes() {
+			return vfstest.Fault{}
+		}
+		for name, loss := range vfstest.Losses(seeds) {
+			c.cut(fmt.Sprintf("before %s %s, lost %s", op.Call, filepath.Base(op.Path), name), disk, loss)
+		}
+		return vfstest.Fault{}
+	})
+	l := h.open()
+	c.workload(l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	disk.SetHook(nil)
+	t.Logf("%d disks", len(c.crashes))
+	for _, crash := range c.crashes {
+		left := *h
+		left.options.FS = crash.left
+		if err := crash.check(&left); err != nil {
+			t.Fatalf("%s: %v", crash.what, err)
 		}
 	}
 }

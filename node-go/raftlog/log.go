@@ -6,6 +6,7 @@ package raftlog
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -91,9 +92,9 @@ func Open(dir string, o Options) (*Log, error) {
 	if err := o.FS.MkdirAll(dir); err != nil {
 		return nil, &IOError{Op: "make " + dir, Err: err}
 	}
-	// Its name, too, before anybody relies on what is in it. Always: whoever made it may have died before this.
-	if err := o.FS.SyncDir(filepath.Dir(dir)); err != nil {
-		return nil, &IOError{Op: "sync the directory of " + dir, Err: err}
+	// Its name, and the names in it, before anybody relies on them. Always: whoever made them may have died before this.
+	if err := errors.Join(o.FS.SyncDir(filepath.Dir(dir)), o.FS.SyncDir(dir)); err != nil {
+		return nil, &IOError{Op: "sync the directories of " + dir, Err: err}
 	}
 	l := &Log{
 		options: o, dir: dir, codec: &codec{}, cache: cache{limit: o.CacheBytes}, sizes: newSizes(0),
@@ -162,13 +163,10 @@ func (l *Log) GetLog(index uint64, into *raft.Log) error {
 	if l.ahead.get(index, into) || l.cache.get(index, into) {
 		return nil
 	}
-	// Raft-wal still gives what was deleted from the beginning of its newest segment.
-	first, err := l.wal.FirstIndex()
-	if err == nil && index < first {
-		return raft.ErrLogNotFound
-	}
-	if err == nil {
-		err = l.wal.GetLog(index, into)
+	err := l.read(index, into)
+	if errors.Is(err, fs.ErrClosed) {
+		// Raft-wal may close a segment that is deleted under a reader. The reader looks again: it is gone by now.
+		err = l.read(index, into)
 	}
 	if err == nil && into.Index != index {
 		err = errEntry(fmt.Sprintf("entry %d is in the place of entry %d", into.Index, index))
@@ -177,6 +175,18 @@ func (l *Log) GetLog(index uint64, into *raft.Log) error {
 		return err
 	}
 	return l.fail(classify(l.dir, fmt.Sprintf("read entry %d", index), err))
+}
+
+// read passes over the cache. Raft-wal still gives what was deleted from the beginning of its newest segment.
+func (l *Log) read(index uint64, into *raft.Log) error {
+	first, err := l.wal.FirstIndex()
+	if err != nil {
+		return err
+	}
+	if index < first {
+		return raft.ErrLogNotFound
+	}
+	return l.wal.GetLog(index, into)
 }
 
 // StoreLog is StoreLogs of one entry.

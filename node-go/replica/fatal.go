@@ -40,8 +40,12 @@ func (e *FatalError) Unwrap() error { return e.Err }
 func classify(what string, err error) *FatalError {
 	fatal := &FatalError{Cause: CauseIO, Err: fmt.Errorf("%s: %w", what, err)}
 	var corrupt *engine.CorruptError
+	var log *raftlog.CorruptError
 	var known *kverr.Error
 	switch {
+	case errors.As(err, &log):
+		// The state machine waits for the log (fsm.Options.AwaitDurable).
+		fatal.Cause = CauseRefuse
 	case errors.As(err, &corrupt):
 		fatal.Cause = CauseDamage
 	case errors.As(err, &known) && known.Code == pb.ErrorCode_ERROR_CODE_UNSUPPORTED,

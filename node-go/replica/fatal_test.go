@@ -81,6 +81,7 @@ func TestCauses(t *testing.T) {
 		"engine I/O":         {classify("x", &engine.IOError{Err: syscall.EIO}), CauseIO},
 		"a newer format":     {classify("x", kverr.Unknown(pb.ErrorCode_ERROR_CODE_UNSUPPORTED, "x")), CauseRefuse},
 		"another log's data": {classify("x", kverr.Unknown(pb.ErrorCode_ERROR_CODE_CORRUPT, "x")), CauseRefuse},
+		"waits for the log":  {classify("x", fmt.Errorf("wrapped: %w", &raftlog.CorruptError{})), CauseRefuse},
 		"log damage":         {classifyLog(&raftlog.CorruptError{}), CauseRefuse},
 		"log I/O":            {classifyLog(&raftlog.IOError{Err: syscall.ENOSPC}), CauseIO},
 		"stall":              {classifyLog(&raftlog.StallError{}), CauseStall},

@@ -10,16 +10,16 @@ the disk of this node as well:
   - followers are told of a commit only as far as this log is durable (transport.Sender);
   - the state machine applies an entry only when it is durable (fsm.Options.AwaitDurable), and so does whatever follows from
     that: the answer to a write, the reads that wait for it, snapshots;
-  - a node that does not lead any more makes everything durable before it looks at its log for its new leader, or writes to
-    it: to say "I have this entry" is a promise.
+  - a node that does not lead any more makes everything durable before it compares its entries with those of a message, or
+    writes: to say "I have this entry" is a promise. Votes are none: an entry in memory only makes this node stricter.
 
-Then an entry that anybody was told of, or that changed anything, is durable on a majority that includes this node: exactly
-as if Raft had waited. What a leader forgets in a crash is an entry that was never committed, like one that it never wrote.
+Then an entry that was answered, applied or told to followers as committed is durable on a majority that includes this node, as
+if Raft had waited. What a leader forgets in a crash is an entry that was never committed, like one that it never wrote.
 
 No-ops and configurations are written first and sent then: Raft acts on a committed configuration itself.
 */
 
-// mayStoreAhead is asked on Raft's main goroutine, the only one that makes this node the leader, or stops it being one.
+// mayStoreAhead is asked on Raft's main goroutine, the only one that makes this node the leader, or a follower again.
 func (l *logGuard) mayStoreAhead(entries []*raft.Log) bool {
 	if !l.isLeader() {
 		return false

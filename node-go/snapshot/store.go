@@ -7,6 +7,7 @@ package snapshot
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -72,7 +73,8 @@ func (s *Store) open() error {
 	if err := s.fs.MkdirAll(s.dir); err != nil {
 		return err
 	}
-	if err := s.fs.SyncDir(filepath.Dir(s.dir)); err != nil {
+	// Its name, and the names in it: whoever made them may have died before they were durable.
+	if err := errors.Join(s.fs.SyncDir(filepath.Dir(s.dir)), s.fs.SyncDir(s.dir)); err != nil {
 		return err
 	}
 	return s.load()
