@@ -2,6 +2,7 @@
 
 const ONCE = 'test/failures/once.test.ts'
 const OUTCOMES = 'test/failures/outcomes.test.ts'
+const PAUSE = 'test/failures/pause.test.ts'
 const CHAOS = 'test/chaos/chaos.test.ts'
 const PARALLEL = 'node-go/replica/parallel_test.go'
 const STALE = 'node-go/replica/stale_test.go'
@@ -105,15 +106,15 @@ export const MUTATIONS = [
     file: 'node-go/replica/read.go',
     find: '\tif !c.awaitAcks(s, since) || !c.seams.leadership.stillLeads(s) {',
     replace: '\tif since = since.Add(0); !c.seams.leadership.stillLeads(s) {',
-    test: CHAOS,
-    shows: /not linearizable/,
+    test: PAUSE,
+    shows: /lost or stale/,
   },
   {
-    name: 'copies-not-known',
-    says: 'the state machine applies every copy of a write that it has applied',
-    file: 'node-go/fsm/session.go',
-    find: '\tgone, _ := s.find(floor)\n',
-    replace: '\tgone := len(s.answers)\n',
+    name: 'no-session-check-in-chaos',
+    says: 'the state machine applies every copy of a write',
+    file: 'node-go/fsm/write.go',
+    find: '\tif number == 0 {',
+    replace: '\tif number == 0 || true {',
     test: CHAOS,
     shows: /not exactly once|not linearizable/,
   },
