@@ -25,7 +25,7 @@ type node struct {
 type change struct {
 	offset int
 	data   []byte
-	// whole: it happens in one piece, or not at all.
+	// whole: it is on the disk wholly or not at all.
 	whole bool
 }
 
@@ -61,7 +61,7 @@ func (n *node) write(offset int, data []byte) {
 	n.add(change{offset: offset, data: bytes.Clone(data)})
 }
 
-// writeSector is a write within one sector.
+// writeSector is a write within one sector of what is there.
 func (n *node) writeSector(offset int, data []byte) {
 	n.add(change{offset: offset, data: bytes.Clone(data), whole: true})
 }
@@ -109,13 +109,13 @@ func (n *node) content(loss Loss) []byte {
 		data = bytes.Clone(data)
 	}
 	for i, c := range n.pending {
-		bytes := max(1, len(c.data))
+		size := max(1, len(c.data))
 		if c.whole {
-			bytes = 1
+			size = 1
 		}
-		kept := loss(Pending{Index: i, Count: len(n.pending), Bytes: bytes})
-		if kept > 0 && c.whole {
-			kept = len(c.data)
+		kept := loss(Pending{Index: i, Count: len(n.pending), Bytes: size})
+		if c.whole {
+			kept *= len(c.data)
 		}
 		if kept > 0 {
 			data = c.apply(data, min(kept, len(c.data)))

@@ -58,8 +58,9 @@ func (p *pair) pipe(link Link, answers bool) *pipe {
 	}
 }
 
-// connect reaches the target, once packets pass both ways. A client that has given up before is not connected at all.
+// connect reaches the target, once packets pass both ways. A client that has given up meanwhile is not connected at all.
 func (p *pair) connect(requests *pipe) error {
+	held := false
 	for {
 		there, changed := p.route.hub.rules.on(p.link)
 		back, _ := p.route.hub.rules.on(p.link.reversed())
@@ -73,12 +74,13 @@ func (p *pair) connect(requests *pipe) error {
 			}
 			break
 		}
+		held = true
 		requests.count.held.Add(1)
 		if err := requests.pause(-1, changed); err != nil {
 			return err
 		}
 	}
-	if requests.hasEnded() {
+	if held && requests.hasEnded() {
 		return errReset
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
