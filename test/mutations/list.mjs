@@ -7,6 +7,8 @@ const CHAOS = 'test/chaos/chaos.test.ts'
 const PARALLEL = 'node-go/replica/parallel_test.go'
 const STALE = 'node-go/replica/stale_test.go'
 const SIMULATION = 'node-go/simulation/simulation_test.go'
+const LOG = 'node-go/raftlog/inherit_test.go'
+const LOG_CRASHES = 'node-go/raftlog/crash_test.go'
 const STATE_MACHINE = 'node-go/fsm/model_test.go'
 
 export const MUTATIONS = [
@@ -189,5 +191,23 @@ export const MUTATIONS = [
     replace: '\t\tif err := error(nil); err != nil {',
     test: SIMULATION,
     shows: /seed \d+:/,
+  },
+  {
+    name: 'tail-not-renewed',
+    says: 'a node takes what it finds in its log for durable',
+    file: 'node-go/raftlog/check.go',
+    find: '\tif err := m.renewTail(*info, t); err != nil {',
+    replace: '\tif err := error(nil); err != nil {',
+    test: LOG,
+    shows: /--- FAIL: TestWhatOpenFindsIsDurable/,
+  },
+  {
+    name: 'log-sync-skipped',
+    says: 'the Raft log calls durable what it has not fsynced',
+    file: 'node-go/raftlog/segments.go',
+    find: '\tif err := u.WritableFile.Sync(); err != nil || u.named {',
+    replace: '\tif err := error(nil); err != nil || u.named {',
+    test: LOG_CRASHES,
+    shows: /--- FAIL: TestPowerCutsAtEveryStep/,
   },
 ]
