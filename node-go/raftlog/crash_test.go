@@ -157,9 +157,7 @@ func TestPowerCutsAtEveryStep(t *testing.T) {
 	disk.SetHook(nil)
 	t.Logf("%d disks", len(c.crashes))
 	for _, crash := range c.crashes {
-		left := *h
-		left.options.FS = crash.left
-		if err := crash.check(&left); err != nil {
+		if err := crash.check(h.on(crash.left)); err != nil {
 			t.Fatalf("%s: %v", crash.what, err)
 		}
 	}

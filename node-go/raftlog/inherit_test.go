@@ -20,11 +20,16 @@ func (h *harness) onDisk() *vfstest.FS {
 	return disk
 }
 
+// on is a harness for the same directory of another disk.
+func (h *harness) on(disk *vfstest.FS) *harness {
+	other := &harness{t: h.t, dir: h.dir, options: h.options, stalls: h.stalls}
+	other.options.FS = disk
+	return other
+}
+
 // after is a harness on what a power cut has left.
 func (h *harness) after(disk *vfstest.FS, loss vfstest.Loss) *harness {
-	left := *h
-	left.options.FS = disk.Crash(loss)
-	return &left
+	return h.on(disk.Crash(loss))
 }
 
 func isSegment(op vfstest.Op, call string) bool {

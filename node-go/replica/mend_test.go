@@ -15,9 +15,9 @@ import (
 )
 
 // fill writes keys, so that damage in the middle of a file hits one of them.
-func (c *cluster) fill(from, to int) {
+func (c *cluster) fill(from, to int, except ...*testNode) {
 	c.t.Helper()
-	leader := c.leader()
+	leader := c.leader(except...)
 	for i := from; i < to; i++ {
 		leader.mustPut(fmt.Sprint("k", i), strings.Repeat(fmt.Sprint(i%10), 200))
 	}
@@ -103,9 +103,9 @@ func TestADamagedEngineIsSeededByAPeer(t *testing.T) {
 	c.checkOn(broken, 80)
 	// It is a full member: it can lead.
 	if err := c.leader().TransferLeadership(c.ctx, broken.id); err != nil {
-		t.Log(err)
+		t.Fatal(err)
 	}
-	c.fill(80, 90)
+	c.fill(80, 90, c.others(broken)...)
 	c.checkOn(broken, 90)
 }
 

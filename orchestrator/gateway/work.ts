@@ -140,7 +140,7 @@ export class Work implements Waiting {
       this.#settle(index, this.#arrived(ticket, error ?? resultOf(result)))
       this.#gate.pump()
     }
-    this.#context.submit(operation, deadlineMs, done, this.#message.stamps[index])
+    this.#context.submit(operation, deadlineMs, done)
     return true
   }
 
