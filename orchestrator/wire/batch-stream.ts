@@ -3,10 +3,11 @@ import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { BATCH_OPERATIONS_TOP } from '../core/limits.js'
 import type { Operation, Result, Stamp } from '../core/operation.js'
 import { InvalidArgumentError, type KvError } from '../errors/index.js'
+import { encodeAnswer } from './batch-answer.js'
 import { type BatchOutline, outlineOf, sameForAll } from './batch-outline.js'
-import { operationFromWire, resultToWire } from './convert.js'
+import { operationFromWire } from './convert.js'
 import { statusOf } from './errors.js'
-import { BatchRequest, type BatchResponse } from './gen/kvorum/v1/kv.js'
+import { BatchRequest } from './gen/kvorum/v1/kv.js'
 import { stampsFromWire } from './stamps.js'
 
 /** One message that came in on a Batch stream. */
@@ -29,8 +30,8 @@ export interface Refusal {
   readonly sent: () => void
 }
 
-/** A server's messages come as their bytes, and an answer that is encoded already goes as it is. */
-export type BatchCall = ServerDuplexStream<Uint8Array, BatchResponse | Uint8Array>
+/** A server's messages come and go as their bytes. */
+export type BatchCall = ServerDuplexStream<Uint8Array, Uint8Array>
 
 export interface BatchListener {
   /** Asked before a message is decoded. What is refused is answered here, and is no message. Left out: all are taken. */
@@ -81,8 +82,7 @@ export class BatchStream {
     positions: readonly number[] = WHOLE,
   ): void {
     if (this.#gone) return
-    const message = { id, results: results.map(resultToWire), positions: [...positions] }
-    this.#write(message, sent)
+    this.#write(encodeAnswer(id, results, positions), sent)
   }
 
   /** Ends the stream with an error instead of an answer. */
@@ -137,7 +137,7 @@ export class BatchStream {
     listener.onMessage(message)
   }
 
-  #write(message: BatchResponse | Uint8Array, sent: () => void): void {
+  #write(message: Uint8Array, sent: () => void): void {
     this.#call.write(message, (error?: Error | null) => {
       if (error === undefined || error === null) sent()
     })

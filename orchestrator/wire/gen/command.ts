@@ -7,6 +7,8 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
+const NO_BYTES = new Uint8Array(0);
+
 export const protobufPackage = "kvorum.command";
 
 export const protobufFileName = "command.proto";
@@ -242,7 +244,7 @@ export const WriteBatch: MessageFns<WriteBatch> = {
 };
 
 function createBaseSession(): Session {
-  return { id: new Uint8Array(0), floor: 0n };
+  return { id: NO_BYTES, floor: 0n };
 }
 
 export const Session: MessageFns<Session> = {
@@ -408,7 +410,7 @@ export const Write: MessageFns<Write> = {
 };
 
 function createBasePut(): Put {
-  return { key: new Uint8Array(0), value: new Uint8Array(0), ifVersion: undefined };
+  return { key: NO_BYTES, value: NO_BYTES, ifVersion: undefined };
 }
 
 export const Put: MessageFns<Put> = {
@@ -479,7 +481,7 @@ export const Put: MessageFns<Put> = {
 };
 
 function createBaseDelete(): Delete {
-  return { key: new Uint8Array(0), ifVersion: undefined };
+  return { key: NO_BYTES, ifVersion: undefined };
 }
 
 export const Delete: MessageFns<Delete> = {
@@ -539,7 +541,7 @@ export const Delete: MessageFns<Delete> = {
 };
 
 function createBaseAppend(): Append {
-  return { key: new Uint8Array(0), value: new Uint8Array(0), limit: 0 };
+  return { key: NO_BYTES, value: NO_BYTES, limit: 0 };
 }
 
 export const Append: MessageFns<Append> = {

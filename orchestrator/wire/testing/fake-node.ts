@@ -1,10 +1,8 @@
-import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { Operation, Result } from '../../core/operation.js'
 import { PARTITIONS } from '../../core/slot.js'
 import { type ClusterMap, makeClusterMap } from '../../core/topology.js'
 import { type KvError, NotLeaderError, PreconditionFailedError, UnsupportedError } from '../../errors/index.js'
-import { type BatchMessage, BatchStream } from '../batch-stream.js'
-import type { BatchRequest, BatchResponse } from '../gen/kvorum/v1/kv.js'
+import { type BatchCall, type BatchMessage, BatchStream } from '../batch-stream.js'
 import { type Listener, listen } from '../listener.js'
 import type { PeerIdentity } from '../peer.js'
 import { kvService } from '../services.js'
@@ -136,7 +134,7 @@ export class FakeNode {
       clusterMap: (signal) => this.#map(signal),
       batch: (stream) => stream.end(),
     })
-    const batch = (call: ServerDuplexStream<BatchRequest, BatchResponse>) => {
+    const batch = (call: BatchCall) => {
       const refused = refusal(call.metadata, this.identity)
       if (refused === undefined) this.#serve(new BatchStream(call))
       else call.emit('error', refused)

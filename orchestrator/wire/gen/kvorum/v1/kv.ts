@@ -24,6 +24,8 @@ import {
 } from "@grpc/grpc-js";
 import { Error } from "../../errors.js";
 
+const NO_BYTES = new Uint8Array(0);
+
 export const protobufPackage = "kvorum.v1";
 
 export const protobufFileName = "kvorum/v1/kv.proto";
@@ -180,7 +182,7 @@ export interface Node {
 }
 
 function createBaseGetRequest(): GetRequest {
-  return { key: new Uint8Array(0) };
+  return { key: NO_BYTES };
 }
 
 export const GetRequest: MessageFns<GetRequest> = {
@@ -226,7 +228,7 @@ export const GetRequest: MessageFns<GetRequest> = {
 };
 
 function createBaseGetResponse(): GetResponse {
-  return { found: false, value: new Uint8Array(0), version: 0n };
+  return { found: false, value: NO_BYTES, version: 0n };
 }
 
 export const GetResponse: MessageFns<GetResponse> = {
@@ -297,7 +299,7 @@ export const GetResponse: MessageFns<GetResponse> = {
 };
 
 function createBasePutRequest(): PutRequest {
-  return { key: new Uint8Array(0), value: new Uint8Array(0), ifVersion: undefined };
+  return { key: NO_BYTES, value: NO_BYTES, ifVersion: undefined };
 }
 
 export const PutRequest: MessageFns<PutRequest> = {
@@ -417,7 +419,7 @@ export const PutResponse: MessageFns<PutResponse> = {
 };
 
 function createBaseDeleteRequest(): DeleteRequest {
-  return { key: new Uint8Array(0), ifVersion: undefined };
+  return { key: NO_BYTES, ifVersion: undefined };
 }
 
 export const DeleteRequest: MessageFns<DeleteRequest> = {
@@ -523,7 +525,7 @@ export const DeleteResponse: MessageFns<DeleteResponse> = {
 };
 
 function createBaseAppendRequest(): AppendRequest {
-  return { key: new Uint8Array(0), value: new Uint8Array(0) };
+  return { key: NO_BYTES, value: NO_BYTES };
 }
 
 export const AppendRequest: MessageFns<AppendRequest> = {
@@ -643,7 +645,7 @@ export const AppendResponse: MessageFns<AppendResponse> = {
 };
 
 function createBaseOpenSessionRequest(): OpenSessionRequest {
-  return { key: new Uint8Array(0), nonce: 0n, expiryMs: 0 };
+  return { key: NO_BYTES, nonce: 0n, expiryMs: 0 };
 }
 
 export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
@@ -714,7 +716,7 @@ export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
 };
 
 function createBaseOpenSessionResponse(): OpenSessionResponse {
-  return { id: new Uint8Array(0) };
+  return { id: NO_BYTES };
 }
 
 export const OpenSessionResponse: MessageFns<OpenSessionResponse> = {
@@ -760,7 +762,7 @@ export const OpenSessionResponse: MessageFns<OpenSessionResponse> = {
 };
 
 function createBaseSession(): Session {
-  return { id: new Uint8Array(0), floor: 0n };
+  return { id: NO_BYTES, floor: 0n };
 }
 
 export const Session: MessageFns<Session> = {

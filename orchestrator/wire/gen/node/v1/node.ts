@@ -22,6 +22,8 @@ import {
 } from "@grpc/grpc-js";
 import { Node } from "../../kvorum/v1/kv.js";
 
+const NO_BYTES = new Uint8Array(0);
+
 export const protobufPackage = "node.v1";
 
 export const protobufFileName = "node/v1/node.proto";
@@ -1161,7 +1163,7 @@ export const SeedRequest: MessageFns<SeedRequest> = {
 };
 
 function createBaseSeedResponse(): SeedResponse {
-  return { chunk: new Uint8Array(0) };
+  return { chunk: NO_BYTES };
 }
 
 export const SeedResponse: MessageFns<SeedResponse> = {
