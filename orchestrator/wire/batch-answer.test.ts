@@ -15,7 +15,9 @@ function decoded(id: bigint, results: readonly (Result | KvError)[], positions: 
 }
 
 function check(id: bigint, results: readonly (Result | KvError)[], positions: readonly number[] = []): void {
-  expect(BatchResponse.decode(Uint8Array.from(encodeAnswer(id, results, positions)))).toEqual(decoded(id, results, positions))
+  expect(BatchResponse.decode(Uint8Array.from(encodeAnswer(id, results, positions)))).toEqual(
+    decoded(id, results, positions),
+  )
 }
 
 test('is what the generated encoder writes, byte for byte', () => {
