@@ -26,6 +26,7 @@ export class FakeNode {
   /** Who it is: it refuses calls that are meant for others. By default it does not look. */
   identity: PeerIdentity | undefined
   #listener: Listener | undefined
+  #port = 0
   readonly #streams = new Set<BatchStream>()
   #held: (() => void)[] | undefined
 
@@ -42,9 +43,9 @@ export class FakeNode {
     return `127.0.0.1:${this.port}`
   }
 
+  /** Also of one that is closed: others may still name it. */
   get port(): number {
-    if (this.#listener === undefined) throw new Error('the fake node is closed')
-    return this.#listener.port
+    return this.#port
   }
 
   get operations(): Operation[] {
@@ -141,6 +142,7 @@ export class FakeNode {
     }
     const checked = { ...service, implementation: { ...service.implementation, batch } }
     this.#listener = await listen({ host: '127.0.0.1', port }, [checked])
+    this.#port = this.#listener.port
   }
 
   #serve(stream: BatchStream): void {
