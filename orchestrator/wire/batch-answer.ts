@@ -1,125 +1,101 @@
-import type { Result } from '../core/operation.js'
-import { KvError } from '../errors/index.js'
+import type { GetResult, Result } from '../core/operation.js'
+import type { KvError } from '../errors/index.js'
 import { resultToWire } from './convert.js'
 import { BatchResponse } from './gen/kvorum/v1/kv.js'
 
-// A BatchResponse as bytes. Results of gets and puts are written here and not by the generated encoder, which gathers a
-// message from pieces and takes ten times as long for a value of 256 bytes; everything else is left to it: messages
-// that follow one another are one message to protobuf.
-//
-//   BatchResponse  08 id (varint)   12 length Result ...   1a positions
-//   Result         0a length GetResponse | 12 length PutResponse | others
-//   GetResponse    08 found   12 length value   18 version (varint)       a field that is 0 or empty is left out
-//   PutResponse    08 version (varint)
-
-const RESULTS = 0x12
-const GET = 0x0a
-const PUT = 0x12
-const FOUND = 0x08
-const VALUE = 0x12
-const GET_VERSION = 0x18
-const PUT_VERSION = 0x08
-/** Tags, lengths and numbers around a value are less than this. */
-const FRAME_BYTES_MAX = 40
-
+/**
+ * A BatchResponse as bytes. The generated encoder copies each value three times, and gathers it from pieces: answers to
+ * gets alone, as clients of ours ask for them, are written here, into one buffer.
+ */
 export function encodeAnswer(
   id: bigint,
   results: readonly (Result | KvError)[],
   positions: readonly number[],
 ): Uint8Array {
-  const rest = results.map(restOf)
-  const frame = BatchResponse.encode({ id, results: [], positions: [...positions] }).finish()
-  let most = frame.length
-  for (let at = 0; at < results.length; at++) most += rest[at]?.length ?? FRAME_BYTES_MAX + valueBytes(results[at])
-  const writer = new Writer(Buffer.allocUnsafe(most))
-  writer.bytes(frame)
-  for (let at = 0; at < results.length; at++) {
-    const encoded = rest[at]
-    if (encoded === undefined) writeResult(writer, results[at] as Result)
-    else writer.bytes(encoded)
-  }
-  return writer.written
+  return results.every(isGet) ? encodeGets(id, results, positions) : generated(id, results, positions)
 }
 
-/** What the generated encoder writes; undefined for what is written here. */
-function restOf(result: Result | KvError): Uint8Array | undefined {
-  if (!(result instanceof KvError) && (result.kind === 'get' || result.kind === 'put')) return undefined
-  return BatchResponse.encode({ id: 0n, results: [resultToWire(result)], positions: [] }).finish()
+function generated(id: bigint, results: readonly (Result | KvError)[], positions: readonly number[]): Uint8Array {
+  return BatchResponse.encode({ id, results: results.map(resultToWire), positions: [...positions] }).finish()
 }
 
-function valueBytes(result: Result | KvError | undefined): number {
-  return result === undefined || result instanceof KvError || result.kind !== 'get' ? 0 : result.value.length
+function isGet(result: Result | KvError): result is GetResult {
+  return 'kind' in result && result.kind === 'get'
 }
 
-function writeResult(writer: Writer, result: Result): void {
-  if (result.kind === 'put') {
-    const inner = result.version === 0n ? 0 : 1 + bigSize(result.version)
-    writer.nested(RESULTS, PUT, inner)
-    if (result.version !== 0n) writer.big(PUT_VERSION, result.version)
-    return
-  }
-  if (result.kind !== 'get') throw new TypeError(`${result.kind} is not written here`)
-  const { found, value, version } = result
-  const valueField = value.length === 0 ? 0 : 1 + size(value.length) + value.length
-  writer.nested(RESULTS, GET, (found ? 2 : 0) + valueField + (version === 0n ? 0 : 1 + bigSize(version)))
-  if (found) writer.number(FOUND, 1)
+/** The tags and lengths of a get's result, and what is in it besides its value, are less than this. */
+const FRAME_BYTES_MAX = 40
+
+// A field is its tag, for bytes and messages its length, and its content. One that is 0 or empty is left out.
+const RESULTS = 0x12
+const GET = 0x0a
+const FOUND = 0x08
+const VALUE = 0x12
+const VERSION = 0x18
+
+function encodeGets(id: bigint, gets: readonly GetResult[], positions: readonly number[]): Uint8Array {
+  const head = generated(id, [], positions)
+  let most = head.length
+  for (const { value } of gets) most += FRAME_BYTES_MAX + value.length
+  const bytes = Buffer.allocUnsafe(most)
+  bytes.set(head)
+  let at = head.length
+  for (const get of gets) at = writeGet(bytes, at, get)
+  return bytes.subarray(0, at)
+}
+
+/** Each of these writes at a position, and returns the next one. */
+function writeGet(bytes: Buffer, begin: number, { found, value, version }: GetResult): number {
+  const foundField = found ? 2 : 0
+  const valueField = value.length === 0 ? 0 : 1 + sizeOf(value.length) + value.length
+  const versionField = version === 0n ? 0 : 1 + bigSizeOf(version)
+  const length = foundField + valueField + versionField
+  let at = writeField(bytes, begin, RESULTS, 1 + sizeOf(length) + length)
+  at = writeField(bytes, at, GET, length)
+  if (found) at = writeField(bytes, at, FOUND, 1)
   if (value.length > 0) {
-    writer.number(VALUE, value.length)
-    writer.bytes(value)
+    at = writeField(bytes, at, VALUE, value.length)
+    bytes.set(value, at)
+    at += value.length
   }
-  if (version !== 0n) writer.big(GET_VERSION, version)
+  if (version > 0n) {
+    bytes[at] = VERSION
+    at = writeBig(bytes, at + 1, version)
+  }
+  return at
 }
 
-/** Of a varint. */
-function size(value: number): number {
-  let bytes = 1
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++
-  return bytes
+function writeField(bytes: Buffer, at: number, tag: number, value: number): number {
+  bytes[at] = tag
+  return writeNumber(bytes, at + 1, value)
 }
 
-function bigSize(value: bigint): number {
-  if (value <= Number.MAX_SAFE_INTEGER) return size(Number(value))
-  let bytes = 0
-  for (let rest = value; rest > 0n; rest >>= 7n) bytes++
-  return bytes
+// Numbers are varints: seven bits a byte, the lowest first, and an eighth that says that more follow.
+
+function writeNumber(bytes: Buffer, begin: number, value: number): number {
+  let at = begin
+  let rest = value
+  for (; rest > 127; rest = Math.floor(rest / 128)) bytes[at++] = (rest % 128) + 128
+  bytes[at++] = rest
+  return at
 }
 
-/** Into a buffer that has room for all of it. */
-class Writer {
-  #at = 0
+function writeBig(bytes: Buffer, begin: number, value: bigint): number {
+  let at = begin
+  let rest = value
+  for (; rest > Number.MAX_SAFE_INTEGER; rest >>= 7n) bytes[at++] = Number(rest & 127n) + 128
+  return writeNumber(bytes, at, Number(rest))
+}
 
-  constructor(private readonly into: Buffer) {}
+function sizeOf(value: number): number {
+  let size = 1
+  for (let rest = value; rest > 127; rest = Math.floor(rest / 128)) size++
+  return size
+}
 
-  get written(): Uint8Array {
-    return this.into.subarray(0, this.#at)
-  }
-
-  bytes(bytes: Uint8Array): void {
-    this.into.set(bytes, this.#at)
-    this.#at += bytes.length
-  }
-
-  /** The heads of a message of `bytes` within another one. */
-  nested(outer: number, inner: number, bytes: number): void {
-    this.number(outer, 1 + size(bytes) + bytes)
-    this.number(inner, bytes)
-  }
-
-  number(tag: number, value: number): void {
-    this.into[this.#at++] = tag
-    let rest = value
-    for (; rest >= 128; rest = Math.floor(rest / 128)) this.into[this.#at++] = (rest % 128) + 128
-    this.into[this.#at++] = rest
-  }
-
-  big(tag: number, value: bigint): void {
-    if (value <= Number.MAX_SAFE_INTEGER) {
-      this.number(tag, Number(value))
-      return
-    }
-    this.into[this.#at++] = tag
-    let rest = value
-    for (; rest >= 128n; rest >>= 7n) this.into[this.#at++] = Number(rest & 127n) + 128
-    this.into[this.#at++] = Number(rest)
-  }
+function bigSizeOf(value: bigint): number {
+  let size = 0
+  let rest = value
+  for (; rest > Number.MAX_SAFE_INTEGER; rest >>= 7n) size++
+  return size + sizeOf(Number(rest))
 }
