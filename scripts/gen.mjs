@@ -50,7 +50,7 @@ function generate(directory) {
 }
 
 /**
- * A decoded message starts with its defaults, and ts-proto makes a new empty Uint8Array for each field of bytes: a tenth of
+ * A decoded message starts with its defaults, and ts-proto makes a new empty Uint8Array for each field of bytes: half of
  * what decoding a get costs. Nobody can write into an empty array, so that one is enough for all.
  */
 function shareNoBytes(directory) {

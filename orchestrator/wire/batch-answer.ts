@@ -4,8 +4,8 @@ import { resultToWire } from './convert.js'
 import { BatchResponse } from './gen/kvorum/v1/kv.js'
 
 /**
- * A BatchResponse as bytes. The generated encoder copies each value three times, and gathers it from pieces: answers to
- * gets alone, as clients of ours ask for them, are written here, into one buffer.
+ * A BatchResponse as bytes. The generated encoder moves each value when it writes the lengths before it: answers to gets
+ * alone, as clients of ours ask for them, are written here, into one buffer.
  */
 export function encodeAnswer(
   id: bigint,
