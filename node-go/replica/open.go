@@ -66,6 +66,7 @@ func (r *Replica) start(s *stores) error {
 	leads := func() bool { return r.raft.State() == raft.Leader }
 	log.leads.Store(&leads)
 	r.transport.OnAppend(transport.Sender{Term: r.raft.CurrentTerm, Durable: s.log.Durable})
+	r.transport.OnCampaign(r.voter(log))
 	r.transport.OnInstall(func(request *raft.InstallSnapshotRequest) bool { return log.holds(request, r.raft.CurrentTerm()) })
 	// Raft blocks on its notices until this runs.
 	go r.leadership.run(r.stopLeadership)

@@ -60,6 +60,8 @@ type Transport struct {
 	holds atomic.Pointer[func(*raft.InstallSnapshotRequest) bool]
 	// sender is OnAppend's.
 	sender atomic.Pointer[Sender]
+	// voter is OnCampaign's.
+	voter atomic.Pointer[Voter]
 	// running are our goroutines; Close waits for them. mu keeps one from starting while it does.
 	mu      sync.Mutex
 	running sync.WaitGroup
@@ -140,9 +142,10 @@ func (t *Transport) pass() {
 	for {
 		select {
 		case call := <-t.NetworkTransport.Consumer():
-			if t.held(call) {
+			if t.held(call) || t.preVoted(call) {
 				continue
 			}
+			t.letVote(call)
 			select {
 			case t.calls <- call:
 			case <-t.closed:

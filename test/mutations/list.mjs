@@ -211,4 +211,14 @@ export const MUTATIONS = [
     only: 'TestPowerCutsAtEveryStep',
     shows: /--- FAIL: TestPowerCutsAtEveryStep/,
   },
+  {
+    name: 'silent-leader-kept',
+    says: 'a voter that does not hear its leader refuses who would replace it',
+    file: 'node-go/replica/voter.go',
+    find: '\treturn v.raft.State() == raft.Follower &&',
+    replace: '\treturn v.raft.State() == raft.Shutdown &&',
+    test: 'node-go/replica/voter_test.go',
+    only: 'TestWhoHears',
+    shows: /--- FAIL: TestWhoHearsNoLeader/,
+  },
 ]
