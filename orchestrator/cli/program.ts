@@ -81,7 +81,12 @@ function programFor(
     perform({ name: 'status', json }, (form, connection) => status(form, connection, context)),
   )
   command('fault <what> <node>', `break a node on this machine for a while, and heal it: ${FAULTS.join(', ')}`)
-    .option('--for <seconds>', 'then it is healed, also if this command is killed', wholeNumber(1, FAULT_S_MAX), 30)
+    .option(
+      '--for <seconds>',
+      'how long a pause lasts, also if this command is killed; a killed node is started again at once',
+      wholeNumber(1, FAULT_S_MAX),
+      30,
+    )
     .action((what: string, node: string, { json, for: seconds }: Flags & { readonly for: number }) => {
       const fault = FAULTS.find((one) => one === what)
       if (fault === undefined) throw new TypeError(`no fault is called ${what}; there are ${FAULTS.join(', ')}`)

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { Command } from 'commander'
 import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
@@ -10,7 +10,7 @@ import { page } from './report/page.js'
 import { summaryOf } from './report/summary.js'
 import { viewFor } from './report/view.js'
 import type { RunResult } from './run/result.js'
-import { runChaos } from './run/run.js'
+import { Impossible, runChaos } from './run/run.js'
 import type { Settings } from './run/settings.js'
 
 /** Beside the exit codes of every program here: 0 nothing wrong, 2 wrong usage, 3 it could not run. */
@@ -43,14 +43,24 @@ function readFlags(argv: readonly string[]): Flags {
       'Starts a cluster of its own, breaks it in every way it knows, and checks every answer that clients get.',
     )
     .option('--minutes <count>', 'how long it goes on, in rounds', wholeNumber(1, 100_000), 5)
-    .option('--seed <number>', 'draws the same faults again (default: another one each time)', wholeNumber(0, SEED_MAX))
+    .option(
+      '--seed <number>',
+      'draws the same faults again, with the same kinds, shape and length of rounds (default: another one each time)',
+      wholeNumber(0, SEED_MAX),
+    )
     .option(
       '--faults <kinds>',
       'only these, comma-separated; "kill" is all that begin so, "process", "network" and "disk" are groups (default: all)',
       words,
     )
-    .option('--schedule <file>', 'replays the faults that a run has drawn, in place of drawing')
-    .option('--out <folder>', 'for the report, and for everything when something is wrong (default: data/chaos/<seed>)')
+    .option(
+      '--schedule <file>',
+      'replays the faults that a run has drawn, all its rounds and on its shape, in place of drawing',
+    )
+    .option(
+      '--out <folder>',
+      'new or empty, for the report, and for everything when something is wrong (default: data/chaos/<seed>)',
+    )
     .option('--shards <count>', 'of the cluster', wholeNumber(1, 64), 3)
     .option('--replicas <count>', 'of each shard', wholeNumber(1, 7), 3)
     .option('--rounds <count>', 'at most so many', wholeNumber(1, 1_000_000))
@@ -64,7 +74,7 @@ function readFlags(argv: readonly string[]): Flags {
     .addHelpText('after', `\nFaults:\n${names}\n`)
     .addHelpText(
       'after',
-      'Exit codes: 0 nothing wrong, 1 a violation, 2 wrong usage, 3 could not run, 130 interrupted.',
+      'Exit codes: 0 nothing wrong (but for keys that are said to be not decided), 1 a violation, 2 wrong usage, 3 could not run, 130 interrupted.',
     )
   return readOptions(command, argv)
 }
@@ -81,10 +91,27 @@ function settingsOf(flags: Flags): Settings {
     runMs: minutes * 60_000,
     roundsMax: rounds,
     schedule,
-    out: flags.out ?? join(ROOT, 'data', 'chaos', String(seed)),
+    out: flags.out === undefined ? freshFolder(join(ROOT, 'data', 'chaos', String(seed))) : emptyFolder(flags.out),
     perKeyMs: PER_KEY_MS,
     versions: { kvorum: version(), node: process.versions.node, platform: `${process.platform} ${process.arch}` },
   }
+}
+
+/** Nothing of an earlier run is written over: it may be the evidence. */
+function emptyFolder(path: string): string {
+  if (isFree(path)) return path
+  throw new TypeError(`--out ${path}: there is something already; name a new or an empty folder`)
+}
+
+function freshFolder(path: string): string {
+  for (let n = 1; ; n++) {
+    const numbered = n === 1 ? path : `${path}-${n}`
+    if (isFree(numbered)) return numbered
+  }
+}
+
+function isFree(path: string): boolean {
+  return !existsSync(path) || (statSync(path).isDirectory() && readdirSync(path).length === 0)
 }
 
 function kindsOf(words: readonly string[] | undefined, schedule: Schedule | undefined): Settings['kinds'] {
@@ -134,6 +161,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     write(result, out)
     console.log(json ? JSON.stringify(summaryOf(result).json) : summaryOf(result).text)
     console.error(`chaos: report in ${relative(process.cwd(), join(out, 'report.html'))}`)
+    if (result.counts.undecided > 0) {
+      console.error(`chaos: the histories of keys that were not decided within ${PER_KEY_MS / 1_000} s are in ${out}`)
+    }
     if (result.violations.length === 0) return result.interrupted ? INTERRUPTED : 0
     console.error(
       `chaos: VIOLATION; all of it is in ${out}; again: npm run chaos -- --schedule ${join(out, 'schedule.json')}`,
@@ -141,6 +171,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     return VIOLATED
   } catch (error) {
     view.end()
+    if (error instanceof Impossible) {
+      console.error(`chaos: ${error.message}`)
+      return USAGE
+    }
     console.error('chaos: could not run:', error)
     return COULD_NOT
   }
@@ -148,6 +182,6 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 function write(result: RunResult, out: string): void {
   mkdirSync(out, { recursive: true })
-  writeFileSync(join(out, 'report.html'), page(result))
+  writeFileSync(join(out, 'report.html'), page(result, out))
   writeFileSync(join(out, 'report.json'), `${JSON.stringify(summaryOf(result).json, null, 2)}\n`)
 }

@@ -1,4 +1,5 @@
 // The report of a run: one HTML file that needs nothing else.
+import { join } from 'node:path'
 import { escapeText } from '../../../bench/chart/svg.js'
 import type { RunResult } from '../run/result.js'
 import { CALM, type Service, serviceOf } from '../service/gaps.js'
@@ -10,7 +11,8 @@ table{border-collapse:collapse;margin:1em 0}th,td{border:1px solid #d0d7de;paddi
 th:first-child,td:first-child{text-align:left}.good{color:#116329}.bad{color:#a40e26;font-weight:600}svg{max-width:100%;height:auto}
 .verdict{font-size:1.4em}`
 
-export function page(result: RunResult): string {
+/** `folder` is where the run has left everything. */
+export function page(result: RunResult, folder: string): string {
   const { seed, shape, rounds, seconds, counts, faults, skipped, violations, versions, backMsMax, timeline } = result
   const verdict = verdictOf(result)
   const dropped = faults > timeline.faultsMax ? `<p>The picture has the last ${timeline.faultsMax} faults.</p>` : ''
@@ -20,15 +22,16 @@ export function page(result: RunResult): string {
 <p class="verdict ${violations.length === 0 ? 'good' : 'bad'}">${escapeText(verdict)}</p>
 ${list(violations.map(({ kind, what }) => `${kind}: ${what}`))}
 <p>${shape.shards} shards x ${shape.replicas} replicas; ${rounds} rounds in ${seconds.toFixed(0)} s; ${faults} faults
-(${skipped} could not begin); everything served again after at most ${(backMsMax / 1000).toFixed(1)} s.
+(${skipped} could not begin)${violations.length === 0 ? `; everything served again after at most ${(backMsMax / 1000).toFixed(1)} s` : ''}.
 ${Object.entries(versions)
   .map(([name, value]) => escapeText(`${name} ${value}`))
   .join(', ')}.</p>
 <h2>What was checked</h2>
 <p>${counts.operations} operations on ${counts.keys} keys: ${counts.acknowledged} writes acknowledged, ${counts.reads} reads,
-${counts.refused} refused (and never seen), ${counts.unknown} of unknown outcome. Each key's calls have an order that explains
-every answer (linearizable, Porcupine)${counts.undecided === 0 ? '' : `, but for ${counts.undecided} keys that were not decided in time`};
-every acknowledged append is there once.</p>
+${counts.refused} refused, ${counts.unknown} of unknown outcome. Each key's calls must have an order that explains every answer
+(linearizable, by Porcupine), every acknowledged append must be there once, and what was refused may never be seen.
+${violations.length === 0 ? 'So it was' : 'It was not: see above'}${counts.undecided === 0 ? '' : `; ${counts.undecided} keys were not decided in time`}.</p>
+${violations.length + counts.undecided === 0 ? '' : evidence(folder)}
 <h2>Over time</h2>
 ${picture(result)}${dropped}
 <h2>Time without service</h2>
@@ -36,10 +39,14 @@ ${picture(result)}${dropped}
 one that talks to the gateway. Median and p99 are of faults that were alone on their shards.</p>
 ${table(serviceOf(result.gaps))}
 <h2>Again</h2>
-<p>The same faults: <code>npm run chaos -- --seed ${seed} --shards ${shape.shards} --replicas ${shape.replicas}</code>, or
-<code>--schedule schedule.json</code> from this folder.</p>
+<p>The same faults at the same times: <code>npm run chaos -- --schedule ${escapeText(join(folder, 'schedule.json'))}</code></p>
 </body></html>
 `
+}
+
+function evidence(folder: string): string {
+  return `<p>In <code>${escapeText(folder)}</code>: round-N has the history, its faults and a picture of each key that is wrong; of a
+violation also the orchestrator's log and cluster, the nodes' data and logs.</p>`
 }
 
 function table(service: readonly Service[]): string {

@@ -20,7 +20,10 @@ const LOOK_MS = 1_000
 /** For the picture; older ones are forgotten, and said to be. */
 const DRAWN_FAULTS_MAX = 600
 
-/** Rejects when there is no cluster to break. */
+/** What was asked for cannot be done here. */
+export class Impossible extends Error {}
+
+/** Rejects when there is no cluster to break, or nothing to break it with. */
 export async function runChaos(settings: Settings, view: View, signal: AbortSignal): Promise<RunResult> {
   // Every fault that waits listens to it.
   setMaxListeners(0, signal)
@@ -79,7 +82,7 @@ class Run {
     const looking = this.#look(scene, over.signal)
     try {
       const kinds = this.#settings.kinds.filter((kind) => kind.possible(scene))
-      if (kinds.length === 0) throw new TypeError('none of the faults is possible here')
+      if (kinds.length === 0) throw new Impossible('none of these faults is possible on such a cluster, on this system')
       while (!this.#isOver()) await this.#round(kinds, scene, clients)
     } finally {
       over.abort()
