@@ -42,12 +42,14 @@ test.each([
   console.log(summaryOf(result).text)
   keep = result.violations.length > 0
   expect(result.violations, `all of it is in ${out}`).toEqual([])
-  expect(result.counts.undecided).toBe(0)
+  // The search for one key is bounded in time, and a busy machine may reach the bound.
+  const { keys, undecided } = result.counts
+  expect(undecided).toBeLessThan(keys / 10)
   // Else nothing was tested.
   expect(result.faults).toBeGreaterThanOrEqual(2)
   expect(result.counts.acknowledged).toBeGreaterThan(50)
   expect(readSchedule(readFileSync(join(out, 'schedule.json'), 'utf8')).rounds).toHaveLength(1)
-  expect(existsSync(join(out, 'round-1'))).toBe(false)
+  expect(existsSync(join(out, 'round-1'))).toBe(undecided > 0)
 })
 
 test('an interrupted run ends soon, and leaves no process', async () => {

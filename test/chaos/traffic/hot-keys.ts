@@ -3,10 +3,10 @@
 
 export type Use = 'register' | 'append'
 
-const CALLS_MAX = 400
+const CALLS_MAX = 250
 const APPENDS_MAX = 150
 /** Writes in flight count: a failure may leave all of them in doubt at once. */
-const DOUBTS_MAX = 5
+const DOUBTS_MAX = 3
 
 export class HotKey {
   /** The newest version that somebody was told, for conditional writes. */
