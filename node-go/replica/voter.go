@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"slices"
+
 	"github.com/hashicorp/raft"
 
 	"kvorum/node/clock"
@@ -39,23 +41,14 @@ func (v *silentVoter) silent() bool {
 // refuses.
 func (v *silentVoter) preVote(request *raft.RequestPreVoteRequest) *raft.RequestPreVoteResponse {
 	term := v.raft.CurrentTerm()
-	if request.Term <= term || !v.isVoter(raft.ServerID(request.ID)) || !v.isBehind(request) {
+	if request.Term <= term || !slices.Contains(v.voters(), raft.ServerID(request.ID)) || !v.isNoNewer(request) {
 		return nil
 	}
 	return &raft.RequestPreVoteResponse{RPCHeader: v.header, Term: request.Term, Granted: true}
 }
 
-func (v *silentVoter) isVoter(id raft.ServerID) bool {
-	for _, voter := range v.voters() {
-		if voter == id {
-			return true
-		}
-	}
-	return false
-}
-
-// isBehind says whether the candidate's log is at least as good as this node's.
-func (v *silentVoter) isBehind(request *raft.RequestPreVoteRequest) bool {
+// isNoNewer says whether this node's log is no newer than the candidate's.
+func (v *silentVoter) isNoNewer(request *raft.RequestPreVoteRequest) bool {
 	last := v.raft.LastIndex()
 	var entry raft.Log
 	if err := v.log.GetLog(last, &entry); err != nil {
