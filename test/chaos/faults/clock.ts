@@ -1,7 +1,7 @@
 // Wall clocks that jump by hours, as an operator or a time server makes them. Monotonic clocks go on: nothing may depend on
 // more than those.
-import type { FaultKind, FaultPlan, Healing, Preparation, Scene, Shape, Target } from './fault.js'
-import type { SharedLab } from './lab.js'
+import type { FaultKind, FaultPlan, Healing, Scene, Shape, Target } from './fault.js'
+import { LabFault, type SharedLab } from './lab.js'
 import { order } from './orders.js'
 import { placesOf, shardsOf } from './places.js'
 import type { Random } from './random.js'
@@ -13,19 +13,14 @@ export function clockFaults(shared: SharedLab): FaultKind[] {
   return [new ClockJump(shared)]
 }
 
-class ClockJump implements FaultKind {
-  readonly name = 'clock-jump'
-  readonly about = 'the wall clock of a node, a shard or all nodes jumps by hours, and back'
+class ClockJump extends LabFault implements FaultKind {
   readonly takes = 'process'
 
-  constructor(private readonly shared: SharedLab) {}
-
-  prepare(): Promise<Preparation> {
-    return this.shared.prepareIfPossible()
-  }
-
-  possible(): boolean {
-    return this.shared.isOpen
+  constructor(shared: SharedLab) {
+    super(shared, {
+      name: 'clock-jump',
+      about: 'the wall clock of a node, a shard or all nodes jumps by hours, and back',
+    })
   }
 
   draw({ shards, replicas }: Shape, random: Random): FaultPlan {

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { holdBack, letGo } from '../../harness/node-program.js'
 import { processesOf, signal } from '../../harness/process.js'
 import { until } from '../../harness/wait.js'
-import type { FaultKind, FaultPlan, Healing, Preparation, Scene, Shape } from './fault.js'
-import type { SharedLab } from './lab.js'
+import type { FaultKind, FaultPlan, Healing, Scene, Shape } from './fault.js'
+import { LabFault, type SharedLab } from './lab.js'
 import { type Place, placesOf, shardsOf } from './places.js'
 import { Random } from './random.js'
 
@@ -80,19 +80,18 @@ export function damageFaults(shared: SharedLab): FaultKind[] {
   return [new DamageFault(shared)]
 }
 
-class DamageFault implements FaultKind {
-  readonly name = 'damage'
-  readonly about = "a bit or a sector of one node's files is wrong when it starts: it mends itself, or refuses to serve"
+class DamageFault extends LabFault implements FaultKind {
   readonly takes = 'data'
 
-  constructor(private readonly shared: SharedLab) {}
-
-  prepare(): Promise<Preparation> {
-    return this.shared.prepareIfPossible()
-  }
-
-  possible({ replicas }: Scene): boolean {
-    return this.shared.isOpen && replicas > 2
+  constructor(shared: SharedLab) {
+    super(
+      shared,
+      {
+        name: 'damage',
+        about: "a bit or a sector of one node's files is wrong when it starts: it mends itself, or refuses to serve",
+      },
+      3,
+    )
   }
 
   draw({ shards, replicas }: Shape, random: Random): FaultPlan {

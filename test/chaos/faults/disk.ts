@@ -1,6 +1,6 @@
 // What disks do: fsyncs that fail and hang, no room, and power cuts that lose what no fsync has covered.
-import type { FaultKind, FaultPlan, Healing, Preparation, Scene, Shape, Target } from './fault.js'
-import type { SharedLab } from './lab.js'
+import type { FaultKind, FaultPlan, Healing, Scene, Shape, Target } from './fault.js'
+import { LabFault, type SharedLab } from './lab.js'
 import { type Broken, cutPower, order } from './orders.js'
 import { type Place, placesOf, shardsOf } from './places.js'
 import type { Random } from './random.js'
@@ -41,28 +41,14 @@ export function diskFaults(shared: SharedLab): FaultKind[] {
   return [...KINDS.map((kind) => new DiskFault(kind, shared)), new PowerCut(shared)]
 }
 
-class DiskFault implements FaultKind {
+class DiskFault extends LabFault implements FaultKind {
   readonly takes = 'process'
 
   constructor(
     private readonly kind: Kind,
-    private readonly shared: SharedLab,
-  ) {}
-
-  get name(): string {
-    return this.kind.name
-  }
-
-  get about(): string {
-    return this.kind.about
-  }
-
-  prepare(): Promise<Preparation> {
-    return this.shared.prepareIfPossible()
-  }
-
-  possible({ replicas }: Scene): boolean {
-    return this.shared.isOpen && replicas > 2
+    shared: SharedLab,
+  ) {
+    super(shared, kind, 3)
   }
 
   draw(shape: Shape, random: Random): FaultPlan {
@@ -92,19 +78,14 @@ async function every(places: readonly Place[], change: (disk: Broken) => Broken)
   await Promise.all(places.map((place) => order(place, (now) => ({ ...now, disk: change(now.disk ?? {}) }))))
 }
 
-class PowerCut implements FaultKind {
-  readonly name = 'power-cut'
-  readonly about = 'nodes lose their power, and any part of what no fsync has covered: one, a shard, or all at once'
+class PowerCut extends LabFault implements FaultKind {
   readonly takes = 'process'
 
-  constructor(private readonly shared: SharedLab) {}
-
-  prepare(): Promise<Preparation> {
-    return this.shared.prepareIfPossible()
-  }
-
-  possible(): boolean {
-    return this.shared.isOpen
+  constructor(shared: SharedLab) {
+    super(shared, {
+      name: 'power-cut',
+      about: 'nodes lose their power, and any part of what no fsync has covered: one, a shard, or all at once',
+    })
   }
 
   draw(shape: Shape, random: Random): FaultPlan {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HELD_BACK } from '../../harness/node-program.js'
 import { ROOT } from '../../harness/root.js'
-import type { Preparation } from './fault.js'
+import type { Preparation, Scene } from './fault.js'
 import { FaultProxy } from './proxy.js'
 
 const NODE_PROGRAM = join(ROOT, 'dist/bin/faults/kvnode')
@@ -80,5 +80,31 @@ export class SharedLab {
     if (--this.#users > 0) return
     this.#opening = undefined
     await lab.close()
+  }
+}
+
+/** What all kinds of faults that need the lab have in common. */
+export abstract class LabFault {
+  readonly name: string
+  readonly about: string
+  readonly #replicasMin: number
+
+  /** `replicasMin`: of a shard, for the fault to be one that it should bear. */
+  constructor(
+    protected readonly shared: SharedLab,
+    { name, about }: { readonly name: string; readonly about: string },
+    replicasMin = 1,
+  ) {
+    this.name = name
+    this.about = about
+    this.#replicasMin = replicasMin
+  }
+
+  prepare(): Promise<Preparation> {
+    return this.shared.prepareIfPossible()
+  }
+
+  possible({ replicas }: Scene): boolean {
+    return this.shared.isOpen && replicas >= this.#replicasMin
   }
 }

@@ -1,6 +1,6 @@
 // What networks do: nodes that are cut off, one way only, slowly, with losses, and answers that never arrive.
-import type { FaultKind, FaultPlan, Healing, Preparation, Scene, Shape, Target } from './fault.js'
-import type { SharedLab } from './lab.js'
+import type { FaultKind, FaultPlan, Healing, Scene, Shape, Target } from './fault.js'
+import { LabFault, type SharedLab } from './lab.js'
 import { type Place, placesIn, placesOf, shardsOf } from './places.js'
 import { CLIENTS, type Link, type LinkFault } from './proxy.js'
 import type { Random } from './random.js'
@@ -97,28 +97,14 @@ export function networkFaults(shared: SharedLab): FaultKind[] {
 
 let faults = 0
 
-class NetworkFault implements FaultKind {
+class NetworkFault extends LabFault implements FaultKind {
   readonly takes = 'process'
 
   constructor(
     private readonly kind: Kind,
-    private readonly shared: SharedLab,
-  ) {}
-
-  get name(): string {
-    return this.kind.name
-  }
-
-  get about(): string {
-    return this.kind.about
-  }
-
-  prepare(): Promise<Preparation> {
-    return this.shared.prepareIfPossible()
-  }
-
-  possible({ replicas }: Scene): boolean {
-    return this.shared.isOpen && replicas > 1
+    shared: SharedLab,
+  ) {
+    super(shared, kind, 2)
   }
 
   draw(shape: Shape, random: Random): FaultPlan {
