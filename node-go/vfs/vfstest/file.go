@@ -48,6 +48,22 @@ func (f *file) ReadAt(to []byte, offset int64) (int, error) {
 
 // Write appends.
 func (f *file) Write(data []byte) (int, error) {
+	return f.write(data, func(data []byte) { f.node.write(len(f.node.data), data) })
+}
+
+// WriteAt writes in place. A disk writes sectors, in any order: each is a change of its own, which a crash may lose.
+func (f *file) WriteAt(data []byte, offset int64) (int, error) {
+	return f.write(data, func(data []byte) {
+		for at := 0; at < len(data); {
+			sector := min(len(data)-at, SectorBytes-(int(offset)+at)%SectorBytes)
+			f.node.writeSector(int(offset)+at, data[at:at+sector])
+			at += sector
+		}
+	})
+}
+
+// write has as much written as a fault lets reach the file.
+func (f *file) write(data []byte, to func([]byte)) (int, error) {
 	fault := f.fs.before("write", f.path, len(data))
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
@@ -59,30 +75,7 @@ func (f *file) Write(data []byte) (int, error) {
 		n = min(n, fault.Bytes)
 	}
 	if n > 0 {
-		f.node.write(len(f.node.data), data[:n])
-	}
-	if fault.Err != nil {
-		return n, pathError("write", f.path, fault.Err)
-	}
-	return n, nil
-}
-
-// WriteAt writes in place. A disk writes sectors, in any order: each is a change of its own, which a crash may lose.
-func (f *file) WriteAt(data []byte, offset int64) (int, error) {
-	fault := f.fs.before("write", f.path, len(data))
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	if f.closed || !f.writable {
-		return 0, pathError("write", f.path, fs.ErrClosed)
-	}
-	n := len(data)
-	if fault.Err != nil {
-		n = min(n, fault.Bytes)
-	}
-	for at := 0; at < n; {
-		sector := min(n-at, SectorBytes-(int(offset)+at)%SectorBytes)
-		f.node.writeSector(int(offset)+at, data[at:at+sector])
-		at += sector
+		to(data[:n])
 	}
 	if fault.Err != nil {
 		return n, pathError("write", f.path, fault.Err)

@@ -4,7 +4,7 @@ import { escapeText } from '../../../bench/chart/svg.js'
 import type { RunResult } from '../run/result.js'
 import { CALM, type Service, serviceOf } from '../service/gaps.js'
 import { picture } from './picture.js'
-import { GOALS, rowOf, verdictOf } from './summary.js'
+import { COLUMNS, GOALS, rowOf, verdictOf } from './summary.js'
 
 const STYLE = `body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2em auto;padding:0 1em;color:#1f2328;background:#fff}
 table{border-collapse:collapse;margin:1em 0}th,td{border:1px solid #d0d7de;padding:.25em .7em;text-align:right}
@@ -50,17 +50,7 @@ violation also the orchestrator's log and cluster, the nodes' data and logs.</p>
 }
 
 function table(service: readonly Service[]): string {
-  const head = [
-    'fault',
-    'faults',
-    'alone',
-    'direct p50 ms',
-    'p99',
-    'gateway p50 ms',
-    'p99',
-    'with others, max',
-    'goal p50 / p99',
-  ]
+  const head = ['fault', ...COLUMNS, 'goal p50 / p99']
   const rows = service.map(
     (one) =>
       `<tr>${rowOf(one)

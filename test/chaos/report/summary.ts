@@ -39,18 +39,12 @@ export function verdictOf({ violations, counts, interrupted }: RunResult): strin
   return `no violation${doubts}${interrupted ? ' until it was interrupted' : ''}`
 }
 
+/** What `rowOf` gives after the kind of fault. */
+export const COLUMNS = ['faults', 'alone', 'direct p50 ms', 'p99', 'gateway p50 ms', 'p99', 'with others, max'] as const
+
 function serviceTable(service: readonly Service[]): string {
   const table = new Table({
-    head: [
-      'time without service',
-      'faults',
-      'alone',
-      'direct p50 ms',
-      'p99',
-      'gateway p50 ms',
-      'p99',
-      'with others, max',
-    ],
+    head: ['time without service', ...COLUMNS],
     colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'right'],
     style: { head: [], border: [] },
   })
