@@ -26,6 +26,7 @@ export const COMPAT_3X3 = 'kvorum 3x3 compat'
 export const ETCD = 'etcd'
 export const REDIS = 'redis'
 export const REDIS_WAIT = 'redis WAIT 1'
+export const REDIS_WAIT_ONE = 'redis WAIT 1, one connection'
 export const NATS = 'nats'
 
 const REDIS_LOCAL = 'weaker: a put is acknowledged by one server, a failover may lose it; a get asks one server'
@@ -41,5 +42,6 @@ export const CONTENDERS: readonly Contender[] = [
   { name: ETCD, note: '', system: etcd, client: 'etcd', packages: ['etcd3'] },
   { name: REDIS, note: REDIS_LOCAL, system: redis, client: 'redis', packages: ['ioredis'] },
   { name: REDIS_WAIT, note: REDIS_COPY, system: redis, client: 'redisWait', packages: ['ioredis'] },
+  { name: REDIS_WAIT_ONE, note: REDIS_COPY, system: redis, client: 'redisWaitOne', packages: ['ioredis'] },
   { name: NATS, note: NATS_GET, system: nats, client: 'nats', packages: ['@nats-io/kv', '@nats-io/transport-node'] },
 ]

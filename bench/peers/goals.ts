@@ -10,6 +10,7 @@ import {
   OURS_3X3,
   REDIS,
   REDIS_WAIT,
+  REDIS_WAIT_ONE,
 } from './contenders.js'
 import { type Measure, medianRatio, type Ratio, type Run } from './results.js'
 
@@ -26,6 +27,7 @@ const GOALS: readonly Goal[] = [
   rate(PUTS, OURS_3X3, 6, ETCD),
   rate(PUTS, OURS_3X3, 2, NATS),
   rate(PUTS, OURS_3X3, 1.1, REDIS_WAIT),
+  rate(PUTS, OURS_3X3, 1.1, REDIS_WAIT_ONE),
   rate(PUTS, OURS_1X3, 10, ETCD),
   rate(PUTS, OURS_1X3, 1.2, REDIS),
   rate(GETS, OURS_3X3, 15, ETCD),
@@ -34,6 +36,7 @@ const GOALS: readonly Goal[] = [
   rate(GETS, OURS_1X3, 1.3, REDIS),
   rate(MIXED, OURS_3X3, 12, ETCD),
   rate(MIXED, OURS_3X3, 1.5, REDIS_WAIT),
+  rate(MIXED, OURS_3X3, 1.5, REDIS_WAIT_ONE),
   rate(MIXED, OURS_1X3, 20, ETCD),
   rate(MIXED, OURS_1X3, 1, REDIS),
   ...[PUTS, GETS, MIXED].flatMap((name) => [

@@ -17,6 +17,7 @@ const CLIENTS = {
   etcd: async () => (await import('./etcd.js')).openEtcd,
   redis: async () => (await import('./redis.js')).openRedis,
   redisWait: async () => (await import('./redis.js')).openRedisWait,
+  redisWaitOne: async () => (await import('./redis.js')).openRedisWaitOne,
   nats: async () => (await import('./nats.js')).openNats,
 } satisfies Readonly<Record<string, () => Promise<Open>>>
 

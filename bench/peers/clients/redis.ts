@@ -1,4 +1,4 @@
-import { Cluster } from 'ioredis'
+import { Cluster, type Redis } from 'ioredis'
 import type { PeerClient } from './open.js'
 import { slotOf } from './redis-slot.js'
 import { WaitingPuts } from './redis-wait.js'
@@ -31,19 +31,38 @@ export async function openRedis(addresses: readonly string[]): Promise<PeerClien
 /** Acknowledged when a replica has it too. Gets have connections of their own: a WAIT holds up all that is behind it. */
 export async function openRedisWait(addresses: readonly string[]): Promise<PeerClient> {
   const cluster = await openCluster(addresses)
+  return waiting(cluster, (key) => lengthOf(cluster, key))
+}
+
+/** The same on one connection to each master, as a client of any language would use it who has not thought of that. */
+export async function openRedisWaitOne(addresses: readonly string[]): Promise<PeerClient> {
+  const cluster = await openCluster(addresses)
+  return waiting(cluster, async (key, masterOf) => (await masterOf(key).own.getBuffer(key))?.byteLength)
+}
+
+interface Master {
+  readonly own: Redis
+  readonly puts: WaitingPuts
+}
+
+function waiting(
+  cluster: Cluster,
+  get: (key: string, masterOf: (key: string) => Master) => Promise<number | undefined>,
+): PeerClient {
   const masters = new Map(
-    cluster.nodes('master').map((node) => {
-      const own = node.duplicate({ lazyConnect: false, enableAutoPipelining: false })
+    cluster.nodes('master').map((node): [string, Master] => {
+      const own = node.duplicate({ lazyConnect: false, enableAutoPipelining: true })
       return [`${node.options.host}:${node.options.port}`, { own, puts: new WaitingPuts(own) }]
     }),
   )
+  const masterOf = (key: string): Master => {
+    const master = masters.get(cluster.slots[slotOf(key)]?.[0] ?? '')
+    if (master === undefined) throw new Error(`no master for the slot of ${key}`)
+    return master
+  }
   return {
-    put: async (key, value) => {
-      const master = masters.get(cluster.slots[slotOf(key)]?.[0] ?? '')
-      if (master === undefined) throw new Error(`no master for the slot of ${key}`)
-      await master.puts.put(key, value)
-    },
-    get: (key) => lengthOf(cluster, key),
+    put: async (key, value) => masterOf(key).puts.put(key, value),
+    get: (key) => get(key, masterOf),
     close: async () => {
       for (const { own } of masters.values()) own.disconnect()
       cluster.disconnect()
