@@ -82,6 +82,7 @@ export function damageFaults(shared: SharedLab): FaultKind[] {
 
 class DamageFault extends LabFault implements FaultKind {
   readonly takes = 'data'
+  readonly restarts = true
 
   constructor(shared: SharedLab) {
     super(

@@ -82,6 +82,8 @@ export interface FaultKind {
    * overlaps with all of them.
    */
   readonly takes: 'process' | 'data'
+  /** It may start the orchestrator again although that is not its target. */
+  readonly restarts?: true
   /** Once, before the cluster starts; only for kinds that are part of the run. */
   prepare?(): Promise<Preparation>
   /** Whether it can be done on this machine (root, Linux) and to this cluster (replicas). Cheap; asked once per run. */

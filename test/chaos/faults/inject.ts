@@ -60,8 +60,8 @@ export async function injectAll(
   return { done, skipped, unhealed }
 }
 
-function isOfTheOrchestrator({ target }: FaultPlan): boolean {
-  return target.of === 'orchestrator' || target.of === 'everything'
+function isOfTheOrchestrator({ kind, target }: FaultPlan): boolean {
+  return target.of === 'orchestrator' || target.of === 'everything' || kindOf(kind).restarts === true
 }
 
 function begin(scene: Scene, plan: FaultPlan): Promise<Healing> {
