@@ -25,8 +25,11 @@ type raftTransport interface {
 // v1.7.3), or the term goes back after a vote. So the fast path is open only where it changes neither: to a follower
 // that knows a leader, for heartbeats of no newer term than its own. Everything else goes through the main loop.
 //
-// Raft reads term and state more than once in the fast path. They cannot change in between: the main loop leaves the
-// follower's state only through an observation, which waits here until no heartbeat is in the fast path.
+// Raft reads term and state more than once in the fast path. They cannot change in between: before the main loop leaves
+// the follower's state it forgets its leader, and announces that here, where it waits until no heartbeat is in the fast
+// path. Waiting for the new state to be announced would be too late, it holds by then: a heartbeat that meets a candidate
+// makes it a follower again, and a node that has just taken an order to campaign (TimeoutNow) would drop it. Its leader
+// would refuse writes for an election time-out, in vain.
 type heartbeatGate struct {
 	raftTransport
 	// state and term are Raft's.
@@ -35,22 +38,30 @@ type heartbeatGate struct {
 
 	// handler is Raft's fast path.
 	handler func(raft.RPC)
-	// inside is held for reading in the fast path, and taken for writing to wait until it is empty.
-	inside sync.RWMutex
+
+	mu sync.Mutex
+	// opened says whether heartbeats may enter the fast path; never again once it is closed.
+	opened, closed bool
+	// inside counts the heartbeats that are in it; left tells of each that leaves.
+	inside int
+	left   *sync.Cond
+}
+
+func newHeartbeatGate(transport raftTransport) *heartbeatGate {
+	g := &heartbeatGate{raftTransport: transport}
+	g.left = sync.NewCond(&g.mu)
+	return g
 }
 
 // SetHeartbeatHandler is called by NewRaft. The gate stays closed until a leader is known.
 func (g *heartbeatGate) SetHeartbeatHandler(handler func(raft.RPC)) { g.handler = handler }
 
-// observe takes Raft's observations on Raft's own goroutine, before what they announce has any effect.
+// observe takes Raft's observations on Raft's own goroutine, before what follows on them has any effect.
 func (g *heartbeatGate) observe(data any) {
 	switch event := data.(type) {
 	case raft.RaftState:
 		if event != raft.Follower {
 			g.shut()
-			g.inside.Lock()
-			//lint:ignore SA2001 waiting for the readers is the purpose
-			g.inside.Unlock()
 		}
 	case raft.LeaderObservation:
 		if event.LeaderID == "" {
@@ -61,19 +72,69 @@ func (g *heartbeatGate) observe(data any) {
 	}
 }
 
-func (g *heartbeatGate) open() { g.raftTransport.SetHeartbeatHandler(g.handle) }
+// open lets heartbeats in, unless one is inside: then the gate is open already, or the main loop waits for that one, which
+// has just told Raft of the leader that the main loop has forgotten.
+func (g *heartbeatGate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inside > 0 || g.closed {
+		return
+	}
+	g.opened = true
+	g.raftTransport.SetHeartbeatHandler(g.handle)
+}
 
-func (g *heartbeatGate) shut() { g.raftTransport.SetHeartbeatHandler(nil) }
+// shut returns when no heartbeat is in the fast path any more. None of those inside comes here: it would have to find
+// another state than a follower's.
+func (g *heartbeatGate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lock()
+	for g.inside > 0 {
+		g.left.Wait()
+	}
+}
+
+// close keeps heartbeats out for good. It must come before Raft's Shutdown, which changes the state on a goroutine of its
+// own, while the main loop may be letting heartbeats in.
+func (g *heartbeatGate) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.shut()
+}
+
+// lock is called with mu held.
+func (g *heartbeatGate) lock() {
+	g.opened = false
+	g.raftTransport.SetHeartbeatHandler(nil)
+}
 
 func (g *heartbeatGate) handle(rpc raft.RPC) {
-	g.inside.RLock()
-	defer g.inside.RUnlock()
-	request, ok := rpc.Command.(*raft.AppendEntriesRequest)
-	if !ok || g.state() != raft.Follower || request.Term > g.term() {
-		// From now on through the main loop, until it has settled on a leader again.
-		g.shut()
+	if !g.enter(rpc) {
 		rpc.Respond(nil, errUnsettled)
 		return
 	}
+	defer g.leave()
 	g.handler(rpc)
+}
+
+func (g *heartbeatGate) enter(rpc raft.RPC) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	request, ok := rpc.Command.(*raft.AppendEntriesRequest)
+	if !g.opened || !ok || g.state() != raft.Follower || request.Term > g.term() {
+		// From now on through the main loop, until it has settled on a leader again.
+		g.lock()
+		return false
+	}
+	g.inside++
+	return true
+}
+
+func (g *heartbeatGate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside--
+	g.left.Broadcast()
 }

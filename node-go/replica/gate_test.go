@@ -1,11 +1,14 @@
 package replica
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"kvorum/node/kverr"
 )
 
 // gateBench is a gate between a fake network and a fake Raft.
@@ -22,21 +25,24 @@ type gateBench struct {
 	handled chan uint64
 	// entered and leave hold a heartbeat inside the fast path.
 	entered, leave chan struct{}
+	// shut, if it is there, is called when the network is told to send heartbeats to the main loop.
+	shut func()
 }
 
 func (b *gateBench) SetHeartbeatHandler(handler func(raft.RPC)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.fast = handler
+	if handler == nil && b.shut != nil {
+		b.shut()
+	}
 }
 
 func newGateBench() *gateBench {
 	b := &gateBench{handled: make(chan uint64, 16)}
-	b.gate = &heartbeatGate{
-		raftTransport: b,
-		state:         func() raft.RaftState { return raft.RaftState(b.state.Load()) },
-		term:          b.term.Load,
-	}
+	b.gate = newHeartbeatGate(b)
+	b.gate.state = func() raft.RaftState { return raft.RaftState(b.state.Load()) }
+	b.gate.term = b.term.Load
 	b.gate.SetHeartbeatHandler(func(rpc raft.RPC) {
 		if b.entered != nil {
 			b.entered <- struct{}{}
@@ -125,4 +131,96 @@ func TestRaftDoesNotBecomeCandidateWhileAHeartbeatIsInTheFastPath(t *testing.T) 
 	close(b.leave)
 	expect(t, receive(t, went), "fast path")
 	receive(t, observed)
+}
+
+// A node that takes an order to campaign forgets its leader, becomes a candidate, and only then notes that it was ordered.
+// A heartbeat between the last two would make it a follower again.
+func TestRaftForgetsItsLeaderWhenNoHeartbeatIsInTheFastPath(t *testing.T) {
+	b := newGateBench()
+	b.entered, b.leave = make(chan struct{}), make(chan struct{})
+	b.follow(3)
+	went := background(func() string { return b.heartbeat(3) })
+	receive(t, b.entered)
+	b.shut = sync.OnceFunc(func() { go close(b.leave) })
+	b.gate.observe(raft.LeaderObservation{})
+	if len(b.handled) == 0 {
+		t.Fatal("the leader was forgotten while a heartbeat was in the fast path")
+	}
+	expect(t, receive(t, went), "fast path")
+}
+
+func TestAHeartbeatInTheFastPathDoesNotOpenTheGateThatWaitsForIt(t *testing.T) {
+	b := newGateBench()
+	b.entered, b.leave = make(chan struct{}), make(chan struct{})
+	b.follow(3)
+	late := b.fast // of a heartbeat that comes in now, and goes on later
+	went := background(func() string { return b.heartbeat(3) })
+	receive(t, b.entered)
+	b.shut = sync.OnceFunc(func() {
+		go func() {
+			// It tells Raft of the leader again.
+			b.gate.observe(raft.LeaderObservation{LeaderID: "leader"})
+			close(b.leave)
+		}()
+	})
+	b.gate.observe(raft.LeaderObservation{})
+	expect(t, receive(t, went), "fast path")
+	expect(t, b.heartbeat(3), "main loop")
+	b.fast = late
+	expect(t, b.heartbeat(3), "refused")
+	b.entered = nil
+	b.follow(3)
+	expect(t, b.heartbeat(3), "fast path")
+}
+
+func TestAClosedGateStaysClosed(t *testing.T) {
+	b := newGateBench()
+	b.follow(3)
+	b.gate.close()
+	b.follow(3)
+	expect(t, b.heartbeat(3), "main loop")
+}
+
+func TestAnOrderToCampaignSurvivesAHeartbeat(t *testing.T) {
+	c := startCluster(t, 2, patient, nil)
+	leader := c.leader()
+	follower := c.others(leader)[0]
+	follower.catchUp(leader)
+	entered, leave := follower.holdHeartbeats()
+	read := background(func() error {
+		_, err := leader.get("k")
+		return err
+	})
+	receive(t, entered)
+	handed := background(func() *kverr.Error { return leader.TransferLeadership(c.ctx, follower.id) })
+	for follower.knowsLeader() {
+		runtime.Gosched() // the order is on its way: nothing announces it before Raft has forgotten its leader
+	}
+	close(leave)
+	if err := receive(t, handed); err != nil {
+		t.Fatal(err)
+	}
+	if now := c.leader(leader); now != follower {
+		t.Fatalf("%s leads", now.id)
+	}
+	receive(t, read) // begun under the old leader: it may have failed
+}
+
+// holdHeartbeats holds those that are in Raft's fast path.
+func (n *testNode) holdHeartbeats() (entered <-chan struct{}, leave chan<- struct{}) {
+	in, out := make(chan struct{}, 16), make(chan struct{})
+	n.gate.mu.Lock()
+	defer n.gate.mu.Unlock()
+	handler := n.gate.handler
+	n.gate.handler = func(rpc raft.RPC) {
+		in <- struct{}{}
+		<-out
+		handler(rpc)
+	}
+	return in, out
+}
+
+func (n *testNode) knowsLeader() bool {
+	_, id := n.raft.LeaderWithID()
+	return id != ""
 }

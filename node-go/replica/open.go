@@ -51,17 +51,17 @@ func Open(ctx context.Context, o Options) (*Replica, error) {
 // start runs Raft and everything around it.
 func (r *Replica) start(s *stores) error {
 	notices := make(chan bool)
-	gate := &heartbeatGate{raftTransport: r.transport}
+	r.gate = newHeartbeatGate(r.transport)
 	logger := telemetry.HCLog(r.options.Log, "raft", r.options.Clock, &r.ending)
 	config := raftConfig(r.id, r.options.Timing, logger, notices)
 	var err error
 	log := &logGuard{Log: s.log, snapshots: s.snapshots, onFatal: r.options.OnFatal}
 	machine := &watchedFSM{FSM: s.fsm, changed: r.changed, restored: func() { log.installed.Store(true) }}
-	r.raft, err = raft.NewRaft(config, machine, log, s.log, s.snapshots, gate)
+	r.raft, err = raft.NewRaft(config, machine, log, s.log, s.snapshots, r.gate)
 	if err != nil {
 		return fmt.Errorf("start Raft: %w", err)
 	}
-	r.observe(gate)
+	r.observe()
 	r.wire(notices)
 	leads := func() bool { return r.raft.State() == raft.Leader }
 	log.leads.Store(&leads)
@@ -87,7 +87,8 @@ func (r *Replica) campaign() {
 
 // observe sees every change of role and leader, on Raft's own goroutine. It is the only observer that there ever is, and
 // it is never taken away: both would wait for observations that wait for the gate.
-func (r *Replica) observe(gate *heartbeatGate) {
+func (r *Replica) observe() {
+	gate := r.gate
 	gate.state, gate.term = r.raft.State, r.raft.CurrentTerm
 	r.raft.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
 		gate.observe(o.Data)

@@ -69,6 +69,7 @@ type Replica struct {
 	log       *raftlog.Log
 	fsm       *fsm.FSM
 	transport *transport.Transport
+	gate      *heartbeatGate
 	raft      *raft.Raft
 	compactor *snapshot.Compactor
 	failover  *failover.Failover
@@ -178,6 +179,7 @@ func (r *Replica) Close() error {
 	r.ending.Begin()
 	r.proposer.stop()
 	r.failover.Close()
+	r.gate.close()
 	shutdown := r.raft.Shutdown()
 	// Let go of Raft's goroutines wherever they are: in a call to a peer that does not answer, or in a state machine
 	// that has met a fatal error.
