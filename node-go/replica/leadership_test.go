@@ -145,3 +145,21 @@ func TestWhoeverWaitsForASessionLearnsOfTheEnd(t *testing.T) {
 		t.Fatal("the tenure's context goes on")
 	}
 }
+
+func TestALeaderIsInContactWithOne(t *testing.T) {
+	c := newCluster(t, 2, patient, nil)
+	for _, n := range c.nodes {
+		n.open()
+		if contact := n.lastContact(); !contact.IsZero() {
+			t.Fatalf("a node that nobody has spoken to was in contact at %s", contact)
+		}
+	}
+	for _, n := range c.nodes {
+		if err := n.Bootstrap(c.ctx, ids(c.nodes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.leader().lastContact().IsZero() {
+		t.Fatal("a leader was never in contact with one")
+	}
+}

@@ -93,11 +93,25 @@ func (r *Replica) observe() {
 	r.raft.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
 		gate.observe(o.Data)
 		switch o.Data.(type) {
-		case raft.RaftState, raft.LeaderObservation, raft.PeerObservation:
+		case raft.RaftState, raft.LeaderObservation:
+			now := r.options.Clock.Now()
+			r.turned.Store(&now)
+			r.changed.Raise()
+		case raft.PeerObservation:
 			r.changed.Raise()
 		}
 		return false
 	}))
+}
+
+// lastContact is when this node last heard of a leader, led, or voted; zero if not since its start. Raft's own notion
+// knows nothing of a leadership until it has ended, and of a vote until it is on the disk.
+func (r *Replica) lastContact() time.Time {
+	contact := r.raft.LastContact()
+	if turned := r.turned.Load(); turned != nil && turned.After(contact) {
+		return *turned
+	}
+	return contact
 }
 
 // wire joins the parts by functions.
@@ -130,6 +144,7 @@ func (r *Replica) wire(notices <-chan bool) {
 			Leader:   func() raft.ServerID { _, id := r.raft.LeaderWithID(); return id },
 			Vote:     func() raft.ServerID { return r.log.Vote(r.raft.CurrentTerm()) },
 			Voters:   r.voters,
+			Contact:  r.lastContact,
 			Refused:  r.transport.Refused,
 			Campaign: r.transport.CampaignNow,
 		},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -74,6 +75,8 @@ type Replica struct {
 	compactor *snapshot.Compactor
 	failover  *failover.Failover
 	changed   *Signal
+	// turned is when Raft's role, or its leader, changed last.
+	turned atomic.Pointer[time.Time]
 
 	leadership *leadership
 	logTime    *logTime

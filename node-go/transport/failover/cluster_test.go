@@ -121,6 +121,7 @@ func (m *member) start(t *testing.T, configuration raft.Configuration) {
 			Leader:   func() raft.ServerID { _, id := r.LeaderWithID(); return id },
 			Vote:     m.vote,
 			Voters:   m.voters,
+			Contact:  r.LastContact,
 			Refused:  m.transport.Refused,
 			Campaign: m.transport.CampaignNow,
 		},

@@ -43,6 +43,8 @@ type Raft struct {
 	Leader func() raft.ServerID
 	// Vote is whom this node has voted for in the current term, empty if nobody.
 	Vote func() raft.ServerID
+	// Contact is when this node last heard of a leader, led, or voted; zero if not since its start.
+	Contact func() time.Time
 	// Voters are those of the newest configuration.
 	Voters func() []raft.ServerID
 	// Refused says whether a node's address refuses connections.
@@ -94,8 +96,8 @@ func (f *Failover) PeerGone(id raft.ServerID) {
 }
 
 // Hint says that somebody believes the leader's process to be gone, or that there is none yet. It never blocks, and does
-// nothing while the leader is well. While this node knows no leader it campaigns, so whoever hints must know that there is
-// none: a node that has just restarted, and not heard of its leader yet, would depose it.
+// nothing while the leader is well, or about to be replaced. While this node knows no leader it campaigns, so whoever hints
+// must know that there is none: a node that has just restarted, and not heard of its leader yet, would depose it.
 func (f *Failover) Hint() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -157,6 +159,11 @@ func (f *Failover) replace(ctx context.Context, leader raft.ServerID) {
 		known = f.options.Raft.Vote()
 	}
 	wait := f.rank(leader) * stagger
+	if leader == "" && f.options.Clock.Since(f.options.Raft.Contact()) < patience {
+		// There was a leader, or a vote, a moment ago: between a leader that hands over and its successor there is none.
+		// Whoever campaigns now deposes the successor.
+		wait += patience
+	}
 	for range attempts {
 		if clock.Wait(ctx, f.options.Clock, wait) != nil || f.replaced(leader) {
 			return

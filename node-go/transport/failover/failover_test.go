@@ -23,6 +23,7 @@ type fakeRaft struct {
 	leader    raft.ServerID
 	voters    []raft.ServerID
 	vote      raft.ServerID
+	contact   time.Time
 	refused   bool
 	probes    int
 	campaigns chan struct{}
@@ -49,10 +50,11 @@ func get[T any](r *fakeRaft, field *T) T {
 
 func (r *fakeRaft) functions() Raft {
 	return Raft{
-		State:  func() raft.RaftState { return get(r, &r.state) },
-		Leader: func() raft.ServerID { return get(r, &r.leader) },
-		Vote:   func() raft.ServerID { return get(r, &r.vote) },
-		Voters: func() []raft.ServerID { return get(r, &r.voters) },
+		State:   func() raft.RaftState { return get(r, &r.state) },
+		Leader:  func() raft.ServerID { return get(r, &r.leader) },
+		Vote:    func() raft.ServerID { return get(r, &r.vote) },
+		Voters:  func() []raft.ServerID { return get(r, &r.voters) },
+		Contact: func() time.Time { return get(r, &r.contact) },
 		Refused: func(context.Context, raft.ServerID) bool {
 			r.set(func(r *fakeRaft) { r.probes++ })
 			return get(r, &r.refused)
@@ -247,6 +249,33 @@ func TestHint(t *testing.T) {
 		r.leader, r.vote = "", "c"
 		f, _ := start(t, r, "a")
 		f.Hint()
+		<-r.campaigns
+	})
+	t.Run("the leader is being replaced", func(t *testing.T) {
+		r := newFakeRaft()
+		f, manual := start(t, r, "a")
+		// It has just voted for a candidate, which will be elected.
+		r.set(func(r *fakeRaft) { r.leader, r.vote, r.contact = "", "b", manual.Now() })
+		f.Hint()
+		manual.AwaitTimers(1)
+		r.set(func(r *fakeRaft) { r.leader = "b" })
+		manual.Advance(patience)
+		f.Close()
+		if len(r.campaigns) > 0 {
+			t.Error("campaigned")
+		}
+	})
+	t.Run("the leader's successor was not elected", func(t *testing.T) {
+		r := newFakeRaft()
+		f, manual := start(t, r, "a")
+		r.set(func(r *fakeRaft) { r.leader, r.vote, r.contact = "", "b", manual.Now() })
+		f.Hint()
+		manual.AwaitTimers(1)
+		manual.Advance(patience - 1)
+		if len(r.campaigns) > 0 {
+			t.Error("campaigned while the election may go on")
+		}
+		manual.Advance(1)
 		<-r.campaigns
 	})
 	t.Run("the leader is gone", func(t *testing.T) {
