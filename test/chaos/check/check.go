@@ -67,7 +67,7 @@ func checkKey(h *history, key string, o options) (finding, error) {
 	}
 	model := register.ToModel()
 	begin := time.Now()
-	result, info := porcupine.CheckOperationsVerbose(model, porcupineOf(known), o.perKey)
+	result, info := porcupine.CheckOperationsVerbose(model, porcupineOf(essential(known)), o.perKey)
 	found.MS = time.Since(begin).Milliseconds()
 	switch result {
 	case porcupine.Ok:

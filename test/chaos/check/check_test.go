@@ -64,6 +64,10 @@ func TestVerdicts(t *testing.T) {
 		{"concurrent reads see either", linearizable, []string{
 			put("1", "2", "a;"), put("3", "9", "b;"), get("4", "5", "a;"), get("6", "7", "b;"),
 		}},
+		{"a value that was made in two ways, read between", violated, []string{
+			put("1", "2", "a"), appended("3", "4", "b", "2"), get("5", "6", "ab"), put("7", "8", "c"),
+			get("9", "10", "ab"), put("11", "12", "ab"), get("13", "14", "ab"),
+		}},
 		{"stale read", violated, []string{put("1", "2", "a;"), put("3", "4", "b;"), get("5", "6", "a;")}},
 		{"reads go back", violated, []string{
 			put("1", "2", "a;"), put("3", "9", "b;"), get("4", "5", "b;"), get("6", "7", "a;"),
