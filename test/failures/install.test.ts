@@ -1,10 +1,9 @@
 // A follower that is away for so long that the leader no longer has the log that it lacks: it comes back by a snapshot,
 // keeps that over kill -9, and is then the one that answers.
-import { readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Cluster } from '../harness/cluster.js'
 import { keysOn } from '../harness/keys.js'
+import { COMPACTED, INSTALLED, NodeLog } from '../harness/node-log.js'
 import { holdBack, letGo } from '../harness/node-program.js'
 import { signal } from '../harness/process.js'
 import type { NodeView } from '../harness/status.js'
@@ -16,10 +15,6 @@ const SHARD = 1
 const NODE_FLAGS = ['--compact-bytes', '1048576', '--trailing-bytes', '1', '--segment-bytes', '1048576']
 const KEYS = 64
 const VALUE_BYTES = 8 << 10
-/** Written by hashicorp/raft when it has cut its log up to an entry. */
-const COMPACTED = /"msg":"compacting logs",.*"to":(\d+)/g
-/** Written by hashicorp/raft when a snapshot from the leader has been restored. */
-const INSTALLED = /Installed remote snapshot/g
 
 let cluster: Cluster
 beforeEach(async () => {
@@ -145,28 +140,5 @@ class Bulk {
 
   #value(key: string): string {
     return `${key}=${this.#round}`.padEnd(VALUE_BYTES, '.')
-  }
-}
-
-/** What a node has written into its log since this was made, or from another place on. */
-class NodeLog {
-  readonly #path: string
-  readonly #from: number
-
-  constructor({ directory }: NodeView, from?: number) {
-    this.#path = join(directory, 'node.log')
-    this.#from = from ?? statSync(this.#path).size
-  }
-
-  count(pattern: RegExp): number {
-    return [...this.#text().matchAll(pattern)].length
-  }
-
-  indices(pattern: RegExp): bigint[] {
-    return [...this.#text().matchAll(pattern)].map(([, index = '0']) => BigInt(index))
-  }
-
-  #text(): string {
-    return readFileSync(this.#path).subarray(this.#from).toString()
   }
 }

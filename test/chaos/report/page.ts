@@ -2,9 +2,9 @@
 import { join } from 'node:path'
 import { escapeText } from '../../../bench/chart/svg.js'
 import type { RunResult } from '../run/result.js'
-import { CALM, type Service, serviceOf } from '../service/gaps.js'
+import { type Service, serviceOf } from '../service/gaps.js'
 import { picture } from './picture.js'
-import { COLUMNS, GOALS, rowOf, verdictOf } from './summary.js'
+import { COLUMNS, GOAL, goalOf, goalWords, rowOf, verdictOf } from './summary.js'
 
 const STYLE = `body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2em auto;padding:0 1em;color:#1f2328;background:#fff}
 table{border-collapse:collapse;margin:1em 0}th,td{border:1px solid #d0d7de;padding:.25em .7em;text-align:right}
@@ -50,21 +50,19 @@ violation also the orchestrator's log and cluster, the nodes' data and logs.</p>
 }
 
 function table(service: readonly Service[]): string {
-  const head = ['fault', ...COLUMNS, 'goal p50 / p99']
+  const head = ['fault', ...COLUMNS, GOAL]
   const rows = service.map(
     (one) =>
       `<tr>${rowOf(one)
         .map((text) => cell(text))
-        .join('')}${goal(one)}</tr>`,
+        .join('')}${goal(one, service)}</tr>`,
   )
   return `<table><tr>${head.map((text) => `<th>${text}</th>`).join('')}</tr>\n${rows.join('\n')}</table>`
 }
 
-function goal({ kind, direct: { medianMs, p99Ms } }: Service): string {
-  const wanted = GOALS[kind]
-  if (wanted === undefined || kind === CALM || medianMs === undefined || p99Ms === undefined) return cell('')
-  const met = medianMs <= wanted.medianMs && p99Ms <= wanted.p99Ms
-  return cell(`${wanted.medianMs} / ${wanted.p99Ms}: ${met ? 'met' : 'missed'}`, met ? 'good' : 'bad')
+function goal(one: Service, all: readonly Service[]): string {
+  const reached = goalOf(one, all)?.met
+  return cell(goalWords(one, all), reached === undefined ? '' : reached ? 'good' : 'bad')
 }
 
 function cell(text: string, kind = ''): string {

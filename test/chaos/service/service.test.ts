@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Injected } from '../faults/inject.js'
+import { goalWords } from '../report/summary.js'
 import { longestGapMs } from '../traffic/probe.js'
-import { gapsOf, serviceOf } from './gaps.js'
+import { CALM, gapsOf, type Service, serviceOf } from './gaps.js'
 import { Timeline } from './timeline.js'
 
 function fault(kind: string, shards: readonly number[], beganMs: number, healedMs: number): Injected {
@@ -49,6 +50,31 @@ test('the table has the figures of faults that were alone', () => {
     },
   ])
   expect(serviceOf([gap(5, false)])[0]?.direct).toEqual({ medianMs: undefined, p99Ms: undefined })
+})
+
+test('goals: of their own, or as nothing in the same run', () => {
+  const seen = (kind: string, medianMs: number, p99Ms: number): Service => {
+    const figures = { medianMs, p99Ms }
+    return { kind, faults: 1, alone: 1, direct: figures, gateway: figures, composedMsMax: undefined }
+  }
+  const all = [
+    seen(CALM, 20, 70),
+    seen('kill-follower', 20, 70),
+    seen('pause-follower', 21, 70),
+    seen('kill-leader', 60, 1_000),
+    seen('partition-leader', 700, 2_001),
+    seen('transfer', 30, 5_000),
+    seen('loss', 1, 1),
+  ]
+  expect(all.map((one) => goalWords(one, all))).toEqual([
+    '',
+    '20 / 70: met',
+    '20 / 70: missed',
+    '60 / 1000: met',
+    '800 / 2000: missed',
+    '30: met',
+    '',
+  ])
 })
 
 describe('the timeline', () => {
