@@ -4,16 +4,19 @@ import { diskFaults } from './disk.js'
 import type { FaultKind } from './fault.js'
 import { KILLS } from './kill.js'
 import { SharedLab } from './lab.js'
+import { LateAnswers } from './late-answers.js'
 import { networkFaults } from './network.js'
 import { PAUSES } from './pause.js'
 import { RESTARTS } from './restart.js'
+import { SnapshotStorm } from './snapshots.js'
 import { TRANSFERS } from './transfer.js'
 
 const LAB = new SharedLab()
-const NETWORK = networkFaults(LAB)
+const NETWORK = [...networkFaults(LAB), new LateAnswers(LAB)]
 const DISK = diskFaults(LAB)
 const CLOCK = clockFaults(LAB)
 const DAMAGE = damageFaults(LAB)
+const STORM = new SnapshotStorm(LAB)
 
 /** Every kind of fault that there is. A new one is added here, and nowhere else. */
 export const KINDS: readonly FaultKind[] = [
@@ -25,6 +28,7 @@ export const KINDS: readonly FaultKind[] = [
   ...DISK,
   ...CLOCK,
   ...DAMAGE,
+  STORM,
 ]
 
 /** Words for several kinds that do not begin alike. */

@@ -10,6 +10,12 @@ import { FaultProxy } from './proxy.js'
 
 const NODE_PROGRAM = join(ROOT, 'dist/bin/faults/kvnode')
 
+/**
+ * Snapshots, cut logs, new segments and merges come often: the least that kvnode takes. Only with the bulk of a storm of
+ * snapshots; what else a run writes takes minutes to fill them.
+ */
+const SMALL_FILES = ['--compact-bytes', '1048576', '--trailing-bytes', '1', '--segment-bytes', '1048576']
+
 /** Why there can be no lab here; undefined when there can. */
 export const whyNoLab = process.platform === 'linux' ? undefined : 'only Linux has all of 127.0.0.0/8 as loopback'
 
@@ -34,7 +40,7 @@ export class Lab {
     this.#folder = folder
     this.proxy = proxy
     this.program = join(folder, 'kvnode')
-    const launch = `"${FaultProxy.program}" launch --control ${proxy.control} --program "${NODE_PROGRAM}" -- "$@"`
+    const launch = `"${FaultProxy.program}" launch --control ${proxy.control} --program "${NODE_PROGRAM}" -- "$@" ${SMALL_FILES.join(' ')}`
     writeFileSync(this.program, `#!/bin/sh\n${HELD_BACK}\nexec ${launch}\n`, { mode: 0o755 })
   }
 

@@ -5,12 +5,13 @@ import { RequestWrapper } from '../../../orchestrator/client/index.js'
 import { KvUnary } from '../../../orchestrator/wire/kv-unary.js'
 import { Cluster } from '../../harness/cluster.js'
 import { keysOn } from '../../harness/keys.js'
-import type { NodeView } from '../../harness/status.js'
+import { lookAt, type NodeView } from '../../harness/status.js'
 import { until } from '../../harness/wait.js'
 import { outcomeOf } from '../../harness/workload.js'
 import { LiveScene } from '../scene.js'
 import type { FaultKind, FaultPlan, Healing, Preparation, Scene, Target } from './fault.js'
 import { SharedLab, whyNoLab } from './lab.js'
+import { LateAnswers } from './late-answers.js'
 import { networkFaults } from './network.js'
 import { placesOf } from './places.js'
 import { CLIENTS } from './proxy.js'
@@ -20,9 +21,11 @@ const SHARD = 1
 const PATIENT_MS = 20_000
 /** Longer than any answer of a node that works, here. */
 const HASTY_MS = 1_500
+/** Of a fault that strikes by chance. */
+const TURNS_MAX = 20
 
 const shared = new SharedLab()
-const kinds = new Map(networkFaults(shared).map((kind) => [kind.name, kind]))
+const kinds = new Map([...networkFaults(shared), new LateAnswers(shared)].map((kind) => [kind.name, kind]))
 let prepared: Preparation
 let scene: Scene
 let client: RequestWrapper
@@ -66,12 +69,49 @@ test('a leader that is cut off: nothing through it, no stale read, the others se
   expect(await client.get(key)).toBe('with the others')
 })
 
+test('a leader that hears late that it is heard, and is not: another one leads while it believes that it does', {
+  timeout: 10 * PATIENT_MS,
+}, async ({ skip }) => {
+  skip(whyNoLab !== undefined, whyNoLab)
+  const key = nextKey()
+  await client.put(key, 'before')
+  // When followers notice is by chance, and the old leader may have given up by then.
+  for (let turns = 1; ; turns++) {
+    const old = await scene.cluster.leaderOf(SHARD)
+    const { heal } = await begin('late-answers', { of: 'leader', shard: SHARD }, { lateMs: 400 })
+    const leaders = await until('another leader', async () => {
+      const now = (await scene.nodesOf(SHARD)).filter(({ leads }) => leads).map(({ id }) => id)
+      return now.some((id) => id !== old.id) ? now : undefined
+    })
+    const read = leaders.includes(old.id)
+      ? await faultOf(directly(old, (kv) => kv.get(Buffer.from(key), { deadlineMs: HASTY_MS })))
+      : undefined
+    await heal()
+    await scene.cluster.settled()
+    if (!leaders.includes(old.id) && turns < TURNS_MAX) continue
+    expect(leaders).toContain(old.id)
+    expect(read).toBeDefined()
+    return
+  }
+})
+
 test('a leader that refuses its peers, and clients: the others serve', async ({ skip }) => {
   skip(whyNoLab !== undefined, whyNoLab)
   const leader = await scene.cluster.leaderOf(SHARD)
   const { heal } = await begin('partition', { of: 'leader', shard: SHARD }, { refuse: true, clients: true })
   expect(await faultOf(directly(leader, (kv) => kv.get(Buffer.from('x'), { deadlineMs: HASTY_MS })))).toBeDefined()
   await client.put(nextKey(), 'x')
+  await heal()
+  await scene.cluster.settled()
+})
+
+test('a leader that is cut off from everybody: no client reaches it, the others serve', async ({ skip }) => {
+  skip(whyNoLab !== undefined, whyNoLab)
+  const leader = await scene.cluster.leaderOf(SHARD)
+  const { heal } = await begin('partition-leader', { of: 'leader', shard: SHARD }, {})
+  await client.put(nextKey(), 'x')
+  expect(await lookAt(SHARD, [leader])).toEqual([])
+  expect((await scene.cluster.leaderOf(SHARD)).id).not.toBe(leader.id)
   await heal()
   await scene.cluster.settled()
 })

@@ -4,6 +4,7 @@ import { LabFault, type SharedLab } from './lab.js'
 import { type Place, placesIn, placesOf, shardsOf } from './places.js'
 import { CLIENTS, type Link, type LinkFault } from './proxy.js'
 import type { Random } from './random.js'
+import { anyShard } from './targets.js'
 
 /** Longer than an election, so that others take over while it lasts. */
 const SHORTEST_MS = 2_000
@@ -34,6 +35,18 @@ const KINDS: readonly Kind[] = [
     }),
     words: ({ refuse, clients }) =>
       `${refuse === true ? 'refused by' : 'cut off from'} its peers${clients === true ? ' and clients' : ''}`,
+  },
+  {
+    name: 'partition-leader',
+    about: "a shard's leader is cut off from everybody, peers and clients, as when its host is gone",
+    target: aLeader,
+    params: () => ({}),
+    fault: (scene, [place]) => ({
+      links: [...peersOf(scene, place), ...fromClients([place])],
+      both: true,
+      rule: { cut: true },
+    }),
+    words: () => 'cut off from its peers and clients',
   },
   {
     name: 'one-way',
@@ -135,12 +148,16 @@ function oneNode({ shards, replicas }: Shape, random: Random): Target {
   return { of: whom < 0.6 ? 'leader' : 'follower', shard }
 }
 
-function oneShard({ shards }: Shape, random: Random): Target {
-  return { of: 'shard', shard: random.between(1, shards) }
+function aLeader(shape: Shape, random: Random): Target {
+  return { of: 'leader', shard: anyShard(shape, random) }
+}
+
+function oneShard(shape: Shape, random: Random): Target {
+  return { of: 'shard', shard: anyShard(shape, random) }
 }
 
 /** From the node to each of its peers. */
-function peersOf(scene: Scene, place: Place | undefined): Link[] {
+export function peersOf(scene: Scene, place: Place | undefined): Link[] {
   if (place === undefined) throw new TypeError('a fault of no node')
   const peers = placesIn(scene, place.shard).filter(({ index }) => index !== place.index)
   return peers.map(({ name }) => ({ from: place.name, to: name }))

@@ -11,6 +11,7 @@ import { writeHistory } from '../model/format.js'
 import type { LiveScene } from '../scene.js'
 import { CALM, type Gap, gapsOf } from '../service/gaps.js'
 import { NodeReaders } from '../traffic/node-readers.js'
+import { NodeWriters } from '../traffic/node-writers.js'
 import { micros, Recorder, type Watcher } from '../traffic/recorder.js'
 import { Traffic } from '../traffic/traffic.js'
 import type { Clients } from './clients.js'
@@ -86,17 +87,15 @@ interface Load {
 function startLoad({ number, settings, scene, clients, random }: Round, recorder: Recorder): Load {
   const prefix = `chaos-${settings.seed}-${number}`
   const traffic = new Traffic({ map: scene.map, recorder, random: random.fork(), ways: clients.workers, prefix })
-  const readers = new NodeReaders({
-    recorder,
-    random: random.fork(),
-    shards: scene.shards,
-    nodes: (shard) => scene.map.shards.find(({ id }) => id === shard)?.nodes ?? [],
-    keys: (shard) => traffic.hotKeys(shard),
-  })
+  const nodes = (shard: number) => scene.map.shards.find(({ id }) => id === shard)?.nodes ?? []
+  const { shards } = scene
+  const keys = (shard: number): readonly string[] => traffic.hotKeys(shard)
+  const readers = new NodeReaders({ recorder, random: random.fork(), shards, nodes, keys })
+  const writers = new NodeWriters({ recorder, shards, nodes, key: (shard) => traffic.keyApart(shard) })
   return {
     traffic,
     stop: async () => {
-      await Promise.all([traffic.stop(), readers.stop()])
+      await Promise.all([traffic.stop(), readers.stop(), writers.stop()])
     },
   }
 }

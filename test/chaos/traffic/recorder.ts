@@ -63,6 +63,20 @@ export class Recorder {
     return line
   }
 
+  /**
+   * A write to a node that need not lead. What is refused leaves no trace: any trace of its value is a violation. It is not
+   * watched: refusals are nobody's failures here.
+   */
+  async recordUnlessRefused(asked: Asked, call: () => Promise<Told>): Promise<HistoryLine | undefined> {
+    const begin = performance.now()
+    const [outcome, rest] = await call().then((told): [Outcome, Partial<HistoryLine>] => ['ok', told], failureOf)
+    if (outcome === 'not-applied') return undefined
+    const end = outcome === 'unknown' ? null : micros(performance.now())
+    const line: HistoryLine = { id: this.#ids++, ...asked, call: micros(begin), return: end, outcome, ...rest }
+    this.#lines.push(line)
+    return line
+  }
+
   /** Gives the line; a failure is a line as well. Throws only for mistakes of the program. */
   async record(asked: Asked, call: () => Promise<Told>): Promise<HistoryLine> {
     const id = this.#ids++

@@ -53,6 +53,8 @@ export interface Unread {
 export class Traffic {
   readonly #recorder: Recorder
   readonly #slots: readonly Slot[]
+  /** One for each shard, for whoever writes to single nodes. */
+  readonly #apart: readonly Slot[]
   readonly #workers: readonly Promise<void>[]
   #stopped = false
 
@@ -63,16 +65,30 @@ export class Traffic {
       const registers = Array.from({ length: REGISTERS_PER_SHARD }, () => new Slot(id, 'register', next))
       return [...registers, new Slot(id, 'append', next)]
     })
+    this.#apart = map.shards.map(({ id }) => new Slot(id, 'register', keysOn(map, id, `${prefix}-apart-s${id}`)))
     this.#workers = ways.map((way, at) => this.#work(way, `${way.name}#${at}`, random.fork()))
   }
 
   /** Keys that are in use now, for whoever wants to read beside. */
   hotKeys(shard: number): readonly string[] {
-    return this.#slots.filter((slot) => slot.shard === shard).map(({ key }) => key.name)
+    const busy = this.#slots.filter((slot) => slot.shard === shard).map(({ key }) => key.name)
+    // As often as all the others: what happened to it is seen most clearly.
+    return [...busy, ...busy.map(() => this.keyApart(shard).name)]
+  }
+
+  /** The key of a shard that no worker writes. */
+  keyApart(shard: number): HotKey {
+    const slot = this.#apart.find((one) => one.shard === shard)
+    if (slot === undefined) throw new TypeError(`no shard ${shard}`)
+    return slot.key
   }
 
   get keys(): readonly HotKey[] {
-    return this.#slots.flatMap(({ keys }) => keys)
+    return this.#all.flatMap(({ keys }) => keys)
+  }
+
+  get #all(): readonly Slot[] {
+    return [...this.#slots, ...this.#apart]
   }
 
   /** Lets every call in flight end. */
