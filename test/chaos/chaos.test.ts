@@ -40,16 +40,15 @@ test.each([
 ])('%s break, and every answer is right: seed %i', { timeout: RUN_MS_MAX }, async (_, seed, kinds) => {
   const result = await runChaos(settings(seed, kinds), view, new AbortController().signal)
   console.log(summaryOf(result).text)
-  keep = result.violations.length > 0
+  keep = result.violations.length + result.counts.undecided > 0
   expect(result.violations, `all of it is in ${out}`).toEqual([])
-  // The search for one key is bounded in time, and a busy machine may reach the bound.
-  const { keys, undecided } = result.counts
-  expect(undecided).toBeLessThan(keys / 10)
+  // A key takes milliseconds (check/essential.go): one that is not decided is a fault of the traffic or of the search.
+  expect(result.counts.undecided).toBe(0)
   // Else nothing was tested.
   expect(result.faults).toBeGreaterThanOrEqual(2)
   expect(result.counts.acknowledged).toBeGreaterThan(50)
   expect(readSchedule(readFileSync(join(out, 'schedule.json'), 'utf8')).rounds).toHaveLength(1)
-  expect(existsSync(join(out, 'round-1'))).toBe(undecided > 0)
+  expect(existsSync(join(out, 'round-1'))).toBe(false)
 })
 
 test('an interrupted run ends soon, and leaves no process', async () => {
