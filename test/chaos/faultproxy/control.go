@@ -14,8 +14,9 @@ const maxOrderBytes = 1 << 20
 //
 //	POST   /routes       RouteOrder -> {"address": "127.0.0.1:20001"}; 409 if the address is taken
 //	PUT    /faults/{id}  Fault; begins it or changes it
-//	DELETE /faults/{id}  heals it; without an id all of them
+//	DELETE /faults/{id}  heals it; without an id all of them, or with ?party= those of one party alone
 //	GET    /state        State
+//	GET    /life         an answer that goes on until the proxy ends, so that whoever depends on it is told
 //
 // An order holds when it is answered.
 func control(h *hub) http.Handler {
@@ -43,11 +44,17 @@ func control(h *hub) http.Handler {
 		h.rules.heal(r.PathValue("id"))
 		answer(w, struct{}{})
 	})
-	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) {
-		h.rules.heal("")
+	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, r *http.Request) {
+		party := r.URL.Query().Get("party")
+		h.rules.healThose(func(_ string, fault Fault) bool { return party == "" || fault.isOf(party) })
 		answer(w, struct{}{})
 	})
 	mux.HandleFunc("GET /state", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.state()) })
+	mux.HandleFunc("GET /life", func(w http.ResponseWriter, r *http.Request) {
+		// Whoever asked may have gone, and then this ends as well.
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
 	return mux
 }
 
@@ -74,8 +81,8 @@ func (f Fault) check() error {
 		return fmt.Errorf("%w: it has no links", errFault)
 	case rule == Rule{}:
 		return fmt.Errorf("%w: its rule does nothing", errFault)
-	case rule.Loss < 0 || rule.Loss > 1 || rule.DelayMs < 0 || rule.JitterMs < 0 || rule.BytesPerSecond < 0:
-		return fmt.Errorf("%w: %+v is out of range", errFault, rule)
+	case rule.Loss < 0 || rule.Loss > 1 || rule.DelayMs < 0 || rule.JitterMs < 0 || rule.BytesPerSecond < 0 || f.ForMs < 0:
+		return fmt.Errorf("%w: %+v is out of range", errFault, f)
 	}
 	return nil
 }

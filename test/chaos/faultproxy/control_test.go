@@ -38,6 +38,7 @@ func TestOrders(t *testing.T) {
 	for _, bad := range []string{
 		`{`, `{"links":[],"rule":{"cut":true}}`, `{"links":[{"from":"*","to":"*"}],"rule":{}}`,
 		`{"links":[{"from":"*","to":"*"}],"rule":{"cutt":true}}`, `{"links":[{"from":"*","to":"*"}],"rule":{"loss":2}}`,
+		`{"links":[{"from":"*","to":"*"}],"rule":{"cut":true},"forMs":-1}`,
 	} {
 		if code, _ := order("PUT", "/faults/a", bad); code != http.StatusBadRequest {
 			t.Errorf("%s: %d", bad, code)
@@ -60,6 +61,11 @@ func TestOrders(t *testing.T) {
 	if err := json.Unmarshal([]byte(words), &state); err != nil || !slices.Equal(state.Faults, []string{"a", "c"}) ||
 		state.Routes["x"].Target != target {
 		t.Errorf("%s, %v", words, err)
+	}
+	order("PUT", "/faults/d", `{"links":[{"from":"*","to":"y"},{"from":"y","to":"*"}],"rule":{"cut":true}}`)
+	order("DELETE", "/faults?party=x", "")
+	if names := h.rules.names(); !slices.Equal(names, []string{"d"}) {
+		t.Errorf("after x was healed: %v", names)
 	}
 	order("DELETE", "/faults", "")
 	if names := h.rules.names(); len(names) != 0 {
@@ -124,7 +130,7 @@ func TestItEndsWithItsInput(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{nil, {"x"}, {"serve", "--x"}, {"launch"}, {"launch", "--control", "c", "--program", "p"}} {
+	for _, args := range [][]string{nil, {"x"}, {"serve", "--x"}, {"launch"}, {"launch", "--control", "c", "--program", "p"}, {"launch", "--control", "c", "--kept", "f", "--program", "p"}} {
 		var errs bytes.Buffer
 		if code := run(args, strings.NewReader(""), io.Discard, &errs); code != exitUsage || errs.Len() == 0 {
 			t.Errorf("%q: %d %s", args, code, errs.String())

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -22,6 +24,10 @@ type hub struct {
 	mu     sync.Mutex
 	routes map[string]*route
 	closed bool
+	// kept is the path of the file that tells of this proxy.
+	kept string
+	// keep writes down which routes there are, before an order for one is answered.
+	keep func([]RouteOrder) error
 
 	// naming guards sources: connections are accepted while a route is closed.
 	naming  sync.Mutex
@@ -32,6 +38,7 @@ func newHub(seed uint64) *hub {
 	return &hub{
 		rules: newRules(), counts: &countersByLink{links: map[Link]*counters{}},
 		random: rand.New(rand.NewPCG(seed, seed)), routes: map[string]*route{}, sources: map[string]string{},
+		keep: func([]RouteOrder) error { return nil },
 	}
 }
 
@@ -56,21 +63,48 @@ func (h *hub) open(order RouteOrder) (string, error) {
 	}
 	h.name(order)
 	if old := h.routes[order.Party]; old != nil {
-		if old.target == order.Target && old.listen == order.Listen {
-			return old.listen, nil
+		if old.order == order {
+			return old.order.Listen, nil
 		}
 		old.close()
 		delete(h.routes, order.Party)
 	}
-	opened, err := openRoute(h, order.Party, order.Listen, order.Target)
+	opened, err := openRoute(h, order)
 	if err != nil {
 		return "", err
 	}
 	h.routes[order.Party] = opened
-	return opened.listen, nil
+	if err := h.keep(h.orders()); err != nil {
+		opened.close()
+		delete(h.routes, order.Party)
+		return "", err
+	}
+	return opened.order.Listen, nil
+}
+
+// restore brings back the routes of a proxy that has died. Each listens when its node does: by now its address may be
+// another program's.
+func (h *hub) restore(orders []RouteOrder) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, order := range orders {
+		h.name(order)
+		h.routes[order.Party] = restoreRoute(h, order)
+	}
+}
+
+// orders are those of all routes. The caller holds mu.
+func (h *hub) orders() []RouteOrder {
+	orders := make([]RouteOrder, 0, len(h.routes))
+	for _, r := range h.routes {
+		orders = append(orders, r.order)
+	}
+	slices.SortFunc(orders, func(a, b RouteOrder) int { return strings.Compare(a.Party, b.Party) })
+	return orders
 }
 
 func (h *hub) close() {
+	h.rules.healThose(func(string, Fault) bool { return true })
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
@@ -106,6 +140,8 @@ func (h *hub) luck() float64 {
 
 // State is what the proxy tells of itself.
 type State struct {
+	// Kept is the path of the file that tells of this proxy; empty without one.
+	Kept   string                `json:"kept,omitempty"`
 	Routes map[string]RouteState `json:"routes"`
 	Faults []string              `json:"faults"`
 	// Links by "from > to".
@@ -134,10 +170,10 @@ type LinkState struct {
 }
 
 func (h *hub) state() State {
-	state := State{Routes: map[string]RouteState{}, Faults: h.rules.names(), Links: map[string]LinkState{}}
+	state := State{Kept: h.kept, Routes: map[string]RouteState{}, Faults: h.rules.names(), Links: map[string]LinkState{}}
 	h.mu.Lock()
 	for party, r := range h.routes {
-		state.Routes[party] = RouteState{Listen: r.listen, Target: r.target}
+		state.Routes[party] = RouteState{Listen: r.order.Listen, Target: r.order.Target}
 	}
 	h.mu.Unlock()
 	h.counts.each(func(link Link, c *counters) {

@@ -35,13 +35,22 @@ var (
 func launch(args []string, errs io.Writer) error {
 	flags := flag.NewFlagSet("launch", flag.ContinueOnError)
 	flags.SetOutput(errs)
-	control := flags.String("control", "", "`host:port` of the proxy's control (required)")
+	control := flags.String("control", "", "`host:port` of the proxy's control")
+	file := flags.String("kept", "", "`file` in which the proxy tells that itself")
 	program := flags.String("program", "", "`path` of the node program (required)")
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	if *control == "" || *program == "" {
-		return fmt.Errorf("%w: --control and --program are required", errUsage)
+	if (*control == "") == (*file == "") || *program == "" {
+		return fmt.Errorf("%w: --program and one of --control and --kept are required", errUsage)
+	}
+	if *file != "" {
+		// Read in each start: a proxy that has died was followed by one that takes orders elsewhere.
+		kept, err := readKept(*file)
+		if err != nil {
+			return err
+		}
+		*control = kept.Control
 	}
 	order, rest, err := settle(flags.Args())
 	if err != nil {

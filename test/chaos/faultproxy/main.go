@@ -1,10 +1,12 @@
 // Command faultproxy stands between the nodes of a cluster, and between them and their clients, and does to connections
 // what networks do: it cuts, refuses, delays, loses, swallows and trickles, as it is told (control.go).
 //
-//	faultproxy serve [--control 127.0.0.1:0] [--seed 1]
-//	faultproxy launch --control <host:port> --program <kvnode> -- <what the node program was given>
+//	faultproxy serve [--control 127.0.0.1:0] [--seed 1] [--keep <file>]
+//	faultproxy launch --control <host:port> | --kept <file> --program <kvnode> -- <what the node program was given>
 //
-// `serve` prints one line when it takes orders, and ends when its standard input does: it never outlives whoever started it.
+// `serve` prints one line when it takes orders, and ends when its standard input does: it does not outlive whoever started it.
+// With --keep it does, as the nodes do, and ends when it gets SIGTERM; the file tells where it is, and a proxy after one that
+// has died goes on with its routes (kept.go).
 // `launch` makes a node of one machine a host of its own (launch.go), and becomes it.
 package main
 
@@ -17,6 +19,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 )
 
@@ -62,34 +66,57 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 
 var errUsage = errors.New("wrong usage")
 
-// serve runs until its standard input ends.
+// serve runs until its standard input ends; with a file to keep until it is told to end.
 func serve(args []string, in io.Reader, out, errs io.Writer) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	flags.SetOutput(errs)
 	address := flags.String("control", "127.0.0.1:0", "loopback `host:port` for orders")
 	seed := flags.Uint64("seed", 1, "of what happens by chance")
+	file := flags.String("keep", "", "`file` that tells of this proxy, which then outlives its starter")
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
+	told, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
 	listener, err := net.Listen("tcp", *address)
 	if err != nil {
 		return fmt.Errorf("listen for orders: %w", err)
 	}
 	h := newHub(*seed)
 	defer h.close()
-	server := &http.Server{Handler: control(h), ReadHeaderTimeout: headerLimit}
+	if *file == "" {
+		// Owned by the process: a read of standard input cannot be called back.
+		go func() {
+			defer stop()
+			_, _ = io.Copy(io.Discard, in)
+		}()
+		return takeOrders(told, h, listener, out)
+	}
+	k, routes, err := openKeeper(*file)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	k.control = listener.Addr().String()
+	h.kept, h.keep = *file, k.write
+	h.restore(routes)
+	if err := k.write(routes); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return errors.Join(takeOrders(told, h, listener, out), k.remove())
+}
+
+// takeOrders says that it does, and returns after the context has ended.
+func takeOrders(ctx context.Context, h *hub, listener net.Listener, out io.Writer) error {
+	server := &http.Server{
+		Handler: control(h), ReadHeaderTimeout: headerLimit,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	fmt.Fprintf(out, "faultproxy ready control=%s\n", listener.Addr())
-	ended := make(chan struct{})
-	// Owned by the process: a read of standard input cannot be called back.
-	go func() {
-		defer close(ended)
-		_, _ = io.Copy(io.Discard, in)
-	}()
 	select {
-	case <-ended:
-	case err = <-served:
+	case <-ctx.Done():
+	case err := <-served:
 		return fmt.Errorf("serve orders: %w", err)
 	}
 	if err := server.Shutdown(context.Background()); err != nil {

@@ -85,7 +85,7 @@ func (p *pair) connect(requests *pipe) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.route.target)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.route.order.Target)
 	if err != nil {
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			p.route.targetIsDown()

@@ -200,7 +200,7 @@ func TestNoConnectionComesAboutThroughACut(t *testing.T) {
 		if n := s.count(there).Connections; n != 0 {
 			t.Errorf("%d connections", n)
 		}
-		s.hub.rules.heal("")
+		s.hub.rules.heal("test")
 		c.hear("x")
 	}
 }
@@ -346,4 +346,27 @@ func TestARouteTwice(t *testing.T) {
 	c := s.talk()
 	c.say("x")
 	c.hear("x")
+}
+
+// A fault heals by itself, whatever becomes of whoever ordered it; one that has taken its place has a time of its own.
+func TestAFaultHasAnEnd(t *testing.T) {
+	s := newScene(t)
+	cut := Fault{Links: []Link{{From: Anybody, To: node}}, Both: true, Rule: Rule{Cut: true}, ForMs: 50}
+	s.hub.rules.set("test", cut)
+	if rule, changed := s.hub.rules.on(cut.Links[0]); !rule.Cut {
+		t.Fatal("it does not hold")
+	} else {
+		<-changed
+	}
+	if rule, _ := s.hub.rules.on(cut.Links[0]); rule.Cut {
+		t.Fatal("it still holds")
+	}
+	s.hub.rules.set("test", cut)
+	first := s.hub.rules.faults["test"]
+	cut.ForMs = 0
+	s.hub.rules.set("test", cut)
+	s.hub.rules.over("test", first)
+	if rule, _ := s.hub.rules.on(cut.Links[0]); !rule.Cut {
+		t.Error("the end of the first has ended the second")
+	}
 }

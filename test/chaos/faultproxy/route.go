@@ -14,30 +14,34 @@ const lookEvery = 10 * time.Millisecond
 // route is a listener in front of a party. It refuses connections as long as the party does: nodes take that for the
 // sign that a process is gone.
 type route struct {
-	hub    *hub
-	party  string
-	listen string
-	target string
-	ctx    context.Context
-	stop   context.CancelFunc
+	hub *hub
+	// order has the address that is really listened on.
+	order RouteOrder
+	ctx   context.Context
+	stop  context.CancelFunc
 	// down has room for one word that the target refuses connections.
 	down    chan struct{}
 	running sync.WaitGroup
 }
 
 // openRoute listens when it returns. A node that has not started yet refuses, and so does its route.
-func openRoute(h *hub, party, listen, target string) (*route, error) {
-	listener, err := net.Listen("tcp", listen)
+func openRoute(h *hub, order RouteOrder) (*route, error) {
+	listener, err := net.Listen("tcp", order.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen for %s: %w", party, err)
+		return nil, fmt.Errorf("listen for %s: %w", order.Party, err)
 	}
+	order.Listen = listener.Addr().String()
+	return startRoute(h, order, listener), nil
+}
+
+// restoreRoute listens as soon as its target does.
+func restoreRoute(h *hub, order RouteOrder) *route { return startRoute(h, order, nil) }
+
+func startRoute(h *hub, order RouteOrder, listener net.Listener) *route {
 	ctx, stop := context.WithCancel(context.Background())
-	r := &route{
-		hub: h, party: party, listen: listener.Addr().String(), target: target,
-		ctx: ctx, stop: stop, down: make(chan struct{}, 1),
-	}
+	r := &route{hub: h, order: order, ctx: ctx, stop: stop, down: make(chan struct{}, 1)}
 	r.running.Go(func() { r.run(listener) })
-	return r, nil
+	return r
 }
 
 // close ends the listener and every connection.
@@ -46,9 +50,14 @@ func (r *route) close() {
 	r.running.Wait()
 }
 
-// run listens while the target does.
+// run listens while the target does. Without a listener it waits for the target first.
 func (r *route) run(listener net.Listener) {
 	for {
+		if listener == nil {
+			if listener = r.again(); listener == nil {
+				return
+			}
+		}
 		accepting := make(chan struct{})
 		go func() {
 			defer close(accepting)
@@ -60,9 +69,7 @@ func (r *route) run(listener net.Listener) {
 		}
 		listener.Close()
 		<-accepting
-		if listener = r.again(); listener == nil {
-			return
-		}
+		listener = nil
 	}
 }
 
@@ -72,7 +79,7 @@ func (r *route) again() net.Listener {
 		if !r.wait() {
 			return nil
 		}
-		conn, err := (&net.Dialer{}).DialContext(r.ctx, "tcp", r.target)
+		conn, err := (&net.Dialer{}).DialContext(r.ctx, "tcp", r.order.Target)
 		if err != nil {
 			continue
 		}
@@ -83,7 +90,7 @@ func (r *route) again() net.Listener {
 		default:
 		}
 		// The port may be somebody's outgoing connection's for a moment.
-		if listener, err := net.Listen("tcp", r.listen); err == nil {
+		if listener, err := net.Listen("tcp", r.order.Listen); err == nil {
 			return listener
 		}
 	}
@@ -108,7 +115,7 @@ func (r *route) acceptAll(listener net.Listener) {
 		}
 		client := conn.(*net.TCPConn)
 		from := r.hub.partyOf(client.RemoteAddr())
-		p := &pair{route: r, link: Link{From: from, To: r.party}, client: client, over: make(chan struct{})}
+		p := &pair{route: r, link: Link{From: from, To: r.order.Party}, client: client, over: make(chan struct{})}
 		r.running.Go(p.serve)
 		stop := context.AfterFunc(r.ctx, func() { p.close(true) })
 		r.running.Go(func() {

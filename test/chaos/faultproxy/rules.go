@@ -45,6 +45,13 @@ type Fault struct {
 	// Both: it holds in the other direction as well.
 	Both bool `json:"both,omitempty"`
 	Rule Rule `json:"rule"`
+	// ForMs: then it heals, whatever has become of whoever gave the order. 0 is until it is healed.
+	ForMs float64 `json:"forMs,omitempty"`
+}
+
+// isOf a party when each of its links begins or ends there.
+func (f Fault) isOf(party string) bool {
+	return !slices.ContainsFunc(f.Links, func(l Link) bool { return l.From != party && l.To != party })
 }
 
 func (f Fault) hits(link Link) bool {
@@ -56,25 +63,61 @@ func (f Fault) hits(link Link) bool {
 // rules are the faults that hold now, by their ids. Safe for concurrent use.
 type rules struct {
 	mu      sync.Mutex
-	faults  map[string]Fault
+	faults  map[string]*standing
 	changed chan struct{}
 }
 
-func newRules() *rules { return &rules{faults: map[string]Fault{}, changed: make(chan struct{})} }
-
-// set begins a fault, or changes the one of that id.
-func (r *rules) set(id string, fault Fault) {
-	r.change(func() { r.faults[id] = fault })
+// standing is a fault that holds now, with the timer that ends it.
+type standing struct {
+	Fault
+	end *time.Timer
 }
 
-// heal ends a fault; an empty id ends all of them.
-func (r *rules) heal(id string) {
+func newRules() *rules { return &rules{faults: map[string]*standing{}, changed: make(chan struct{})} }
+
+// set begins a fault, or changes the one of that id, whose time then begins anew.
+func (r *rules) set(id string, fault Fault) {
 	r.change(func() {
-		if id == "" {
-			clear(r.faults)
+		r.drop(id)
+		one := &standing{Fault: fault}
+		if fault.ForMs > 0 {
+			one.end = time.AfterFunc(milliseconds(fault.ForMs), func() { r.over(id, one) })
 		}
-		delete(r.faults, id)
+		r.faults[id] = one
 	})
+}
+
+// over ends a fault whose time is over, unless another one has its id by now.
+func (r *rules) over(id string, one *standing) {
+	r.change(func() {
+		if r.faults[id] == one {
+			r.drop(id)
+		}
+	})
+}
+
+// heal ends the fault of that id.
+func (r *rules) heal(id string) {
+	r.change(func() { r.drop(id) })
+}
+
+// healThose ends the faults that are chosen.
+func (r *rules) healThose(chosen func(id string, fault Fault) bool) {
+	r.change(func() {
+		for id, one := range r.faults {
+			if chosen(id, one.Fault) {
+				r.drop(id)
+			}
+		}
+	})
+}
+
+// drop forgets a fault and stops its timer. The caller holds mu.
+func (r *rules) drop(id string) {
+	if one := r.faults[id]; one != nil && one.end != nil {
+		one.end.Stop()
+	}
+	delete(r.faults, id)
 }
 
 func (r *rules) change(how func()) {
@@ -124,5 +167,7 @@ func (r Rule) and(other Rule) Rule {
 
 // delay of a packet whose luck is between 0 and 1.
 func (r Rule) delay(luck float64) time.Duration {
-	return time.Duration((r.DelayMs + r.JitterMs*luck) * float64(time.Millisecond))
+	return milliseconds(r.DelayMs + r.JitterMs*luck)
 }
+
+func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
