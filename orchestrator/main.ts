@@ -1,4 +1,5 @@
 // The orchestrator: the only place that wires the rooms together.
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { version } from './cli/version.js'
 import { helpText } from './config/help.js'
@@ -11,6 +12,7 @@ import {
   type Stop,
   startCluster,
   stopOnSignals,
+  throughProxy,
   wireLinks,
 } from './control/index.js'
 import { systemClock } from './core/clock.js'
@@ -28,6 +30,11 @@ const DRAIN_MS = 1_000
 /** The command line or the configuration is not one. As the other programs say it. */
 const EXIT_USAGE = 2
 
+const NODE_PROGRAM = fileURLToPath(new URL('../bin/kvnode', import.meta.url))
+
+/** With the program that nodes are really started with. */
+type Started = Config & { readonly kvnode: string }
+
 async function main(): Promise<void> {
   const request = loadConfig(process.argv.slice(2), process.env)
   if (request.ask === 'run') await run(request.config)
@@ -37,8 +44,10 @@ async function main(): Promise<void> {
 async function run(config: Config): Promise<void> {
   const telemetry = telemetryFor(config)
   const stop = stopOnSignals(process, systemClock, telemetry)
+  const { data, faultProxy: proxy, kvnode = NODE_PROGRAM } = config
+  const wish = { directory: new DataDirectory(data), program: resolve(kvnode), proxy, telemetry }
   try {
-    await serve(config, telemetry, stop)
+    await throughProxy(wish, stop, (program, until) => serve({ ...config, kvnode: program }, telemetry, until))
   } catch (error) {
     // A start that was not wanted any more has done what was wanted of it.
     if (!stop.asked.aborted) throw error
@@ -48,7 +57,7 @@ async function run(config: Config): Promise<void> {
 }
 
 /** Starts everything, says that it is ready, waits until it is to stop, and stops everything in the reverse order. */
-async function serve(config: Config, telemetry: Telemetry, stop: Stop): Promise<void> {
+async function serve(config: Started, telemetry: Telemetry, stop: Stop): Promise<void> {
   await expectFree(config)
   const cluster = await startCluster(clusterOptions(config, telemetry), stop)
   try {
@@ -89,14 +98,13 @@ async function expectFree({ host, port, insecure }: Config): Promise<void> {
   await listener.close()
 }
 
-function clusterOptions(config: Config, telemetry: Telemetry) {
+function clusterOptions(config: Started, telemetry: Telemetry) {
   const { shards, replicas, startTimeoutMs, stopTimeoutMs } = config
-  const program = config.kvnode ?? fileURLToPath(new URL('../bin/kvnode', import.meta.url))
   const flags = ['--log-level', config.logLevel, '--value-max-bytes', `${config.valueBytesMax}`]
   return {
     directory: new DataDirectory(config.data),
     shape: { shards, replicas },
-    driver: localDriver({ program, flags }),
+    driver: localDriver({ program: config.kvnode, flags }),
     links: wireLinks(),
     telemetry,
     clock: systemClock,

@@ -109,6 +109,10 @@ export const schema = z.strictObject({
     otherwise: 'the one that was built here',
     why: 'for a node that was built or installed elsewhere',
   }),
+  faultProxy: option(z.boolean().default(false), {
+    what: 'put a proxy between the nodes, so that "kvorum fault partition" and "delay" work; only on Linux, in a checkout',
+    why: 'off, because every byte between nodes and to them goes through one more process',
+  }),
 })
 
 export type Options = z.output<typeof schema>

@@ -1,6 +1,7 @@
 export { type Cluster, type ClusterOptions, type Stop, startCluster } from './cluster.js'
 export { DataDirectory } from './data-directory.js'
 export { localDriver } from './drivers/local.js'
+export { throughProxy } from './fault-proxy.js'
 export { StartFault } from './faults.js'
 export { wireLinks } from './links.js'
 export { stopOnSignals } from './stop-signals.js'

@@ -27,6 +27,8 @@ export interface Events {
   'node.killed': { readonly node: string; readonly pid: number; readonly afterMs: number }
   /** Something that must not be: another node answers, a member has lost its log. */
   'node.refused': { readonly node: string; readonly reason: string }
+  /** What stands between the nodes (--fault-proxy) has ended although nobody asked it to. */
+  'proxy.lost': { readonly reason: string }
   'shard.led': { readonly shard: string; readonly leader: string; readonly term: bigint }
   'shard.leaderless': { readonly shard: string }
   'map.published': { readonly epoch: bigint }

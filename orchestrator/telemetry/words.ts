@@ -27,6 +27,7 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
     say: ({ node, pid, afterMs }) => `${node} (pid ${pid}) did not stop within ${afterMs} ms: killed`,
   },
   'node.refused': { level: 'error', say: ({ node, reason }) => `${node}: ${reason}` },
+  'proxy.lost': { level: 'error', say: ({ reason }) => `the proxy between the nodes has ended: ${reason}` },
   'shard.led': { level: 'info', say: ({ shard, leader, term }) => `${shard} is led by ${leader} (term ${term})` },
   'shard.leaderless': { level: 'warn', say: ({ shard }) => `${shard} has no leader that answers` },
   'map.published': { level: 'debug', say: ({ epoch }) => `cluster map ${epoch} is published` },

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { basename } from 'node:path'
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 
 // What the operating system tells of a process that is not our child.
 
@@ -16,6 +16,20 @@ export function isNode(pid: number, directory: string, program: string): boolean
   if (argv === undefined) return isAlive(pid)
   const name = basename(argv[0] ?? '')
   return (name === NODE_NAME || name === basename(program)) && dataOf(argv) === directory
+}
+
+/** The command lines of all nodes that run below a data directory. Empty where there is no /proc, and so no proxy either. */
+export function nodesOn(data: string): (readonly string[])[] {
+  if (process.platform !== 'linux') return []
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return pids
+    .map((pid) => commandLine(Number(pid)) ?? [])
+    .filter((argv) => basename(argv[0] ?? '') === NODE_NAME && dataOf(argv)?.startsWith(join(data, '/')) === true)
+}
+
+/** Whether a node was started to be reached through a proxy: it is a host of its own then. */
+export function isBehindProxy(argv: readonly string[]): boolean {
+  return argv.includes('--dial-from')
 }
 
 /** The value of the --data flag, in any of the forms that Go's flags have. */
