@@ -1,103 +1,147 @@
-import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { fromCheckout } from '../config/checkout.js'
 import { sleep, systemClock } from '../core/clock.js'
 import { kvError } from '../errors/index.js'
 import { ControlClient, type NodeReport } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
+import type { FaultTask, NetworkFault } from './fault-task.js'
+import { type Pause, pauseProcess, signalIfThere, wakeProcess } from './pause.js'
 
-/** What can be done to a node of a running cluster on this machine. */
-export const FAULTS = ['pause', 'kill', 'partition', 'delay', 'heal'] as const
-export type Fault = (typeof FAULTS)[number]
-
-export interface FaultTask {
-  readonly fault: Fault
-  /** Its name as `kvorum status` shows it, "shard-1/node-2", or its id. */
-  readonly node: string
-  /** After so long it is healed, whatever becomes of this process. */
-  readonly forMs: number
-}
-
-type Signal = 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'
-
-/** What the command does to the machine, so that tests need no process. */
+/** What the command does to the machine, so that tests need no process. A process that is gone is no error. */
 export interface Machine {
   /** The words of a process's command line; undefined where the system does not tell. Empty when it is gone. */
   argumentsOf(pid: number): readonly string[] | undefined
-  signal(pid: number, signal: Signal): void
-  /** Has somebody wake the process after that time, also if we are killed meanwhile. `end` calls it off. */
-  guard(pid: number, forMs: number): { end(): void }
+  kill(pid: number): void
+  /** Gives whether it runs again. It ends also if we are killed meanwhile, and early when a person wants us to end. */
+  pause(pause: Pause, begun: () => void): Promise<boolean>
+  /** Ends every pause. */
+  wake(pid: number, directory: string): void
+  /** What orders the proxy between the nodes about; undefined where the project is not. */
+  network(): Promise<Network | undefined>
   /** Ends early when a person or the system wants us to end. */
   wait(ms: number): Promise<void>
 }
 
+/** The proxy of a cluster, by the cluster's data directory. Where there is none: undefined, and false. */
+export interface Network {
+  begin(data: string, fault: NetworkFault): Promise<(() => Promise<void>) | undefined>
+  heal(data: string, node?: string): Promise<boolean>
+}
+
 const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\]):/
+
+/** A node as the orchestrator knows it. */
+interface Found {
+  readonly name: string
+  readonly id: string
+  /** Of its data, and of the cluster's; empty when no node has ever told. */
+  readonly directory: string
+  readonly data: string
+  /** Undefined when it has ended. */
+  readonly pid: number | undefined
+}
+
+/** Tells what was done to whom. */
+type Tell = (did: string, node: Found) => void
 
 /** Breaks a node and heals it. Gives the exit code; rejects with a KvError when the node cannot be found. */
 export async function fault(
-  { fault: what, node, forMs }: FaultTask,
+  task: FaultTask,
   { json }: Form,
   { address, timeoutMs }: Connection,
   { out, warn }: Context,
   machine: Machine = thisMachine,
 ): Promise<number> {
-  if (what === 'partition' || what === 'delay') {
-    const instead = `kvorum chaos --faults ${what} starts one that has it`
-    warn(`kvorum: a ${what} needs a proxy between the nodes, which a cluster of npm start does not have: ${instead}\n`)
-    return EXIT.failed
-  }
   // Its processes would be strangers here.
   if (!LOOPBACK.test(address)) throw new TypeError(`faults are for a cluster on this machine, not on ${address}`)
-  const { name, pid } = await find(node, address, timeoutMs, machine)
-  const tell = (did: string) => {
-    out(json ? `${JSON.stringify({ node: name, pid, did })}\n` : `${did} ${name} (pid ${pid})\n`)
+  const nodes = await nodesAt(address, timeoutMs, machine)
+  const chosen = task.node === undefined ? nodes : [nodeCalled(task.node, nodes)]
+  const tell: Tell = (did, { name, pid }) => {
+    out(json ? `${JSON.stringify({ node: name, pid, did })}\n` : `${did} ${name}${pid === undefined ? '' : ` (pid ${pid})`}\n`)
   }
-  if (what === 'kill') machine.signal(pid, 'SIGKILL')
-  if (what === 'heal') machine.signal(pid, 'SIGCONT')
-  if (what === 'pause') await pause(pid, forMs, machine, () => tell('paused'))
-  tell({ kill: 'killed', heal: 'healed', pause: 'healed' }[what])
+  for (const node of chosen) {
+    const done = await carryOut(task, node, machine, tell)
+    if (done) continue
+    const how = 'stop the cluster, and start it with npm start -- --fault-proxy (the data stays)'
+    warn(`kvorum: a ${task.fault} needs the proxy between the nodes, and none answers: ${how}\n`)
+    return EXIT.failed
+  }
   return EXIT.ok
 }
 
-async function pause(pid: number, forMs: number, machine: Machine, begun: () => void): Promise<void> {
-  // Before the pause, both: there is no moment in which nobody would end it.
-  const guard = machine.guard(pid, forMs)
-  const over = machine.wait(forMs)
-  try {
-    machine.signal(pid, 'SIGSTOP')
-    begun()
-    await over
-  } finally {
-    machine.signal(pid, 'SIGCONT')
-    guard.end()
+/** False when it needs a proxy that is not there. */
+async function carryOut(task: FaultTask, node: Found, machine: Machine, tell: Tell): Promise<boolean> {
+  switch (task.fault) {
+    case 'heal': {
+      const network = await machine.network()
+      const healed = await network?.heal(node.data, node.name)
+      if (node.pid !== undefined) machine.wake(node.pid, node.directory)
+      else if (healed !== true && task.node !== undefined) mustRun(node)
+      tell('healed', node)
+      return true
+    }
+    case 'kill':
+      machine.kill(mustRun(node))
+      tell('killed', node)
+      return true
+    case 'pause': {
+      const { forMs } = task
+      const pause = { pid: mustRun(node), directory: node.directory, forMs }
+      const runs = await machine.pause(pause, () => tell('paused', node))
+      tell(runs ? 'healed' : 'still paused by another command:', node)
+      return true
+    }
+    default:
+      return breakNetwork({ ...task, node: node.name }, node, machine, tell)
   }
 }
 
-async function find(
-  wanted: string,
-  address: string,
-  deadlineMs: number,
-  machine: Machine,
-): Promise<{ name: string; pid: number }> {
-  const client = new ControlClient(address)
-  let nodes: NodeReport[]
+async function breakNetwork(task: NetworkFault, node: Found, machine: Machine, tell: Tell): Promise<boolean> {
+  const network = await machine.network()
+  const heal = await network?.begin(node.data, task)
+  if (heal === undefined) return false
+  tell(task.fault === 'delay' ? 'delayed' : 'cut off', node)
   try {
-    nodes = (await client.status({ deadlineMs })).groups.flatMap((group) => group.nodes)
+    await machine.wait(task.forMs)
+  } finally {
+    await heal()
+  }
+  tell('healed', node)
+  return true
+}
+
+async function nodesAt(address: string, deadlineMs: number, machine: Machine): Promise<Found[]> {
+  const client = new ControlClient(address)
+  let reports: NodeReport[]
+  try {
+    reports = (await client.status({ deadlineMs })).groups.flatMap((group) => group.nodes)
   } finally {
     client.close()
   }
-  const found = nodes.find(({ name, status }) => name === wanted || status?.nodeId === wanted)
-  if (found === undefined) {
-    const names = nodes.map(({ name }) => name).join(', ')
-    throw new TypeError(`there is no node ${JSON.stringify(wanted)}; there are ${names}`)
-  }
-  const { pid = 0, dataDir = '' } = found.status ?? {}
-  // Its pid may be somebody else's by now.
-  const argv = machine.argumentsOf(pid)
-  if (pid === 0 || (argv !== undefined && !argv.includes(dataDir))) {
-    throw kvError('UNAVAILABLE', `${found.name} has no process on this machine`, { outcome: 'not-applied' })
-  }
-  return { name: found.name, pid }
+  // One that has not told yet where it is lies beside the others: <data>/shard-1/node-2.
+  const known = reports.find(({ status }) => (status?.dataDir ?? '') !== '')?.status?.dataDir ?? ''
+  const data = known === '' ? '' : dirname(dirname(known))
+  return reports.map(({ name, status }) => {
+    const { pid = 0, dataDir: directory = '', nodeId: id = '' } = status ?? {}
+    // Its pid may be somebody else's by now.
+    const argv = machine.argumentsOf(pid)
+    const runs = pid !== 0 && (argv === undefined || argv.includes(directory))
+    return { name, id, directory, data, pid: runs ? pid : undefined }
+  })
+}
+
+function nodeCalled(wanted: string, nodes: readonly Found[]): Found {
+  const found = nodes.find(({ name, id }) => name === wanted || (id !== '' && id === wanted))
+  if (found !== undefined) return found
+  const names = nodes.map(({ name }) => name).join(', ')
+  throw new TypeError(`there is no node ${JSON.stringify(wanted)}; there are ${names}`)
+}
+
+function mustRun({ name, pid }: Found): number {
+  if (pid !== undefined) return pid
+  throw kvError('UNAVAILABLE', `${name} has no process on this machine`, { outcome: 'not-applied' })
 }
 
 const thisMachine: Machine = {
@@ -109,26 +153,10 @@ const thisMachine: Machine = {
       return []
     }
   },
-  signal: (pid, name) => {
-    try {
-      process.kill(pid, name)
-    } catch (error) {
-      // It ended meanwhile, which is one way to be healed.
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
-  },
-  guard: (pid, forMs) => {
-    const script = `trap '' INT TERM HUP; sleep ${Math.ceil(forMs / 1_000)}; kill -CONT ${pid}`
-    const child = spawn('sh', ['-c', script], { detached: true, stdio: 'ignore' })
-    child.on('error', () => undefined)
-    child.unref()
-    return {
-      // Its group: the sleep as well.
-      end: () => {
-        if (child.pid !== undefined) thisMachine.signal(-child.pid, 'SIGKILL')
-      },
-    }
-  },
+  kill: (pid) => signalIfThere(pid, 'SIGKILL'),
+  pause: pauseProcess,
+  wake: wakeProcess,
+  network: () => fromCheckout<Network>('test/chaos/by-hand/network.js'),
   wait: async (ms) => {
     const ended = new AbortController()
     const end = () => ended.abort()

@@ -8,7 +8,8 @@ import type { Connection, Context, Form } from './context.js'
 import { remove } from './delete.js'
 import { EXIT } from './exit-codes.js'
 import { type Task, tellFailure } from './failure.js'
-import { fault as breakNode, FAULTS } from './fault.js'
+import { fault as breakNode } from './fault.js'
+import { DEFAULT_DELAY_MS, DEFAULT_FOR_S, DIRECTIONS, type FaultFlags, FAULTS, taskOf } from './fault-task.js'
 import { DEFAULT_ADDRESS, wholeNumber } from './flags.js'
 import { get } from './get.js'
 import { put } from './put.js'
@@ -17,6 +18,7 @@ import { status } from './status.js'
 import { faultIn, shown } from './words.js'
 
 const FAULT_S_MAX = 86_400
+const FAULT_MS_MAX = 60_000
 const milliseconds = wholeNumber(1, DEADLINE_MS_MAX)
 
 /** Runs a command line (without the program's own name) and returns the exit code. Does not throw for what users do. */
@@ -80,19 +82,7 @@ function programFor(
   command('status', 'show the shards and their nodes').action(({ json }: Flags) =>
     perform({ name: 'status', json }, (form, connection) => status(form, connection, context)),
   )
-  command('fault <what> <node>', `break a node on this machine for a while, and heal it: ${FAULTS.join(', ')}`)
-    .option(
-      '--for <seconds>',
-      'how long a pause lasts, also if this command is killed; a killed node is started again at once',
-      wholeNumber(1, FAULT_S_MAX),
-      30,
-    )
-    .action((what: string, node: string, { json, for: seconds }: Flags & { readonly for: number }) => {
-      const fault = FAULTS.find((one) => one === what)
-      if (fault === undefined) throw new TypeError(`no fault is called ${what}; there are ${FAULTS.join(', ')}`)
-      const task = { fault, node, forMs: seconds * 1_000 }
-      return perform({ name: `fault ${what}`, json }, (form, to) => breakNode(task, form, to, context))
-    })
+  faultCommand(command, (name, form, work) => perform({ name, ...form }, work), context)
   // It needs no cluster: it starts one. Its options are its own, --help too.
   const breaks = program.command('chaos').description('start a cluster, break it in every way, check every answer')
   breaks
@@ -101,6 +91,29 @@ function programFor(
     .helpOption(false)
     .action(async () => done(await chaos(breaks.args, context)))
   return program
+}
+
+function faultCommand(
+  command: (name: string, about: string) => Command,
+  perform: (name: string, form: Flags, work: Work) => Promise<void>,
+  context: Context,
+): void {
+  const ms = wholeNumber(0, FAULT_MS_MAX)
+  command('fault <what> [node]', `break a node on this machine for a while, and heal it: ${FAULTS.join(', ')}`)
+    .option(
+      '--for <seconds>',
+      `how long it lasts, also if this command is killed (default: ${DEFAULT_FOR_S}); a killed node is started again at once`,
+      wholeNumber(1, FAULT_S_MAX),
+    )
+    .option('--direction <way>', `of a partition: ${DIRECTIONS.join(', ')} (default: both); "in": nothing reaches the node`)
+    .option('--ms <count>', `of a delay: of every packet to the node and from it (default: ${DEFAULT_DELAY_MS})`, ms)
+    .option('--jitter <ms>', 'of a delay: up to so much more (default: 0)', ms)
+    .option('--all', 'heal every node')
+    .addHelpText('after', '\nPartition and delay need a cluster of npm start -- --fault-proxy. All but a kill also end with Ctrl-C.')
+    .action((what: string, node: string | undefined, { json, ...flags }: Flags & FaultFlags) => {
+      const task = taskOf(what, node, flags)
+      return perform(`fault ${what}`, { json }, (form, to) => breakNode(task, form, to, context))
+    })
 }
 
 interface Flags {

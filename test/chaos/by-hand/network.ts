@@ -1,0 +1,42 @@
+// `kvorum fault partition|delay|heal`: orders to the proxy of a cluster that was started with it.
+import { randomUUID } from 'node:crypto'
+import type { NetworkFault } from '../../../orchestrator/cli/fault-task.js'
+import { ANYBODY, type Link, type LinkFault, ProxyControl } from '../faults/proxy.js'
+import { answers, readKept } from './kept.js'
+
+/**
+ * Begins a fault of a node, which the proxy ends when its time is over. Gives what ends it before; undefined where there is no
+ * proxy that answers.
+ */
+export async function begin(data: string, fault: NetworkFault): Promise<(() => Promise<void>) | undefined> {
+  const proxy = await proxyOf(data)
+  if (proxy === undefined) return undefined
+  const id = randomUUID()
+  await proxy.set(id, linkFaultOf(fault))
+  // A proxy that has ended meanwhile has ended the fault as well.
+  return () => proxy.heal(id).catch(() => undefined)
+}
+
+/** Ends all faults of a node, or of every one; false where there is no proxy that answers. */
+export async function heal(data: string, node?: string): Promise<boolean> {
+  const proxy = await proxyOf(data)
+  if (proxy === undefined) return false
+  await (node === undefined ? proxy.heal() : proxy.healParty(node))
+  return true
+}
+
+async function proxyOf(data: string): Promise<ProxyControl | undefined> {
+  const kept = readKept(data)
+  return kept !== undefined && (await answers(data, kept)) ? new ProxyControl(kept.control) : undefined
+}
+
+export function linkFaultOf(fault: NetworkFault): LinkFault {
+  const { node, forMs } = fault
+  const toIt: Link = { from: ANYBODY, to: node }
+  const fromIt: Link = { from: node, to: ANYBODY }
+  if (fault.fault === 'delay') {
+    return { links: [toIt, fromIt], rule: { delayMs: fault.delayMs, jitterMs: fault.jitterMs }, forMs }
+  }
+  const links = { in: [toIt], out: [fromIt], both: [toIt, fromIt] }[fault.direction]
+  return { links, rule: { cut: true }, forMs }
+}
