@@ -35,7 +35,13 @@ interface Flags {
   readonly json?: boolean
 }
 
-function readFlags(argv: readonly string[]): Flags {
+/** What a schedule has decided already. A seed may go with one: then clients do something else. */
+const DECIDED = ['minutes', 'faults', 'shards', 'replicas', 'rounds', 'roundSeconds'] as const
+
+/** With the options of those that were really given. */
+type Given = Flags & { readonly decided: readonly string[] }
+
+function readFlags(argv: readonly string[]): Given {
   const words = (text: string): readonly string[] => text.split(',').filter((word) => word !== '')
   const names = KINDS.map(({ name, about }) => `  ${name.padEnd(20)} ${about}`).join('\n')
   const command = new Command('chaos')
@@ -76,10 +82,17 @@ function readFlags(argv: readonly string[]): Flags {
       'after',
       'Exit codes: 0 nothing wrong (but for keys that are said to be not decided), 1 a violation, 2 wrong usage, 3 could not run, 130 interrupted.',
     )
-  return readOptions(command, argv)
+  const flags = readOptions<Flags>(command, argv)
+  const given = DECIDED.filter((name) => command.getOptionValueSource(name) === 'cli')
+  const optionOf = (name: string): string | undefined =>
+    command.options.find((option) => option.attributeName() === name)?.long ?? undefined
+  return { ...flags, decided: given.flatMap((name) => optionOf(name) ?? []) }
 }
 
-function settingsOf(flags: Flags): Settings {
+function settingsOf(flags: Given): Settings {
+  if (flags.schedule !== undefined && flags.decided.length > 0) {
+    throw new TypeError(`--schedule decides that already: leave out ${flags.decided.join(', ')}`)
+  }
   const { faults, minutes, rounds = Number.POSITIVE_INFINITY, roundSeconds } = flags
   const schedule = flags.schedule === undefined ? undefined : scheduleIn(flags.schedule)
   const seed = flags.seed ?? schedule?.seed ?? Date.now() % SEEDS
@@ -119,11 +132,14 @@ function kindsOf(words: readonly string[] | undefined, schedule: Schedule | unde
   return words === undefined ? KINDS : kindsNamed(words)
 }
 
+/** Each line of what is wrong says where. */
 function scheduleIn(path: string): Schedule {
   try {
-    return readSchedule(readFileSync(path, 'utf8'))
+    const names = KINDS.map(({ name }) => name)
+    return readSchedule(readFileSync(path, 'utf8'), names)
   } catch (error) {
-    throw new TypeError(`${path}: ${(error as Error).message}`, { cause: error })
+    const lines = (error as Error).message.split('\n')
+    throw new TypeError(lines.map((line) => `${path}: ${line}`).join('\n'), { cause: error })
   }
 }
 
@@ -149,7 +165,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     settings = settingsOf(flags)
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
-    console.error(`chaos: ${error.message}`)
+    for (const line of error.message.split('\n')) console.error(`chaos: ${line}`)
     return USAGE
   }
   const view = viewFor(process.stderr)

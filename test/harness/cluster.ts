@@ -20,6 +20,8 @@ export interface ClusterOptions {
   readonly disks?: (data: string) => readonly Disk[]
   /** More flags for the nodes. */
   readonly nodeFlags?: readonly string[]
+  /** Its processes end with ours, also by kill -9. */
+  readonly endsWithUs?: boolean
 }
 
 const READY = /^kvorum ready grpc=(\S+) shards=(\d+) replicas=(\d+) data=(.+)$/
@@ -36,6 +38,7 @@ export class Cluster {
   readonly #disks: readonly Disk[]
   /** Beside the data: what the test itself needs. */
   readonly #aside: string
+  readonly #reaper: Program | undefined
   #orchestrator: Program
   #address = ''
   /** Of orchestrators that have ended. */
@@ -61,6 +64,7 @@ export class Cluster {
     this.#aside = mkdtempSync(`${data}-aside-`)
     const { args = [], nodeFlags } = options
     this.#args = nodeFlags === undefined ? args : [...args, '--kvnode', nodeProgram(this.#aside, nodeFlags)]
+    this.#reaper = options.endsWithUs === true ? startReaper(data) : undefined
     this.#orchestrator = this.spawn()
   }
 
@@ -176,6 +180,8 @@ export class Cluster {
     } finally {
       for (const disk of this.#disks) disk.detach()
     }
+    this.#reaper?.endInput()
+    await this.#reaper?.ended
     for (const folder of [this.data, this.#aside]) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
 
@@ -194,6 +200,16 @@ export class Cluster {
 /** The orchestrator's main, built. `npm test` and `npm run bench` build before they come here. */
 export function startOrchestrator(args: readonly string[]): Program {
   return new Program([process.execPath, join(ROOT, 'dist/orchestrator/main.js'), ...args])
+}
+
+/** Not by its command line: it would be taken for one of the cluster's own. */
+function startReaper(data: string): Program {
+  const reaper = new Program([process.execPath, join(ROOT, 'dist/test/harness/reaper.js')], {
+    input: true,
+    detached: true,
+  })
+  reaper.say(data)
+  return reaper
 }
 
 /** The last net: a test run that dies on the way takes its clusters with it. */

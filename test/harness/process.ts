@@ -23,10 +23,15 @@ export class Program {
   readonly #waiters = new Set<Waiter>()
   #running = true
 
-  /** Runs in the project's folder, as npm would run it. With `input` it has a standard input, which ends with us. */
-  constructor(argv: readonly string[], { input = false } = {}) {
+  /**
+   * Runs in the project's folder, as npm would run it. With `input` it has a standard input, which ends with us; `detached`, a
+   * Ctrl-C in our terminal is not meant for it.
+   */
+  constructor(argv: readonly string[], { input = false, detached = false } = {}) {
     const [command = '', ...rest] = argv
-    this.#child = spawn(command, rest, { cwd: ROOT, stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
+    this.#child = spawn(command, rest, { cwd: ROOT, detached, stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
+    // Of a program that has ended: `ended` tells of it.
+    this.#child.stdin?.on('error', () => undefined)
     eachLine(this.#child.stdout, (line) => this.#took(line))
     eachLine(this.#child.stderr, (line) => this.#stderr.push(line))
     this.ended = new Promise((resolve) => {
@@ -61,6 +66,10 @@ export class Program {
 
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
+  }
+
+  say(text: string): void {
+    this.#child.stdin?.write(text)
   }
 
   endInput(): void {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"time"
 )
@@ -15,7 +16,15 @@ func main() {
 	path := flag.String("history", "", "the history, JSON lines")
 	pictures := flag.String("pictures", ".", "folder for the picture of each violation")
 	perKey := flag.Duration("per-key", 20*time.Second, "how long the search for one key may take")
+	owned := flag.Bool("with-owner", false, "end when standard input does: whoever asks is gone then")
 	flag.Parse()
+	if *owned {
+		// Owned by the process: a read of standard input cannot be called back.
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(1)
+		}()
+	}
 	if *path == "" || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)

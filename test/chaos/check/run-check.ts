@@ -29,7 +29,7 @@ const OUTPUT_BYTES_MAX = 1 << 26
 
 export async function checkHistory(path: string, options: CheckOptions): Promise<readonly Finding[]> {
   const { pictures, perKeyMs, signal } = options
-  const args = ['-history', path, '-pictures', pictures, '-per-key', `${perKeyMs}ms`]
+  const args = ['-history', path, '-pictures', pictures, '-per-key', `${perKeyMs}ms`, '-with-owner']
   const program = join(ROOT, 'dist/bin/chaos/check')
   const { stdout } = await promisify(execFile)(program, args, { maxBuffer: OUTPUT_BYTES_MAX, signal })
   return report.parse(JSON.parse(stdout)).keys

@@ -92,19 +92,45 @@ describe('a drawn round', () => {
 })
 
 describe('a schedule', () => {
+  const names = KINDS.map(({ name }) => name)
+  const written = (target: object): string => {
+    const plan = { kind: 'kill-leader', target, forMs: 0, params: {} }
+    return JSON.stringify({ ...JSON.parse(writeSchedule(schedule)), rounds: [[{ atMs: 0, plan }]] })
+  }
   const schedule = { seed: 7, shape, roundMs, rounds: [draw(1), draw(2)] }
 
   test('is written and read again', () => {
-    expect(readSchedule(writeSchedule(schedule))).toMatchObject(schedule)
+    expect(readSchedule(writeSchedule(schedule), names)).toMatchObject(schedule)
   })
 
   test.each([
-    ['nothing', ''],
-    ['something else', '{"format":"other"}'],
-    ['a later version', writeSchedule(schedule).replace('"version": 1', '"version": 2')],
-    ['no such target', writeSchedule(schedule).replace(/"of": "\w+"/, '"of": "moon"')],
-  ])('that is %s is refused in words', (_, text) => {
-    expect(() => readSchedule(text)).toThrow(/not a schedule/)
+    ['nothing', '', /^not a schedule: it is no JSON: [^\n]*$/],
+    ['something else', '{"format":"other"}', /^not a schedule: format: .*\nnot a schedule: version: /],
+    [
+      'a later version',
+      writeSchedule(schedule).replace('"version": 1', '"version": 2'),
+      /^not a schedule: version: .*2?$/,
+    ],
+    ['no such target', written({ of: 'moon' }), /^not a schedule: rounds\[0\]\[0\]\.plan\.target(\.of)?: [^\n]*$/],
+    [
+      'a shard beyond',
+      written({ of: 'leader', shard: 4 }),
+      /^not a schedule: rounds\[0\]\[0\]\.plan\.target\.shard: 4, of 3$/,
+    ],
+    ['a node beyond', written({ of: 'node', shard: 1, index: 4 }), /target\.index: 4, of 3$/],
+    [
+      'no such kind',
+      writeSchedule(schedule).replace(/"kind": "[^"]+"/, '"kind": "x"'),
+      /kind: no fault is called "x"$/,
+    ],
+  ])('that is %s is refused in one line for each fault', (_, text, words) => {
+    expect(() => readSchedule(text, names)).toThrow(words)
+  })
+
+  test('with many faults tells some of them', () => {
+    expect(() => readSchedule(writeSchedule(schedule), [])).toThrow(
+      /(not a schedule: rounds.*\n){10}not a schedule: and \d+ more$/,
+    )
   })
 })
 

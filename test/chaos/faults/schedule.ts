@@ -100,18 +100,42 @@ export function writeSchedule({ seed, shape, roundMs, rounds }: Schedule): strin
   return `${JSON.stringify({ ...head, rounds }, null, 1)}\n`
 }
 
-/** Throws a TypeError that says what is wrong with it. */
-export function readSchedule(text: string): Schedule {
+/** So many of its faults are told. */
+const TOLD_MAX = 10
+
+/** Throws a TypeError with a line for each thing that is wrong with it. `kinds`: the names that there are. */
+export function readSchedule(text: string, kinds: readonly string[]): Schedule {
   const found = schedule.safeParse(parsed(text))
-  if (found.success) return found.data
-  throw new TypeError(`not a schedule: ${z.prettifyError(found.error)}`)
+  const lines = found.success
+    ? impossible(found.data, kinds)
+    : found.error.issues.map(({ path, message }) => `${z.core.toDotPath(path)}: ${message}`)
+  if (found.success && lines.length === 0) return found.data
+  const more = lines.length > TOLD_MAX ? [`and ${lines.length - TOLD_MAX} more`] : []
+  throw new TypeError([...lines.slice(0, TOLD_MAX), ...more].map((line) => `not a schedule: ${line}`).join('\n'))
+}
+
+/** Kinds that nobody knows, and targets that its cluster would not have. */
+function impossible({ shape, rounds }: Schedule, kinds: readonly string[]): string[] {
+  return rounds.flatMap((faults, round) =>
+    faults.flatMap(({ plan: { kind, target } }, at) => {
+      const where = `rounds[${round}][${at}].plan`
+      const wrong = kinds.includes(kind) ? [] : [`${where}.kind: no fault is called ${JSON.stringify(kind)}`]
+      if ('shard' in target && target.shard > shape.shards) {
+        wrong.push(`${where}.target.shard: ${target.shard}, of ${shape.shards}`)
+      }
+      if (target.of === 'node' && target.index > shape.replicas) {
+        wrong.push(`${where}.target.index: ${target.index}, of ${shape.replicas}`)
+      }
+      return wrong
+    }),
+  )
 }
 
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new TypeError('not a schedule: it is no JSON', { cause: error })
+    throw new TypeError(`not a schedule: it is no JSON: ${(error as Error).message}`, { cause: error })
   }
 }
 

@@ -36,7 +36,8 @@ ${violations.length + counts.undecided === 0 ? '' : evidence(folder)}
 ${picture(result)}${dropped}
 <h2>Time without service</h2>
 <p>The longest time without an acknowledged put on a shard that was struck: by a client that talks to the nodes (direct) and by
-one that talks to the gateway. Median and p99 are of faults that were alone on their shards.</p>
+one that talks to the gateway. Median and p99 are of faults that were alone on their shards. Meta serves no keys: a line "of meta"
+is the longest of any shard meanwhile, and is to be that of nothing.</p>
 ${table(serviceOf(result.gaps))}
 <h2>Again</h2>
 <p>The same faults at the same times: <code>npm run chaos -- --schedule ${escapeText(join(folder, 'schedule.json'))}</code></p>

@@ -34,7 +34,8 @@ export function picture({ timeline }: RunResult): string {
   }
   const times = buckets.map((_, at) => x((at + 0.5) * widthMs))
   const rates = buckets.map(({ good }) => (good * 1_000) / widthMs)
-  const p99s = buckets.map(({ p99Ms }) => p99Ms)
+  // A moment without an answer has no latency.
+  const p99s = buckets.map(({ good, p99Ms }) => (good === 0 ? undefined : p99Ms))
   return svg.svgDocument(WIDTH, lanes.bottom + 60, 'Operations while things break', [
     ...faults.map((fault) => band(fault, kinds, startMs, x, rate.top, lanes.bottom)),
     ...curve(rate, times, rates, false, 'operations/s', svg.colourOf(0)),
@@ -50,24 +51,38 @@ export function picture({ timeline }: RunResult): string {
 function curve(
   box: svg.Box,
   times: readonly number[],
-  values: readonly number[],
+  values: readonly (number | undefined)[],
   logarithmic: boolean,
   name: string,
   stroke: string,
 ): string[] {
-  const scale = scaleOf(values, logarithmic)
+  const known = values.filter((value) => value !== undefined)
+  const scale = scaleOf(known, logarithmic)
   const ticks = scale.ticks.map((tick) => ({ share: scale.at(tick) ?? 0, text: short(tick) }))
-  const points = times.map((time, at) => {
-    // A moment without an answer has no latency: the curve is at the bottom.
-    const y = svg.heightAt(box, scale.at(values[at] ?? 0) ?? 0)
-    return `${time.toFixed(1)},${y.toFixed(1)}`
+  const lines = stretches(values).map(({ from, to }) => {
+    const points = times.slice(from, to).map((time, at) => {
+      const y = svg.heightAt(box, scale.at(values[from + at] ?? 0) ?? 0)
+      return `${time.toFixed(1)},${y.toFixed(1)}`
+    })
+    // One point alone is a line from itself to itself, whose caps are seen.
+    const shown = points.length === 1 ? [...points, ...points] : points
+    const look = { fill: 'none', stroke, 'stroke-width': 1.2, 'stroke-linecap': 'round' }
+    return svg.element('polyline', { points: shown.join(' '), ...look })
   })
-  const line = svg.element('polyline', { points: points.join(' '), fill: 'none', stroke, 'stroke-width': 1.2 })
   return [
     svg.verticalAxis(box, 'left', name, ticks),
     svg.line(box.left, box.bottom, box.right, box.bottom, svg.COLOUR.axis),
-    line,
+    ...lines,
   ]
+}
+
+/** The parts of a curve between its gaps, `to` excluded. */
+function stretches(values: readonly (number | undefined)[]): { readonly from: number; readonly to: number }[] {
+  const begins = values.flatMap((value, at) => (value !== undefined && values[at - 1] === undefined ? [at] : []))
+  return begins.map((from) => {
+    const length = values.slice(from).indexOf(undefined)
+    return { from, to: length < 0 ? values.length : from + length }
+  })
 }
 
 type Place = (ms: number) => number

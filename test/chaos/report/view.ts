@@ -47,10 +47,12 @@ class LiveView implements View {
     this.#show(below)
   }
 
-  state({ round, secondsLeft, operationsPerSecond, leaders }: State): void {
+  state({ round, rounds, phase, secondsLeft, operationsPerSecond, leaders }: State): void {
+    const of = Number.isFinite(rounds) ? ` of ${rounds}` : ''
+    const left = secondsLeft > 0 ? `${clock(secondsLeft)} of faults left` : 'no more faults'
     const rate = `${operationsPerSecond.toFixed(0)} operations/s`
     this.#erase()
-    this.#show(['', `round ${round}   ${rate}   ${clock(secondsLeft)} left`, ...leaders.map((leader) => `  ${leader}`)])
+    this.#show(['', `round ${round}${of}: ${phase}   ${rate}   ${left}`, ...leaders.map((leader) => `  ${leader}`)])
   }
 
   end(): void {

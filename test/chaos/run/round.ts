@@ -17,7 +17,7 @@ import { Traffic } from '../traffic/traffic.js'
 import type { Clients } from './clients.js'
 import { HISTORY, judge } from './judge.js'
 import { NO_COUNTS, type RoundResult, type Violation } from './result.js'
-import type { Settings, View } from './settings.js'
+import type { Phase, Settings, View } from './settings.js'
 
 /** After the last fault has ended: everything serves by then, or it does not come back. */
 const BACK_MS_MAX = 45_000
@@ -33,12 +33,15 @@ export interface Round {
   readonly clients: Clients
   readonly watch: Watcher
   readonly view: View
+  /** Told what is done from now on. */
+  readonly phase: (now: Phase) => void
 }
 
 /** Undefined when the run was interrupted meanwhile: then nothing can be said. */
 export async function runRound(round: Round): Promise<RoundResult | undefined> {
   const { number, settings, scene, clients, watch, view } = round
   const startMs = performance.now()
+  round.phase('faults')
   const recorder = new Recorder(watch)
   const load = startLoad(round, recorder)
   let injections: Injections
@@ -47,6 +50,7 @@ export async function runRound(round: Round): Promise<RoundResult | undefined> {
     injections = await injectAll(scene, round.faults, (what) => view.say(what))
     const left = startMs + settings.roundMs - performance.now()
     if (left > 0) await pause(left, undefined, { signal: scene.signal }).catch(() => undefined)
+    round.phase('coming back')
     back = await comeBack(round)
   } finally {
     // Nothing in flight is waited for when the run is over.
@@ -54,10 +58,12 @@ export async function runRound(round: Round): Promise<RoundResult | undefined> {
     await load.stop()
   }
   if (scene.signal.aborted) return undefined
-  const gaps = [...calmGaps(round, startMs), ...gapsOf(injections.done, clients.longestGapMs)]
+  const gaps = [...calmGaps(round, startMs), ...gapsOf(injections.done, scene.shards, clients.longestGapMs)]
   clients.forget(performance.now())
+  round.phase('last reads')
   const unread = await readAll(load.traffic, clients)
   const folder = join(settings.out, `round-${number}`)
+  round.phase('checking')
   await keep(folder, round, recorder, injections.done)
   const { violations, counts } = await judge({
     lines: recorder.lines,

@@ -12,9 +12,10 @@ import type { Gap } from '../service/gaps.js'
 import { Timeline } from '../service/timeline.js'
 import { Clients } from './clients.js'
 import { keepCluster } from './keep.js'
+import { secondsLeft } from './left.js'
 import { NO_COUNTS, type RoundResult, type RunResult, sumOf, type Violation } from './result.js'
 import { runRound } from './round.js'
-import type { Settings, View } from './settings.js'
+import type { Phase, Settings, View } from './settings.js'
 
 const LOOK_MS = 1_000
 /** For the picture; older ones are forgotten, and said to be. */
@@ -32,7 +33,7 @@ export async function runChaos(settings: Settings, view: View, signal: AbortSign
   try {
     for (const kind of settings.kinds) if (kind.prepare) prepared.push(await kind.prepare())
     const { shards, replicas } = settings.shape
-    const cluster = await Cluster.start({ shards, replicas, ...merged(prepared) })
+    const cluster = await Cluster.start({ shards, replicas, endsWithUs: true, ...merged(prepared) })
     try {
       await cluster.settled()
       return await new Run(settings, view, cluster, signal).all()
@@ -66,6 +67,8 @@ class Run {
   #skipped = 0
   #rounds = 0
   #backMsMax = 0
+  #phase: Phase = 'faults'
+  #roundEndMs = 0
 
   constructor(settings: Settings, view: View, cluster: Cluster, signal: AbortSignal) {
     this.#settings = settings
@@ -110,7 +113,11 @@ class Run {
     this.#drawn.push(faults)
     this.#view.say(`round ${number}: ${faults.length} faults in ${roundMs / 1000} s`)
     await scene.refresh()
-    const common = { settings: this.#settings, scene, clients, watch: this.#timeline.took, view: this.#view }
+    this.#roundEndMs = performance.now() + roundMs
+    const phase = (now: Phase): void => {
+      this.#phase = now
+    }
+    const common = { settings: this.#settings, scene, clients, watch: this.#timeline.took, view: this.#view, phase }
     const result = await runRound({ number, faults, random, ...common })
     if (result !== undefined) this.#took(result)
   }
@@ -139,10 +146,15 @@ class Run {
       this.#timeline.advance(performance.now())
       if (!this.#view.live || over.aborted) continue
       const leaders = await Promise.all(scene.shards.map((shard) => leaderOf(scene, shard)))
-      const left = this.#settings.runMs - (performance.now() - this.#timeline.startMs)
+      const { schedule, roundsMax, runMs, roundMs } = this.#settings
+      const { startMs } = this.#timeline
+      const limits = schedule === undefined ? { roundsMax, runMs } : { roundsMax: schedule.rounds.length }
+      const times = { startMs, nowMs: performance.now(), roundEndMs: this.#roundEndMs, roundMs }
       this.#view.state({
         round: this.#rounds,
-        secondsLeft: Math.max(0, left / 1000),
+        rounds: limits.roundsMax,
+        phase: this.#phase,
+        secondsLeft: secondsLeft({ ...times, ...limits, round: this.#rounds }),
         operationsPerSecond: this.#timeline.rate(),
         leaders,
       })

@@ -27,8 +27,15 @@ export interface View {
   end(): void
 }
 
+/** What a round is doing. */
+export type Phase = 'faults' | 'coming back' | 'last reads' | 'checking'
+
 export interface State {
   readonly round: number
+  /** Of so many; infinite when only time ends the run. */
+  readonly rounds: number
+  readonly phase: Phase
+  /** Of breaking things; healing and checking come on top. */
   readonly secondsLeft: number
   readonly operationsPerSecond: number
   /** "shard 1: node-2 leads in term 7", each. */

@@ -20,23 +20,35 @@ export interface Gap {
 
 /** For comparison: the longest gap while nothing was wrong. */
 export const CALM = 'nothing'
+/** Behind the kind of a fault of meta. */
+const OF_META = ' of meta'
 
-export function gapsOf(faults: readonly Injected[], longest: LongestGap): Gap[] {
-  return faults
-    .filter(({ shards }) => shards.length > 0)
-    .map((fault) => {
-      const { plan, shards, beganMs, healedMs } = fault
-      const over = (way: WayName): number =>
-        Math.max(...shards.map((shard) => longest(way, shard, beganMs, healedMs + TAIL_MS)))
-      const alone = !faults.some((other) => other !== fault && meets(fault, other))
-      return { kind: plan.kind, alone, directMs: over('direct'), gatewayMs: over('gateway') }
-    })
+/**
+ * Meta serves no keys: a fault of it has a line of its own, with the longest gap of any shard meanwhile, which is to be that of
+ * nothing. `shards`: all of them.
+ */
+export function gapsOf(faults: readonly Injected[], shards: readonly number[], longest: LongestGap): Gap[] {
+  return faults.map((fault) => {
+    const { plan, beganMs, healedMs } = fault
+    const ofMeta = fault.shards.length === 0
+    const measured = ofMeta ? shards : fault.shards
+    const over = (way: WayName): number =>
+      Math.max(...measured.map((shard) => longest(way, shard, beganMs, healedMs + TAIL_MS)))
+    const alone = !faults.some((other) => other !== fault && meets({ ...fault, shards: measured }, other))
+    return {
+      kind: ofMeta ? `${plan.kind}${OF_META}` : plan.kind,
+      alone,
+      directMs: over('direct'),
+      gatewayMs: over('gateway'),
+    }
+  })
 }
 
-function meets(a: Injected, b: Injected): boolean {
+/** Whether the other one strikes what is measured for this one. */
+function meets(fault: Injected, other: Injected): boolean {
   // What strikes meta, or the gateway alone, still takes the machine's attention: only time and shards count.
-  const together = a.beganMs <= b.healedMs + TAIL_MS && b.beganMs <= a.healedMs + TAIL_MS
-  return together && a.shards.some((shard) => b.shards.includes(shard))
+  const together = fault.beganMs <= other.healedMs + TAIL_MS && other.beganMs <= fault.healedMs + TAIL_MS
+  return together && fault.shards.some((shard) => other.shards.includes(shard))
 }
 
 /** One line of the table. */

@@ -29,11 +29,16 @@ test('a fault is alone when no other strikes its shards meanwhile', () => {
     fault('c', [2, 3], 1_000, 1_100),
     fault('m', [], 0, 9),
   ]
-  const gaps = gapsOf(faults, (way, shard) => shard * (way === 'direct' ? 1 : 10))
+  const gaps = gapsOf(faults, [1, 2, 3], (way, shard) => shard * (way === 'direct' ? 1 : 10))
   expect(gaps).toEqual([
     { kind: 'a', alone: true, directMs: 1, gatewayMs: 10 },
     { kind: 'b', alone: false, directMs: 2, gatewayMs: 20 },
     { kind: 'c', alone: false, directMs: 3, gatewayMs: 30 },
+    // Of all shards, which other faults strike as well.
+    { kind: 'm of meta', alone: false, directMs: 3, gatewayMs: 30 },
+  ])
+  expect(gapsOf([fault('m', [], 0, 9)], [1, 2], (_, shard) => shard)).toEqual([
+    { kind: 'm of meta', alone: true, directMs: 2, gatewayMs: 2 },
   ])
 })
 
