@@ -97,7 +97,9 @@ test('a partition is ended when its time is over, also of a node that has ended'
     'end',
     'heal shard-1/node-3',
   ])
-  expect(said).toMatch(/^cut off shard-1\/node-2 \(pid 4711\)\nhealed .*\ndelayed shard-1\/node-3\nhealed shard-1\/node-3\n/)
+  expect(said).toMatch(
+    /^cut off shard-1\/node-2 \(pid 4711\)\nhealed .*\ndelayed shard-1\/node-3\nhealed shard-1\/node-3\n/,
+  )
 })
 
 test('every node is healed', async () => {

@@ -59,7 +59,11 @@ export async function fault(
   const nodes = await nodesAt(address, timeoutMs, machine)
   const chosen = task.node === undefined ? nodes : [nodeCalled(task.node, nodes)]
   const tell: Tell = (did, { name, pid }) => {
-    out(json ? `${JSON.stringify({ node: name, pid, did })}\n` : `${did} ${name}${pid === undefined ? '' : ` (pid ${pid})`}\n`)
+    out(
+      json
+        ? `${JSON.stringify({ node: name, pid, did })}\n`
+        : `${did} ${name}${pid === undefined ? '' : ` (pid ${pid})`}\n`,
+    )
   }
   for (const node of chosen) {
     const done = await carryOut(task, node, machine, tell)

@@ -9,7 +9,7 @@ import { remove } from './delete.js'
 import { EXIT } from './exit-codes.js'
 import { type Task, tellFailure } from './failure.js'
 import { fault as breakNode } from './fault.js'
-import { DEFAULT_DELAY_MS, DEFAULT_FOR_S, DIRECTIONS, type FaultFlags, FAULTS, taskOf } from './fault-task.js'
+import { DEFAULT_DELAY_MS, DEFAULT_FOR_S, DIRECTIONS, FAULTS, type FaultFlags, taskOf } from './fault-task.js'
 import { DEFAULT_ADDRESS, wholeNumber } from './flags.js'
 import { get } from './get.js'
 import { put } from './put.js'
@@ -105,11 +105,17 @@ function faultCommand(
       `how long it lasts, also if this command is killed (default: ${DEFAULT_FOR_S}); a killed node is started again at once`,
       wholeNumber(1, FAULT_S_MAX),
     )
-    .option('--direction <way>', `of a partition: ${DIRECTIONS.join(', ')} (default: both); "in": nothing reaches the node`)
+    .option(
+      '--direction <way>',
+      `of a partition: ${DIRECTIONS.join(', ')} (default: both); "in": nothing reaches the node`,
+    )
     .option('--ms <count>', `of a delay: of every packet to the node and from it (default: ${DEFAULT_DELAY_MS})`, ms)
     .option('--jitter <ms>', 'of a delay: up to so much more (default: 0)', ms)
     .option('--all', 'heal every node')
-    .addHelpText('after', '\nPartition and delay need a cluster of npm start -- --fault-proxy. All but a kill also end with Ctrl-C.')
+    .addHelpText(
+      'after',
+      '\nPartition and delay need a cluster of npm start -- --fault-proxy. All but a kill also end with Ctrl-C.',
+    )
     .action((what: string, node: string | undefined, { json, ...flags }: Flags & FaultFlags) => {
       const task = taskOf(what, node, flags)
       return perform(`fault ${what}`, { json }, (form, to) => breakNode(task, form, to, context))

@@ -47,6 +47,11 @@ export class DataDirectory {
     return join(this.path, 'orchestrator.json')
   }
 
+  /** What the proxy between the nodes has left (--fault-proxy); absent when there has never been one. */
+  get faultProxy(): string {
+    return join(this.path, 'fault-proxy')
+  }
+
   node(place: NodePlace): string {
     return join(this.path, nodeName(place))
   }

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import { existsSync } from 'node:fs'
 import { fromCheckout } from '../config/checkout.js'
 import type { Telemetry } from '../telemetry/index.js'
 import type { Stop } from './cluster.js'
@@ -19,8 +20,8 @@ export interface FaultProxy {
 }
 
 export interface FaultProxyOptions {
-  /** The data directory's absolute path. */
-  readonly data: string
+  /** Absolute; made if it is absent. Everything that it leaves is there. */
+  readonly folder: string
   /** The node program. */
   readonly program: string
   /** It has ended though nobody asked it to; another one is being started. */
@@ -60,7 +61,7 @@ export async function throughProxy(
   const module = await fromCheckout<Module>(MODULE)
   if (module === undefined) throw new StartFault('--fault-proxy is part of the project, not of the package')
   const lost = (reason: string) => telemetry.emit('proxy.lost', { reason })
-  const proxy = await module.open({ data: directory.path, program, lost })
+  const proxy = await module.open({ folder: directory.faultProxy, program, lost })
   const asked = AbortSignal.any([stop.asked, proxy.lost])
   setMaxListeners(0, asked)
   try {
@@ -73,7 +74,9 @@ export async function throughProxy(
 
 /** Nodes that an earlier orchestrator has left go on as they were started. */
 function expectAlike({ directory, proxy }: Wish): void {
-  const others = nodesOn(directory.path).filter((argv) => isBehindProxy(argv) !== proxy)
+  // A chaos run has a proxy of its own, which it gives to every orchestrator of its cluster as the node program.
+  const isOurs = existsSync(directory.faultProxy)
+  const others = nodesOn(directory.path).filter((argv) => (isOurs && isBehindProxy(argv)) !== proxy)
   if (others.length === 0) return
   const how = proxy ? 'without' : 'with'
   throw new StartFault(

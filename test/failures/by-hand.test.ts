@@ -96,31 +96,41 @@ test.runIf(possible)('packets of a leader that are late: a write takes two of th
   await fault.ended
 })
 
-test.runIf(possible)('the proxy outlives the orchestrator, is started again when it dies, and ends with the nodes', async () => {
-  const key = nextKey()
-  await client.put(key, 'kept')
-  const first = proxyPid()
-  signal(first, 'SIGKILL')
-  await until('another proxy', () => proxyPid() !== first)
-  await cluster.settled()
-  expect(cluster.log).toContain('proxy.lost')
-  expect(await client.get(key)).toBe('kept')
-  const [second, nodes] = [proxyPid(), cluster.nodeProcesses().map(({ pid }) => pid)]
+test.runIf(possible)(
+  'the proxy outlives the orchestrator, is started again when it dies, and ends with the nodes',
+  async () => {
+    const key = nextKey()
+    await client.put(key, 'kept')
+    const first = proxyPid()
+    signal(first, 'SIGKILL')
+    await until('another proxy', () => proxyPid() !== first)
+    await cluster.settled()
+    expect(cluster.log).toContain('proxy.lost')
+    expect(await client.get(key)).toBe('kept')
+    const [second, nodes] = [proxyPid(), cluster.nodeProcesses().map(({ pid }) => pid)]
 
-  cluster.orchestrator.signal('SIGKILL')
-  await cluster.orchestrator.ended
-  const without = new Program([process.execPath, join(ROOT, 'dist/orchestrator/main.js'), '--port', '0', '--data', cluster.data])
-  expect(await within('a refusal', END_MS_MAX, without.ended)).toEqual({ code: 1, signal: null })
-  expect(without.stderr).toMatch(/6 nodes that were started with --fault-proxy still run on/)
-  await cluster.restart()
-  expect(proxyPid()).toBe(second)
-  expect(cluster.nodeProcesses().map(({ pid }) => pid)).toEqual(nodes)
-  expect(await client.get(key)).toBe('kept')
+    cluster.orchestrator.signal('SIGKILL')
+    await cluster.orchestrator.ended
+    const without = new Program([
+      process.execPath,
+      join(ROOT, 'dist/orchestrator/main.js'),
+      '--port',
+      '0',
+      '--data',
+      cluster.data,
+    ])
+    expect(await within('a refusal', END_MS_MAX, without.ended)).toEqual({ code: 1, signal: null })
+    expect(without.stderr).toMatch(/6 nodes that were started with --fault-proxy still run on/)
+    await cluster.restart()
+    expect(proxyPid()).toBe(second)
+    expect(cluster.nodeProcesses().map(({ pid }) => pid)).toEqual(nodes)
+    expect(await client.get(key)).toBe('kept')
 
-  expect(await cluster.stop()).toEqual({ code: 0, signal: null })
-  expect(processesOf(cluster.data)).toEqual([])
-  expect(existsSync(join(cluster.data, 'fault-proxy/state.json'))).toBe(false)
-})
+    expect(await cluster.stop()).toEqual({ code: 0, signal: null })
+    expect(processesOf(cluster.data)).toEqual([])
+    expect(existsSync(join(cluster.data, 'fault-proxy/state.json'))).toBe(false)
+  },
+)
 
 test.runIf(possible)('a proxy that cannot be started again ends the cluster, and why is said', async () => {
   const file = join(cluster.data, 'fault-proxy/state.json')

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
-import { isNode } from './processes.js'
+import { isBehindProxy, isNode, nodesOn } from './processes.js'
 
 const DIRECTORY = '/data/shard-1/node-1'
 
@@ -46,6 +46,17 @@ describe.runIf(process.platform === 'linux')('a node', () => {
     ['kvnode', ['--data']],
   ])('is not a process called %s with %j', async (name, args) => {
     expect(isNode(await pretend(name, ...args), DIRECTORY, '/opt/kvorum/bin/kvnode')).toBe(false)
+  })
+
+  test('is found by the data that it is on, and told from one behind a proxy', async () => {
+    const words = ['--data', DIRECTORY, '--dial-from', '127.64.1.1']
+    await pretend('/opt/kvorum/bin/kvnode', ...words)
+    const [found = [], ...more] = nodesOn('/data')
+    expect(more).toEqual([])
+    expect(found).toEqual(expect.arrayContaining(words))
+    expect(isBehindProxy(found)).toBe(true)
+    expect(isBehindProxy(['kvnode', '--data', DIRECTORY])).toBe(false)
+    expect(nodesOn('/dat')).toEqual([])
   })
 
   test('is not a process that is gone', async () => {

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { NetworkFault } from '../../../orchestrator/cli/fault-task.js'
 import { ANYBODY, type Link, type LinkFault, ProxyControl } from '../faults/proxy.js'
-import { answers, readKept } from './kept.js'
+import { answers, folderIn, readKept } from './kept.js'
 
 /**
  * Begins a fault of a node, which the proxy ends when its time is over. Gives what ends it before; undefined where there is no
@@ -26,8 +26,9 @@ export async function heal(data: string, node?: string): Promise<boolean> {
 }
 
 async function proxyOf(data: string): Promise<ProxyControl | undefined> {
-  const kept = readKept(data)
-  return kept !== undefined && (await answers(data, kept)) ? new ProxyControl(kept.control) : undefined
+  const folder = folderIn(data)
+  const kept = readKept(folder)
+  return kept !== undefined && (await answers(folder, kept)) ? new ProxyControl(kept.control) : undefined
 }
 
 export function linkFaultOf(fault: NetworkFault): LinkFault {

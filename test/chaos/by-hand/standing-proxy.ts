@@ -9,8 +9,8 @@ import { StartFault } from '../../../orchestrator/control/faults.js'
 import { signal } from '../../harness/process.js'
 import { within } from '../../harness/wait.js'
 import { whyNoLab } from '../faults/lab.js'
-import { FaultProxy as Proxy, READY } from '../faults/proxy.js'
-import { answers, fileIn, folderIn, readKept } from './kept.js'
+import { PROXY_PROGRAM, READY } from '../faults/proxy.js'
+import { answers, fileIn, readKept } from './kept.js'
 
 const READY_MS_MAX = 10_000
 const END_MS_MAX = 5_000
@@ -45,7 +45,7 @@ class StandingProxy implements FaultProxy {
   constructor(options: FaultProxyOptions) {
     this.#options = options
     // Processes of nodes are told by this name.
-    this.program = join(folderIn(options.data), basename(options.program))
+    this.program = join(options.folder, basename(options.program))
   }
 
   get lost(): AbortSignal {
@@ -53,11 +53,11 @@ class StandingProxy implements FaultProxy {
   }
 
   async begin(): Promise<void> {
-    const { data, program } = this.#options
-    mkdirSync(folderIn(data), { recursive: true })
-    const launch = `"${Proxy.program}" launch --kept "${fileIn(data)}" --program "${program}" -- "$@"`
+    const { folder, program } = this.#options
+    mkdirSync(folder, { recursive: true })
+    const launch = `"${PROXY_PROGRAM}" launch --kept "${fileIn(folder)}" --program "${program}" -- "$@"`
     writeFileSync(this.program, `#!/bin/sh\nexec ${launch}\n`, { mode: 0o755 })
-    this.#running = (await find(data)) ?? (await start(data))
+    this.#running = (await find(folder)) ?? (await start(folder))
     this.#watching = this.#watch(this.#running)
   }
 
@@ -80,12 +80,14 @@ class StandingProxy implements FaultProxy {
       try {
         if (tries > TRIES_MAX) throw new StartFault(`it has ended ${tries} times, each time at once`)
         this.#options.lost('the nodes do not reach each other until it runs again, which is being tried')
-        running = await start(this.#options.data)
+        running = await start(this.#options.folder)
         this.#running = running
         if (this.#closed) await end(running)
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error)
-        this.#lost.abort(new StartFault(`the proxy between the nodes is gone, and they do not reach each other: ${why}`))
+        this.#lost.abort(
+          new StartFault(`the proxy between the nodes is gone, and they do not reach each other: ${why}`),
+        )
         return
       }
     }
@@ -93,17 +95,17 @@ class StandingProxy implements FaultProxy {
 }
 
 /** The one that an earlier orchestrator has left. */
-async function find(data: string): Promise<Running | undefined> {
-  const kept = readKept(data)
-  return kept !== undefined && (await answers(data, kept)) ? runningAt(kept.control, kept.pid) : undefined
+async function find(folder: string): Promise<Running | undefined> {
+  const kept = readKept(folder)
+  return kept !== undefined && (await answers(folder, kept)) ? runningAt(kept.control, kept.pid) : undefined
 }
 
 /** Detached: a Ctrl-C in our terminal is not meant for it, and it outlives us. */
-async function start(data: string): Promise<Running> {
-  const log = join(folderIn(data), 'proxy.log')
+async function start(folder: string): Promise<Running> {
+  const log = join(folder, 'proxy.log')
   const errors = openSync(log, 'w')
-  const args = ['serve', '--keep', fileIn(data)]
-  const child = spawn(Proxy.program, args, { detached: true, stdio: ['ignore', 'pipe', errors] })
+  const args = ['serve', '--keep', fileIn(folder)]
+  const child = spawn(PROXY_PROGRAM, args, { detached: true, stdio: ['ignore', 'pipe', errors] })
   closeSync(errors)
   const ready = new Promise<string>((resolve, reject) => {
     child.stdout?.once('data', (line: Buffer) => resolve(READY.exec(String(line).trim())?.[1] ?? ''))
@@ -116,7 +118,7 @@ async function start(data: string): Promise<Running> {
   } catch (error) {
     child.kill('SIGKILL')
     const why = error instanceof Error ? error.message : String(error)
-    throw new StartFault(`the proxy ${Proxy.program} cannot be started (npm run build builds it): ${why}`, {
+    throw new StartFault(`the proxy ${PROXY_PROGRAM} cannot be started (npm run build builds it): ${why}`, {
       cause: error,
     })
   } finally {

@@ -353,20 +353,20 @@ func TestAFaultHasAnEnd(t *testing.T) {
 	s := newScene(t)
 	cut := Fault{Links: []Link{{From: Anybody, To: node}}, Both: true, Rule: Rule{Cut: true}, ForMs: 50}
 	s.hub.rules.set("test", cut)
-	if rule, changed := s.hub.rules.on(cut.Links[0]); !rule.Cut {
+	holds := func() bool {
+		rule, _ := s.hub.rules.on(cut.Links[0])
+		return rule.Cut
+	}
+	if !holds() {
 		t.Fatal("it does not hold")
-	} else {
-		<-changed
 	}
-	if rule, _ := s.hub.rules.on(cut.Links[0]); rule.Cut {
-		t.Fatal("it still holds")
-	}
+	s.until("it to end", func() bool { return !holds() })
 	s.hub.rules.set("test", cut)
 	first := s.hub.rules.faults["test"]
 	cut.ForMs = 0
 	s.hub.rules.set("test", cut)
 	s.hub.rules.over("test", first)
-	if rule, _ := s.hub.rules.on(cut.Links[0]); !rule.Cut {
+	if !holds() {
 		t.Error("the end of the first has ended the second")
 	}
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { HELD_BACK } from '../../harness/node-program.js'
 import { ROOT } from '../../harness/root.js'
 import type { Preparation, Scene } from './fault.js'
-import { FaultProxy } from './proxy.js'
+import { FaultProxy, PROXY_PROGRAM } from './proxy.js'
 
 const NODE_PROGRAM = join(ROOT, 'dist/bin/faults/kvnode')
 
@@ -40,7 +40,7 @@ export class Lab {
     this.#folder = folder
     this.proxy = proxy
     this.program = join(folder, 'kvnode')
-    const launch = `"${FaultProxy.program}" launch --control ${proxy.control} --program "${NODE_PROGRAM}" -- "$@" ${SMALL_FILES.join(' ')}`
+    const launch = `"${PROXY_PROGRAM}" launch --control ${proxy.control} --program "${NODE_PROGRAM}" -- "$@" ${SMALL_FILES.join(' ')}`
     writeFileSync(this.program, `#!/bin/sh\n${HELD_BACK}\nexec ${launch}\n`, { mode: 0o755 })
   }
 

@@ -56,6 +56,7 @@ export interface ProxyState {
 export const CLIENTS = 'clients'
 export const ANYBODY = '*'
 
+export const PROXY_PROGRAM = join(ROOT, 'dist/bin/chaos/faultproxy')
 export const READY = /^faultproxy ready control=(\S+)$/
 const READY_MS_MAX = 10_000
 const END_MS_MAX = 10_000
@@ -109,12 +110,11 @@ export class ProxyControl {
 
 /** One that ends with us, however we end. */
 export class FaultProxy extends ProxyControl {
-  static readonly program = join(ROOT, 'dist/bin/chaos/faultproxy')
   readonly #program: Program
 
   /** Whoever starts it closes it. */
   static async start(seed = 1): Promise<FaultProxy> {
-    const program = new Program([FaultProxy.program, 'serve', '--seed', String(seed)], { input: true })
+    const program = new Program([PROXY_PROGRAM, 'serve', '--seed', String(seed)], { input: true })
     const [, control = ''] = await program.line(READY, READY_MS_MAX)
     return new FaultProxy(program, control)
   }
