@@ -104,6 +104,10 @@ export class Detour {
     for (const node of this.#gateways) node.lane.retire()
   }
 
+  get closed(): boolean {
+    return this.#gateways.every(({ lane }) => lane.closed)
+  }
+
   close(): void {
     for (const node of this.#gateways) node.lane.close()
   }

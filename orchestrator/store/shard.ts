@@ -107,6 +107,12 @@ export class Shard {
     if (this.#nodes.size === 1 && only !== undefined && this.#leadership.confirmed(only.id)) this.#found(only)
   }
 
+  /** Whether all that was in flight when it was retired has been answered. */
+  get closed(): boolean {
+    const lanes = [...this.#nodes.values(), ...this.#retired].map(({ lane }) => lane)
+    return lanes.every((lane) => lane.closed) && (this.#detour?.closed ?? true)
+  }
+
   /** The map has no such shard any more: its calls are routed anew. */
   retire(): void {
     for (const node of [...this.#nodes.values()]) this.#retire(node)

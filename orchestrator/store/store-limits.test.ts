@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Operation } from '../core/operation.js'
+import { makeClusterMap } from '../core/topology.js'
 import { OverloadedError } from '../errors/index.js'
 import { GET, oneShard, PUT, SimCluster } from './testing/sim-cluster.js'
 
@@ -142,6 +143,20 @@ describe('close', () => {
     expect((await sim.run(sim.execute(PUT))).answer).toMatchObject({ code: 'CANCELLED', outcome: 'not-applied' })
     expect(sim.clock.pending).toBe(0)
     for (const node of sim.nodes.values()) expect(node.connections.every(({ closed }) => closed)).toBe(true)
+  })
+
+  test('also what a shard owes that the map does not have any more', async () => {
+    const sim = await SimCluster.withLeader()
+    sim.node('n1').paused = true
+    const sent = sim.execute(PUT)
+    await sim.settle()
+    const { owners, shards } = oneShard(1)
+    const other = { id: 2, nodes: shards.flatMap(({ nodes }) => nodes).map((node) => ({ ...node, id: 'm1' })) }
+    sim.cell.publish(makeClusterMap({ ...oneShard(1, 2n), owners: owners.map(() => 2), shards: [other] }))
+    sim.store.close()
+    expect((await sim.run(sent)).answer).toMatchObject({ code: 'CANCELLED', outcome: 'unknown' })
+    expect(sim.clock.pending).toBe(0)
+    expect(sim.node('n1').connections.every(({ closed }) => closed)).toBe(true)
   })
 
   test('also while a leader is searched for', async () => {

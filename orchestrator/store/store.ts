@@ -49,6 +49,8 @@ export class Store {
   readonly #shardOptions: ShardOptions
   readonly #unsubscribe: () => void
   readonly #shards = new Map<number, Shard>()
+  /** In the map no more; what is in flight there is still to be answered. */
+  readonly #retired = new Set<Shard>()
   /** By partition. */
   #owners: Shard[] = []
   #map: ClusterMap
@@ -144,7 +146,7 @@ export class Store {
   close(): void {
     this.#unsubscribe()
     this.#executor.close()
-    for (const shard of this.#shards.values()) shard.close()
+    for (const shard of [...this.#shards.values(), ...this.#retired]) shard.close()
   }
 
   #install(map: ClusterMap): void {
@@ -157,7 +159,11 @@ export class Store {
     }
     for (const id of gone.keys()) this.#shards.delete(id)
     this.#owners = map.owners.map((owner) => this.#shards.get(owner) as Shard)
-    for (const shard of gone.values()) shard.retire()
+    for (const shard of this.#retired) if (shard.closed) this.#retired.delete(shard)
+    for (const shard of gone.values()) {
+      this.#retired.add(shard)
+      shard.retire()
+    }
   }
 
   #route(call: Call): void {
