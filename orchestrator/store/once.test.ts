@@ -12,7 +12,12 @@ async function runOf(seed: number): Promise<OnceReport> {
   })
 }
 
-test('whatever goes wrong, a write is applied once at most, never if it is said not to be, and gets its own answer', async () => {
+/** Four seconds of work, on a machine that may be busy with all other tests. */
+const TIMEOUT_MS = 120_000
+
+test('whatever goes wrong, a write is applied once at most, never if it is said not to be, and gets its own answer', {
+  timeout: TIMEOUT_MS,
+}, async () => {
   const told = new Map<string, number>()
   let sessions = 0
   let repeats = 0

@@ -9,6 +9,7 @@ const STALE = 'node-go/replica/stale_test.go'
 const SIMULATION = 'node-go/simulation/simulation_test.go'
 const LOG = 'node-go/raftlog/inherit_test.go'
 const LOG_CRASHES = 'node-go/raftlog/crash_test.go'
+const WORLD = 'orchestrator/store/world.test.ts'
 const STATE_MACHINE = 'node-go/fsm/model_test.go'
 
 export const MUTATIONS = [
@@ -220,5 +221,50 @@ export const MUTATIONS = [
     test: 'node-go/replica/voter_test.go',
     only: 'TestWhoHears',
     shows: /--- FAIL: TestWhoHearsNoLeader/,
+  },
+  {
+    name: 'new-number-after-doubt',
+    says: 'a client tries again with a new number, whatever it was told',
+    file: 'orchestrator/store/executor.ts',
+    find: "if (error.code === 'SESSION_EXPIRED' || isFinal(error.code)) call.unstamp()",
+    replace: 'call.unstamp()',
+    test: WORLD,
+    shows: /it was applied 2 times/,
+  },
+  {
+    name: 'floor-too-early',
+    says: 'a client raises the floor over numbers that are not answered',
+    file: 'orchestrator/store/session.ts',
+    find: 'while (this.#answered.delete(this.#floor)) this.#floor++',
+    replace: 'this.#floor = Math.max(this.#floor, sequence + 1)',
+    test: WORLD,
+    shows: /waits for a number below the floor/,
+  },
+  {
+    name: 'doubt-forgotten',
+    says: 'what one attempt is told counts for those before it',
+    file: 'orchestrator/store/executor.ts',
+    find: "else if (isWrite(call.operation) && error.outcome !== 'not-applied') call.inDoubt = true",
+    replace: '',
+    test: WORLD,
+    shows: /not-applied\): it was applied/,
+  },
+  {
+    name: 'retired-shard-forgotten',
+    says: 'a store that is closed leaves what a shard owes that is not in the map any more',
+    file: 'orchestrator/store/store.ts',
+    find: '[...this.#shards.values(), ...this.#retired]',
+    replace: 'this.#shards.values()',
+    test: WORLD,
+    shows: /of stores that are closed/,
+  },
+  {
+    name: 'no-backoff',
+    says: 'a client asks again at once, for ever',
+    file: 'orchestrator/store/retry.ts',
+    find: 'const backoff = ceiling * (0.5 + chance / 2)',
+    replace: 'const backoff = ceiling * chance * 0.001',
+    test: WORLD,
+    shows: /it was sent \d+ times|"copiesMax"/,
   },
 ]

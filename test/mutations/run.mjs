@@ -53,7 +53,7 @@ function report(mutation) {
 function attempt(mutation) {
   copyTree()
   if (mutation.name !== NONE) mutate(mutation)
-  const { status, output } = mutation.test.endsWith('_test.go') ? goTest(mutation) : crossTest(mutation)
+  const { status, output } = runTest(mutation)
   if (mutation.name === NONE) {
     return status === 0 ? { good: true, said: 'passes' } : { good: false, said: `FAILS WITHOUT A FAULT\n${output}` }
   }
@@ -61,6 +61,11 @@ function attempt(mutation) {
   const line = output.split('\n').find((one) => mutation.shows.test(one))
   if (line === undefined) return { good: false, said: `the test fails, but does not show ${mutation.shows}\n${output}` }
   return { good: true, said: `found: ${line.trim().slice(0, 160)}` }
+}
+
+function runTest(mutation) {
+  if (mutation.test.endsWith('_test.go')) return goTest(mutation)
+  return mutation.test.startsWith('orchestrator/') ? unitTest(mutation) : crossTest(mutation)
 }
 
 /** The package of the test, or `only` one of it where others would wait for what the fault keeps from happening. */
@@ -72,7 +77,16 @@ function goTest({ test, only = '.' }) {
 function crossTest({ test }) {
   const built = run(process.execPath, ['scripts/build.mjs'], copy)
   if (built.status !== 0) throw new Error(`the copy cannot be built:\n${built.output}`)
-  return run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--project', 'cross', test], copy)
+  return vitest('cross', test)
+}
+
+/** It reads the sources: there is nothing to build. */
+function unitTest({ test }) {
+  return vitest('unit', test)
+}
+
+function vitest(project, test) {
+  return run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--project', project, test], copy)
 }
 
 /** What git knows or would take, as it is in the working tree; what is installed is shared. */

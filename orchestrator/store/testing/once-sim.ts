@@ -2,20 +2,20 @@
 // break, gateways restart, sessions expire, leaders change and callers lose patience, all of it drawn from one seed. At the
 // end, what each write was told is held against what the state machine did.
 import { MapCell } from '../../core/map-source.js'
-import { type Operation, type Result, SESSION_ID_BYTES, SESSION_WINDOW, type Stamp } from '../../core/operation.js'
-import { type Rng, seededRng } from '../../core/rng.js'
+import type { Operation, Result, Stamp } from '../../core/operation.js'
+import { seededRng } from '../../core/rng.js'
 import { limitsWith } from '../../core/testing/limits.js'
 import { ManualClock } from '../../core/testing/manual-clock.js'
-import { type Code, KvError, kvError } from '../../errors/index.js'
+import { KvError, kvError } from '../../errors/index.js'
 import { operationFromWire, resultToWire } from '../../wire/convert.js'
 import type { BatchRequest, Operation as WireOperation } from '../../wire/gen/kvorum/v1/kv.js'
 import type { ConnectionHandlers } from '../../wire/lane-connection.js'
 import { stampsFromWire } from '../../wire/stamps.js'
 import { FakeConnection, turn } from '../../wire/testing/fake-connection.js'
 import { Store } from '../store.js'
+import { Chance } from './chance.js'
 import { oneShard } from './sim-cluster.js'
-
-type Answer = Result | KvError
+import { type Answer, refusal, SimSessions } from './sim-sessions.js'
 
 export interface OnceReport {
   /** What the writes were told (`ok`, or code and outcome), and how many of them. */
@@ -47,28 +47,18 @@ export async function runOnce(seed: number): Promise<OnceReport> {
 }
 
 /** What goes wrong and when, and all that is late. */
-class Chaos {
-  readonly #rng: Rng
+class Chaos extends Chance {
   readonly #rate: number
   readonly #late: (() => void)[] = []
 
   constructor(seed: number) {
-    this.#rng = seededRng(seed)
-    this.#rate = FAULT_RATE_MAX * this.#rng.float()
-  }
-
-  happens(probability: number): boolean {
-    return this.#rng.float() < probability
+    super(seed)
+    this.#rate = FAULT_RATE_MAX * this.float()
   }
 
   /** A fault with this share of the run's rate. */
   strikes(share: number): boolean {
     return this.happens(this.#rate * share)
-  }
-
-  /** A whole number in [0, limit). */
-  below(limit: number): number {
-    return Math.floor(this.#rng.float() * limit)
   }
 
   later(event: () => void): void {
@@ -102,45 +92,16 @@ function isTooLargeFor(id: number, address: string): boolean {
   return id % 10 === 5 && address === `h:${NODES}`
 }
 
-interface Remembered {
-  floor: bigint
-  readonly answers: Map<bigint, Answer>
-}
-
-/** What all nodes of the shard agree on, as far as sessions go. */
+/** What all nodes of the shard agree on. */
 class StateMachine {
-  sessions = 0
-  repeats = 0
+  readonly sessions = new SimSessions()
   /** How often each write was applied. */
   readonly applied = new Map<number, number>()
-  readonly #remembered = new Map<string, Remembered>()
 
   apply(operation: Operation, stamp: Stamp | undefined): Answer {
-    if (operation.kind === 'open-session') return this.#open()
+    if (operation.kind === 'open-session') return this.sessions.open()
     if (stamp === undefined) throw new Error('a write came without a number')
-    const session = this.#remembered.get(nameOf(stamp.session.id))
-    if (session === undefined) return refusal('SESSION_EXPIRED', 'nobody knows the session')
-    const sequence = BigInt(stamp.sequence)
-    raise(session, BigInt(stamp.session.floor))
-    if (sequence < session.floor) return refusal('SESSION_EXPIRED', 'the answer is forgotten')
-    if (sequence - session.floor >= SESSION_WINDOW) return refusal('INVALID_ARGUMENT', 'too far ahead')
-    const known = session.answers.get(sequence)
-    if (known !== undefined) this.repeats++
-    const answer = known ?? this.#write(operation)
-    session.answers.set(sequence, answer)
-    return answer
-  }
-
-  /** Every session was silent for too long. */
-  expire(): void {
-    this.#remembered.clear()
-  }
-
-  #open(): Answer {
-    const id = Buffer.alloc(SESSION_ID_BYTES)
-    id.writeUInt32BE(++this.sessions)
-    this.#remembered.set(nameOf(id), { floor: 1n, answers: new Map() })
-    return { kind: 'open-session', id }
+    return this.sessions.once(stamp, operation, () => this.#write(operation))
   }
 
   #write(operation: Operation): Answer {
@@ -151,22 +112,9 @@ class StateMachine {
   }
 }
 
-function nameOf(session: Uint8Array): string {
-  return Buffer.from(session).toString('hex')
-}
-
 function idOf(operation: Operation): number {
   if (operation.kind !== 'append' && operation.kind !== 'put') throw new Error(`${operation.kind} is no write of ours`)
   return Number(Buffer.from(operation.value).toString())
-}
-
-function raise(session: Remembered, floor: bigint): void {
-  if (floor > session.floor) session.floor = floor
-  for (const sequence of session.answers.keys()) if (sequence < floor) session.answers.delete(sequence)
-}
-
-function refusal(code: Code, message: string, version?: bigint): KvError {
-  return kvError(code, message, { outcome: 'not-applied', version })
 }
 
 function operationOf(wire: WireOperation): Operation {
@@ -295,7 +243,7 @@ class OnceSim {
   async step(id: number): Promise<void> {
     this.#write(id)
     if (this.#chaos.happens(0.5)) await this.#pass(1 + this.#chaos.below(20))
-    if (this.#chaos.strikes(1 / 8)) this.#nodes.machine.expire()
+    if (this.#chaos.strikes(1 / 8)) this.#nodes.machine.sessions.expire()
     if (this.#chaos.strikes(1 / 10)) this.#restartGateway()
     this.#chaos.catchUp(0.2)
   }
@@ -373,7 +321,7 @@ class OnceSim {
   }
 
   #report(): OnceReport {
-    const { applied, sessions, repeats } = this.#nodes.machine
+    const { applied, sessions } = this.#nodes.machine
     const told = new Map<string, number>()
     const faults = [...this.#faults]
     for (const [id, answer] of this.#answers) {
@@ -382,7 +330,7 @@ class OnceSim {
       const fault = faultOf(id, answer, applied.get(id) ?? 0)
       if (fault !== undefined) faults.push(`write ${id} was told ${said}, but ${fault}`)
     }
-    return { told, sessions, repeats, faults }
+    return { told, sessions: sessions.opened, repeats: sessions.repeats, faults }
   }
 }
 
