@@ -18,7 +18,12 @@ export function ringOfPlacement(): string {
   const moved = partitions.filter((partition) => before[partition] !== after[partition])
   const total = partitions.length
   const band = (owners: readonly number[], where: Band, shown: readonly number[]) =>
-    shown.map((partition) => arc(partition, total, where, colourOf((owners[partition] ?? 1) - 1)))
+    upTo(BEFORE + 1).map((shard) => {
+      const arcs = shown
+        .filter((partition) => owners[partition] === shard)
+        .map((partition) => arc(partition, total, where))
+      return element('path', { d: arcs.join(''), fill: colourOf(shard - 1) })
+    })
   const counts = upTo(BEFORE + 1).map((shard) => {
     const [held, holds] = [before, after].map((owners) => owners.filter((owner) => owner === shard).length)
     return `shard ${shard}: ${held} to ${holds}`
@@ -42,12 +47,11 @@ function upTo(count: number): number[] {
 }
 
 /** One partition's part of a band, clockwise from the top. */
-function arc(partition: number, total: number, [inner, outer]: Band, fill: string): string {
+function arc(partition: number, total: number, [inner, outer]: Band): string {
   const at = (share: number, radius: number) => {
     const angle = 2 * Math.PI * share
     return `${(CENTRE.x + radius * Math.sin(angle)).toFixed(1)} ${(CENTRE.y - radius * Math.cos(angle)).toFixed(1)}`
   }
   const [from, to] = [partition / total, (partition + 1) / total]
-  const d = `M${at(from, inner)}L${at(from, outer)}L${at(to, outer)}L${at(to, inner)}Z`
-  return element('path', { d, fill })
+  return `M${at(from, inner)}L${at(from, outer)}L${at(to, outer)}L${at(to, inner)}Z`
 }
