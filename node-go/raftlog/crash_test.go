@@ -107,6 +107,13 @@ func (f *stepFS) SyncDir(dir string) error {
 	return f.FS.SyncDir(dir)
 }
 
+func (f *stepFS) OpenRandom(path string) (vfs.RandomFile, error) {
+	return openInPlace(f.FS, path, func(call string) error {
+		f.c.keep("before the "+call+" of "+filepath.Base(path), readFiles(f.c.t, f.c.dir))
+		return nil
+	})
+}
+
 // Whenever the process dies, and whichever half of a write reached the disk: what was acknowledged is there afterwards,
 // and the log goes on from there.
 func TestCrashesAtEveryStep(t *testing.T) {

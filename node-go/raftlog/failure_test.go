@@ -25,8 +25,8 @@ func TestTheFirstFailedWriteIsTheLast(t *testing.T) {
 		{"failed fsync", "fsync", syscall.EIO, func(l *Log) error { return l.StoreLog(entry(11, 1)) }},
 		{"deletion of the end", "rename", syscall.ENOSPC, func(l *Log) error { return l.DeleteRange(5, 10) }},
 		{"deletion of the beginning", "rename", syscall.EIO, func(l *Log) error { return l.DeleteRange(1, 5) }},
-		{"term", "rename", syscall.EIO, func(l *Log) error { return l.SetUint64([]byte(currentTerm), 2) }},
-		{"vote", "rename", syscall.ENOSPC, func(l *Log) error { return l.Set([]byte(lastVoteCand), []byte("b")) }},
+		{"term", "fsync in place", syscall.EIO, func(l *Log) error { return l.SetUint64([]byte(currentTerm), 2) }},
+		{"vote", "write in place", syscall.ENOSPC, func(l *Log) error { return l.Set([]byte(lastVoteCand), []byte("b")) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHarness(t)
@@ -84,6 +84,10 @@ func (f *failingFS) Rename(from, to string) error {
 		return err
 	}
 	return f.FS.Rename(from, to)
+}
+
+func (f *failingFS) OpenRandom(path string) (vfs.RandomFile, error) {
+	return openInPlace(f.FS, path, f.fail)
 }
 
 // raft-wal makes the next segment in the background, and forgets that it could not.

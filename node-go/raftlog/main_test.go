@@ -205,3 +205,31 @@ func (f *hookedFile) Sync() error {
 	}
 	return f.WritableFile.Sync()
 }
+
+// inPlace calls before ahead of each write and fsync of a file that is written in place; its error is the call's.
+type inPlace struct {
+	vfs.RandomFile
+	before func(call string) error
+}
+
+func openInPlace(fsys vfs.FS, path string, before func(call string) error) (vfs.RandomFile, error) {
+	file, err := fsys.OpenRandom(path)
+	if err != nil {
+		return nil, err
+	}
+	return &inPlace{RandomFile: file, before: before}, nil
+}
+
+func (f *inPlace) WriteAt(data []byte, offset int64) (int, error) {
+	if err := f.before("write in place"); err != nil {
+		return 0, err
+	}
+	return f.RandomFile.WriteAt(data, offset)
+}
+
+func (f *inPlace) Sync() error {
+	if err := f.before("fsync in place"); err != nil {
+		return err
+	}
+	return f.RandomFile.Sync()
+}

@@ -22,10 +22,10 @@ import (
 )
 
 /*
-The log's metadata are two small files, each replaced as a whole, in one step and durably (vfs.WriteFile):
+The log's metadata are two small files:
 
-	segments   which segment files make up the log, and its bounds in them
-	stable     Raft's term and vote
+	segments   which segment files make up the log, and its bounds in them: replaced as a whole, in one step and durably
+	stable     Raft's term and vote: written in place (sector.go)
 
 	 0       8       12
 	+-------+-------+----------------+
@@ -59,7 +59,11 @@ type metaStore struct {
 	// batches are those of the tail segment, as Load finds it.
 	batches []mark
 
-	mu     sync.Mutex
+	// sector is the stable file.
+	sector sector
+
+	mu sync.Mutex
+	// stable is as in the file, but for a vote's term whose candidate is still to come.
 	stable map[string][]byte
 }
 
@@ -127,23 +131,27 @@ func (m *metaStore) GetStable(key []byte) ([]byte, error) {
 
 // SetStable is called by one goroutine at a time (Log.setting). Until it returns, GetStable gives the old value.
 //
-// A vote is two values, which hashicorp/raft stores one after the other, the term first. The candidate of an older term
-// goes in the same write: a crash between the two must not leave it as voted for in the new term, because Raft grants a
-// vote that it finds there again without looking at the candidate's log.
+// A vote is two values, which hashicorp/raft stores one after the other, the term first, and it grants the vote after the
+// second. They are written together, with the second: one write less for an election to wait for, and a crash between the
+// two does not leave the candidate of an older term as voted for in the new one, which Raft would grant again without
+// looking at the candidate's log.
 func (m *metaStore) SetStable(key, value []byte) error {
 	m.mu.Lock()
 	next := maps.Clone(m.stable)
 	m.mu.Unlock()
+	votes := string(key) == lastVoteTerm
+	if votes && !bytes.Equal(value, next[lastVoteTerm]) {
+		delete(next, lastVoteCand)
+	}
 	if value == nil {
 		delete(next, string(key))
 	} else {
-		if string(key) == lastVoteTerm && !bytes.Equal(value, next[lastVoteTerm]) {
-			delete(next, lastVoteCand)
-		}
 		next[string(key)] = append([]byte{}, value...)
 	}
-	if err := m.write(stableFile, next); err != nil {
-		return err
+	if !votes {
+		if err := m.sector.write(next); err != nil {
+			return m.fail("write "+stableFile, err)
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -175,26 +183,45 @@ func (m *metaStore) loadSegments() (types.PersistentState, error) {
 
 // loadStable makes the file if the log is new. It is there before the first list of segments is.
 func (m *metaStore) loadStable(mustExist bool) error {
-	m.stable = map[string][]byte{}
-	err := m.read(stableFile, &m.stable)
-	if !errors.Is(err, fs.ErrNotExist) {
+	m.sector = sector{fs: m.fs, path: m.path(stableFile)}
+	data, err := vfs.ReadFile(m.fs, m.sector.path, metaMaxBytes)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && mustExist:
+		return &CorruptError{Path: m.sector.path, Reason: "the file is lost"}
+	case errors.Is(err, fs.ErrNotExist):
+		m.stable = map[string][]byte{}
+		err = m.sector.make(m.stable)
+	case err != nil:
+		return &IOError{Op: "read " + stableFile, Err: err}
+	case bytes.HasPrefix(data, []byte(metaMagic)):
+		// It was a file like that of the segments once.
+		if err := m.parse(stableFile, data, &m.stable); err != nil {
+			return err
+		}
+		err = m.sector.make(m.stable)
+	default:
+		m.stable, err = m.sector.read(data)
+	}
+	var damage *CorruptError
+	if err == nil || errors.As(err, &damage) {
 		return err
 	}
-	if mustExist {
-		return &CorruptError{Path: m.path(stableFile), Reason: "the file is lost"}
-	}
-	return m.write(stableFile, m.stable)
+	return m.fail("write "+stableFile, err)
 }
 
 func (m *metaStore) read(name string, into any) error {
-	path := m.path(name)
-	data, err := vfs.ReadFile(m.fs, path, metaMaxBytes)
+	data, err := vfs.ReadFile(m.fs, m.path(name), metaMaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err != nil {
 		return &IOError{Op: "read " + name, Err: err}
 	}
+	return m.parse(name, data, into)
+}
+
+func (m *metaStore) parse(name string, data []byte, into any) error {
+	path := m.path(name)
 	if len(data) < metaHeader || string(data[:len(metaMagic)]) != metaMagic {
 		return &CorruptError{Path: path, Reason: "not a file of this kind"}
 	}
@@ -216,11 +243,15 @@ func (m *metaStore) write(name string, value any) error {
 	data := append([]byte(metaMagic), 0, 0, 0, 0)
 	binary.BigEndian.PutUint32(data[len(metaMagic):], crc32.Checksum(payload, castagnoli))
 	if err := vfs.WriteFile(m.fs, m.path(name), append(data, payload...)); err != nil {
-		err = &IOError{Op: "write " + name, Err: err}
-		m.failed(err)
-		return err
+		return m.fail("write "+name, err)
 	}
 	return nil
+}
+
+func (m *metaStore) fail(op string, cause error) error {
+	err := &IOError{Op: op, Err: cause}
+	m.failed(err)
+	return err
 }
 
 func (m *metaStore) path(name string) string { return filepath.Join(m.dir, name) }

@@ -111,7 +111,7 @@ func TestStallsAreReported(t *testing.T) {
 	}
 }
 
-// stuckFS waits before it makes a name durable.
+// stuckFS waits before it makes a name durable, or writes in place.
 type stuckFS struct {
 	vfs.FS
 	wait func()
@@ -120,4 +120,11 @@ type stuckFS struct {
 func (f *stuckFS) SyncDir(dir string) error {
 	f.wait()
 	return f.FS.SyncDir(dir)
+}
+
+func (f *stuckFS) OpenRandom(path string) (vfs.RandomFile, error) {
+	return openInPlace(f.FS, path, func(string) error {
+		f.wait()
+		return nil
+	})
 }
