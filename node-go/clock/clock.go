@@ -40,6 +40,14 @@ func Wait(ctx context.Context, c Clock, d time.Duration) error {
 	}
 }
 
+// Elapsed is how much time has passed from one reading of a Clock to another one, with the time in which the machine slept: the
+// monotonic clock stands still meanwhile (CLOCK_MONOTONIC on Linux, mach_absolute_time on macOS; a stopped process is no
+// sleeping machine), and the wall clock does not. So it is the longer of the two. A wall clock that was set forward makes it
+// too long, which one that only refuses what is too old can bear; one that was set back changes nothing.
+func Elapsed(from, to time.Time) time.Duration {
+	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
+}
+
 // Real is the clock of the machine.
 func Real() Clock { return realClock{} }
 

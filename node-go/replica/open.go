@@ -136,6 +136,10 @@ func (r *Replica) wire(notices <-chan bool) {
 			return r.transport.AckedSince(term, since, r.voters(), r.id)
 		},
 		acks: r.transport.Acks, waitApplied: r.fsm.WaitApplied, hint: r.hint, clock: r.options.Clock,
+		proven: func(t0 time.Time) { r.freshness.note(t0) },
+	})
+	r.freshness = newFreshness(freshnessSeams{
+		readIndex: r.confirmer.readIndex, ask: r.options.AskIndex, waitApplied: r.fsm.WaitApplied, clock: r.options.Clock,
 	})
 	r.failover = failover.New(failover.Options{
 		Self: r.id, Clock: r.options.Clock, Log: r.options.Log,

@@ -53,14 +53,18 @@ type confirmerSeams struct {
 	// waitApplied returns when the state machine has seen everything up to index.
 	waitApplied func(ctx context.Context, index uint64) error
 	// hint is who leads, nil when unknown.
-	hint  func() *pb.LeaderHint
-	clock clock.Clock
+	hint func() *pb.LeaderHint
+	// proven is told of each proof: everything that was acknowledged before t0 is applied.
+	proven func(t0 time.Time)
+	clock  clock.Clock
 }
 
 // confirmation is one proof, and everybody who waits for it.
 type confirmation struct {
 	done chan struct{}
-	err  *kverr.Error
+	// index holds everything that was acknowledged before the confirmation began.
+	index uint64
+	err   *kverr.Error
 }
 
 func newConfirmer(seams confirmerSeams) *confirmer {
@@ -71,19 +75,25 @@ func newConfirmer(seams confirmerSeams) *confirmer {
 
 // confirm returns nil when the state machine may be read. Its errors are NOT_APPLIED.
 func (c *confirmer) confirm(ctx context.Context, deadline time.Time) *kverr.Error {
+	_, err := c.readIndex(ctx, deadline)
+	return err
+}
+
+// readIndex gives an index that holds everything that was acknowledged before the call; it is applied here.
+func (c *confirmer) readIndex(ctx context.Context, deadline time.Time) (uint64, *kverr.Error) {
 	mine := c.join()
 	if mine == nil {
-		return stopping()
+		return 0, stopping()
 	}
 	timer := c.seams.clock.NewTimer(deadline.Sub(c.seams.clock.Now()))
 	defer timer.Stop()
 	select {
 	case <-mine.done:
-		return mine.err
+		return mine.index, mine.err
 	case <-timer.C():
-		return deadlineRead()
+		return 0, deadlineRead()
 	case <-ctx.Done():
-		return cancelledRead()
+		return 0, cancelledRead()
 	}
 }
 
@@ -108,7 +118,7 @@ func (c *confirmer) join() *confirmation {
 // run makes confirmations as long as somebody waits for one.
 func (c *confirmer) run() {
 	for current := c.take(); current != nil; current = c.take() {
-		current.err = c.prove()
+		current.index, current.err = c.prove()
 		close(current.done)
 	}
 }
@@ -136,23 +146,24 @@ func (c *confirmer) stop() {
 	}
 }
 
-func (c *confirmer) prove() *kverr.Error {
+func (c *confirmer) prove() (uint64, *kverr.Error) {
 	s := c.readySession()
 	if s == nil {
-		return notLeader(c.seams.hint())
+		return 0, notLeader(c.seams.hint())
 	}
 	since := c.seams.clock.Now()
 	index := c.seams.commitIndex()
 	if !c.awaitAcks(s, since) || !c.seams.leadership.stillLeads(s) {
-		return notLeader(c.seams.hint())
+		return 0, notLeader(c.seams.hint())
 	}
 	if err := c.seams.waitApplied(s.ctx, index); err != nil {
 		if s.ctx.Err() != nil {
-			return notLeader(c.seams.hint())
+			return 0, notLeader(c.seams.hint())
 		}
-		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "wait for the state machine: %w", err)
+		return 0, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "wait for the state machine: %w", err)
 	}
-	return nil
+	c.seams.proven(since)
+	return index, nil
 }
 
 // awaitAcks returns true when a majority has acknowledged a message sent after `since`, false when leadership ended

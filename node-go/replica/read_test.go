@@ -57,8 +57,9 @@ func startConfirmer(t *testing.T) *confirmerBench {
 			b.applyWaits <- index
 			return b.applied
 		},
-		hint:  func() *pb.LeaderHint { return l.raft.hint },
-		clock: l.clock,
+		hint:   func() *pb.LeaderHint { return l.raft.hint },
+		proven: func(time.Time) {},
+		clock:  l.clock,
 	})
 	return b
 }

@@ -45,6 +45,8 @@ type Options struct {
 	Changed *Signal
 	// Fetch reads a peer's state machine, for a damaged engine. nil: such an engine cannot be mended.
 	Fetch Fetch
+	// AskIndex asks a leader. nil: reads with a bound of staleness are answered by the leader only.
+	AskIndex AskIndex
 	// Seeding is told when Fetch is about to be needed. May be nil.
 	Seeding func()
 	// OnFatal is told, from any goroutine, that this process cannot go on. It should not return: what called it is broken.
@@ -82,6 +84,7 @@ type Replica struct {
 	logTime    *logTime
 	proposer   *proposer
 	confirmer  *confirmer
+	freshness  *freshness
 	// stopLeadership ends leadership.run.
 	stopLeadership chan struct{}
 	// ending makes Raft's complaints about connections that close what they are then: expected.
@@ -106,6 +109,17 @@ func (r *Replica) Assign(ctx context.Context, assign *command.AssignPartitions, 
 // Confirm returns nil when Get gives linearizable answers to reads that began before the call.
 func (r *Replica) Confirm(ctx context.Context, deadline time.Time) *kverr.Error {
 	return r.confirmer.confirm(ctx, deadline)
+}
+
+// ReadIndex gives an index that holds everything that was acknowledged before the call. Only the leader has one.
+func (r *Replica) ReadIndex(ctx context.Context, deadline time.Time) (uint64, *kverr.Error) {
+	return r.confirmer.readIndex(ctx, deadline)
+}
+
+// Fresh returns nil when Get gives a state that is at least as new as the shard's was `bound` before `arrived`. A read must
+// have begun by then; what it meets after Fresh, however late, is no older.
+func (r *Replica) Fresh(ctx context.Context, arrived time.Time, bound time.Duration, deadline time.Time) *kverr.Error {
+	return r.freshness.await(ctx, arrived, bound, deadline)
 }
 
 // Get reads the state machine as it is here and now.
@@ -181,6 +195,7 @@ func (r *Replica) Quiesce(ctx context.Context) {
 func (r *Replica) Close() error {
 	r.ending.Begin()
 	r.proposer.stop()
+	r.freshness.stop()
 	r.failover.Close()
 	r.gate.close()
 	shutdown := r.raft.Shutdown()

@@ -137,6 +137,18 @@ func (s *nodeService) AssignPartitions(ctx context.Context, request *nodev1.Assi
 	return &nodev1.AssignPartitionsResponse{}, nil
 }
 
+func (s *nodeService) ReadIndex(ctx context.Context, _ *nodev1.ReadIndexRequest) (*nodev1.ReadIndexResponse, error) {
+	target, err := s.options.Node.Replica()
+	if err != nil {
+		return nil, s.options.fail(ctx, err)
+	}
+	index, err := target.ReadIndex(ctx, s.deadline(ctx))
+	if err != nil {
+		return nil, s.options.fail(ctx, err)
+	}
+	return &nodev1.ReadIndexResponse{Index: index}, nil
+}
+
 // Seed streams a pinned view. Whoever reads too slowly holds the view, so a stuck stream is ended as a lane's is.
 func (s *nodeService) Seed(request *nodev1.SeedRequest, stream grpc.ServerStreamingServer[nodev1.SeedResponse]) error {
 	ctx := stream.Context()

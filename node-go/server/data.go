@@ -24,6 +24,10 @@ type batch struct {
 	deadline   time.Time
 	hold       *replica.Hold
 	results    []*kvorumv1.Result
+	// gets and bytes are the values in the answer so far; noRoom says why there is room for no more.
+	gets   int
+	bytes  int
+	noRoom string
 	// full is told when there is no room for an answer.
 	full func()
 }
@@ -40,15 +44,22 @@ func (o Options) execute(ctx context.Context, request *kvorumv1.BatchRequest, de
 		b.failAll(err)
 		return b.results
 	}
-	reads, writes := b.split()
+	reads, stale, writes := b.split()
+	var arrived time.Time
+	if len(stale) > 0 {
+		arrived = o.Clock.Now()
+	}
 	var writing sync.WaitGroup
-	if len(writes) > 0 && len(reads) > 0 {
+	if len(writes) > 0 && len(reads)+len(stale) > 0 {
 		writing.Go(func() { b.write(ctx, target, writes) })
 	} else if len(writes) > 0 {
 		b.write(ctx, target, writes)
 	}
 	if len(reads) > 0 {
 		b.read(ctx, target, reads)
+	}
+	if len(stale) > 0 {
+		b.staleRead(ctx, target, stale, arrived)
 	}
 	writing.Wait()
 	return b.results
@@ -60,20 +71,31 @@ func (b *batch) failAll(err *kverr.Error) {
 	}
 }
 
+func (b *batch) fail(positions []int, err *kverr.Error) {
+	for _, i := range positions {
+		b.results[i] = b.options.failed(err)
+	}
+}
+
 // split answers what is over a limit, and gives the positions of the rest.
-func (b *batch) split() (reads, writes []int) {
+func (b *batch) split() (reads, stale, writes []int) {
 	for i, op := range b.operations {
 		if err := b.check(op); err != nil {
 			b.results[i] = b.options.failed(err)
 			continue
 		}
-		if _, ok := op.Kind.(*kvorumv1.Operation_Get); ok {
-			reads = append(reads, i)
-		} else {
+		switch kind := op.Kind.(type) {
+		case *kvorumv1.Operation_Get:
+			if kind.Get.GetStaleMs() > 0 {
+				stale = append(stale, i)
+			} else {
+				reads = append(reads, i)
+			}
+		default:
 			writes = append(writes, i)
 		}
 	}
-	return reads, writes
+	return reads, stale, writes
 }
 
 // check says why an operation cannot be done at all; nil when it can.
@@ -112,39 +134,42 @@ func (b *batch) write(ctx context.Context, target Replica, positions []int) {
 	}
 }
 
-// read answers gets after one confirmation for all. What does not fit into the answer or the byte budget is answered
-// OVERLOADED, except the first, so that every try makes progress.
+// read answers gets after one confirmation for all.
 func (b *batch) read(ctx context.Context, target Replica, positions []int) {
 	if err := target.Confirm(ctx, b.deadline); err != nil {
-		for _, i := range positions {
-			b.results[i] = b.options.failed(err)
-		}
+		b.fail(positions, err)
 		return
 	}
-	size, full := 0, ""
-	for n, i := range positions {
-		if full != "" {
+	b.get(target, positions)
+}
+
+// get reads what is here now. What does not fit into the answer or the byte budget is answered OVERLOADED, except the
+// message's first, so that every try makes progress.
+func (b *batch) get(target Replica, positions []int) {
+	for _, i := range positions {
+		if b.noRoom != "" {
 			// Not even read: it would be for nothing.
-			b.results[i] = b.options.failed(replica.Overloaded(full, 0))
+			b.results[i] = b.options.failed(replica.Overloaded(b.noRoom, 0))
 			continue
 		}
-		result, bytes := b.get(target, b.operations[i].GetGet().Key)
+		result, bytes := b.getOne(target, b.operations[i].GetGet().Key)
 		switch {
-		case n > 0 && size+bytes > b.options.Limits.MaxMessageBytes-answerSlack:
-			full = "the answer to this message is full: ask for less at once"
+		case b.gets > 0 && b.bytes+bytes > b.options.Limits.MaxMessageBytes-answerSlack:
+			b.noRoom = "the answer to this message is full: ask for less at once"
 		case !b.hold.Grow(int64(bytes)):
-			full = "the node holds as many bytes as it may"
+			b.noRoom = "the node holds as many bytes as it may"
 			b.full()
 		default:
-			size += bytes
+			b.gets++
+			b.bytes += bytes
 			b.results[i] = result
 			continue
 		}
-		b.results[i] = b.options.failed(replica.Overloaded(full, 0))
+		b.results[i] = b.options.failed(replica.Overloaded(b.noRoom, 0))
 	}
 }
 
-func (b *batch) get(target Replica, key []byte) (*kvorumv1.Result, int) {
+func (b *batch) getOne(target Replica, key []byte) (*kvorumv1.Result, int) {
 	record, found, err := target.Get(key)
 	if err != nil {
 		result := b.options.failed(readError(err))

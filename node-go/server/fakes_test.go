@@ -46,6 +46,10 @@ type fakeNode struct {
 	gate func(key string)
 	// confirm is the answer of Confirm.
 	confirm *kverr.Error
+	// index is that of ReadIndex; Fresh fails for bounds below provable, and bounds are what it was asked.
+	index    uint64
+	provable time.Duration
+	bounds   []time.Duration
 }
 
 var _ Node = (*nodeView)(nil)
@@ -112,6 +116,20 @@ func (n *fakeNode) set(key, value string) {
 }
 
 func (n *fakeNode) Confirm(context.Context, time.Time) *kverr.Error { return n.confirm }
+
+func (n *fakeNode) Fresh(_ context.Context, _ time.Time, bound time.Duration, _ time.Time) *kverr.Error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.bounds = append(n.bounds, bound)
+	if bound < n.provable {
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "no proof")
+	}
+	return nil
+}
+
+func (n *fakeNode) ReadIndex(context.Context, time.Time) (uint64, *kverr.Error) {
+	return n.index, n.confirm
+}
 
 func (n *fakeNode) Get(key []byte) (engine.Record, bool, error) {
 	n.mu.Lock()

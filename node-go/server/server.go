@@ -45,7 +45,11 @@ type Replica interface {
 	Write(ctx context.Context, batch *command.WriteBatch, deadline time.Time, hold *replica.Hold) []fsm.Result
 	// Confirm returns nil when Get gives linearizable answers to reads that began before the call.
 	Confirm(ctx context.Context, deadline time.Time) *kverr.Error
+	// Fresh returns nil when Get gives a state at least as new as the shard's was `bound` before `arrived`.
+	Fresh(ctx context.Context, arrived time.Time, bound time.Duration, deadline time.Time) *kverr.Error
 	Get(key []byte) (engine.Record, bool, error)
+	// ReadIndex gives an index that holds everything that was acknowledged before the call; only the leader has one.
+	ReadIndex(ctx context.Context, deadline time.Time) (uint64, *kverr.Error)
 
 	Assign(ctx context.Context, assign *command.AssignPartitions, deadline time.Time) *kverr.Error
 	Bootstrap(ctx context.Context, members []string) *kverr.Error

@@ -6,11 +6,12 @@ import { shown } from './words.js'
 /** Prints the key's value. */
 export async function get(
   key: string,
+  staleMs: number | undefined,
   { json }: Form,
   connection: Connection,
   { out, warn }: Context,
 ): Promise<number> {
-  const value = await withClient(connection, (client) => client.get(key))
+  const value = await withClient(connection, (client) => client.get(key, staleMs === undefined ? {} : { staleMs }))
   if (json) {
     out(`${JSON.stringify({ ok: true, key, value })}\n`)
     return value === null ? EXIT.absent : EXIT.ok

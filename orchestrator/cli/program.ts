@@ -66,9 +66,11 @@ function programFor(
   // A command takes its options before or after it, so that `kvorum get k --address a` works as well.
   const command = (name: string, about: string) =>
     withConnection(program, program.command(name).description(about).option('--json', 'for programs'))
-  command('get <key>', "print a key's value").action((key: string, { json }: Flags) =>
-    perform({ name: 'get', key, json }, (form, connection) => get(key, form, connection, context)),
-  )
+  command('get <key>', "print a key's value")
+    .option('--stale <ms>', 'any replica may answer, with what was current so long ago or later', milliseconds)
+    .action((key: string, { json, stale }: Flags & { readonly stale?: number }) =>
+      perform({ name: 'get', key, json }, (form, connection) => get(key, stale, form, connection, context)),
+    )
   command('put <key> <value>', "set a key's value").action((key: string, value: string, { json }: Flags) =>
     perform({ name: 'put', key, json, writes: true }, (form, to) => put(key, value, form, to, context)),
   )

@@ -1,12 +1,14 @@
 import type { Operation, Result } from '../core/operation.js'
 import { KvError } from '../errors/index.js'
-import type { RequestOptions } from './front.js'
+import type { ReadOptions, RequestOptions } from './front.js'
 import { type Bytes, Hit, toBytes } from './values.js'
 
 export interface ConditionOptions {
   /** Applies only if the key's version is this one; 0 means absent. Else PRECONDITION_FAILED. */
   readonly ifVersion?: bigint
 }
+
+export type BoundOptions = Pick<ReadOptions, 'staleMs'>
 
 export interface Stored {
   /** Of the key now. */
@@ -41,8 +43,8 @@ export class Batch<Results extends readonly BatchResult[] = []> {
     this.#execute = execute
   }
 
-  get(key: Bytes): Batch<[...Results, Hit | null | KvError]> {
-    return this.#add({ kind: 'get', key: toBytes(key, 'key') })
+  get(key: Bytes, { staleMs }: BoundOptions = {}): Batch<[...Results, Hit | null | KvError]> {
+    return this.#add({ kind: 'get', key: toBytes(key, 'key'), staleMs })
   }
 
   put(key: Bytes, value: Bytes, { ifVersion }: ConditionOptions = {}): Batch<[...Results, Stored | KvError]> {

@@ -14,6 +14,14 @@ export interface RequestOptions {
   readonly signal?: AbortSignal
 }
 
+export interface ReadOptions extends RequestOptions {
+  /**
+   * Any replica may answer, with what was current at some moment no earlier than so many ms before the call. Two such reads
+   * may be answered by two replicas, the second one from an earlier moment. Default 0: linearizable.
+   */
+  readonly staleMs?: number
+}
+
 /** What carries operations: a Store, or the way through a gateway. */
 export interface Engine {
   /** `deadlineMs` is from now. The arguments were checked; `done` may be called before it returns. */

@@ -77,7 +77,7 @@ export class Gateway implements Engine, Router {
       this.#sessions.expired(call)
       return true
     }
-    return call.node !== undefined && this.#shard.learn(call.node, error)
+    return call.node !== undefined && this.#shard.learn(call, call.node, error)
   }
 
   forget(call: Call): void {

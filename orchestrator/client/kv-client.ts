@@ -15,7 +15,7 @@ import {
   replyOf,
   type Stored,
 } from './batch.js'
-import { type Engine, Front, type RequestOptions } from './front.js'
+import { type Engine, Front, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
 import { MapWatcher } from './map-watcher.js'
 import { type Bytes, type Hit, toBytes } from './values.js'
@@ -84,8 +84,9 @@ export class KvClient {
   }
 
   /** The key's value with its version, or null when it has none. */
-  async get(key: Bytes, options?: RequestOptions): Promise<Hit | null> {
-    return replyOf(await this.#execute({ kind: 'get', key: toBytes(key, 'key') }, options)) as Hit | null
+  async get(key: Bytes, options?: ReadOptions): Promise<Hit | null> {
+    const operation: Operation = { kind: 'get', key: toBytes(key, 'key'), staleMs: options?.staleMs }
+    return replyOf(await this.#execute(operation, options)) as Hit | null
   }
 
   async put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<Stored> {

@@ -4,7 +4,7 @@ import { DEFAULT_LIMITS, VALUE_BYTES_TOP } from '../core/limits.js'
 import type { AppendResult, GetResult, Operation, Result } from '../core/operation.js'
 import { systemRng } from '../core/rng.js'
 import { encodeText } from '../core/text.js'
-import { Front, type RequestOptions } from './front.js'
+import { Front, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
 import { MapWatcher } from './map-watcher.js'
 import { toText } from './values.js'
@@ -42,8 +42,9 @@ export class RequestWrapper {
   }
 
   /** The key's value, or null when it has none. */
-  async get(key: string, options?: RequestOptions): Promise<string | null> {
-    const { found, value } = (await this.#execute({ kind: 'get', key: encodeText(key, 'key') }, options)) as GetResult
+  async get(key: string, options?: ReadOptions): Promise<string | null> {
+    const operation = { kind: 'get', key: encodeText(key, 'key'), staleMs: options?.staleMs } as const
+    const { found, value } = (await this.#execute(operation, options)) as GetResult
     return found ? toText(value) : null
   }
 

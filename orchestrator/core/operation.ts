@@ -4,6 +4,11 @@ export type Operation = GetOperation | PutOperation | DeleteOperation | AppendOp
 export interface GetOperation {
   readonly kind: 'get'
   readonly key: Uint8Array
+  /**
+   * Any replica may answer, with a state of the key that was current at some moment no earlier than so many ms before the
+   * call. Undefined or 0: linearizable.
+   */
+  readonly staleMs?: number | undefined
 }
 
 export interface PutOperation {
@@ -97,6 +102,11 @@ export function isWrite(operation: Operation): boolean {
 /** Whether the operation asks for a value. Reads and all else travel in messages of their own. */
 export function isRead(operation: Operation): boolean {
   return operation.kind === 'get'
+}
+
+/** Whether any replica may answer it. Such reads wait for other things than the leader's: they travel apart, too. */
+export function isStale(operation: Operation): boolean {
+  return operation.kind === 'get' && operation.staleMs !== undefined && operation.staleMs > 0
 }
 
 /** What holding the operation costs, for budgets: its bytes and a flat part for the objects around them. */

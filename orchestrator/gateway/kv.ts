@@ -16,7 +16,7 @@ const CROWDED_MS = 1000
 export function kvHandlers(context: GatewayContext, sessions: Set<BatchSession>): KvHandlers {
   const execute = executor(context)
   return {
-    get: ({ key }, call) => execute({ kind: 'get', key }, call),
+    get: ({ key, staleMs }, call) => execute({ kind: 'get', key, staleMs }, call),
     put: ({ key, value, ifVersion }, call) => execute({ kind: 'put', key, value, ifVersion }, call),
     delete: ({ key, ifVersion }, call) => execute({ kind: 'delete', key, ifVersion }, call),
     batch: (stream) => {

@@ -29,6 +29,8 @@ export class Call implements LaneRequest, WakeEntry {
   node: Node | undefined
   /** The shard that the latest attempt went to, or that it is parked in. */
   shard: Shard | undefined
+  /** Of a read with a bound: the replicas that it has asked in this round. */
+  asked: Set<Node> | undefined
   lastError: KvError | undefined
   /** The opening of a session that it needs. */
   waitsFor: Call | undefined

@@ -1,3 +1,4 @@
+import { DEADLINE_MS_MAX } from '../core/limits.js'
 import type { Operation, Result } from '../core/operation.js'
 import { onAbort } from './abort.js'
 import type { Done } from './call.js'
@@ -57,8 +58,14 @@ export function checkArguments(operation: Operation, deadlineMs: number, signal:
   if ((operation.kind === 'put' || operation.kind === 'append') && !(operation.value instanceof Uint8Array)) {
     throw new TypeError('the value must be a Uint8Array')
   }
+  if (operation.kind === 'get') checkBound(operation.staleMs)
   const version = operation.kind === 'put' || operation.kind === 'delete' ? operation.ifVersion : undefined
   if (version !== undefined && (typeof version !== 'bigint' || version < 0n)) {
     throw new TypeError('ifVersion must be a bigint that is not negative')
   }
+}
+
+function checkBound(staleMs: number | undefined): void {
+  if (staleMs === undefined || (Number.isInteger(staleMs) && staleMs >= 0 && staleMs <= DEADLINE_MS_MAX)) return
+  throw new TypeError(`staleMs must be a whole number of ms up to ${DEADLINE_MS_MAX}`)
 }

@@ -1,3 +1,4 @@
+import { isStale } from '../core/operation.js'
 import type { NodeInfo, ShardInfo } from '../core/topology.js'
 import { type KvError, type LeaderHint, WrongPeerError } from '../errors/index.js'
 import type { LaneChange, LaneOptions } from '../wire/lane.js'
@@ -6,6 +7,7 @@ import { Detour, type GatewayList } from './detour.js'
 import type { StoreEvent } from './events.js'
 import { Leadership } from './leadership.js'
 import { Node } from './node.js'
+import { Replicas } from './replicas.js'
 import { Search } from './search.js'
 
 export interface ShardOptions {
@@ -33,6 +35,7 @@ export class Shard {
   readonly #nodes = new Map<string, Node>()
   readonly #retired = new Set<Node>()
   readonly #leadership = new Leadership()
+  readonly #replicas = new Replicas()
   readonly #parked = new Set<Call>()
   readonly #search: Search
   readonly #detour: Detour | undefined
@@ -56,8 +59,13 @@ export class Shard {
     this.update(info)
   }
 
-  /** Asks the leader, or a gateway on its behalf, or parks the call. */
+  /** Asks the leader, or a gateway on its behalf, or parks the call. A read with a bound goes to any replica first. */
   route(call: Call): void {
+    const replica = isStale(call.operation) ? this.#replicas.pick(this.#nodes, call) : undefined
+    if (replica !== undefined) {
+      send(call, replica)
+      return
+    }
     const leader = this.#leader
     if (leader?.lane.usable) {
       send(call, leader)
@@ -82,7 +90,9 @@ export class Shard {
   }
 
   /** Learns from a failed attempt. Says whether there is a better node to ask now than the one that was asked. */
-  learn(node: Node, error: KvError): boolean {
+  learn(call: Call, node: Node, error: KvError): boolean {
+    // A replica that cannot prove enough for this read may lead all the same, and serve the others.
+    if (isStale(call.operation)) return this.#replicas.another(this.#nodes, call)
     if (error.code === 'NOT_LEADER') {
       if (error.leader === undefined || !this.#hinted(error.leader)) this.#lose(node)
     } else if (error.code === 'UNAVAILABLE' && this.#nodes.size > 1) {

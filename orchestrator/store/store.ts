@@ -34,6 +34,11 @@ export interface WriteOptions extends ExecuteOptions {
   readonly ifVersion?: bigint
 }
 
+export interface ReadOptions extends ExecuteOptions {
+  /** Any replica may answer, with what was current at some moment no earlier than so many ms before the call. 0: linearizable. */
+  readonly staleMs?: number
+}
+
 const STALL_MS = 300
 
 /**
@@ -93,8 +98,8 @@ export class Store {
     this.#unsubscribe = options.map.subscribe((map) => this.updateMap(map))
   }
 
-  async get(key: Uint8Array, options?: ExecuteOptions): Promise<GetResult> {
-    return (await this.execute({ kind: 'get', key }, options)) as GetResult
+  async get(key: Uint8Array, options?: ReadOptions): Promise<GetResult> {
+    return (await this.execute({ kind: 'get', key, staleMs: options?.staleMs }, options)) as GetResult
   }
 
   async put(key: Uint8Array, value: Uint8Array, options?: WriteOptions): Promise<PutResult> {
@@ -186,7 +191,7 @@ export class Store {
       this.#source.refresh(seen > this.#map.epoch ? seen : this.#map.epoch)
       return this.#ownerOf(call) !== shard
     }
-    return shard !== undefined && node !== undefined && shard.learn(node, error)
+    return shard !== undefined && node !== undefined && shard.learn(call, node, error)
   }
 
   #ownerOf(call: Call): Shard {

@@ -27,7 +27,7 @@ function unstamped(kind: NonNullable<WireOperation['kind']>): WireOperation {
 export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operation | undefined {
   switch (kind?.$case) {
     case 'get':
-      return { kind: 'get', key: kind.value.key }
+      return { kind: 'get', key: kind.value.key, staleMs: kind.value.staleMs }
     case 'put':
       return { kind: 'put', key: kind.value.key, value: kind.value.value, ifVersion: kind.value.ifVersion }
     case 'delete':

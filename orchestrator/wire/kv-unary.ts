@@ -9,6 +9,8 @@ export interface KvCallOptions {
   readonly deadlineMs: number
   /** Applies only if the key's version is this one; 0 means absent. */
   readonly ifVersion?: bigint
+  /** Of a get: any node may answer, within this bound of staleness. */
+  readonly staleMs?: number
 }
 
 /**
@@ -26,8 +28,8 @@ export class KvUnary {
     this.#channel = new Channel(address, clock, peer)
   }
 
-  get(key: Uint8Array, { deadlineMs }: KvCallOptions): Promise<GetResponse> {
-    return this.#channel.unary(KVService.get, { key }, 'read', deadlineMs)
+  get(key: Uint8Array, { deadlineMs, staleMs }: KvCallOptions): Promise<GetResponse> {
+    return this.#channel.unary(KVService.get, { key, staleMs }, 'read', deadlineMs)
   }
 
   put(key: Uint8Array, value: Uint8Array, { deadlineMs, ifVersion }: KvCallOptions): Promise<PutResponse> {

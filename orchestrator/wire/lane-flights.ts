@@ -1,9 +1,12 @@
 import type { LaneRequest } from './lane-request.js'
 
+/** What travels together. */
+export type FlightKind = 'write' | 'read' | 'stale'
+
 /** A message that was handed to the stream and has not been answered in full. */
 export interface Flight {
   readonly id: bigint
-  readonly read: boolean
+  readonly kind: FlightKind
   /** One per operation of the message; undefined once it was completed, with its answer or without. */
   readonly requests: (LaneRequest | undefined)[]
   readonly bytes: number
@@ -11,7 +14,7 @@ export interface Flight {
 
 /** What an answer belongs to. */
 export interface Landed {
-  readonly read: boolean
+  readonly kind: FlightKind
   /** One per result of the answer; undefined where nobody waits for it any more. */
   readonly requests: readonly (LaneRequest | undefined)[]
   /** How many operations the whole message has. */
@@ -57,14 +60,15 @@ export class Flights {
     return this.#entries.some((entry) => entry.open > 0)
   }
 
-  has(read: boolean): boolean {
-    return this.#entries.some((entry) => entry.flight.read === read)
+  /** Whether any of them asks for values. */
+  get reads(): boolean {
+    return this.#entries.some((entry) => entry.flight.kind !== 'write')
   }
 
   /** How many messages of a kind are waited for that have seen fewer than `ticks` ticks. */
-  countYoung(read: boolean, ticks: number): number {
+  countYoung(kind: FlightKind, ticks: number): number {
     let young = 0
-    for (const entry of this.#entries) if (entry.flight.read === read && entry.open > 0 && entry.ticks < ticks) young++
+    for (const entry of this.#entries) if (entry.flight.kind === kind && entry.open > 0 && entry.ticks < ticks) young++
     return young
   }
 
@@ -90,7 +94,7 @@ export class Flights {
       this.#entries.splice(at, 1)
       this.#bytes -= entry.bytes
     }
-    return { read: entry.flight.read, requests, operations: entry.flight.requests.length }
+    return { kind: entry.flight.kind, requests, operations: entry.flight.requests.length }
   }
 
   tick(): void {

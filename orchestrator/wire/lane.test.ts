@@ -65,6 +65,20 @@ describe('batching', () => {
     expect(latest().written[0]).toMatchObject({ epoch: 7n })
   })
 
+  test('reads with a bound travel apart: they wait for other things, and hold up nobody', async () => {
+    const { latest, send, open } = setUp()
+    await open()
+    const stale = () => new FakeRequest({ operation: { kind: 'get', key: Buffer.from('s'), staleMs: 5 } })
+    send(stale(), get('a'), stale())
+    await turn()
+    expect(latest().written.map(kinds)).toEqual([['get'], ['get', 'get']])
+    expect(latest().written[1]?.operations[0]?.kind?.value).toMatchObject({ staleMs: 5 })
+    latest().answer(latest().written.shift())
+    send(get('b'))
+    await turn()
+    expect(latest().written.map(kinds)).toEqual([['get', 'get'], ['get']])
+  })
+
   test('one message of a kind is in flight; what comes meanwhile is the next', async () => {
     const { latest, send, open } = setUp()
     await open()

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
-import { isRead, isWrite, type Result } from '../core/operation.js'
+import { isRead, isStale, isWrite, type Result } from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
 import {
   CancelledError,
@@ -13,7 +13,7 @@ import {
 import { resultFromWire } from './convert.js'
 import type { BatchResponse } from './gen/kvorum/v1/kv.js'
 import { type ConnectionHandlers, GrpcLaneConnection, type LaneConnection } from './lane-connection.js'
-import { Flights, type Landed } from './lane-flights.js'
+import { type FlightKind, Flights, type Landed } from './lane-flights.js'
 import { LaneHealth, TICK_MS } from './lane-health.js'
 import { LaneQueue } from './lane-queue.js'
 import type { LaneRequest } from './lane-request.js'
@@ -80,6 +80,7 @@ export class Lane {
   readonly #health: LaneHealth
   readonly #sizer: ReadSizer
   readonly #reads = new LaneQueue()
+  readonly #staleReads = new LaneQueue()
   readonly #writes = new LaneQueue()
   readonly #flights = new Flights()
   readonly #youngTicks: number
@@ -106,6 +107,11 @@ export class Lane {
     return this.#state !== 'idle' || this.#health.mayConnect
   }
 
+  /** Whether what is sent goes out now, to a peer that was there a moment ago. */
+  get open(): boolean {
+    return this.#state === 'open' && this.usable
+  }
+
   get closed(): boolean {
     return this.#state === 'closed'
   }
@@ -116,10 +122,16 @@ export class Lane {
       request.complete(this.#unavailable('is not reachable now', 'not-applied'), undefined)
       return
     }
-    const queue = isRead(request.operation) ? this.#reads : this.#writes
-    queue.push(request)
+    this.#queueOf(request).push(request)
     if (this.#state === 'idle') this.#connect()
     this.#scheduleFlush()
+    this.#watch()
+  }
+
+  /** Connects, if it may, for whoever will send next. */
+  warm(): void {
+    if (this.#state !== 'idle' || !this.usable) return
+    this.#connect()
     this.#watch()
   }
 
@@ -138,6 +150,11 @@ export class Lane {
     const message = `the connection to ${this.address} was closed here`
     const open = this.#dropConnection()
     abandon(open, (outcome) => new CancelledError(message, { outcome, node: this.address }))
+  }
+
+  #queueOf({ operation }: LaneRequest): LaneQueue {
+    if (!isRead(operation)) return this.#writes
+    return isStale(operation) ? this.#staleReads : this.#reads
   }
 
   #connect(): void {
@@ -161,33 +178,39 @@ export class Lane {
   /** At the end of this turn of the event loop, so that all of what it brings goes into one message. */
   #scheduleFlush(): void {
     if (this.#flushing) return
-    if (!this.#mayFly(this.#writes, false) && !this.#mayFly(this.#reads, true)) return
+    const may =
+      this.#mayFly(this.#writes, 'write') ||
+      this.#mayFly(this.#reads, 'read') ||
+      this.#mayFly(this.#staleReads, 'stale')
+    if (!may) return
     this.#flushing = true
     setImmediate(() => {
       this.#flushing = false
-      this.#flush(this.#writes, false, this.#options.limits.batchOperationsMax)
-      this.#flush(this.#reads, true, this.#sizer.operationsPerMessage)
+      this.#flush(this.#writes, 'write', this.#options.limits.batchOperationsMax)
+      this.#flush(this.#reads, 'read', this.#sizer.operationsPerMessage)
+      this.#flush(this.#staleReads, 'stale', this.#sizer.operationsPerMessage)
     })
   }
 
-  #flush(queue: LaneQueue, read: boolean, operationsMax: number): void {
-    while (this.#mayFly(queue, read)) {
-      const share = read && queue.length >= 2 * SECOND_READS_MIN ? Math.ceil(queue.length / 2) : queue.length
+  #flush(queue: LaneQueue, kind: FlightKind, operationsMax: number): void {
+    while (this.#mayFly(queue, kind)) {
+      const share =
+        kind !== 'write' && queue.length >= 2 * SECOND_READS_MIN ? Math.ceil(queue.length / 2) : queue.length
       const requests = queue.take(Math.min(share, operationsMax), this.#options.limits.batchBytesMax)
-      if (requests.length > 0) this.#fly(requests, read)
+      if (requests.length > 0) this.#fly(requests, kind)
     }
   }
 
-  #mayFly(queue: LaneQueue, read: boolean): boolean {
+  #mayFly(queue: LaneQueue, kind: FlightKind): boolean {
     if (this.#state !== 'open' || queue.length === 0) return false
     if (this.#flights.count === 0) return true
-    const young = this.#flights.countYoung(read, this.#youngTicks)
-    if (young > 1 || (young === 1 && (!read || queue.length < SECOND_READS_MIN))) return false
+    const young = this.#flights.countYoung(kind, this.#youngTicks)
+    if (young > 1 || (young === 1 && (kind === 'write' || queue.length < SECOND_READS_MIN))) return false
     if (this.#flights.count >= FLIGHTS_MAX || this.#flights.silent >= SILENT_FLIGHTS_MAX) return false
     return this.#flights.bytes < 2 * this.#options.limits.batchBytesMax
   }
 
-  #fly(requests: LaneRequest[], read: boolean): void {
+  #fly(requests: LaneRequest[], kind: FlightKind): void {
     const now = this.#options.clock.monotonic()
     let bytes = 0
     let longestMs = 1
@@ -199,7 +222,7 @@ export class Lane {
     }
     if (this.#flights.count === 0) this.#health.expect()
     const id = this.#nextId++
-    this.#flights.add({ id, read, requests, bytes })
+    this.#flights.add({ id, kind, requests, bytes })
     this.#connection?.write({
       id,
       epoch: this.#options.epoch(),
@@ -216,7 +239,7 @@ export class Lane {
       return
     }
     if (this.#health.heard()) this.#options.onChange?.({ kind: 'recovered' })
-    if (landed.read) this.#sizer.saw(results, landed.operations)
+    if (landed.kind !== 'write') this.#sizer.saw(results, landed.operations)
     deliver(landed.requests, results)
     this.#closeIfDone()
     this.#scheduleFlush()
@@ -224,7 +247,7 @@ export class Lane {
 
   #watch(): void {
     if (this.#timer !== undefined || this.#state === 'closed') return
-    const owed = this.#flights.count + this.#reads.length + this.#writes.length
+    const owed = this.#flights.count + this.#reads.length + this.#staleReads.length + this.#writes.length
     if (owed === 0 && this.#state !== 'connecting') return
     this.#timer = this.#options.clock.setTimeout(() => this.#tick(), TICK_MS)
   }
@@ -245,6 +268,7 @@ export class Lane {
       ...this.#flights.takeRequests(isOver),
       ...this.#writes.takeExpired(now),
       ...this.#reads.takeExpired(now),
+      ...this.#staleReads.takeExpired(now),
     ]
     const message = `no answer from ${this.address} before the deadline`
     abandon(over, (outcome) => new DeadlineExceededError(message, { outcome, node: this.address }))
@@ -273,7 +297,7 @@ export class Lane {
   #broke(cause: unknown): void {
     const refused = cause instanceof WrongPeerError || cause instanceof OverloadedError
     // Perhaps the answer to them was too large to receive.
-    if (this.#flights.has(true) && !refused) this.#sizer.broke()
+    if (this.#flights.reads && !refused) this.#sizer.broke()
     this.#state = this.#retired ? 'closed' : 'idle'
     this.#health.broke()
     const open = this.#dropConnection()
@@ -292,7 +316,7 @@ export class Lane {
   }
 
   #takeQueues(): LaneRequest[] {
-    return [...this.#writes.takeAll(), ...this.#reads.takeAll()]
+    return [...this.#writes.takeAll(), ...this.#reads.takeAll(), ...this.#staleReads.takeAll()]
   }
 
   #closeIfDone(): void {

@@ -37,6 +37,7 @@ type node struct {
 	mux      *transport.Mux
 	book     *transport.Book
 	server   *server.Server
+	asker    *server.IndexAsker
 	debug    *http.Server
 
 	// stopOpening ends the wait for a peer that could seed this node.
@@ -71,6 +72,7 @@ func start(c config, around surroundings) (*node, error) {
 		return nil, err
 	}
 	n.serve()
+	n.asker = server.NewIndexAsker(transport.Dialer(c.dialFrom), c.cluster, c.shard)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.stopOpening = cancel
 	go n.openReplica(ctx)
@@ -140,8 +142,9 @@ func (n *node) openReplica(ctx context.Context) {
 			TrailingBytes: n.config.trailingBytes, StallLimit: n.config.stall,
 		},
 		Changed: n.changed, Fetch: server.Seeder(n.around.clock, transport.Dialer(n.config.dialFrom), n.config.cluster, n.config.shard),
-		Seeding: func() { n.setState(nodev1.State_STATE_SEEDING) },
-		OnFatal: func(err *replica.FatalError) { n.around.fatal(faultOf(err)) },
+		AskIndex: n.asker.Ask,
+		Seeding:  func() { n.setState(nodev1.State_STATE_SEEDING) },
+		OnFatal:  func(err *replica.FatalError) { n.around.fatal(faultOf(err)) },
 	})
 	if err != nil && ctx.Err() == nil {
 		n.around.fatal(err)
@@ -201,6 +204,7 @@ func (n *node) stopAll(ctx context.Context) error {
 	if n.replica != nil {
 		err = n.replica.Close()
 	}
+	n.asker.Close()
 	n.closeOutside()
 	return err
 }

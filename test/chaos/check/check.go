@@ -85,12 +85,13 @@ func checkKey(h *history, key string, o options) (finding, error) {
 	return found, nil
 }
 
-// relevant leaves out what has not happened: writes that say so themselves, and reads without an answer.
+// relevant leaves out what has not happened: writes that say so themselves, and reads without an answer. A read with a bound
+// of staleness has no place in the order of calls: it may be of a moment before its own.
 func relevant(all []operation) []*operation {
 	var kept []*operation
 	for i := range all {
 		op := &all[i]
-		if op.Outcome == notApplied || op.Op == "get" && op.Outcome != succeeded {
+		if op.Outcome == notApplied || op.StaleMS > 0 || op.Op == "get" && op.Outcome != succeeded {
 			continue
 		}
 		kept = append(kept, op)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-const head = `{"format":"kvorum-history","version":1,"seed":7,"round":1}`
+const head = `{"format":"kvorum-history","version":2,"seed":7,"round":1}`
 
 // line is one operation on key k by hand: times, then the rest of the object.
 func line(call, end, rest string) string {
@@ -122,6 +122,9 @@ func TestVersions(t *testing.T) {
 			first, at("3", "4", `"op":"append","value":"b;","version":6`), at("5", "6", `"op":"get","got":"a;b;","version":6`),
 		}},
 		{"leave one out", violated, []string{first, at("3", "4", `"op":"put","value":"b;","version":7`)}},
+		{"go back within a bound, which is judged elsewhere", linearizable, []string{
+			first, at("3", "4", `"op":"put","value":"b;","version":6`), at("5", "6", `"op":"get","staleMs":9,"got":"a;","version":5`),
+		}},
 		{"go back", violated, []string{first, at("3", "4", `"op":"get","got":"a;","version":4`)}},
 		{"begin above what they were after a delete", linearizable, []string{
 			first, at("3", "4", `"op":"delete"`), at("5", "6", `"op":"put","value":"b;","version":9`),

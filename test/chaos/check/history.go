@@ -10,7 +10,7 @@ import (
 
 const (
 	format       = "kvorum-history"
-	version      = 1
+	version      = 2
 	lineBytesMax = 64 << 20
 )
 
@@ -32,7 +32,9 @@ type operation struct {
 	Value string `json:"value"`
 	// IfVersion makes a put conditional; 0: only if the key is absent.
 	IfVersion *uint64 `json:"ifVersion"`
-	Call      int64   `json:"call"`
+	// StaleMS is the bound of a get that any replica may have answered; model/stale.ts judges those.
+	StaleMS uint32 `json:"staleMs"`
+	Call    int64  `json:"call"`
 	// Return is nil when nobody knows whether it has happened, or will.
 	Return  *int64  `json:"return"`
 	Outcome outcome `json:"outcome"`

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
 const FORMAT = 'kvorum-history'
-const VERSION = 1
+const VERSION = 2
 
 export interface HistoryHeader {
   readonly seed: number
@@ -40,6 +40,8 @@ export interface HistoryLine {
   /** Of a put or an append: unlike any other of the run, and it ends with END. */
   readonly value?: string
   readonly ifVersion?: number
+  /** Of a get with a bound of staleness: what it found must have been current at some moment from so long before its call on. */
+  readonly staleMs?: number
   readonly call: number
   /** null for unknown outcomes: the end of time. */
   readonly return: number | null

@@ -8,6 +8,8 @@ import { compat, kvClient, requestWrapper, type Way } from '../traffic/ways.js'
 export class Clients {
   /** One for each worker: some workers share a client. */
   readonly workers: readonly Way[]
+  /** For reads with a bound of staleness. */
+  readonly stale: readonly Way[]
   /** For the last reads: once past the gateway, once through it. */
   readonly last: readonly Way[]
   readonly #probes: readonly ServiceProbe[]
@@ -34,7 +36,7 @@ export class Clients {
         await open(kvClient('direct', address, 'direct')),
         await open(requestWrapper('gateway', address)),
       ].flatMap((way) => map.shards.map(({ id }) => new ServiceProbe(id, way, map, watch)))
-      return new Clients(workers, [direct, ...wrappers.slice(0, 1)], probes, opened)
+      return new Clients(workers, [direct, auto, gateway], [direct, ...wrappers.slice(0, 1)], probes, opened)
     } catch (error) {
       await Promise.all(opened.map((way) => way.close()))
       throw error
@@ -43,11 +45,13 @@ export class Clients {
 
   private constructor(
     workers: readonly Way[],
+    stale: readonly Way[],
     last: readonly Way[],
     probes: readonly ServiceProbe[],
     all: readonly Way[],
   ) {
     this.workers = workers
+    this.stale = stale
     this.last = last
     this.#probes = probes
     this.#all = all

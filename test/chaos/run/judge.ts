@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { checkHistory, type Finding } from '../check/run-check.js'
 import { appendFaults } from '../model/appends.js'
 import type { HistoryLine } from '../model/format.js'
+import { staleFaults } from '../model/stale.js'
 import { truthFaults } from '../model/truth.js'
 import type { HotKey } from '../traffic/hot-keys.js'
 import type { Counts, Violation } from './result.js'
@@ -30,6 +31,7 @@ export async function judge({ lines, keys, folder, perKeyMs, signal }: Judged): 
   const findings = await checkHistory(join(folder, HISTORY), { pictures: folder, perKeyMs, signal })
   const violations = [
     ...said('not true', truthFaults(lines)),
+    ...said('too stale', staleFaults(lines)),
     ...said('not exactly once', onceFaults(lines, keys)),
     ...said('not linearizable', findings.flatMap(wordsOf)),
   ]
@@ -40,7 +42,8 @@ function onceFaults(lines: readonly HistoryLine[], keys: readonly HotKey[]): str
   const byKey = new Map(keys.filter(({ use }) => use === 'append').map(({ name }) => [name, [] as HistoryLine[]]))
   for (const line of lines) byKey.get(line.key)?.push(line)
   return [...byKey].flatMap(([name, own]) => {
-    const last = own.findLast(({ op, outcome }) => op === 'get' && outcome === 'ok')
+    const isLast = ({ op, outcome, staleMs = 0 }: HistoryLine) => op === 'get' && outcome === 'ok' && staleMs === 0
+    const last = own.findLast(isLast)
     // Without a last read something else is wrong, and is told.
     return last === undefined ? [] : appendFaults(own, last.got ?? null).map((fault) => `${name}: ${fault}`)
   })

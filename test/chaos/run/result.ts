@@ -9,6 +9,7 @@ export interface Violation {
     | 'not linearizable'
     | 'not exactly once'
     | 'not true'
+    | 'too stale'
     | 'does not come back'
     | 'could not be healed'
     | 'could not be read'

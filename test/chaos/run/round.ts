@@ -13,6 +13,7 @@ import { CALM, type Gap, gapsOf } from '../service/gaps.js'
 import { NodeReaders } from '../traffic/node-readers.js'
 import { NodeWriters } from '../traffic/node-writers.js'
 import { micros, Recorder, type Watcher } from '../traffic/recorder.js'
+import { StaleReaders } from '../traffic/stale-readers.js'
 import { Traffic } from '../traffic/traffic.js'
 import type { Clients } from './clients.js'
 import { HISTORY, judge } from './judge.js'
@@ -93,15 +94,18 @@ interface Load {
 function startLoad({ number, settings, scene, clients, random }: Round, recorder: Recorder): Load {
   const prefix = `chaos-${settings.seed}-${number}`
   const traffic = new Traffic({ map: scene.map, recorder, random: random.fork(), ways: clients.workers, prefix })
-  const nodes = (shard: number) => scene.map.shards.find(({ id }) => id === shard)?.nodes ?? []
-  const { shards } = scene
-  const keys = (shard: number): readonly string[] => traffic.hotKeys(shard)
-  const readers = new NodeReaders({ recorder, random: random.fork(), shards, nodes, keys })
-  const writers = new NodeWriters({ recorder, shards, nodes, key: (shard) => traffic.keyApart(shard) })
+  const places = {
+    shards: scene.shards,
+    nodes: (shard: number) => scene.map.shards.find(({ id }) => id === shard)?.nodes ?? [],
+    keys: (shard: number) => traffic.hotKeys(shard),
+  }
+  const readers = new NodeReaders({ recorder, random: random.fork(), ...places })
+  const stale = new StaleReaders({ recorder, random: random.fork(), ...places, ways: clients.stale })
+  const writers = new NodeWriters({ recorder, ...places, key: (shard) => traffic.keyApart(shard) })
   return {
     traffic,
     stop: async () => {
-      await Promise.all([traffic.stop(), readers.stop(), writers.stop()])
+      await Promise.all([traffic.stop(), readers.stop(), stale.stop(), writers.stop()])
     },
   }
 }

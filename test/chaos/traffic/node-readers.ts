@@ -65,7 +65,7 @@ export class NodeReaders {
         const to = connections[turn % CONNECTIONS]
         if (to !== undefined && flights.size < IN_FLIGHT_MAX) {
           const asked = { client, key: random.pick(keys(shard)), op: 'get' as const }
-          const flight = recorder.recordAnswer(asked, () => readFrom(to, asked.key))
+          const flight = recorder.recordAnswer(asked, () => readFrom(to, asked.key, READ_MS_MAX))
           flights.add(flight)
           void flight.then((answer) => {
             flights.delete(flight)
@@ -81,10 +81,12 @@ export class NodeReaders {
   }
 }
 
-async function readFrom(
+export async function readFrom(
   node: KvUnary,
   key: string,
+  deadlineMs: number,
+  staleMs = 0,
 ): Promise<{ readonly got: string | null; readonly version: number }> {
-  const { found, value, version } = await node.get(Buffer.from(key), { deadlineMs: READ_MS_MAX })
+  const { found, value, version } = await node.get(Buffer.from(key), { deadlineMs, staleMs })
   return { got: found ? Buffer.from(value).toString() : null, version: Number(version) }
 }

@@ -16,6 +16,7 @@ export interface Asked {
   readonly op: Op
   readonly value?: string
   readonly ifVersion?: number
+  readonly staleMs?: number
 }
 
 /** A failure whose outcome is known by other means than a KvError. */

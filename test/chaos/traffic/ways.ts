@@ -1,11 +1,13 @@
 // The ways to a cluster that clients have, each as a user of it would go.
-import { KvClient, RequestWrapper } from '../../../orchestrator/client/index.js'
+import { type Hit, KvClient, RequestWrapper } from '../../../orchestrator/client/index.js'
 import { CompatClient } from '../../compat/client.js'
 import { type Told, ToldError } from './recorder.js'
 
 export interface Way {
   readonly name: string
   get(key: string, deadlineMs: number): Promise<Told>
+  /** A get that any replica may answer, where the way knows such. */
+  getStale?(key: string, deadlineMs: number, staleMs: number): Promise<Told>
   put(key: string, value: string, deadlineMs: number, ifVersion?: number): Promise<Told>
   delete(key: string, deadlineMs: number): Promise<Told>
   /** Where the way knows appends. */
@@ -21,10 +23,8 @@ export async function kvClient(name: string, address: string, mode: 'auto' | 'di
   return {
     name,
     versions: true,
-    get: async (key, deadlineMs) => {
-      const hit = await client.get(key, { deadlineMs })
-      return hit === null ? { got: null, version: 0 } : { got: hit.text(), version: Number(hit.version) }
-    },
+    get: async (key, deadlineMs) => foundBy(await client.get(key, { deadlineMs })),
+    getStale: async (key, deadlineMs, staleMs) => foundBy(await client.get(key, { deadlineMs, staleMs })),
     put: async (key, value, deadlineMs, ifVersion) => {
       const condition = ifVersion === undefined ? {} : { ifVersion: BigInt(ifVersion) }
       const { version } = await client.put(key, value, { deadlineMs, ...condition })
@@ -78,6 +78,10 @@ export function compat(name: string, address: string): Way {
     },
     close: async () => client.close(),
   }
+}
+
+function foundBy(hit: Hit | null): Told {
+  return hit === null ? { got: null, version: 0 } : { got: hit.text(), version: Number(hit.version) }
 }
 
 function nothing(): Told {

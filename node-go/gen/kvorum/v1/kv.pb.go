@@ -25,8 +25,11 @@ const (
 )
 
 type GetRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Any replica may answer, with a state of the key that was current at some moment no earlier than so many ms before the
+	// call began. Absent or 0: linearizable.
+	StaleMs       *uint32 `protobuf:"varint,2,opt,name=stale_ms,json=staleMs,proto3,oneof" json:"stale_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -66,6 +69,13 @@ func (x *GetRequest) GetKey() []byte {
 		return x.Key
 	}
 	return nil
+}
+
+func (x *GetRequest) GetStaleMs() uint32 {
+	if x != nil && x.StaleMs != nil {
+		return *x.StaleMs
+	}
+	return 0
 }
 
 type GetResponse struct {
@@ -1300,10 +1310,12 @@ var File_kvorum_v1_kv_proto protoreflect.FileDescriptor
 
 const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\n" +
-	"\x12kvorum/v1/kv.proto\x12\tkvorum.v1\x1a\ferrors.proto\"\x1e\n" +
+	"\x12kvorum/v1/kv.proto\x12\tkvorum.v1\x1a\ferrors.proto\"K\n" +
 	"\n" +
 	"GetRequest\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\fR\x03key\"S\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1e\n" +
+	"\bstale_ms\x18\x02 \x01(\rH\x00R\astaleMs\x88\x01\x01B\v\n" +
+	"\t_stale_ms\"S\n" +
 	"\vGetResponse\x12\x14\n" +
 	"\x05found\x18\x01 \x01(\bR\x05found\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
@@ -1469,6 +1481,7 @@ func file_kvorum_v1_kv_proto_init() {
 	if File_kvorum_v1_kv_proto != nil {
 		return
 	}
+	file_kvorum_v1_kv_proto_msgTypes[0].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[2].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[4].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[11].OneofWrappers = []any{

@@ -989,6 +989,86 @@ func (*AssignPartitionsResponse) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
+type ReadIndexRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadIndexRequest) Reset() {
+	*x = ReadIndexRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadIndexRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadIndexRequest) ProtoMessage() {}
+
+func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
+func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{17}
+}
+
+type ReadIndexResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadIndexResponse) Reset() {
+	*x = ReadIndexResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadIndexResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadIndexResponse) ProtoMessage() {}
+
+func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
+func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReadIndexResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type SeedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Refused with UNAVAILABLE unless the view holds everything up to here.
@@ -999,7 +1079,7 @@ type SeedRequest struct {
 
 func (x *SeedRequest) Reset() {
 	*x = SeedRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[17]
+	mi := &file_node_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1091,7 @@ func (x *SeedRequest) String() string {
 func (*SeedRequest) ProtoMessage() {}
 
 func (x *SeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[17]
+	mi := &file_node_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1104,7 @@ func (x *SeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedRequest.ProtoReflect.Descriptor instead.
 func (*SeedRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SeedRequest) GetAtLeastIndex() uint64 {
@@ -1043,7 +1123,7 @@ type SeedResponse struct {
 
 func (x *SeedResponse) Reset() {
 	*x = SeedResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[18]
+	mi := &file_node_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1135,7 @@ func (x *SeedResponse) String() string {
 func (*SeedResponse) ProtoMessage() {}
 
 func (x *SeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[18]
+	mi := &file_node_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1148,7 @@ func (x *SeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedResponse.ProtoReflect.Descriptor instead.
 func (*SeedResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SeedResponse) GetChunk() []byte {
@@ -1131,7 +1211,10 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x0ePartitionRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04last\"\x1a\n" +
-	"\x18AssignPartitionsResponse\"3\n" +
+	"\x18AssignPartitionsResponse\"\x12\n" +
+	"\x10ReadIndexRequest\")\n" +
+	"\x11ReadIndexResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"3\n" +
 	"\vSeedRequest\x12$\n" +
 	"\x0eat_least_index\x18\x01 \x01(\x04R\fatLeastIndex\"$\n" +
 	"\fSeedResponse\x12\x14\n" +
@@ -1148,7 +1231,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\rSTATE_WAITING\x10\x02\x12\x11\n" +
 	"\rSTATE_SEEDING\x10\x03\x12\x11\n" +
 	"\rSTATE_SERVING\x10\x04\x12\x12\n" +
-	"\x0eSTATE_STOPPING\x10\x052\xb0\x04\n" +
+	"\x0eSTATE_STOPPING\x10\x052\xf4\x04\n" +
 	"\x04Node\x129\n" +
 	"\x06Status\x12\x16.node.v1.StatusRequest\x1a\x17.node.v1.StatusResponse\x128\n" +
 	"\x05Watch\x12\x15.node.v1.WatchRequest\x1a\x16.node.v1.WatchResponse0\x01\x12B\n" +
@@ -1156,7 +1239,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\bSetPeers\x12\x18.node.v1.SetPeersRequest\x1a\x19.node.v1.SetPeersResponse\x12?\n" +
 	"\bCampaign\x12\x18.node.v1.CampaignRequest\x1a\x19.node.v1.CampaignResponse\x12]\n" +
 	"\x12TransferLeadership\x12\".node.v1.TransferLeadershipRequest\x1a#.node.v1.TransferLeadershipResponse\x12W\n" +
-	"\x10AssignPartitions\x12 .node.v1.AssignPartitionsRequest\x1a!.node.v1.AssignPartitionsResponse\x125\n" +
+	"\x10AssignPartitions\x12 .node.v1.AssignPartitionsRequest\x1a!.node.v1.AssignPartitionsResponse\x12B\n" +
+	"\tReadIndex\x12\x19.node.v1.ReadIndexRequest\x1a\x1a.node.v1.ReadIndexResponse\x125\n" +
 	"\x04Seed\x12\x14.node.v1.SeedRequest\x1a\x15.node.v1.SeedResponse0\x01B Z\x1ekvorum/node/gen/node/v1;nodev1b\x06proto3"
 
 var (
@@ -1172,7 +1256,7 @@ func file_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_node_v1_node_proto_goTypes = []any{
 	(Role)(0),                          // 0: node.v1.Role
 	(State)(0),                         // 1: node.v1.State
@@ -1193,9 +1277,11 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*AssignPartitionsRequest)(nil),    // 16: node.v1.AssignPartitionsRequest
 	(*PartitionRange)(nil),             // 17: node.v1.PartitionRange
 	(*AssignPartitionsResponse)(nil),   // 18: node.v1.AssignPartitionsResponse
-	(*SeedRequest)(nil),                // 19: node.v1.SeedRequest
-	(*SeedResponse)(nil),               // 20: node.v1.SeedResponse
-	(*v1.Node)(nil),                    // 21: kvorum.v1.Node
+	(*ReadIndexRequest)(nil),           // 19: node.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),          // 20: node.v1.ReadIndexResponse
+	(*SeedRequest)(nil),                // 21: node.v1.SeedRequest
+	(*SeedResponse)(nil),               // 22: node.v1.SeedResponse
+	(*v1.Node)(nil),                    // 23: kvorum.v1.Node
 }
 var file_node_v1_node_proto_depIdxs = []int32{
 	0,  // 0: node.v1.NodeStatus.role:type_name -> node.v1.Role
@@ -1203,8 +1289,8 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	3,  // 2: node.v1.NodeStatus.members:type_name -> node.v1.Member
 	2,  // 3: node.v1.StatusResponse.status:type_name -> node.v1.NodeStatus
 	2,  // 4: node.v1.WatchResponse.status:type_name -> node.v1.NodeStatus
-	21, // 5: node.v1.BootstrapRequest.members:type_name -> kvorum.v1.Node
-	21, // 6: node.v1.SetPeersRequest.peers:type_name -> kvorum.v1.Node
+	23, // 5: node.v1.BootstrapRequest.members:type_name -> kvorum.v1.Node
+	23, // 6: node.v1.SetPeersRequest.peers:type_name -> kvorum.v1.Node
 	17, // 7: node.v1.AssignPartitionsRequest.owned:type_name -> node.v1.PartitionRange
 	4,  // 8: node.v1.Node.Status:input_type -> node.v1.StatusRequest
 	6,  // 9: node.v1.Node.Watch:input_type -> node.v1.WatchRequest
@@ -1213,17 +1299,19 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	12, // 12: node.v1.Node.Campaign:input_type -> node.v1.CampaignRequest
 	14, // 13: node.v1.Node.TransferLeadership:input_type -> node.v1.TransferLeadershipRequest
 	16, // 14: node.v1.Node.AssignPartitions:input_type -> node.v1.AssignPartitionsRequest
-	19, // 15: node.v1.Node.Seed:input_type -> node.v1.SeedRequest
-	5,  // 16: node.v1.Node.Status:output_type -> node.v1.StatusResponse
-	7,  // 17: node.v1.Node.Watch:output_type -> node.v1.WatchResponse
-	9,  // 18: node.v1.Node.Bootstrap:output_type -> node.v1.BootstrapResponse
-	11, // 19: node.v1.Node.SetPeers:output_type -> node.v1.SetPeersResponse
-	13, // 20: node.v1.Node.Campaign:output_type -> node.v1.CampaignResponse
-	15, // 21: node.v1.Node.TransferLeadership:output_type -> node.v1.TransferLeadershipResponse
-	18, // 22: node.v1.Node.AssignPartitions:output_type -> node.v1.AssignPartitionsResponse
-	20, // 23: node.v1.Node.Seed:output_type -> node.v1.SeedResponse
-	16, // [16:24] is the sub-list for method output_type
-	8,  // [8:16] is the sub-list for method input_type
+	19, // 15: node.v1.Node.ReadIndex:input_type -> node.v1.ReadIndexRequest
+	21, // 16: node.v1.Node.Seed:input_type -> node.v1.SeedRequest
+	5,  // 17: node.v1.Node.Status:output_type -> node.v1.StatusResponse
+	7,  // 18: node.v1.Node.Watch:output_type -> node.v1.WatchResponse
+	9,  // 19: node.v1.Node.Bootstrap:output_type -> node.v1.BootstrapResponse
+	11, // 20: node.v1.Node.SetPeers:output_type -> node.v1.SetPeersResponse
+	13, // 21: node.v1.Node.Campaign:output_type -> node.v1.CampaignResponse
+	15, // 22: node.v1.Node.TransferLeadership:output_type -> node.v1.TransferLeadershipResponse
+	18, // 23: node.v1.Node.AssignPartitions:output_type -> node.v1.AssignPartitionsResponse
+	20, // 24: node.v1.Node.ReadIndex:output_type -> node.v1.ReadIndexResponse
+	22, // 25: node.v1.Node.Seed:output_type -> node.v1.SeedResponse
+	17, // [17:26] is the sub-list for method output_type
+	8,  // [8:17] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name
@@ -1240,7 +1328,7 @@ func file_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_node_proto_rawDesc), len(file_node_v1_node_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	Node_Campaign_FullMethodName           = "/node.v1.Node/Campaign"
 	Node_TransferLeadership_FullMethodName = "/node.v1.Node/TransferLeadership"
 	Node_AssignPartitions_FullMethodName   = "/node.v1.Node/AssignPartitions"
+	Node_ReadIndex_FullMethodName          = "/node.v1.Node/ReadIndex"
 	Node_Seed_FullMethodName               = "/node.v1.Node/Seed"
 )
 
@@ -48,6 +49,9 @@ type NodeClient interface {
 	TransferLeadership(ctx context.Context, in *TransferLeadershipRequest, opts ...grpc.CallOption) (*TransferLeadershipResponse, error)
 	// Proposes AssignPartitions (leader only).
 	AssignPartitions(ctx context.Context, in *AssignPartitionsRequest, opts ...grpc.CallOption) (*AssignPartitionsResponse, error)
+	// Proves that this node leads (leader only), and gives an index: whoever has applied everything up to it has everything
+	// that was acknowledged before the call.
+	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
 	// A consistent view of the state machine, for a peer that lost its engine. Its format is the snapshot stream's.
 	Seed(ctx context.Context, in *SeedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SeedResponse], error)
 }
@@ -139,6 +143,16 @@ func (c *nodeClient) AssignPartitions(ctx context.Context, in *AssignPartitionsR
 	return out, nil
 }
 
+func (c *nodeClient) ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReadIndexResponse)
+	err := c.cc.Invoke(ctx, Node_ReadIndex_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *nodeClient) Seed(ctx context.Context, in *SeedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SeedResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Node_ServiceDesc.Streams[1], Node_Seed_FullMethodName, cOpts...)
@@ -175,6 +189,9 @@ type NodeServer interface {
 	TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error)
 	// Proposes AssignPartitions (leader only).
 	AssignPartitions(context.Context, *AssignPartitionsRequest) (*AssignPartitionsResponse, error)
+	// Proves that this node leads (leader only), and gives an index: whoever has applied everything up to it has everything
+	// that was acknowledged before the call.
+	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
 	// A consistent view of the state machine, for a peer that lost its engine. Its format is the snapshot stream's.
 	Seed(*SeedRequest, grpc.ServerStreamingServer[SeedResponse]) error
 	mustEmbedUnimplementedNodeServer()
@@ -207,6 +224,9 @@ func (UnimplementedNodeServer) TransferLeadership(context.Context, *TransferLead
 }
 func (UnimplementedNodeServer) AssignPartitions(context.Context, *AssignPartitionsRequest) (*AssignPartitionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AssignPartitions not implemented")
+}
+func (UnimplementedNodeServer) ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReadIndex not implemented")
 }
 func (UnimplementedNodeServer) Seed(*SeedRequest, grpc.ServerStreamingServer[SeedResponse]) error {
 	return status.Error(codes.Unimplemented, "method Seed not implemented")
@@ -351,6 +371,24 @@ func _Node_AssignPartitions_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Node_ReadIndex_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReadIndexRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServer).ReadIndex(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Node_ReadIndex_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServer).ReadIndex(ctx, req.(*ReadIndexRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Node_Seed_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(SeedRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -392,6 +430,10 @@ var Node_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AssignPartitions",
 			Handler:    _Node_AssignPartitions_Handler,
+		},
+		{
+			MethodName: "ReadIndex",
+			Handler:    _Node_ReadIndex_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -34,6 +34,11 @@ export const protobufFileName = "kvorum/v1/kv.proto";
 
 export interface GetRequest {
   key: Uint8Array;
+  /**
+   * Any replica may answer, with a state of the key that was current at some moment no earlier than so many ms before the
+   * call began. Absent or 0: linearizable.
+   */
+  staleMs?: number | undefined;
 }
 
 export interface GetResponse {
@@ -182,13 +187,16 @@ export interface Node {
 }
 
 function createBaseGetRequest(): GetRequest {
-  return { key: NO_BYTES };
+  return { key: NO_BYTES, staleMs: undefined };
 }
 
 export const GetRequest: MessageFns<GetRequest> = {
   encode(message: GetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.key.length !== 0) {
       writer.uint32(10).bytes(message.key);
+    }
+    if (message.staleMs !== undefined) {
+      writer.uint32(16).uint32(message.staleMs);
     }
     return writer;
   },
@@ -212,6 +220,14 @@ export const GetRequest: MessageFns<GetRequest> = {
             }
 
             message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.staleMs = reader.uint32();
             continue;
           }
         }

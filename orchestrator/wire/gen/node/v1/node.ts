@@ -150,6 +150,13 @@ export interface PartitionRange {
 export interface AssignPartitionsResponse {
 }
 
+export interface ReadIndexRequest {
+}
+
+export interface ReadIndexResponse {
+  index: bigint;
+}
+
 export interface SeedRequest {
   /** Refused with UNAVAILABLE unless the view holds everything up to here. */
   atLeastIndex: bigint;
@@ -1113,6 +1120,90 @@ export const AssignPartitionsResponse: MessageFns<AssignPartitionsResponse> = {
   },
 };
 
+function createBaseReadIndexRequest(): ReadIndexRequest {
+  return {};
+}
+
+export const ReadIndexRequest: MessageFns<ReadIndexRequest> = {
+  encode(_: ReadIndexRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadIndexRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadIndexRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReadIndexResponse(): ReadIndexResponse {
+  return { index: 0n };
+}
+
+export const ReadIndexResponse: MessageFns<ReadIndexResponse> = {
+  encode(message: ReadIndexResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0n) {
+      if (BigInt.asUintN(64, message.index) !== message.index) {
+        throw new globalThis.Error("value provided for field message.index of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.index);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadIndexResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadIndexResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseSeedRequest(): SeedRequest {
   return { atLeastIndex: 0n };
 }
@@ -1283,6 +1374,19 @@ export const NodeService = {
       Buffer.from(AssignPartitionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AssignPartitionsResponse => AssignPartitionsResponse.decode(value),
   },
+  /**
+   * Proves that this node leads (leader only), and gives an index: whoever has applied everything up to it has everything
+   * that was acknowledged before the call.
+   */
+  readIndex: {
+    path: "/node.v1.Node/ReadIndex" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReadIndexRequest): Buffer => Buffer.from(ReadIndexRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadIndexRequest => ReadIndexRequest.decode(value),
+    responseSerialize: (value: ReadIndexResponse): Buffer => Buffer.from(ReadIndexResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadIndexResponse => ReadIndexResponse.decode(value),
+  },
   /** A consistent view of the state machine, for a peer that lost its engine. Its format is the snapshot stream's. */
   seed: {
     path: "/node.v1.Node/Seed" as const,
@@ -1309,6 +1413,11 @@ export interface NodeServer extends UntypedServiceImplementation {
   transferLeadership: handleUnaryCall<TransferLeadershipRequest, TransferLeadershipResponse>;
   /** Proposes AssignPartitions (leader only). */
   assignPartitions: handleUnaryCall<AssignPartitionsRequest, AssignPartitionsResponse>;
+  /**
+   * Proves that this node leads (leader only), and gives an index: whoever has applied everything up to it has everything
+   * that was acknowledged before the call.
+   */
+  readIndex: handleUnaryCall<ReadIndexRequest, ReadIndexResponse>;
   /** A consistent view of the state machine, for a peer that lost its engine. Its format is the snapshot stream's. */
   seed: handleServerStreamingCall<SeedRequest, SeedResponse>;
 }
@@ -1415,6 +1524,25 @@ export interface NodeClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AssignPartitionsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Proves that this node leads (leader only), and gives an index: whoever has applied everything up to it has everything
+   * that was acknowledged before the call.
+   */
+  readIndex(
+    request: ReadIndexRequest,
+    callback: (error: ServiceError | null, response: ReadIndexResponse) => void,
+  ): ClientUnaryCall;
+  readIndex(
+    request: ReadIndexRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReadIndexResponse) => void,
+  ): ClientUnaryCall;
+  readIndex(
+    request: ReadIndexRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReadIndexResponse) => void,
   ): ClientUnaryCall;
   /** A consistent view of the state machine, for a peer that lost its engine. Its format is the snapshot stream's. */
   seed(request: SeedRequest, options?: Partial<CallOptions>): ClientReadableStream<SeedResponse>;
