@@ -17,7 +17,8 @@ export class Replicas {
     const among = open.length > 0 ? open : left
     const picked = among[this.#turn++ % among.length]
     if (picked === undefined) call.asked = undefined
-    else (call.asked ??= new Set()).add(picked)
+    else if (call.asked === undefined) call.asked = new Set([picked])
+    else call.asked.add(picked)
     return picked
   }
 
