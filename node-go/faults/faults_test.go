@@ -229,6 +229,15 @@ func TestTheWallClockJumps(t *testing.T) {
 			}
 		}
 	}
+	asleep := broken.Now()
+	s.order(Orders{ClockSeconds: 3600}, 0)
+	if passed := clock.Elapsed(asleep, broken.Now()); passed < time.Hour-time.Minute {
+		t.Errorf("a machine slept for an hour by its wall clock, and %s has passed", passed)
+	}
+	s.order(Orders{ClockSeconds: -3600}, 0)
+	if passed := clock.Elapsed(asleep, broken.Now()); passed < 0 || passed > time.Minute {
+		t.Errorf("the wall clock was set back, and %s has passed", passed)
+	}
 	if later := jumped(time.Unix(100, 0), 50); !later.Equal(time.Unix(150, 0)) {
 		t.Error(later)
 	}

@@ -13,11 +13,13 @@ import { runCommand } from './program.js'
 let listener: Listener
 let rows: Map<string, Uint8Array>
 let out: string
+let bounds: (number | undefined)[]
 let warned: string
 let status: () => Promise<StatusResponse>
 
 beforeEach(async () => {
   rows = new Map()
+  bounds = []
   out = ''
   warned = ''
   status = async () => REPORT
@@ -64,6 +66,7 @@ function answer(stream: BatchStream, { id, operations }: BatchMessage): void {
       return { kind: 'append' as const, version: 1n, length: grown.byteLength }
     }
     if (operation?.kind === 'delete') return { kind: 'delete' as const, existed: rows.delete(key) }
+    if (operation?.kind === 'get') bounds.push(operation.staleMs)
     return { kind: 'get' as const, found: value !== undefined, value: value ?? new Uint8Array(), version: 1n }
   })
   stream.send(id, results, () => {})
@@ -118,7 +121,9 @@ describe('put, get, append, delete', () => {
     expect(await run('put', 'k1', 'värde')).toBe(0)
     expect(Buffer.from(rows.get('k1') ?? []).toString()).toBe('värde')
     expect(await run('get', 'k1')).toBe(0)
-    expect(out).toBe('ok\nvärde\n')
+    expect(await run('get', 'k1', '--stale', '500')).toBe(0)
+    expect(out).toBe('ok\nvärde\nvärde\n')
+    expect(bounds).toEqual([undefined, 500])
     expect(await run('delete', 'k1')).toBe(0)
     expect(await run('delete', 'k1')).toBe(0)
     expect(rows.size).toBe(0)
@@ -248,6 +253,7 @@ describe('put, get, append, delete', () => {
     [['append', 'k']],
     [['frobnicate']],
     [['get', 'k', '--loud']],
+    [['get', 'k', '--stale', '0']],
     [['get', 'k', '--timeout', 'soon']],
     [['get', 'k', '--timeout', '0']],
     [['get', '']],

@@ -6,6 +6,8 @@ const PAUSE = 'test/failures/pause.test.ts'
 const CHAOS = 'test/chaos/chaos.test.ts'
 const PARALLEL = 'node-go/replica/parallel_test.go'
 const STALE = 'node-go/replica/stale_test.go'
+const FRESHNESS = 'node-go/replica/freshness_test.go'
+const FOLLOWERS = 'node-go/replica/stale_bound_test.go'
 const SIMULATION = 'node-go/simulation/simulation_test.go'
 const LOG = 'node-go/raftlog/inherit_test.go'
 const LOG_CRASHES = 'node-go/raftlog/crash_test.go'
@@ -156,6 +158,36 @@ export const MUTATIONS = [
     replace: '\t\t\treturn true\n',
     test: STALE,
     shows: /the old leader answered|confirmed a stale read/,
+  },
+  {
+    name: 'proof-as-old-as-its-answer',
+    says: 'a replica takes its state to be as new as the answer of the leader, not as the question',
+    file: 'node-go/replica/freshness.go',
+    find: '\tf.note(t0)\n',
+    replace: '\tf.note(f.seams.clock.Now())\n',
+    test: FRESHNESS,
+    only: 'TestAProof',
+    shows: /--- FAIL: TestAProofAsOldAsItsQuestion/,
+  },
+  {
+    name: 'bound-ignored',
+    says: 'a replica answers reads with a bound from any proof that it ever had',
+    file: 'node-go/replica/freshness.go',
+    find: '\tif f.proven.IsZero() || age > bound {\n',
+    replace: '\tif f.proven.IsZero() {\n',
+    test: FOLLOWERS,
+    only: 'TestAFollowerThatIsCutOff|TestWhatAFollowerHears',
+    shows: /--- FAIL: TestAFollowerThatIsCutOff/,
+  },
+  {
+    name: 'index-not-awaited',
+    says: 'a replica takes the read index of the leader for what it has applied itself',
+    file: 'node-go/replica/freshness.go',
+    find: '\tif err := f.seams.waitApplied(ctx, index); err != nil {\n',
+    replace: '\tif err := f.seams.waitApplied(ctx, 0*index); err != nil {\n',
+    test: FRESHNESS,
+    only: 'TestAStaleReadWaits',
+    shows: /--- FAIL: TestAStaleReadWaitsForAProof/,
   },
   {
     name: 'epoch-ignored',

@@ -15,7 +15,7 @@ const BOUNDS_MS: readonly (readonly [readonly [number, number], number])[] = [
 ]
 /** Longer than a node is stopped: what it was asked before must not be answered with what was current then. */
 const READ_MS_MAX = 8_000
-const EVERY_MS = 25
+const EVERY_MS = 50
 /** Past this a reader skips turns: its memory stays bounded while a node says nothing. */
 const IN_FLIGHT_MAX = 128
 
