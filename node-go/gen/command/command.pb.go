@@ -24,6 +24,73 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type MovePartitions_Step int32
+
+const (
+	MovePartitions_STEP_UNSPECIFIED MovePartitions_Step = 0
+	// Receiver: none -> importing.
+	MovePartitions_STEP_IMPORT MovePartitions_Step = 1
+	// Giver: owned -> frozen. Reads are served, writes are MOVING.
+	MovePartitions_STEP_FREEZE MovePartitions_Step = 2
+	// Giver: frozen -> owned; owned stays so, and a freeze of this epoch that is still under way is refused.
+	MovePartitions_STEP_THAW MovePartitions_Step = 3
+	// Giver: frozen -> released. Past this the move only goes forward.
+	MovePartitions_STEP_RELEASE MovePartitions_Step = 4
+	// Receiver: imported -> owned.
+	MovePartitions_STEP_ACTIVATE MovePartitions_Step = 5
+	// Receiver: importing or imported -> released; none stays so, and an import of this epoch is refused from now on.
+	MovePartitions_STEP_DISCARD MovePartitions_Step = 6
+)
+
+// Enum value maps for MovePartitions_Step.
+var (
+	MovePartitions_Step_name = map[int32]string{
+		0: "STEP_UNSPECIFIED",
+		1: "STEP_IMPORT",
+		2: "STEP_FREEZE",
+		3: "STEP_THAW",
+		4: "STEP_RELEASE",
+		5: "STEP_ACTIVATE",
+		6: "STEP_DISCARD",
+	}
+	MovePartitions_Step_value = map[string]int32{
+		"STEP_UNSPECIFIED": 0,
+		"STEP_IMPORT":      1,
+		"STEP_FREEZE":      2,
+		"STEP_THAW":        3,
+		"STEP_RELEASE":     4,
+		"STEP_ACTIVATE":    5,
+		"STEP_DISCARD":     6,
+	}
+)
+
+func (x MovePartitions_Step) Enum() *MovePartitions_Step {
+	p := new(MovePartitions_Step)
+	*p = x
+	return p
+}
+
+func (x MovePartitions_Step) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MovePartitions_Step) Descriptor() protoreflect.EnumDescriptor {
+	return file_command_proto_enumTypes[0].Descriptor()
+}
+
+func (MovePartitions_Step) Type() protoreflect.EnumType {
+	return &file_command_proto_enumTypes[0]
+}
+
+func (x MovePartitions_Step) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MovePartitions_Step.Descriptor instead.
+func (MovePartitions_Step) EnumDescriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{9, 0}
+}
+
 type Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 is the only format so far.
@@ -35,6 +102,9 @@ type Command struct {
 	//
 	//	*Command_Write
 	//	*Command_Assign
+	//	*Command_Move
+	//	*Command_Import
+	//	*Command_Sweep
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -109,6 +179,33 @@ func (x *Command) GetAssign() *AssignPartitions {
 	return nil
 }
 
+func (x *Command) GetMove() *MovePartitions {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Move); ok {
+			return x.Move
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetImport() *ImportRecords {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Import); ok {
+			return x.Import
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetSweep() *SweepRecords {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Sweep); ok {
+			return x.Sweep
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -121,9 +218,27 @@ type Command_Assign struct {
 	Assign *AssignPartitions `protobuf:"bytes,4,opt,name=assign,proto3,oneof"`
 }
 
+type Command_Move struct {
+	Move *MovePartitions `protobuf:"bytes,5,opt,name=move,proto3,oneof"`
+}
+
+type Command_Import struct {
+	Import *ImportRecords `protobuf:"bytes,6,opt,name=import,proto3,oneof"`
+}
+
+type Command_Sweep struct {
+	Sweep *SweepRecords `protobuf:"bytes,7,opt,name=sweep,proto3,oneof"`
+}
+
 func (*Command_Write) isCommand_Kind() {}
 
 func (*Command_Assign) isCommand_Kind() {}
+
+func (*Command_Move) isCommand_Kind() {}
+
+func (*Command_Import) isCommand_Kind() {}
+
+func (*Command_Sweep) isCommand_Kind() {}
 
 // Writes that were waiting together: independent of one another, applied in this order, as one engine batch.
 type WriteBatch struct {
@@ -650,6 +765,317 @@ func (x *AssignPartitions) GetOwned() []*PartitionRange {
 	return nil
 }
 
+// A step of partitions from one state to the next, all of them or none (node-go/move/DESIGN.md). Fenced: of each
+// partition the epoch in which its state last changed is remembered. A move begins above it, and its further steps name the
+// same epoch; a step that was done before is answered as done.
+type MovePartitions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Step  MovePartitions_Step    `protobuf:"varint,1,opt,name=step,proto3,enum=kvorum.command.MovePartitions_Step" json:"step,omitempty"`
+	// Of the move, above 0.
+	Epoch      uint64            `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Partitions []*PartitionRange `protobuf:"bytes,3,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	// With FREEZE: how long it holds at most, in log time. Then the partitions are owned again, and a release is refused.
+	FreezeMs      uint32 `protobuf:"varint,4,opt,name=freeze_ms,json=freezeMs,proto3" json:"freeze_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MovePartitions) Reset() {
+	*x = MovePartitions{}
+	mi := &file_command_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MovePartitions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MovePartitions) ProtoMessage() {}
+
+func (x *MovePartitions) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MovePartitions.ProtoReflect.Descriptor instead.
+func (*MovePartitions) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *MovePartitions) GetStep() MovePartitions_Step {
+	if x != nil {
+		return x.Step
+	}
+	return MovePartitions_STEP_UNSPECIFIED
+}
+
+func (x *MovePartitions) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *MovePartitions) GetPartitions() []*PartitionRange {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *MovePartitions) GetFreezeMs() uint32 {
+	if x != nil {
+		return x.FreezeMs
+	}
+	return 0
+}
+
+// Records as another shard holds them, for partitions that are being imported in this epoch; else nothing is taken.
+type ImportRecords struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Epoch   uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Records []*ImportedRecord      `protobuf:"bytes,2,rep,name=records,proto3" json:"records,omitempty"`
+	// Keys that are gone there.
+	Removed [][]byte `protobuf:"bytes,3,rep,name=removed,proto3" json:"removed,omitempty"`
+	// Everything has come: the partitions, these and no others, are imported.
+	Complete      []*ImportedPartition `protobuf:"bytes,4,rep,name=complete,proto3" json:"complete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportRecords) Reset() {
+	*x = ImportRecords{}
+	mi := &file_command_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportRecords) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportRecords) ProtoMessage() {}
+
+func (x *ImportRecords) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportRecords.ProtoReflect.Descriptor instead.
+func (*ImportRecords) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ImportRecords) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ImportRecords) GetRecords() []*ImportedRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *ImportRecords) GetRemoved() [][]byte {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+func (x *ImportRecords) GetComplete() []*ImportedPartition {
+	if x != nil {
+		return x.Complete
+	}
+	return nil
+}
+
+type ImportedRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportedRecord) Reset() {
+	*x = ImportedRecord{}
+	mi := &file_command_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedRecord) ProtoMessage() {}
+
+func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedRecord.ProtoReflect.Descriptor instead.
+func (*ImportedRecord) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ImportedRecord) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *ImportedRecord) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *ImportedRecord) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type ImportedPartition struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Partition uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	// The greatest version that a deleted key of it had.
+	Floor         uint64 `protobuf:"varint,2,opt,name=floor,proto3" json:"floor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportedPartition) Reset() {
+	*x = ImportedPartition{}
+	mi := &file_command_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedPartition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedPartition) ProtoMessage() {}
+
+func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedPartition.ProtoReflect.Descriptor instead.
+func (*ImportedPartition) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ImportedPartition) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *ImportedPartition) GetFloor() uint64 {
+	if x != nil {
+		return x.Floor
+	}
+	return 0
+}
+
+// Deletes keys whose partitions were released, and says of partitions that none of their keys is left: released -> none.
+// What belongs to another partition by now is left alone.
+type SweepRecords struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	Swept         []*PartitionRange      `protobuf:"bytes,2,rep,name=swept,proto3" json:"swept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SweepRecords) Reset() {
+	*x = SweepRecords{}
+	mi := &file_command_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SweepRecords) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SweepRecords) ProtoMessage() {}
+
+func (x *SweepRecords) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SweepRecords.ProtoReflect.Descriptor instead.
+func (*SweepRecords) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SweepRecords) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *SweepRecords) GetSwept() []*PartitionRange {
+	if x != nil {
+		return x.Swept
+	}
+	return nil
+}
+
 // Partitions first..last, both included.
 type PartitionRange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -661,7 +1087,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_command_proto_msgTypes[9]
+	mi := &file_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +1099,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[9]
+	mi := &file_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +1112,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{9}
+	return file_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -707,12 +1133,15 @@ var File_command_proto protoreflect.FileDescriptor
 
 const file_command_proto_rawDesc = "" +
 	"\n" +
-	"\rcommand.proto\x12\x0ekvorum.command\"\xb4\x01\n" +
+	"\rcommand.proto\x12\x0ekvorum.command\"\xd9\x02\n" +
 	"\aCommand\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x19\n" +
 	"\bstamp_ms\x18\x02 \x01(\x04R\astampMs\x122\n" +
 	"\x05write\x18\x03 \x01(\v2\x1a.kvorum.command.WriteBatchH\x00R\x05write\x12:\n" +
-	"\x06assign\x18\x04 \x01(\v2 .kvorum.command.AssignPartitionsH\x00R\x06assignB\x06\n" +
+	"\x06assign\x18\x04 \x01(\v2 .kvorum.command.AssignPartitionsH\x00R\x06assign\x124\n" +
+	"\x04move\x18\x05 \x01(\v2\x1e.kvorum.command.MovePartitionsH\x00R\x04move\x127\n" +
+	"\x06import\x18\x06 \x01(\v2\x1d.kvorum.command.ImportRecordsH\x00R\x06import\x124\n" +
+	"\x05sweep\x18\a \x01(\v2\x1c.kvorum.command.SweepRecordsH\x00R\x05sweepB\x06\n" +
 	"\x04kind\"p\n" +
 	"\n" +
 	"WriteBatch\x12-\n" +
@@ -749,7 +1178,37 @@ const file_command_proto_rawDesc = "" +
 	"\texpiry_ms\x18\x02 \x01(\rR\bexpiryMs\"^\n" +
 	"\x10AssignPartitions\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x124\n" +
-	"\x05owned\x18\x02 \x03(\v2\x1e.kvorum.command.PartitionRangeR\x05owned\":\n" +
+	"\x05owned\x18\x02 \x03(\v2\x1e.kvorum.command.PartitionRangeR\x05owned\"\xc3\x02\n" +
+	"\x0eMovePartitions\x127\n" +
+	"\x04step\x18\x01 \x01(\x0e2#.kvorum.command.MovePartitions.StepR\x04step\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12>\n" +
+	"\n" +
+	"partitions\x18\x03 \x03(\v2\x1e.kvorum.command.PartitionRangeR\n" +
+	"partitions\x12\x1b\n" +
+	"\tfreeze_ms\x18\x04 \x01(\rR\bfreezeMs\"\x84\x01\n" +
+	"\x04Step\x12\x14\n" +
+	"\x10STEP_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vSTEP_IMPORT\x10\x01\x12\x0f\n" +
+	"\vSTEP_FREEZE\x10\x02\x12\r\n" +
+	"\tSTEP_THAW\x10\x03\x12\x10\n" +
+	"\fSTEP_RELEASE\x10\x04\x12\x11\n" +
+	"\rSTEP_ACTIVATE\x10\x05\x12\x10\n" +
+	"\fSTEP_DISCARD\x10\x06\"\xb8\x01\n" +
+	"\rImportRecords\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x128\n" +
+	"\arecords\x18\x02 \x03(\v2\x1e.kvorum.command.ImportedRecordR\arecords\x12\x18\n" +
+	"\aremoved\x18\x03 \x03(\fR\aremoved\x12=\n" +
+	"\bcomplete\x18\x04 \x03(\v2!.kvorum.command.ImportedPartitionR\bcomplete\"R\n" +
+	"\x0eImportedRecord\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"G\n" +
+	"\x11ImportedPartition\x12\x1c\n" +
+	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x14\n" +
+	"\x05floor\x18\x02 \x01(\x04R\x05floor\"X\n" +
+	"\fSweepRecords\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\fR\x04keys\x124\n" +
+	"\x05swept\x18\x02 \x03(\v2\x1e.kvorum.command.PartitionRangeR\x05swept\":\n" +
 	"\x0ePartitionRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04lastB\x19Z\x17kvorum/node/gen/commandb\x06proto3"
@@ -766,34 +1225,49 @@ func file_command_proto_rawDescGZIP() []byte {
 	return file_command_proto_rawDescData
 }
 
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_command_proto_goTypes = []any{
-	(*Command)(nil),          // 0: kvorum.command.Command
-	(*WriteBatch)(nil),       // 1: kvorum.command.WriteBatch
-	(*Session)(nil),          // 2: kvorum.command.Session
-	(*Write)(nil),            // 3: kvorum.command.Write
-	(*Put)(nil),              // 4: kvorum.command.Put
-	(*Delete)(nil),           // 5: kvorum.command.Delete
-	(*Append)(nil),           // 6: kvorum.command.Append
-	(*OpenSession)(nil),      // 7: kvorum.command.OpenSession
-	(*AssignPartitions)(nil), // 8: kvorum.command.AssignPartitions
-	(*PartitionRange)(nil),   // 9: kvorum.command.PartitionRange
+	(MovePartitions_Step)(0),  // 0: kvorum.command.MovePartitions.Step
+	(*Command)(nil),           // 1: kvorum.command.Command
+	(*WriteBatch)(nil),        // 2: kvorum.command.WriteBatch
+	(*Session)(nil),           // 3: kvorum.command.Session
+	(*Write)(nil),             // 4: kvorum.command.Write
+	(*Put)(nil),               // 5: kvorum.command.Put
+	(*Delete)(nil),            // 6: kvorum.command.Delete
+	(*Append)(nil),            // 7: kvorum.command.Append
+	(*OpenSession)(nil),       // 8: kvorum.command.OpenSession
+	(*AssignPartitions)(nil),  // 9: kvorum.command.AssignPartitions
+	(*MovePartitions)(nil),    // 10: kvorum.command.MovePartitions
+	(*ImportRecords)(nil),     // 11: kvorum.command.ImportRecords
+	(*ImportedRecord)(nil),    // 12: kvorum.command.ImportedRecord
+	(*ImportedPartition)(nil), // 13: kvorum.command.ImportedPartition
+	(*SweepRecords)(nil),      // 14: kvorum.command.SweepRecords
+	(*PartitionRange)(nil),    // 15: kvorum.command.PartitionRange
 }
 var file_command_proto_depIdxs = []int32{
-	1, // 0: kvorum.command.Command.write:type_name -> kvorum.command.WriteBatch
-	8, // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
-	3, // 2: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
-	2, // 3: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
-	4, // 4: kvorum.command.Write.put:type_name -> kvorum.command.Put
-	5, // 5: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
-	6, // 6: kvorum.command.Write.append:type_name -> kvorum.command.Append
-	7, // 7: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
-	9, // 8: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	2,  // 0: kvorum.command.Command.write:type_name -> kvorum.command.WriteBatch
+	9,  // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
+	10, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
+	11, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
+	14, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
+	4,  // 5: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
+	3,  // 6: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
+	5,  // 7: kvorum.command.Write.put:type_name -> kvorum.command.Put
+	6,  // 8: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
+	7,  // 9: kvorum.command.Write.append:type_name -> kvorum.command.Append
+	8,  // 10: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
+	15, // 11: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
+	0,  // 12: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
+	15, // 13: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
+	12, // 14: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
+	13, // 15: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
+	15, // 16: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.PartitionRange
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -804,6 +1278,9 @@ func file_command_proto_init() {
 	file_command_proto_msgTypes[0].OneofWrappers = []any{
 		(*Command_Write)(nil),
 		(*Command_Assign)(nil),
+		(*Command_Move)(nil),
+		(*Command_Import)(nil),
+		(*Command_Sweep)(nil),
 	}
 	file_command_proto_msgTypes[3].OneofWrappers = []any{
 		(*Write_Put)(nil),
@@ -818,13 +1295,14 @@ func file_command_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   10,
+			NumEnums:      1,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_command_proto_goTypes,
 		DependencyIndexes: file_command_proto_depIdxs,
+		EnumInfos:         file_command_proto_enumTypes,
 		MessageInfos:      file_command_proto_msgTypes,
 	}.Build()
 	File_command_proto = out.File

@@ -26,7 +26,13 @@ export interface Command {
    * time is the greatest stamp so far. It never goes back, and never runs ahead of real time, whatever wall clocks do.
    */
   stampMs: bigint;
-  kind: { $case: "write"; value: WriteBatch } | { $case: "assign"; value: AssignPartitions } | undefined;
+  kind:
+    | { $case: "write"; value: WriteBatch }
+    | { $case: "assign"; value: AssignPartitions }
+    | { $case: "move"; value: MovePartitions }
+    | { $case: "import"; value: ImportRecords }
+    | { $case: "sweep"; value: SweepRecords }
+    | undefined;
 }
 
 /** Writes that were waiting together: independent of one another, applied in this order, as one engine batch. */
@@ -96,6 +102,79 @@ export interface AssignPartitions {
   owned: PartitionRange[];
 }
 
+/**
+ * A step of partitions from one state to the next, all of them or none (node-go/move/DESIGN.md). Fenced: of each
+ * partition the epoch in which its state last changed is remembered. A move begins above it, and its further steps name the
+ * same epoch; a step that was done before is answered as done.
+ */
+export interface MovePartitions {
+  step: MovePartitions_Step;
+  /** Of the move, above 0. */
+  epoch: bigint;
+  partitions: PartitionRange[];
+  /** With FREEZE: how long it holds at most, in log time. Then the partitions are owned again, and a release is refused. */
+  freezeMs: number;
+}
+
+export const MovePartitions_Step = {
+  UNSPECIFIED: 0,
+  /** IMPORT - Receiver: none -> importing. */
+  IMPORT: 1,
+  /** FREEZE - Giver: owned -> frozen. Reads are served, writes are MOVING. */
+  FREEZE: 2,
+  /** THAW - Giver: frozen -> owned; owned stays so, and a freeze of this epoch that is still under way is refused. */
+  THAW: 3,
+  /** RELEASE - Giver: frozen -> released. Past this the move only goes forward. */
+  RELEASE: 4,
+  /** ACTIVATE - Receiver: imported -> owned. */
+  ACTIVATE: 5,
+  /** DISCARD - Receiver: importing or imported -> released; none stays so, and an import of this epoch is refused from now on. */
+  DISCARD: 6,
+} as const;
+
+export type MovePartitions_Step = typeof MovePartitions_Step[keyof typeof MovePartitions_Step];
+
+export namespace MovePartitions_Step {
+  export type UNSPECIFIED = typeof MovePartitions_Step.UNSPECIFIED;
+  export type IMPORT = typeof MovePartitions_Step.IMPORT;
+  export type FREEZE = typeof MovePartitions_Step.FREEZE;
+  export type THAW = typeof MovePartitions_Step.THAW;
+  export type RELEASE = typeof MovePartitions_Step.RELEASE;
+  export type ACTIVATE = typeof MovePartitions_Step.ACTIVATE;
+  export type DISCARD = typeof MovePartitions_Step.DISCARD;
+}
+
+/** Records as another shard holds them, for partitions that are being imported in this epoch; else nothing is taken. */
+export interface ImportRecords {
+  epoch: bigint;
+  records: ImportedRecord[];
+  /** Keys that are gone there. */
+  removed: Uint8Array[];
+  /** Everything has come: the partitions, these and no others, are imported. */
+  complete: ImportedPartition[];
+}
+
+export interface ImportedRecord {
+  key: Uint8Array;
+  value: Uint8Array;
+  version: bigint;
+}
+
+export interface ImportedPartition {
+  partition: number;
+  /** The greatest version that a deleted key of it had. */
+  floor: bigint;
+}
+
+/**
+ * Deletes keys whose partitions were released, and says of partitions that none of their keys is left: released -> none.
+ * What belongs to another partition by now is left alone.
+ */
+export interface SweepRecords {
+  keys: Uint8Array[];
+  swept: PartitionRange[];
+}
+
 /** Partitions first..last, both included. */
 export interface PartitionRange {
   first: number;
@@ -123,6 +202,15 @@ export const Command: MessageFns<Command> = {
         break;
       case "assign":
         AssignPartitions.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+      case "move":
+        MovePartitions.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+      case "import":
+        ImportRecords.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
+      case "sweep":
+        SweepRecords.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -171,6 +259,30 @@ export const Command: MessageFns<Command> = {
             }
 
             message.kind = { $case: "assign", value: AssignPartitions.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "move", value: MovePartitions.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "import", value: ImportRecords.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "sweep", value: SweepRecords.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -713,6 +825,358 @@ export const AssignPartitions: MessageFns<AssignPartitions> = {
             }
 
             message.owned.push(PartitionRange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMovePartitions(): MovePartitions {
+  return { step: 0, epoch: 0n, partitions: [], freezeMs: 0 };
+}
+
+export const MovePartitions: MessageFns<MovePartitions> = {
+  encode(message: MovePartitions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.step !== 0) {
+      writer.uint32(8).int32(message.step);
+    }
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.epoch);
+    }
+    for (const v of message.partitions) {
+      PartitionRange.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.freezeMs !== 0) {
+      writer.uint32(32).uint32(message.freezeMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MovePartitions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMovePartitions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.step = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partitions.push(PartitionRange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.freezeMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseImportRecords(): ImportRecords {
+  return { epoch: 0n, records: [], removed: [], complete: [] };
+}
+
+export const ImportRecords: MessageFns<ImportRecords> = {
+  encode(message: ImportRecords, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.epoch);
+    }
+    for (const v of message.records) {
+      ImportedRecord.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.removed) {
+      writer.uint32(26).bytes(v!);
+    }
+    for (const v of message.complete) {
+      ImportedPartition.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportRecords {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportRecords();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.records.push(ImportedRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.removed.push(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.complete.push(ImportedPartition.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseImportedRecord(): ImportedRecord {
+  return { key: NO_BYTES, value: NO_BYTES, version: 0n };
+}
+
+export const ImportedRecord: MessageFns<ImportedRecord> = {
+  encode(message: ImportedRecord, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportedRecord {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportedRecord();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseImportedPartition(): ImportedPartition {
+  return { partition: 0, floor: 0n };
+}
+
+export const ImportedPartition: MessageFns<ImportedPartition> = {
+  encode(message: ImportedPartition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partition !== 0) {
+      writer.uint32(8).uint32(message.partition);
+    }
+    if (message.floor !== 0n) {
+      if (BigInt.asUintN(64, message.floor) !== message.floor) {
+        throw new globalThis.Error("value provided for field message.floor of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.floor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportedPartition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportedPartition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.partition = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.floor = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSweepRecords(): SweepRecords {
+  return { keys: [], swept: [] };
+}
+
+export const SweepRecords: MessageFns<SweepRecords> = {
+  encode(message: SweepRecords, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keys) {
+      writer.uint32(10).bytes(v!);
+    }
+    for (const v of message.swept) {
+      PartitionRange.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SweepRecords {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSweepRecords();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.swept.push(PartitionRange.decode(reader, reader.uint32()));
             continue;
           }
         }

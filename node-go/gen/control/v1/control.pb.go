@@ -24,6 +24,169 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Steer int32
+
+const (
+	Steer_STEER_UNSPECIFIED Steer = 0
+	Steer_STEER_PAUSE       Steer = 1
+	Steer_STEER_RESUME      Steer = 2
+	Steer_STEER_CANCEL      Steer = 3
+)
+
+// Enum value maps for Steer.
+var (
+	Steer_name = map[int32]string{
+		0: "STEER_UNSPECIFIED",
+		1: "STEER_PAUSE",
+		2: "STEER_RESUME",
+		3: "STEER_CANCEL",
+	}
+	Steer_value = map[string]int32{
+		"STEER_UNSPECIFIED": 0,
+		"STEER_PAUSE":       1,
+		"STEER_RESUME":      2,
+		"STEER_CANCEL":      3,
+	}
+)
+
+func (x Steer) Enum() *Steer {
+	p := new(Steer)
+	*p = x
+	return p
+}
+
+func (x Steer) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Steer) Descriptor() protoreflect.EnumDescriptor {
+	return file_control_v1_control_proto_enumTypes[0].Descriptor()
+}
+
+func (Steer) Type() protoreflect.EnumType {
+	return &file_control_v1_control_proto_enumTypes[0]
+}
+
+func (x Steer) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Steer.Descriptor instead.
+func (Steer) EnumDescriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{0}
+}
+
+type OperationState int32
+
+const (
+	OperationState_OPERATION_STATE_UNSPECIFIED OperationState = 0
+	OperationState_OPERATION_STATE_RUNNING     OperationState = 1
+	OperationState_OPERATION_STATE_PAUSED      OperationState = 2
+	// Moves back what it has moved.
+	OperationState_OPERATION_STATE_CANCELLING OperationState = 3
+	OperationState_OPERATION_STATE_DONE       OperationState = 4
+	OperationState_OPERATION_STATE_CANCELLED  OperationState = 5
+)
+
+// Enum value maps for OperationState.
+var (
+	OperationState_name = map[int32]string{
+		0: "OPERATION_STATE_UNSPECIFIED",
+		1: "OPERATION_STATE_RUNNING",
+		2: "OPERATION_STATE_PAUSED",
+		3: "OPERATION_STATE_CANCELLING",
+		4: "OPERATION_STATE_DONE",
+		5: "OPERATION_STATE_CANCELLED",
+	}
+	OperationState_value = map[string]int32{
+		"OPERATION_STATE_UNSPECIFIED": 0,
+		"OPERATION_STATE_RUNNING":     1,
+		"OPERATION_STATE_PAUSED":      2,
+		"OPERATION_STATE_CANCELLING":  3,
+		"OPERATION_STATE_DONE":        4,
+		"OPERATION_STATE_CANCELLED":   5,
+	}
+)
+
+func (x OperationState) Enum() *OperationState {
+	p := new(OperationState)
+	*p = x
+	return p
+}
+
+func (x OperationState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OperationState) Descriptor() protoreflect.EnumDescriptor {
+	return file_control_v1_control_proto_enumTypes[1].Descriptor()
+}
+
+func (OperationState) Type() protoreflect.EnumType {
+	return &file_control_v1_control_proto_enumTypes[1]
+}
+
+func (x OperationState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OperationState.Descriptor instead.
+func (OperationState) EnumDescriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{1}
+}
+
+type MoveState int32
+
+const (
+	MoveState_MOVE_STATE_UNSPECIFIED MoveState = 0
+	MoveState_MOVE_STATE_WAITING     MoveState = 1
+	MoveState_MOVE_STATE_RUNNING     MoveState = 2
+	MoveState_MOVE_STATE_DONE        MoveState = 3
+)
+
+// Enum value maps for MoveState.
+var (
+	MoveState_name = map[int32]string{
+		0: "MOVE_STATE_UNSPECIFIED",
+		1: "MOVE_STATE_WAITING",
+		2: "MOVE_STATE_RUNNING",
+		3: "MOVE_STATE_DONE",
+	}
+	MoveState_value = map[string]int32{
+		"MOVE_STATE_UNSPECIFIED": 0,
+		"MOVE_STATE_WAITING":     1,
+		"MOVE_STATE_RUNNING":     2,
+		"MOVE_STATE_DONE":        3,
+	}
+)
+
+func (x MoveState) Enum() *MoveState {
+	p := new(MoveState)
+	*p = x
+	return p
+}
+
+func (x MoveState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MoveState) Descriptor() protoreflect.EnumDescriptor {
+	return file_control_v1_control_proto_enumTypes[2].Descriptor()
+}
+
+func (MoveState) Type() protoreflect.EnumType {
+	return &file_control_v1_control_proto_enumTypes[2]
+}
+
+func (x MoveState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MoveState.Descriptor instead.
+func (MoveState) EnumDescriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{2}
+}
+
 type Condition int32
 
 const (
@@ -67,11 +230,11 @@ func (x Condition) String() string {
 }
 
 func (Condition) Descriptor() protoreflect.EnumDescriptor {
-	return file_control_v1_control_proto_enumTypes[0].Descriptor()
+	return file_control_v1_control_proto_enumTypes[3].Descriptor()
 }
 
 func (Condition) Type() protoreflect.EnumType {
-	return &file_control_v1_control_proto_enumTypes[0]
+	return &file_control_v1_control_proto_enumTypes[3]
 }
 
 func (x Condition) Number() protoreflect.EnumNumber {
@@ -80,7 +243,567 @@ func (x Condition) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Condition.Descriptor instead.
 func (Condition) EnumDescriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{3}
+}
+
+type ScaleRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Shards uint32                 `protobuf:"varint,1,opt,name=shards,proto3" json:"shards,omitempty"`
+	// Nothing is done: the answer says what would be.
+	DryRun        bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScaleRequest) Reset() {
+	*x = ScaleRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScaleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScaleRequest) ProtoMessage() {}
+
+func (x *ScaleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScaleRequest.ProtoReflect.Descriptor instead.
+func (*ScaleRequest) Descriptor() ([]byte, []int) {
 	return file_control_v1_control_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ScaleRequest) GetShards() uint32 {
+	if x != nil {
+		return x.Shards
+	}
+	return 0
+}
+
+func (x *ScaleRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ScaleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With dry_run: without an id.
+	Operation     *Operation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScaleResponse) Reset() {
+	*x = ScaleResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScaleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScaleResponse) ProtoMessage() {}
+
+func (x *ScaleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScaleResponse.ProtoReflect.Descriptor instead.
+func (*ScaleResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ScaleResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+type OperationsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperationsRequest) Reset() {
+	*x = OperationsRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperationsRequest) ProtoMessage() {}
+
+func (x *OperationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperationsRequest.ProtoReflect.Descriptor instead.
+func (*OperationsRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{2}
+}
+
+type OperationsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operations    []*Operation           `protobuf:"bytes,1,rep,name=operations,proto3" json:"operations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperationsResponse) Reset() {
+	*x = OperationsResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperationsResponse) ProtoMessage() {}
+
+func (x *OperationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperationsResponse.ProtoReflect.Descriptor instead.
+func (*OperationsResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *OperationsResponse) GetOperations() []*Operation {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
+}
+
+type WatchOperationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchOperationRequest) Reset() {
+	*x = WatchOperationRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchOperationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchOperationRequest) ProtoMessage() {}
+
+func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
+func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *WatchOperationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type WatchOperationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operation     *Operation             `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchOperationResponse) Reset() {
+	*x = WatchOperationResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchOperationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchOperationResponse) ProtoMessage() {}
+
+func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
+func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *WatchOperationResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+type SteerOperationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Steer         Steer                  `protobuf:"varint,2,opt,name=steer,proto3,enum=control.v1.Steer" json:"steer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SteerOperationRequest) Reset() {
+	*x = SteerOperationRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SteerOperationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SteerOperationRequest) ProtoMessage() {}
+
+func (x *SteerOperationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SteerOperationRequest.ProtoReflect.Descriptor instead.
+func (*SteerOperationRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SteerOperationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SteerOperationRequest) GetSteer() Steer {
+	if x != nil {
+		return x.Steer
+	}
+	return Steer_STEER_UNSPECIFIED
+}
+
+type SteerOperationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operation     *Operation             `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SteerOperationResponse) Reset() {
+	*x = SteerOperationResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SteerOperationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SteerOperationResponse) ProtoMessage() {}
+
+func (x *SteerOperationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SteerOperationResponse.ProtoReflect.Descriptor instead.
+func (*SteerOperationResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SteerOperationResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+type Operation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// For people: "scale from 3 to 5 shards".
+	What  string         `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	State OperationState `protobuf:"varint,3,opt,name=state,proto3,enum=control.v1.OperationState" json:"state,omitempty"`
+	// Ms since 1970, by the clock of whoever wrote it down; 0: not yet.
+	BegunAt uint64         `protobuf:"varint,4,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	EndedAt uint64         `protobuf:"varint,5,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	Moves   []*PlannedMove `protobuf:"bytes,6,rep,name=moves,proto3" json:"moves,omitempty"`
+	// What it does now, or why it ended.
+	Detail        string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Operation) Reset() {
+	*x = Operation{}
+	mi := &file_control_v1_control_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Operation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Operation) ProtoMessage() {}
+
+func (x *Operation) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Operation.ProtoReflect.Descriptor instead.
+func (*Operation) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Operation) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Operation) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Operation) GetState() OperationState {
+	if x != nil {
+		return x.State
+	}
+	return OperationState_OPERATION_STATE_UNSPECIFIED
+}
+
+func (x *Operation) GetBegunAt() uint64 {
+	if x != nil {
+		return x.BegunAt
+	}
+	return 0
+}
+
+func (x *Operation) GetEndedAt() uint64 {
+	if x != nil {
+		return x.EndedAt
+	}
+	return 0
+}
+
+func (x *Operation) GetMoves() []*PlannedMove {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+func (x *Operation) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+type PlannedMove struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	FromShard  uint32                 `protobuf:"varint,1,opt,name=from_shard,json=fromShard,proto3" json:"from_shard,omitempty"`
+	ToShard    uint32                 `protobuf:"varint,2,opt,name=to_shard,json=toShard,proto3" json:"to_shard,omitempty"`
+	Partitions []*v1.PartitionRange   `protobuf:"bytes,3,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	State      MoveState              `protobuf:"varint,4,opt,name=state,proto3,enum=control.v1.MoveState" json:"state,omitempty"`
+	// So far.
+	Records uint64 `protobuf:"varint,5,opt,name=records,proto3" json:"records,omitempty"`
+	Bytes   uint64 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Of the one that succeeded.
+	PauseUs uint64 `protobuf:"varint,7,opt,name=pause_us,json=pauseUs,proto3" json:"pause_us,omitempty"`
+	// Tries so far.
+	Attempts      uint32 `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlannedMove) Reset() {
+	*x = PlannedMove{}
+	mi := &file_control_v1_control_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlannedMove) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlannedMove) ProtoMessage() {}
+
+func (x *PlannedMove) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlannedMove.ProtoReflect.Descriptor instead.
+func (*PlannedMove) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PlannedMove) GetFromShard() uint32 {
+	if x != nil {
+		return x.FromShard
+	}
+	return 0
+}
+
+func (x *PlannedMove) GetToShard() uint32 {
+	if x != nil {
+		return x.ToShard
+	}
+	return 0
+}
+
+func (x *PlannedMove) GetPartitions() []*v1.PartitionRange {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *PlannedMove) GetState() MoveState {
+	if x != nil {
+		return x.State
+	}
+	return MoveState_MOVE_STATE_UNSPECIFIED
+}
+
+func (x *PlannedMove) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *PlannedMove) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *PlannedMove) GetPauseUs() uint64 {
+	if x != nil {
+		return x.PauseUs
+	}
+	return 0
+}
+
+func (x *PlannedMove) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
 }
 
 type StatusRequest struct {
@@ -91,7 +814,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[0]
+	mi := &file_control_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -103,7 +826,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[0]
+	mi := &file_control_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -116,7 +839,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{0}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 type StatusResponse struct {
@@ -131,7 +854,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[1]
+	mi := &file_control_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -143,7 +866,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[1]
+	mi := &file_control_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -156,7 +879,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{1}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StatusResponse) GetEpoch() uint64 {
@@ -183,7 +906,7 @@ type GroupReport struct {
 
 func (x *GroupReport) Reset() {
 	*x = GroupReport{}
-	mi := &file_control_v1_control_proto_msgTypes[2]
+	mi := &file_control_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -195,7 +918,7 @@ func (x *GroupReport) String() string {
 func (*GroupReport) ProtoMessage() {}
 
 func (x *GroupReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[2]
+	mi := &file_control_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -208,7 +931,7 @@ func (x *GroupReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupReport.ProtoReflect.Descriptor instead.
 func (*GroupReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{2}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GroupReport) GetShard() uint32 {
@@ -240,7 +963,7 @@ type NodeReport struct {
 
 func (x *NodeReport) Reset() {
 	*x = NodeReport{}
-	mi := &file_control_v1_control_proto_msgTypes[3]
+	mi := &file_control_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -252,7 +975,7 @@ func (x *NodeReport) String() string {
 func (*NodeReport) ProtoMessage() {}
 
 func (x *NodeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[3]
+	mi := &file_control_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -265,7 +988,7 @@ func (x *NodeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
 func (*NodeReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{3}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NodeReport) GetName() string {
@@ -301,7 +1024,46 @@ var File_control_v1_control_proto protoreflect.FileDescriptor
 const file_control_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"\x18control/v1/control.proto\x12\n" +
-	"control.v1\x1a\x12node/v1/node.proto\"\x0f\n" +
+	"control.v1\x1a\x12node/v1/node.proto\"?\n" +
+	"\fScaleRequest\x12\x16\n" +
+	"\x06shards\x18\x01 \x01(\rR\x06shards\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"D\n" +
+	"\rScaleResponse\x123\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"\x13\n" +
+	"\x11OperationsRequest\"K\n" +
+	"\x12OperationsResponse\x125\n" +
+	"\n" +
+	"operations\x18\x01 \x03(\v2\x15.control.v1.OperationR\n" +
+	"operations\"'\n" +
+	"\x15WatchOperationRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"M\n" +
+	"\x16WatchOperationResponse\x123\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"P\n" +
+	"\x15SteerOperationRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
+	"\x05steer\x18\x02 \x01(\x0e2\x11.control.v1.SteerR\x05steer\"M\n" +
+	"\x16SteerOperationResponse\x123\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"\xde\x01\n" +
+	"\tOperation\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\x120\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x1a.control.v1.OperationStateR\x05state\x12\x19\n" +
+	"\bbegun_at\x18\x04 \x01(\x04R\abegunAt\x12\x19\n" +
+	"\bended_at\x18\x05 \x01(\x04R\aendedAt\x12-\n" +
+	"\x05moves\x18\x06 \x03(\v2\x17.control.v1.PlannedMoveR\x05moves\x12\x16\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\"\x94\x02\n" +
+	"\vPlannedMove\x12\x1d\n" +
+	"\n" +
+	"from_shard\x18\x01 \x01(\rR\tfromShard\x12\x19\n" +
+	"\bto_shard\x18\x02 \x01(\rR\atoShard\x127\n" +
+	"\n" +
+	"partitions\x18\x03 \x03(\v2\x17.node.v1.PartitionRangeR\n" +
+	"partitions\x12+\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x15.control.v1.MoveStateR\x05state\x12\x18\n" +
+	"\arecords\x18\x05 \x01(\x04R\arecords\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x12\x19\n" +
+	"\bpause_us\x18\a \x01(\x04R\apauseUs\x12\x1a\n" +
+	"\battempts\x18\b \x01(\rR\battempts\"\x0f\n" +
 	"\rStatusRequest\"W\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12/\n" +
@@ -314,15 +1076,37 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\tcondition\x18\x02 \x01(\x0e2\x15.control.v1.ConditionR\tcondition\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12+\n" +
-	"\x06status\x18\x04 \x01(\v2\x13.node.v1.NodeStatusR\x06status*v\n" +
+	"\x06status\x18\x04 \x01(\v2\x13.node.v1.NodeStatusR\x06status*S\n" +
+	"\x05Steer\x12\x15\n" +
+	"\x11STEER_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vSTEER_PAUSE\x10\x01\x12\x10\n" +
+	"\fSTEER_RESUME\x10\x02\x12\x10\n" +
+	"\fSTEER_CANCEL\x10\x03*\xc3\x01\n" +
+	"\x0eOperationState\x12\x1f\n" +
+	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17OPERATION_STATE_RUNNING\x10\x01\x12\x1a\n" +
+	"\x16OPERATION_STATE_PAUSED\x10\x02\x12\x1e\n" +
+	"\x1aOPERATION_STATE_CANCELLING\x10\x03\x12\x18\n" +
+	"\x14OPERATION_STATE_DONE\x10\x04\x12\x1d\n" +
+	"\x19OPERATION_STATE_CANCELLED\x10\x05*l\n" +
+	"\tMoveState\x12\x1a\n" +
+	"\x16MOVE_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12MOVE_STATE_WAITING\x10\x01\x12\x16\n" +
+	"\x12MOVE_STATE_RUNNING\x10\x02\x12\x13\n" +
+	"\x0fMOVE_STATE_DONE\x10\x03*v\n" +
 	"\tCondition\x12\x19\n" +
 	"\x15CONDITION_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fCONDITION_UP\x10\x01\x12\x14\n" +
 	"\x10CONDITION_SILENT\x10\x02\x12\x12\n" +
 	"\x0eCONDITION_DOWN\x10\x03\x12\x12\n" +
-	"\x0eCONDITION_HELD\x10\x042J\n" +
+	"\x0eCONDITION_HELD\x10\x042\x89\x03\n" +
 	"\aControl\x12?\n" +
-	"\x06Status\x12\x19.control.v1.StatusRequest\x1a\x1a.control.v1.StatusResponseB&Z$kvorum/node/gen/control/v1;controlv1b\x06proto3"
+	"\x06Status\x12\x19.control.v1.StatusRequest\x1a\x1a.control.v1.StatusResponse\x12<\n" +
+	"\x05Scale\x12\x18.control.v1.ScaleRequest\x1a\x19.control.v1.ScaleResponse\x12K\n" +
+	"\n" +
+	"Operations\x12\x1d.control.v1.OperationsRequest\x1a\x1e.control.v1.OperationsResponse\x12Y\n" +
+	"\x0eWatchOperation\x12!.control.v1.WatchOperationRequest\x1a\".control.v1.WatchOperationResponse0\x01\x12W\n" +
+	"\x0eSteerOperation\x12!.control.v1.SteerOperationRequest\x1a\".control.v1.SteerOperationResponseB&Z$kvorum/node/gen/control/v1;controlv1b\x06proto3"
 
 var (
 	file_control_v1_control_proto_rawDescOnce sync.Once
@@ -336,28 +1120,59 @@ func file_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_control_v1_control_proto_rawDescData
 }
 
-var file_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_control_v1_control_proto_goTypes = []any{
-	(Condition)(0),         // 0: control.v1.Condition
-	(*StatusRequest)(nil),  // 1: control.v1.StatusRequest
-	(*StatusResponse)(nil), // 2: control.v1.StatusResponse
-	(*GroupReport)(nil),    // 3: control.v1.GroupReport
-	(*NodeReport)(nil),     // 4: control.v1.NodeReport
-	(*v1.NodeStatus)(nil),  // 5: node.v1.NodeStatus
+	(Steer)(0),                     // 0: control.v1.Steer
+	(OperationState)(0),            // 1: control.v1.OperationState
+	(MoveState)(0),                 // 2: control.v1.MoveState
+	(Condition)(0),                 // 3: control.v1.Condition
+	(*ScaleRequest)(nil),           // 4: control.v1.ScaleRequest
+	(*ScaleResponse)(nil),          // 5: control.v1.ScaleResponse
+	(*OperationsRequest)(nil),      // 6: control.v1.OperationsRequest
+	(*OperationsResponse)(nil),     // 7: control.v1.OperationsResponse
+	(*WatchOperationRequest)(nil),  // 8: control.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil), // 9: control.v1.WatchOperationResponse
+	(*SteerOperationRequest)(nil),  // 10: control.v1.SteerOperationRequest
+	(*SteerOperationResponse)(nil), // 11: control.v1.SteerOperationResponse
+	(*Operation)(nil),              // 12: control.v1.Operation
+	(*PlannedMove)(nil),            // 13: control.v1.PlannedMove
+	(*StatusRequest)(nil),          // 14: control.v1.StatusRequest
+	(*StatusResponse)(nil),         // 15: control.v1.StatusResponse
+	(*GroupReport)(nil),            // 16: control.v1.GroupReport
+	(*NodeReport)(nil),             // 17: control.v1.NodeReport
+	(*v1.PartitionRange)(nil),      // 18: node.v1.PartitionRange
+	(*v1.NodeStatus)(nil),          // 19: node.v1.NodeStatus
 }
 var file_control_v1_control_proto_depIdxs = []int32{
-	3, // 0: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
-	4, // 1: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
-	0, // 2: control.v1.NodeReport.condition:type_name -> control.v1.Condition
-	5, // 3: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
-	1, // 4: control.v1.Control.Status:input_type -> control.v1.StatusRequest
-	2, // 5: control.v1.Control.Status:output_type -> control.v1.StatusResponse
-	5, // [5:6] is the sub-list for method output_type
-	4, // [4:5] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	12, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
+	12, // 1: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
+	12, // 2: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
+	0,  // 3: control.v1.SteerOperationRequest.steer:type_name -> control.v1.Steer
+	12, // 4: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
+	1,  // 5: control.v1.Operation.state:type_name -> control.v1.OperationState
+	13, // 6: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
+	18, // 7: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
+	2,  // 8: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
+	16, // 9: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
+	17, // 10: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
+	3,  // 11: control.v1.NodeReport.condition:type_name -> control.v1.Condition
+	19, // 12: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
+	14, // 13: control.v1.Control.Status:input_type -> control.v1.StatusRequest
+	4,  // 14: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
+	6,  // 15: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
+	8,  // 16: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
+	10, // 17: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
+	15, // 18: control.v1.Control.Status:output_type -> control.v1.StatusResponse
+	5,  // 19: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
+	7,  // 20: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
+	9,  // 21: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
+	11, // 22: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
+	18, // [18:23] is the sub-list for method output_type
+	13, // [13:18] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_control_v1_control_proto_init() }
@@ -370,8 +1185,8 @@ func file_control_v1_control_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_v1_control_proto_rawDesc), len(file_control_v1_control_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   4,
+			NumEnums:      4,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

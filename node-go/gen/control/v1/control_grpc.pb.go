@@ -21,7 +21,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Control_Status_FullMethodName = "/control.v1.Control/Status"
+	Control_Status_FullMethodName         = "/control.v1.Control/Status"
+	Control_Scale_FullMethodName          = "/control.v1.Control/Scale"
+	Control_Operations_FullMethodName     = "/control.v1.Control/Operations"
+	Control_WatchOperation_FullMethodName = "/control.v1.Control/WatchOperation"
+	Control_SteerOperation_FullMethodName = "/control.v1.Control/SteerOperation"
 )
 
 // ControlClient is the client API for Control service.
@@ -30,6 +34,15 @@ const (
 type ControlClient interface {
 	// Every node as its supervisor sees it now, meta's included.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
+	// Changes how many shards there are, as an operation that goes on whatever becomes of its caller. Asked for again with the
+	// same number while it runs: the same operation.
+	Scale(ctx context.Context, in *ScaleRequest, opts ...grpc.CallOption) (*ScaleResponse, error)
+	// Those that run, and the last ones that have ended; newest first.
+	Operations(ctx context.Context, in *OperationsRequest, opts ...grpc.CallOption) (*OperationsResponse, error)
+	// The operation now and whenever it has got further; ends when it has ended.
+	WatchOperation(ctx context.Context, in *WatchOperationRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchOperationResponse], error)
+	// Pauses after the move that is under way; resumes; cancels: what was moved is moved back.
+	SteerOperation(ctx context.Context, in *SteerOperationRequest, opts ...grpc.CallOption) (*SteerOperationResponse, error)
 }
 
 type controlClient struct {
@@ -50,12 +63,70 @@ func (c *controlClient) Status(ctx context.Context, in *StatusRequest, opts ...g
 	return out, nil
 }
 
+func (c *controlClient) Scale(ctx context.Context, in *ScaleRequest, opts ...grpc.CallOption) (*ScaleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScaleResponse)
+	err := c.cc.Invoke(ctx, Control_Scale_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) Operations(ctx context.Context, in *OperationsRequest, opts ...grpc.CallOption) (*OperationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OperationsResponse)
+	err := c.cc.Invoke(ctx, Control_Operations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) WatchOperation(ctx context.Context, in *WatchOperationRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchOperationResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[0], Control_WatchOperation_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchOperationRequest, WatchOperationResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_WatchOperationClient = grpc.ServerStreamingClient[WatchOperationResponse]
+
+func (c *controlClient) SteerOperation(ctx context.Context, in *SteerOperationRequest, opts ...grpc.CallOption) (*SteerOperationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SteerOperationResponse)
+	err := c.cc.Invoke(ctx, Control_SteerOperation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ControlServer is the server API for Control service.
 // All implementations must embed UnimplementedControlServer
 // for forward compatibility.
 type ControlServer interface {
 	// Every node as its supervisor sees it now, meta's included.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
+	// Changes how many shards there are, as an operation that goes on whatever becomes of its caller. Asked for again with the
+	// same number while it runs: the same operation.
+	Scale(context.Context, *ScaleRequest) (*ScaleResponse, error)
+	// Those that run, and the last ones that have ended; newest first.
+	Operations(context.Context, *OperationsRequest) (*OperationsResponse, error)
+	// The operation now and whenever it has got further; ends when it has ended.
+	WatchOperation(*WatchOperationRequest, grpc.ServerStreamingServer[WatchOperationResponse]) error
+	// Pauses after the move that is under way; resumes; cancels: what was moved is moved back.
+	SteerOperation(context.Context, *SteerOperationRequest) (*SteerOperationResponse, error)
 	mustEmbedUnimplementedControlServer()
 }
 
@@ -68,6 +139,18 @@ type UnimplementedControlServer struct{}
 
 func (UnimplementedControlServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
+}
+func (UnimplementedControlServer) Scale(context.Context, *ScaleRequest) (*ScaleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Scale not implemented")
+}
+func (UnimplementedControlServer) Operations(context.Context, *OperationsRequest) (*OperationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Operations not implemented")
+}
+func (UnimplementedControlServer) WatchOperation(*WatchOperationRequest, grpc.ServerStreamingServer[WatchOperationResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchOperation not implemented")
+}
+func (UnimplementedControlServer) SteerOperation(context.Context, *SteerOperationRequest) (*SteerOperationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SteerOperation not implemented")
 }
 func (UnimplementedControlServer) mustEmbedUnimplementedControlServer() {}
 func (UnimplementedControlServer) testEmbeddedByValue()                 {}
@@ -108,6 +191,71 @@ func _Control_Status_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Control_Scale_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScaleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Scale(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Scale_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Scale(ctx, req.(*ScaleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_Operations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OperationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Operations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Operations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Operations(ctx, req.(*OperationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_WatchOperation_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchOperationRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).WatchOperation(m, &grpc.GenericServerStream[WatchOperationRequest, WatchOperationResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_WatchOperationServer = grpc.ServerStreamingServer[WatchOperationResponse]
+
+func _Control_SteerOperation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SteerOperationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).SteerOperation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_SteerOperation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).SteerOperation(ctx, req.(*SteerOperationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Control_ServiceDesc is the grpc.ServiceDesc for Control service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -119,7 +267,25 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Status",
 			Handler:    _Control_Status_Handler,
 		},
+		{
+			MethodName: "Scale",
+			Handler:    _Control_Scale_Handler,
+		},
+		{
+			MethodName: "Operations",
+			Handler:    _Control_Operations_Handler,
+		},
+		{
+			MethodName: "SteerOperation",
+			Handler:    _Control_SteerOperation_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchOperation",
+			Handler:       _Control_WatchOperation_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "control/v1/control.proto",
 }

@@ -561,7 +561,10 @@ type Session struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The lowest sequence number whose answer is still waited for; results of smaller ones are forgotten.
-	Floor         uint64 `protobuf:"varint,2,opt,name=floor,proto3" json:"floor,omitempty"`
+	Floor uint64 `protobuf:"varint,2,opt,name=floor,proto3" json:"floor,omitempty"`
+	// The shard that opened it, which alone can answer for its numbers, whoever owns the keys by now. 0: a gateway takes the
+	// keys' owner for it.
+	Shard         uint32 `protobuf:"varint,3,opt,name=shard,proto3" json:"shard,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -606,6 +609,13 @@ func (x *Session) GetId() []byte {
 func (x *Session) GetFloor() uint64 {
 	if x != nil {
 		return x.Floor
+	}
+	return 0
+}
+
+func (x *Session) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
 	}
 	return 0
 }
@@ -1347,10 +1357,11 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x05nonce\x18\x02 \x01(\x06R\x05nonce\x12\x1b\n" +
 	"\texpiry_ms\x18\x03 \x01(\rR\bexpiryMs\"%\n" +
 	"\x13OpenSessionResponse\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\fR\x02id\"/\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\"E\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
-	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\xcb\x02\n" +
+	"\x05floor\x18\x02 \x01(\x04R\x05floor\x12\x14\n" +
+	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xcb\x02\n" +
 	"\tOperation\x12)\n" +
 	"\x03get\x18\x01 \x01(\v2\x15.kvorum.v1.GetRequestH\x00R\x03get\x12)\n" +
 	"\x03put\x18\x02 \x01(\v2\x15.kvorum.v1.PutRequestH\x00R\x03put\x122\n" +

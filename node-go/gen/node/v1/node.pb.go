@@ -24,6 +24,132 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type PartitionState int32
+
+const (
+	PartitionState_PARTITION_STATE_UNSPECIFIED PartitionState = 0
+	// Not this shard's, and nothing of it is here.
+	PartitionState_PARTITION_STATE_NONE  PartitionState = 1
+	PartitionState_PARTITION_STATE_OWNED PartitionState = 2
+	// Owned; writes are refused as MOVING.
+	PartitionState_PARTITION_STATE_FROZEN    PartitionState = 3
+	PartitionState_PARTITION_STATE_IMPORTING PartitionState = 4
+	// All of it is here; the giver may still own it.
+	PartitionState_PARTITION_STATE_IMPORTED PartitionState = 5
+	// Not this shard's any more; its records are being deleted.
+	PartitionState_PARTITION_STATE_RELEASED PartitionState = 6
+)
+
+// Enum value maps for PartitionState.
+var (
+	PartitionState_name = map[int32]string{
+		0: "PARTITION_STATE_UNSPECIFIED",
+		1: "PARTITION_STATE_NONE",
+		2: "PARTITION_STATE_OWNED",
+		3: "PARTITION_STATE_FROZEN",
+		4: "PARTITION_STATE_IMPORTING",
+		5: "PARTITION_STATE_IMPORTED",
+		6: "PARTITION_STATE_RELEASED",
+	}
+	PartitionState_value = map[string]int32{
+		"PARTITION_STATE_UNSPECIFIED": 0,
+		"PARTITION_STATE_NONE":        1,
+		"PARTITION_STATE_OWNED":       2,
+		"PARTITION_STATE_FROZEN":      3,
+		"PARTITION_STATE_IMPORTING":   4,
+		"PARTITION_STATE_IMPORTED":    5,
+		"PARTITION_STATE_RELEASED":    6,
+	}
+)
+
+func (x PartitionState) Enum() *PartitionState {
+	p := new(PartitionState)
+	*p = x
+	return p
+}
+
+func (x PartitionState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PartitionState) Descriptor() protoreflect.EnumDescriptor {
+	return file_node_v1_node_proto_enumTypes[0].Descriptor()
+}
+
+func (PartitionState) Type() protoreflect.EnumType {
+	return &file_node_v1_node_proto_enumTypes[0]
+}
+
+func (x PartitionState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PartitionState.Descriptor instead.
+func (PartitionState) EnumDescriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{0}
+}
+
+type MoveStep int32
+
+const (
+	MoveStep_MOVE_STEP_UNSPECIFIED MoveStep = 0
+	MoveStep_MOVE_STEP_IMPORT      MoveStep = 1
+	MoveStep_MOVE_STEP_FREEZE      MoveStep = 2
+	MoveStep_MOVE_STEP_THAW        MoveStep = 3
+	MoveStep_MOVE_STEP_RELEASE     MoveStep = 4
+	MoveStep_MOVE_STEP_ACTIVATE    MoveStep = 5
+	MoveStep_MOVE_STEP_DISCARD     MoveStep = 6
+)
+
+// Enum value maps for MoveStep.
+var (
+	MoveStep_name = map[int32]string{
+		0: "MOVE_STEP_UNSPECIFIED",
+		1: "MOVE_STEP_IMPORT",
+		2: "MOVE_STEP_FREEZE",
+		3: "MOVE_STEP_THAW",
+		4: "MOVE_STEP_RELEASE",
+		5: "MOVE_STEP_ACTIVATE",
+		6: "MOVE_STEP_DISCARD",
+	}
+	MoveStep_value = map[string]int32{
+		"MOVE_STEP_UNSPECIFIED": 0,
+		"MOVE_STEP_IMPORT":      1,
+		"MOVE_STEP_FREEZE":      2,
+		"MOVE_STEP_THAW":        3,
+		"MOVE_STEP_RELEASE":     4,
+		"MOVE_STEP_ACTIVATE":    5,
+		"MOVE_STEP_DISCARD":     6,
+	}
+)
+
+func (x MoveStep) Enum() *MoveStep {
+	p := new(MoveStep)
+	*p = x
+	return p
+}
+
+func (x MoveStep) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MoveStep) Descriptor() protoreflect.EnumDescriptor {
+	return file_node_v1_node_proto_enumTypes[1].Descriptor()
+}
+
+func (MoveStep) Type() protoreflect.EnumType {
+	return &file_node_v1_node_proto_enumTypes[1]
+}
+
+func (x MoveStep) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MoveStep.Descriptor instead.
+func (MoveStep) EnumDescriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{1}
+}
+
 type Role int32
 
 const (
@@ -63,11 +189,11 @@ func (x Role) String() string {
 }
 
 func (Role) Descriptor() protoreflect.EnumDescriptor {
-	return file_node_v1_node_proto_enumTypes[0].Descriptor()
+	return file_node_v1_node_proto_enumTypes[2].Descriptor()
 }
 
 func (Role) Type() protoreflect.EnumType {
-	return &file_node_v1_node_proto_enumTypes[0]
+	return &file_node_v1_node_proto_enumTypes[2]
 }
 
 func (x Role) Number() protoreflect.EnumNumber {
@@ -76,7 +202,7 @@ func (x Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Role.Descriptor instead.
 func (Role) EnumDescriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{0}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{2}
 }
 
 type State int32
@@ -124,11 +250,11 @@ func (x State) String() string {
 }
 
 func (State) Descriptor() protoreflect.EnumDescriptor {
-	return file_node_v1_node_proto_enumTypes[1].Descriptor()
+	return file_node_v1_node_proto_enumTypes[3].Descriptor()
 }
 
 func (State) Type() protoreflect.EnumType {
-	return &file_node_v1_node_proto_enumTypes[1]
+	return &file_node_v1_node_proto_enumTypes[3]
 }
 
 func (x State) Number() protoreflect.EnumNumber {
@@ -137,7 +263,707 @@ func (x State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use State.Descriptor instead.
 func (State) EnumDescriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{3}
+}
+
+type ImportResponse_Phase int32
+
+const (
+	ImportResponse_PHASE_UNSPECIFIED ImportResponse_Phase = 0
+	// Records are copied.
+	ImportResponse_PHASE_COPYING ImportResponse_Phase = 1
+	// Everything is here but what changes.
+	ImportResponse_PHASE_CAUGHT_UP ImportResponse_Phase = 2
+	// The giver takes no writes.
+	ImportResponse_PHASE_FROZEN ImportResponse_Phase = 3
+	// The giver has let go: it will be done, here or by whoever resumes it.
+	ImportResponse_PHASE_RELEASED ImportResponse_Phase = 4
+	ImportResponse_PHASE_ACTIVE   ImportResponse_Phase = 5
+)
+
+// Enum value maps for ImportResponse_Phase.
+var (
+	ImportResponse_Phase_name = map[int32]string{
+		0: "PHASE_UNSPECIFIED",
+		1: "PHASE_COPYING",
+		2: "PHASE_CAUGHT_UP",
+		3: "PHASE_FROZEN",
+		4: "PHASE_RELEASED",
+		5: "PHASE_ACTIVE",
+	}
+	ImportResponse_Phase_value = map[string]int32{
+		"PHASE_UNSPECIFIED": 0,
+		"PHASE_COPYING":     1,
+		"PHASE_CAUGHT_UP":   2,
+		"PHASE_FROZEN":      3,
+		"PHASE_RELEASED":    4,
+		"PHASE_ACTIVE":      5,
+	}
+)
+
+func (x ImportResponse_Phase) Enum() *ImportResponse_Phase {
+	p := new(ImportResponse_Phase)
+	*p = x
+	return p
+}
+
+func (x ImportResponse_Phase) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ImportResponse_Phase) Descriptor() protoreflect.EnumDescriptor {
+	return file_node_v1_node_proto_enumTypes[4].Descriptor()
+}
+
+func (ImportResponse_Phase) Type() protoreflect.EnumType {
+	return &file_node_v1_node_proto_enumTypes[4]
+}
+
+func (x ImportResponse_Phase) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ImportResponse_Phase.Descriptor instead.
+func (ImportResponse_Phase) EnumDescriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{1, 0}
+}
+
+type ImportRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the move: above every epoch in which one of the partitions changed hands, and never used for another move of them.
+	Epoch      uint64            `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Partitions []*PartitionRange `protobuf:"bytes,2,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	FromShard  uint32            `protobuf:"varint,3,opt,name=from_shard,json=fromShard,proto3" json:"from_shard,omitempty"`
+	// The giver's nodes.
+	From []*v1.Node `protobuf:"bytes,4,rep,name=from,proto3" json:"from,omitempty"`
+	// Bytes of records per second at most; 0 for the node's own bound.
+	BytesPerSecond uint64 `protobuf:"varint,5,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ImportRequest) Reset() {
+	*x = ImportRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportRequest) ProtoMessage() {}
+
+func (x *ImportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
+func (*ImportRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ImportRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ImportRequest) GetPartitions() []*PartitionRange {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *ImportRequest) GetFromShard() uint32 {
+	if x != nil {
+		return x.FromShard
+	}
+	return 0
+}
+
+func (x *ImportRequest) GetFrom() []*v1.Node {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ImportRequest) GetBytesPerSecond() uint64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
+type ImportResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Phase   ImportResponse_Phase   `protobuf:"varint,1,opt,name=phase,proto3,enum=node.v1.ImportResponse_Phase" json:"phase,omitempty"`
+	Records uint64                 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`
+	Bytes   uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// With ACTIVE: from the freeze's being asked for to the activation, microseconds.
+	PauseUs       uint64 `protobuf:"varint,4,opt,name=pause_us,json=pauseUs,proto3" json:"pause_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportResponse) Reset() {
+	*x = ImportResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportResponse) ProtoMessage() {}
+
+func (x *ImportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
+func (*ImportResponse) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ImportResponse) GetPhase() ImportResponse_Phase {
+	if x != nil {
+		return x.Phase
+	}
+	return ImportResponse_PHASE_UNSPECIFIED
+}
+
+func (x *ImportResponse) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *ImportResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ImportResponse) GetPauseUs() uint64 {
+	if x != nil {
+		return x.PauseUs
+	}
+	return 0
+}
+
+type ExportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Partitions    []*PartitionRange      `protobuf:"bytes,2,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportRequest) Reset() {
+	*x = ExportRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportRequest) ProtoMessage() {}
+
+func (x *ExportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
+func (*ExportRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ExportRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ExportRequest) GetPartitions() []*PartitionRange {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+type ExportResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Records []*ExportedRecord      `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	// Keys that are gone.
+	Removed [][]byte `protobuf:"bytes,2,rep,name=removed,proto3" json:"removed,omitempty"`
+	// The first time: everything that was there at the beginning has been sent.
+	CaughtUp bool `protobuf:"varint,3,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
+	// The last message: the partitions are frozen, and everything has been sent.
+	Complete      []*ExportedPartition `protobuf:"bytes,4,rep,name=complete,proto3" json:"complete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportResponse) Reset() {
+	*x = ExportResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportResponse) ProtoMessage() {}
+
+func (x *ExportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
+func (*ExportResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExportResponse) GetRecords() []*ExportedRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *ExportResponse) GetRemoved() [][]byte {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+func (x *ExportResponse) GetCaughtUp() bool {
+	if x != nil {
+		return x.CaughtUp
+	}
+	return false
+}
+
+func (x *ExportResponse) GetComplete() []*ExportedPartition {
+	if x != nil {
+		return x.Complete
+	}
+	return nil
+}
+
+type ExportedRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportedRecord) Reset() {
+	*x = ExportedRecord{}
+	mi := &file_node_v1_node_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportedRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportedRecord) ProtoMessage() {}
+
+func (x *ExportedRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportedRecord.ProtoReflect.Descriptor instead.
+func (*ExportedRecord) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExportedRecord) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *ExportedRecord) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *ExportedRecord) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type ExportedPartition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	Floor         uint64                 `protobuf:"varint,2,opt,name=floor,proto3" json:"floor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportedPartition) Reset() {
+	*x = ExportedPartition{}
+	mi := &file_node_v1_node_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportedPartition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportedPartition) ProtoMessage() {}
+
+func (x *ExportedPartition) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportedPartition.ProtoReflect.Descriptor instead.
+func (*ExportedPartition) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ExportedPartition) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *ExportedPartition) GetFloor() uint64 {
+	if x != nil {
+		return x.Floor
+	}
+	return 0
+}
+
+type MoveRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Step       MoveStep               `protobuf:"varint,1,opt,name=step,proto3,enum=node.v1.MoveStep" json:"step,omitempty"`
+	Epoch      uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Partitions []*PartitionRange      `protobuf:"bytes,3,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	// With FREEZE: how long it holds at most, ms of log time.
+	FreezeMs      uint32 `protobuf:"varint,4,opt,name=freeze_ms,json=freezeMs,proto3" json:"freeze_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveRequest) Reset() {
+	*x = MoveRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveRequest) ProtoMessage() {}
+
+func (x *MoveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveRequest.ProtoReflect.Descriptor instead.
+func (*MoveRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *MoveRequest) GetStep() MoveStep {
+	if x != nil {
+		return x.Step
+	}
+	return MoveStep_MOVE_STEP_UNSPECIFIED
+}
+
+func (x *MoveRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *MoveRequest) GetPartitions() []*PartitionRange {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *MoveRequest) GetFreezeMs() uint32 {
+	if x != nil {
+		return x.FreezeMs
+	}
+	return 0
+}
+
+type MoveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveResponse) Reset() {
+	*x = MoveResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveResponse) ProtoMessage() {}
+
+func (x *MoveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveResponse.ProtoReflect.Descriptor instead.
+func (*MoveResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{7}
+}
+
+type PartitionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartitionsRequest) Reset() {
+	*x = PartitionsRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartitionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartitionsRequest) ProtoMessage() {}
+
+func (x *PartitionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartitionsRequest.ProtoReflect.Descriptor instead.
+func (*PartitionsRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{8}
+}
+
+type PartitionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those with another state than NONE, or with an epoch, in order; neighbours that are alike as one.
+	Partitions    []*PartitionReport `protobuf:"bytes,1,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartitionsResponse) Reset() {
+	*x = PartitionsResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartitionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartitionsResponse) ProtoMessage() {}
+
+func (x *PartitionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartitionsResponse.ProtoReflect.Descriptor instead.
+func (*PartitionsResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PartitionsResponse) GetPartitions() []*PartitionReport {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+type PartitionReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	First uint32                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	Last  uint32                 `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
+	State PartitionState         `protobuf:"varint,3,opt,name=state,proto3,enum=node.v1.PartitionState" json:"state,omitempty"`
+	// In which the state last changed.
+	Epoch         uint64 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartitionReport) Reset() {
+	*x = PartitionReport{}
+	mi := &file_node_v1_node_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartitionReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartitionReport) ProtoMessage() {}
+
+func (x *PartitionReport) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartitionReport.ProtoReflect.Descriptor instead.
+func (*PartitionReport) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PartitionReport) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *PartitionReport) GetLast() uint32 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *PartitionReport) GetState() PartitionState {
+	if x != nil {
+		return x.State
+	}
+	return PartitionState_PARTITION_STATE_UNSPECIFIED
+}
+
+func (x *PartitionReport) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 type NodeStatus struct {
@@ -170,7 +996,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_node_v1_node_proto_msgTypes[0]
+	mi := &file_node_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -182,7 +1008,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[0]
+	mi := &file_node_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -195,7 +1021,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{0}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NodeStatus) GetClusterId() string {
@@ -334,7 +1160,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_node_v1_node_proto_msgTypes[1]
+	mi := &file_node_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -346,7 +1172,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[1]
+	mi := &file_node_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -359,7 +1185,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{1}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Member) GetNodeId() string {
@@ -384,7 +1210,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[2]
+	mi := &file_node_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +1222,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[2]
+	mi := &file_node_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +1235,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{2}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 type StatusResponse struct {
@@ -421,7 +1247,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[3]
+	mi := &file_node_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -433,7 +1259,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[3]
+	mi := &file_node_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -446,7 +1272,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{3}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StatusResponse) GetStatus() *NodeStatus {
@@ -464,7 +1290,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[4]
+	mi := &file_node_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +1302,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[4]
+	mi := &file_node_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +1315,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 type WatchResponse struct {
@@ -501,7 +1327,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[5]
+	mi := &file_node_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +1339,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[5]
+	mi := &file_node_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +1352,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{5}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchResponse) GetStatus() *NodeStatus {
@@ -545,7 +1371,7 @@ type BootstrapRequest struct {
 
 func (x *BootstrapRequest) Reset() {
 	*x = BootstrapRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[6]
+	mi := &file_node_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +1383,7 @@ func (x *BootstrapRequest) String() string {
 func (*BootstrapRequest) ProtoMessage() {}
 
 func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[6]
+	mi := &file_node_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +1396,7 @@ func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapRequest.ProtoReflect.Descriptor instead.
 func (*BootstrapRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{6}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *BootstrapRequest) GetMembers() []*v1.Node {
@@ -588,7 +1414,7 @@ type BootstrapResponse struct {
 
 func (x *BootstrapResponse) Reset() {
 	*x = BootstrapResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[7]
+	mi := &file_node_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +1426,7 @@ func (x *BootstrapResponse) String() string {
 func (*BootstrapResponse) ProtoMessage() {}
 
 func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[7]
+	mi := &file_node_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +1439,7 @@ func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapResponse.ProtoReflect.Descriptor instead.
 func (*BootstrapResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{7}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 type SetPeersRequest struct {
@@ -625,7 +1451,7 @@ type SetPeersRequest struct {
 
 func (x *SetPeersRequest) Reset() {
 	*x = SetPeersRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[8]
+	mi := &file_node_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +1463,7 @@ func (x *SetPeersRequest) String() string {
 func (*SetPeersRequest) ProtoMessage() {}
 
 func (x *SetPeersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[8]
+	mi := &file_node_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +1476,7 @@ func (x *SetPeersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPeersRequest.ProtoReflect.Descriptor instead.
 func (*SetPeersRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SetPeersRequest) GetPeers() []*v1.Node {
@@ -668,7 +1494,7 @@ type SetPeersResponse struct {
 
 func (x *SetPeersResponse) Reset() {
 	*x = SetPeersResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[9]
+	mi := &file_node_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +1506,7 @@ func (x *SetPeersResponse) String() string {
 func (*SetPeersResponse) ProtoMessage() {}
 
 func (x *SetPeersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[9]
+	mi := &file_node_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +1519,7 @@ func (x *SetPeersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPeersResponse.ProtoReflect.Descriptor instead.
 func (*SetPeersResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 type CampaignRequest struct {
@@ -704,7 +1530,7 @@ type CampaignRequest struct {
 
 func (x *CampaignRequest) Reset() {
 	*x = CampaignRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[10]
+	mi := &file_node_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +1542,7 @@ func (x *CampaignRequest) String() string {
 func (*CampaignRequest) ProtoMessage() {}
 
 func (x *CampaignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[10]
+	mi := &file_node_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +1555,7 @@ func (x *CampaignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CampaignRequest.ProtoReflect.Descriptor instead.
 func (*CampaignRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 type CampaignResponse struct {
@@ -740,7 +1566,7 @@ type CampaignResponse struct {
 
 func (x *CampaignResponse) Reset() {
 	*x = CampaignResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[11]
+	mi := &file_node_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +1578,7 @@ func (x *CampaignResponse) String() string {
 func (*CampaignResponse) ProtoMessage() {}
 
 func (x *CampaignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[11]
+	mi := &file_node_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +1591,7 @@ func (x *CampaignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CampaignResponse.ProtoReflect.Descriptor instead.
 func (*CampaignResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 type TransferLeadershipRequest struct {
@@ -777,7 +1603,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[12]
+	mi := &file_node_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +1615,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[12]
+	mi := &file_node_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +1628,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TransferLeadershipRequest) GetNodeId() string {
@@ -820,7 +1646,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[13]
+	mi := &file_node_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +1658,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[13]
+	mi := &file_node_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +1671,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 type AssignPartitionsRequest struct {
@@ -858,7 +1684,7 @@ type AssignPartitionsRequest struct {
 
 func (x *AssignPartitionsRequest) Reset() {
 	*x = AssignPartitionsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[14]
+	mi := &file_node_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +1696,7 @@ func (x *AssignPartitionsRequest) String() string {
 func (*AssignPartitionsRequest) ProtoMessage() {}
 
 func (x *AssignPartitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[14]
+	mi := &file_node_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1709,7 @@ func (x *AssignPartitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitionsRequest.ProtoReflect.Descriptor instead.
 func (*AssignPartitionsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AssignPartitionsRequest) GetEpoch() uint64 {
@@ -911,7 +1737,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_node_v1_node_proto_msgTypes[15]
+	mi := &file_node_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1749,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[15]
+	mi := &file_node_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1762,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -961,7 +1787,7 @@ type AssignPartitionsResponse struct {
 
 func (x *AssignPartitionsResponse) Reset() {
 	*x = AssignPartitionsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[16]
+	mi := &file_node_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1799,7 @@ func (x *AssignPartitionsResponse) String() string {
 func (*AssignPartitionsResponse) ProtoMessage() {}
 
 func (x *AssignPartitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[16]
+	mi := &file_node_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1812,7 @@ func (x *AssignPartitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitionsResponse.ProtoReflect.Descriptor instead.
 func (*AssignPartitionsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 type ReadIndexRequest struct {
@@ -997,7 +1823,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[17]
+	mi := &file_node_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1835,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[17]
+	mi := &file_node_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1848,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 type ReadIndexResponse struct {
@@ -1034,7 +1860,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[18]
+	mi := &file_node_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1872,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[18]
+	mi := &file_node_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1885,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -1079,7 +1905,7 @@ type SeedRequest struct {
 
 func (x *SeedRequest) Reset() {
 	*x = SeedRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[19]
+	mi := &file_node_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1917,7 @@ func (x *SeedRequest) String() string {
 func (*SeedRequest) ProtoMessage() {}
 
 func (x *SeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[19]
+	mi := &file_node_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1930,7 @@ func (x *SeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedRequest.ProtoReflect.Descriptor instead.
 func (*SeedRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SeedRequest) GetAtLeastIndex() uint64 {
@@ -1123,7 +1949,7 @@ type SeedResponse struct {
 
 func (x *SeedResponse) Reset() {
 	*x = SeedResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[20]
+	mi := &file_node_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1961,7 @@ func (x *SeedResponse) String() string {
 func (*SeedResponse) ProtoMessage() {}
 
 func (x *SeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[20]
+	mi := &file_node_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1974,7 @@ func (x *SeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedResponse.ProtoReflect.Descriptor instead.
 func (*SeedResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SeedResponse) GetChunk() []byte {
@@ -1162,7 +1988,63 @@ var File_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_node_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x12node/v1/node.proto\x12\anode.v1\x1a\x12kvorum/v1/kv.proto\"\xb0\x04\n" +
+	"\x12node/v1/node.proto\x12\anode.v1\x1a\x12kvorum/v1/kv.proto\"\xcc\x01\n" +
+	"\rImportRequest\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x127\n" +
+	"\n" +
+	"partitions\x18\x02 \x03(\v2\x17.node.v1.PartitionRangeR\n" +
+	"partitions\x12\x1d\n" +
+	"\n" +
+	"from_shard\x18\x03 \x01(\rR\tfromShard\x12#\n" +
+	"\x04from\x18\x04 \x03(\v2\x0f.kvorum.v1.NodeR\x04from\x12(\n" +
+	"\x10bytes_per_second\x18\x05 \x01(\x04R\x0ebytesPerSecond\"\x90\x02\n" +
+	"\x0eImportResponse\x123\n" +
+	"\x05phase\x18\x01 \x01(\x0e2\x1d.node.v1.ImportResponse.PhaseR\x05phase\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x19\n" +
+	"\bpause_us\x18\x04 \x01(\x04R\apauseUs\"~\n" +
+	"\x05Phase\x12\x15\n" +
+	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rPHASE_COPYING\x10\x01\x12\x13\n" +
+	"\x0fPHASE_CAUGHT_UP\x10\x02\x12\x10\n" +
+	"\fPHASE_FROZEN\x10\x03\x12\x12\n" +
+	"\x0ePHASE_RELEASED\x10\x04\x12\x10\n" +
+	"\fPHASE_ACTIVE\x10\x05\"^\n" +
+	"\rExportRequest\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x127\n" +
+	"\n" +
+	"partitions\x18\x02 \x03(\v2\x17.node.v1.PartitionRangeR\n" +
+	"partitions\"\xb2\x01\n" +
+	"\x0eExportResponse\x121\n" +
+	"\arecords\x18\x01 \x03(\v2\x17.node.v1.ExportedRecordR\arecords\x12\x18\n" +
+	"\aremoved\x18\x02 \x03(\fR\aremoved\x12\x1b\n" +
+	"\tcaught_up\x18\x03 \x01(\bR\bcaughtUp\x126\n" +
+	"\bcomplete\x18\x04 \x03(\v2\x1a.node.v1.ExportedPartitionR\bcomplete\"R\n" +
+	"\x0eExportedRecord\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"G\n" +
+	"\x11ExportedPartition\x12\x1c\n" +
+	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x14\n" +
+	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\xa0\x01\n" +
+	"\vMoveRequest\x12%\n" +
+	"\x04step\x18\x01 \x01(\x0e2\x11.node.v1.MoveStepR\x04step\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x127\n" +
+	"\n" +
+	"partitions\x18\x03 \x03(\v2\x17.node.v1.PartitionRangeR\n" +
+	"partitions\x12\x1b\n" +
+	"\tfreeze_ms\x18\x04 \x01(\rR\bfreezeMs\"\x0e\n" +
+	"\fMoveResponse\"\x13\n" +
+	"\x11PartitionsRequest\"N\n" +
+	"\x12PartitionsResponse\x128\n" +
+	"\n" +
+	"partitions\x18\x01 \x03(\v2\x18.node.v1.PartitionReportR\n" +
+	"partitions\"\x80\x01\n" +
+	"\x0fPartitionReport\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\rR\x04last\x12-\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x17.node.v1.PartitionStateR\x05state\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xb0\x04\n" +
 	"\n" +
 	"NodeStatus\x12\x1d\n" +
 	"\n" +
@@ -1218,7 +2100,23 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\vSeedRequest\x12$\n" +
 	"\x0eat_least_index\x18\x01 \x01(\x04R\fatLeastIndex\"$\n" +
 	"\fSeedResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk*h\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk*\xdd\x01\n" +
+	"\x0ePartitionState\x12\x1f\n" +
+	"\x1bPARTITION_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14PARTITION_STATE_NONE\x10\x01\x12\x19\n" +
+	"\x15PARTITION_STATE_OWNED\x10\x02\x12\x1a\n" +
+	"\x16PARTITION_STATE_FROZEN\x10\x03\x12\x1d\n" +
+	"\x19PARTITION_STATE_IMPORTING\x10\x04\x12\x1c\n" +
+	"\x18PARTITION_STATE_IMPORTED\x10\x05\x12\x1c\n" +
+	"\x18PARTITION_STATE_RELEASED\x10\x06*\xab\x01\n" +
+	"\bMoveStep\x12\x19\n" +
+	"\x15MOVE_STEP_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10MOVE_STEP_IMPORT\x10\x01\x12\x14\n" +
+	"\x10MOVE_STEP_FREEZE\x10\x02\x12\x12\n" +
+	"\x0eMOVE_STEP_THAW\x10\x03\x12\x15\n" +
+	"\x11MOVE_STEP_RELEASE\x10\x04\x12\x16\n" +
+	"\x12MOVE_STEP_ACTIVATE\x10\x05\x12\x15\n" +
+	"\x11MOVE_STEP_DISCARD\x10\x06*h\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_FOLLOWER\x10\x01\x12\x12\n" +
@@ -1231,7 +2129,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\rSTATE_WAITING\x10\x02\x12\x11\n" +
 	"\rSTATE_SEEDING\x10\x03\x12\x11\n" +
 	"\rSTATE_SERVING\x10\x04\x12\x12\n" +
-	"\x0eSTATE_STOPPING\x10\x052\xf4\x04\n" +
+	"\x0eSTATE_STOPPING\x10\x052\xea\x06\n" +
 	"\x04Node\x129\n" +
 	"\x06Status\x12\x16.node.v1.StatusRequest\x1a\x17.node.v1.StatusResponse\x128\n" +
 	"\x05Watch\x12\x15.node.v1.WatchRequest\x1a\x16.node.v1.WatchResponse0\x01\x12B\n" +
@@ -1241,7 +2139,12 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x12TransferLeadership\x12\".node.v1.TransferLeadershipRequest\x1a#.node.v1.TransferLeadershipResponse\x12W\n" +
 	"\x10AssignPartitions\x12 .node.v1.AssignPartitionsRequest\x1a!.node.v1.AssignPartitionsResponse\x12B\n" +
 	"\tReadIndex\x12\x19.node.v1.ReadIndexRequest\x1a\x1a.node.v1.ReadIndexResponse\x125\n" +
-	"\x04Seed\x12\x14.node.v1.SeedRequest\x1a\x15.node.v1.SeedResponse0\x01B Z\x1ekvorum/node/gen/node/v1;nodev1b\x06proto3"
+	"\x04Seed\x12\x14.node.v1.SeedRequest\x1a\x15.node.v1.SeedResponse0\x01\x12;\n" +
+	"\x06Import\x12\x16.node.v1.ImportRequest\x1a\x17.node.v1.ImportResponse0\x01\x12;\n" +
+	"\x06Export\x12\x16.node.v1.ExportRequest\x1a\x17.node.v1.ExportResponse0\x01\x123\n" +
+	"\x04Move\x12\x14.node.v1.MoveRequest\x1a\x15.node.v1.MoveResponse\x12E\n" +
+	"\n" +
+	"Partitions\x12\x1a.node.v1.PartitionsRequest\x1a\x1b.node.v1.PartitionsResponseB Z\x1ekvorum/node/gen/node/v1;nodev1b\x06proto3"
 
 var (
 	file_node_v1_node_proto_rawDescOnce sync.Once
@@ -1255,66 +2158,98 @@ func file_node_v1_node_proto_rawDescGZIP() []byte {
 	return file_node_v1_node_proto_rawDescData
 }
 
-var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_node_v1_node_proto_goTypes = []any{
-	(Role)(0),                          // 0: node.v1.Role
-	(State)(0),                         // 1: node.v1.State
-	(*NodeStatus)(nil),                 // 2: node.v1.NodeStatus
-	(*Member)(nil),                     // 3: node.v1.Member
-	(*StatusRequest)(nil),              // 4: node.v1.StatusRequest
-	(*StatusResponse)(nil),             // 5: node.v1.StatusResponse
-	(*WatchRequest)(nil),               // 6: node.v1.WatchRequest
-	(*WatchResponse)(nil),              // 7: node.v1.WatchResponse
-	(*BootstrapRequest)(nil),           // 8: node.v1.BootstrapRequest
-	(*BootstrapResponse)(nil),          // 9: node.v1.BootstrapResponse
-	(*SetPeersRequest)(nil),            // 10: node.v1.SetPeersRequest
-	(*SetPeersResponse)(nil),           // 11: node.v1.SetPeersResponse
-	(*CampaignRequest)(nil),            // 12: node.v1.CampaignRequest
-	(*CampaignResponse)(nil),           // 13: node.v1.CampaignResponse
-	(*TransferLeadershipRequest)(nil),  // 14: node.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 15: node.v1.TransferLeadershipResponse
-	(*AssignPartitionsRequest)(nil),    // 16: node.v1.AssignPartitionsRequest
-	(*PartitionRange)(nil),             // 17: node.v1.PartitionRange
-	(*AssignPartitionsResponse)(nil),   // 18: node.v1.AssignPartitionsResponse
-	(*ReadIndexRequest)(nil),           // 19: node.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),          // 20: node.v1.ReadIndexResponse
-	(*SeedRequest)(nil),                // 21: node.v1.SeedRequest
-	(*SeedResponse)(nil),               // 22: node.v1.SeedResponse
-	(*v1.Node)(nil),                    // 23: kvorum.v1.Node
+	(PartitionState)(0),                // 0: node.v1.PartitionState
+	(MoveStep)(0),                      // 1: node.v1.MoveStep
+	(Role)(0),                          // 2: node.v1.Role
+	(State)(0),                         // 3: node.v1.State
+	(ImportResponse_Phase)(0),          // 4: node.v1.ImportResponse.Phase
+	(*ImportRequest)(nil),              // 5: node.v1.ImportRequest
+	(*ImportResponse)(nil),             // 6: node.v1.ImportResponse
+	(*ExportRequest)(nil),              // 7: node.v1.ExportRequest
+	(*ExportResponse)(nil),             // 8: node.v1.ExportResponse
+	(*ExportedRecord)(nil),             // 9: node.v1.ExportedRecord
+	(*ExportedPartition)(nil),          // 10: node.v1.ExportedPartition
+	(*MoveRequest)(nil),                // 11: node.v1.MoveRequest
+	(*MoveResponse)(nil),               // 12: node.v1.MoveResponse
+	(*PartitionsRequest)(nil),          // 13: node.v1.PartitionsRequest
+	(*PartitionsResponse)(nil),         // 14: node.v1.PartitionsResponse
+	(*PartitionReport)(nil),            // 15: node.v1.PartitionReport
+	(*NodeStatus)(nil),                 // 16: node.v1.NodeStatus
+	(*Member)(nil),                     // 17: node.v1.Member
+	(*StatusRequest)(nil),              // 18: node.v1.StatusRequest
+	(*StatusResponse)(nil),             // 19: node.v1.StatusResponse
+	(*WatchRequest)(nil),               // 20: node.v1.WatchRequest
+	(*WatchResponse)(nil),              // 21: node.v1.WatchResponse
+	(*BootstrapRequest)(nil),           // 22: node.v1.BootstrapRequest
+	(*BootstrapResponse)(nil),          // 23: node.v1.BootstrapResponse
+	(*SetPeersRequest)(nil),            // 24: node.v1.SetPeersRequest
+	(*SetPeersResponse)(nil),           // 25: node.v1.SetPeersResponse
+	(*CampaignRequest)(nil),            // 26: node.v1.CampaignRequest
+	(*CampaignResponse)(nil),           // 27: node.v1.CampaignResponse
+	(*TransferLeadershipRequest)(nil),  // 28: node.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 29: node.v1.TransferLeadershipResponse
+	(*AssignPartitionsRequest)(nil),    // 30: node.v1.AssignPartitionsRequest
+	(*PartitionRange)(nil),             // 31: node.v1.PartitionRange
+	(*AssignPartitionsResponse)(nil),   // 32: node.v1.AssignPartitionsResponse
+	(*ReadIndexRequest)(nil),           // 33: node.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),          // 34: node.v1.ReadIndexResponse
+	(*SeedRequest)(nil),                // 35: node.v1.SeedRequest
+	(*SeedResponse)(nil),               // 36: node.v1.SeedResponse
+	(*v1.Node)(nil),                    // 37: kvorum.v1.Node
 }
 var file_node_v1_node_proto_depIdxs = []int32{
-	0,  // 0: node.v1.NodeStatus.role:type_name -> node.v1.Role
-	1,  // 1: node.v1.NodeStatus.state:type_name -> node.v1.State
-	3,  // 2: node.v1.NodeStatus.members:type_name -> node.v1.Member
-	2,  // 3: node.v1.StatusResponse.status:type_name -> node.v1.NodeStatus
-	2,  // 4: node.v1.WatchResponse.status:type_name -> node.v1.NodeStatus
-	23, // 5: node.v1.BootstrapRequest.members:type_name -> kvorum.v1.Node
-	23, // 6: node.v1.SetPeersRequest.peers:type_name -> kvorum.v1.Node
-	17, // 7: node.v1.AssignPartitionsRequest.owned:type_name -> node.v1.PartitionRange
-	4,  // 8: node.v1.Node.Status:input_type -> node.v1.StatusRequest
-	6,  // 9: node.v1.Node.Watch:input_type -> node.v1.WatchRequest
-	8,  // 10: node.v1.Node.Bootstrap:input_type -> node.v1.BootstrapRequest
-	10, // 11: node.v1.Node.SetPeers:input_type -> node.v1.SetPeersRequest
-	12, // 12: node.v1.Node.Campaign:input_type -> node.v1.CampaignRequest
-	14, // 13: node.v1.Node.TransferLeadership:input_type -> node.v1.TransferLeadershipRequest
-	16, // 14: node.v1.Node.AssignPartitions:input_type -> node.v1.AssignPartitionsRequest
-	19, // 15: node.v1.Node.ReadIndex:input_type -> node.v1.ReadIndexRequest
-	21, // 16: node.v1.Node.Seed:input_type -> node.v1.SeedRequest
-	5,  // 17: node.v1.Node.Status:output_type -> node.v1.StatusResponse
-	7,  // 18: node.v1.Node.Watch:output_type -> node.v1.WatchResponse
-	9,  // 19: node.v1.Node.Bootstrap:output_type -> node.v1.BootstrapResponse
-	11, // 20: node.v1.Node.SetPeers:output_type -> node.v1.SetPeersResponse
-	13, // 21: node.v1.Node.Campaign:output_type -> node.v1.CampaignResponse
-	15, // 22: node.v1.Node.TransferLeadership:output_type -> node.v1.TransferLeadershipResponse
-	18, // 23: node.v1.Node.AssignPartitions:output_type -> node.v1.AssignPartitionsResponse
-	20, // 24: node.v1.Node.ReadIndex:output_type -> node.v1.ReadIndexResponse
-	22, // 25: node.v1.Node.Seed:output_type -> node.v1.SeedResponse
-	17, // [17:26] is the sub-list for method output_type
-	8,  // [8:17] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	31, // 0: node.v1.ImportRequest.partitions:type_name -> node.v1.PartitionRange
+	37, // 1: node.v1.ImportRequest.from:type_name -> kvorum.v1.Node
+	4,  // 2: node.v1.ImportResponse.phase:type_name -> node.v1.ImportResponse.Phase
+	31, // 3: node.v1.ExportRequest.partitions:type_name -> node.v1.PartitionRange
+	9,  // 4: node.v1.ExportResponse.records:type_name -> node.v1.ExportedRecord
+	10, // 5: node.v1.ExportResponse.complete:type_name -> node.v1.ExportedPartition
+	1,  // 6: node.v1.MoveRequest.step:type_name -> node.v1.MoveStep
+	31, // 7: node.v1.MoveRequest.partitions:type_name -> node.v1.PartitionRange
+	15, // 8: node.v1.PartitionsResponse.partitions:type_name -> node.v1.PartitionReport
+	0,  // 9: node.v1.PartitionReport.state:type_name -> node.v1.PartitionState
+	2,  // 10: node.v1.NodeStatus.role:type_name -> node.v1.Role
+	3,  // 11: node.v1.NodeStatus.state:type_name -> node.v1.State
+	17, // 12: node.v1.NodeStatus.members:type_name -> node.v1.Member
+	16, // 13: node.v1.StatusResponse.status:type_name -> node.v1.NodeStatus
+	16, // 14: node.v1.WatchResponse.status:type_name -> node.v1.NodeStatus
+	37, // 15: node.v1.BootstrapRequest.members:type_name -> kvorum.v1.Node
+	37, // 16: node.v1.SetPeersRequest.peers:type_name -> kvorum.v1.Node
+	31, // 17: node.v1.AssignPartitionsRequest.owned:type_name -> node.v1.PartitionRange
+	18, // 18: node.v1.Node.Status:input_type -> node.v1.StatusRequest
+	20, // 19: node.v1.Node.Watch:input_type -> node.v1.WatchRequest
+	22, // 20: node.v1.Node.Bootstrap:input_type -> node.v1.BootstrapRequest
+	24, // 21: node.v1.Node.SetPeers:input_type -> node.v1.SetPeersRequest
+	26, // 22: node.v1.Node.Campaign:input_type -> node.v1.CampaignRequest
+	28, // 23: node.v1.Node.TransferLeadership:input_type -> node.v1.TransferLeadershipRequest
+	30, // 24: node.v1.Node.AssignPartitions:input_type -> node.v1.AssignPartitionsRequest
+	33, // 25: node.v1.Node.ReadIndex:input_type -> node.v1.ReadIndexRequest
+	35, // 26: node.v1.Node.Seed:input_type -> node.v1.SeedRequest
+	5,  // 27: node.v1.Node.Import:input_type -> node.v1.ImportRequest
+	7,  // 28: node.v1.Node.Export:input_type -> node.v1.ExportRequest
+	11, // 29: node.v1.Node.Move:input_type -> node.v1.MoveRequest
+	13, // 30: node.v1.Node.Partitions:input_type -> node.v1.PartitionsRequest
+	19, // 31: node.v1.Node.Status:output_type -> node.v1.StatusResponse
+	21, // 32: node.v1.Node.Watch:output_type -> node.v1.WatchResponse
+	23, // 33: node.v1.Node.Bootstrap:output_type -> node.v1.BootstrapResponse
+	25, // 34: node.v1.Node.SetPeers:output_type -> node.v1.SetPeersResponse
+	27, // 35: node.v1.Node.Campaign:output_type -> node.v1.CampaignResponse
+	29, // 36: node.v1.Node.TransferLeadership:output_type -> node.v1.TransferLeadershipResponse
+	32, // 37: node.v1.Node.AssignPartitions:output_type -> node.v1.AssignPartitionsResponse
+	34, // 38: node.v1.Node.ReadIndex:output_type -> node.v1.ReadIndexResponse
+	36, // 39: node.v1.Node.Seed:output_type -> node.v1.SeedResponse
+	6,  // 40: node.v1.Node.Import:output_type -> node.v1.ImportResponse
+	8,  // 41: node.v1.Node.Export:output_type -> node.v1.ExportResponse
+	12, // 42: node.v1.Node.Move:output_type -> node.v1.MoveResponse
+	14, // 43: node.v1.Node.Partitions:output_type -> node.v1.PartitionsResponse
+	31, // [31:44] is the sub-list for method output_type
+	18, // [18:31] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -1327,8 +2262,8 @@ func file_node_v1_node_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_node_proto_rawDesc), len(file_node_v1_node_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   21,
+			NumEnums:      5,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,10 @@ const (
 	Node_AssignPartitions_FullMethodName   = "/node.v1.Node/AssignPartitions"
 	Node_ReadIndex_FullMethodName          = "/node.v1.Node/ReadIndex"
 	Node_Seed_FullMethodName               = "/node.v1.Node/Seed"
+	Node_Import_FullMethodName             = "/node.v1.Node/Import"
+	Node_Export_FullMethodName             = "/node.v1.Node/Export"
+	Node_Move_FullMethodName               = "/node.v1.Node/Move"
+	Node_Partitions_FullMethodName         = "/node.v1.Node/Partitions"
 )
 
 // NodeClient is the client API for Node service.
@@ -54,6 +58,15 @@ type NodeClient interface {
 	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
 	// A consistent view of the state machine, for a peer that lost its engine. Its format is the snapshot stream's.
 	Seed(ctx context.Context, in *SeedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SeedResponse], error)
+	// Takes partitions over from another shard, from the first record to the activation (leader only). Progress comes as it
+	// is made; the stream ends with OK when this shard owns them. If it breaks, nobody knows how far it came: THAW at the giver finds out.
+	Import(ctx context.Context, in *ImportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ImportResponse], error)
+	// The records of partitions now, then what changes in them, until they are frozen in this epoch. For Import.
+	Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error)
+	// Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED.
+	Move(ctx context.Context, in *MoveRequest, opts ...grpc.CallOption) (*MoveResponse, error)
+	// What the shard's state machine knows of its partitions (leader only, linearizable).
+	Partitions(ctx context.Context, in *PartitionsRequest, opts ...grpc.CallOption) (*PartitionsResponse, error)
 }
 
 type nodeClient struct {
@@ -172,6 +185,64 @@ func (c *nodeClient) Seed(ctx context.Context, in *SeedRequest, opts ...grpc.Cal
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Node_SeedClient = grpc.ServerStreamingClient[SeedResponse]
 
+func (c *nodeClient) Import(ctx context.Context, in *ImportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ImportResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Node_ServiceDesc.Streams[2], Node_Import_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ImportRequest, ImportResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Node_ImportClient = grpc.ServerStreamingClient[ImportResponse]
+
+func (c *nodeClient) Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Node_ServiceDesc.Streams[3], Node_Export_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportRequest, ExportResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Node_ExportClient = grpc.ServerStreamingClient[ExportResponse]
+
+func (c *nodeClient) Move(ctx context.Context, in *MoveRequest, opts ...grpc.CallOption) (*MoveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MoveResponse)
+	err := c.cc.Invoke(ctx, Node_Move_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeClient) Partitions(ctx context.Context, in *PartitionsRequest, opts ...grpc.CallOption) (*PartitionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PartitionsResponse)
+	err := c.cc.Invoke(ctx, Node_Partitions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // NodeServer is the server API for Node service.
 // All implementations must embed UnimplementedNodeServer
 // for forward compatibility.
@@ -194,6 +265,15 @@ type NodeServer interface {
 	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
 	// A consistent view of the state machine, for a peer that lost its engine. Its format is the snapshot stream's.
 	Seed(*SeedRequest, grpc.ServerStreamingServer[SeedResponse]) error
+	// Takes partitions over from another shard, from the first record to the activation (leader only). Progress comes as it
+	// is made; the stream ends with OK when this shard owns them. If it breaks, nobody knows how far it came: THAW at the giver finds out.
+	Import(*ImportRequest, grpc.ServerStreamingServer[ImportResponse]) error
+	// The records of partitions now, then what changes in them, until they are frozen in this epoch. For Import.
+	Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error
+	// Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED.
+	Move(context.Context, *MoveRequest) (*MoveResponse, error)
+	// What the shard's state machine knows of its partitions (leader only, linearizable).
+	Partitions(context.Context, *PartitionsRequest) (*PartitionsResponse, error)
 	mustEmbedUnimplementedNodeServer()
 }
 
@@ -230,6 +310,18 @@ func (UnimplementedNodeServer) ReadIndex(context.Context, *ReadIndexRequest) (*R
 }
 func (UnimplementedNodeServer) Seed(*SeedRequest, grpc.ServerStreamingServer[SeedResponse]) error {
 	return status.Error(codes.Unimplemented, "method Seed not implemented")
+}
+func (UnimplementedNodeServer) Import(*ImportRequest, grpc.ServerStreamingServer[ImportResponse]) error {
+	return status.Error(codes.Unimplemented, "method Import not implemented")
+}
+func (UnimplementedNodeServer) Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error {
+	return status.Error(codes.Unimplemented, "method Export not implemented")
+}
+func (UnimplementedNodeServer) Move(context.Context, *MoveRequest) (*MoveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Move not implemented")
+}
+func (UnimplementedNodeServer) Partitions(context.Context, *PartitionsRequest) (*PartitionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Partitions not implemented")
 }
 func (UnimplementedNodeServer) mustEmbedUnimplementedNodeServer() {}
 func (UnimplementedNodeServer) testEmbeddedByValue()              {}
@@ -400,6 +492,64 @@ func _Node_Seed_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Node_SeedServer = grpc.ServerStreamingServer[SeedResponse]
 
+func _Node_Import_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ImportRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(NodeServer).Import(m, &grpc.GenericServerStream[ImportRequest, ImportResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Node_ImportServer = grpc.ServerStreamingServer[ImportResponse]
+
+func _Node_Export_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(NodeServer).Export(m, &grpc.GenericServerStream[ExportRequest, ExportResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Node_ExportServer = grpc.ServerStreamingServer[ExportResponse]
+
+func _Node_Move_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MoveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServer).Move(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Node_Move_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServer).Move(ctx, req.(*MoveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Node_Partitions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PartitionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServer).Partitions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Node_Partitions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServer).Partitions(ctx, req.(*PartitionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Node_ServiceDesc is the grpc.ServiceDesc for Node service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -435,6 +585,14 @@ var Node_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ReadIndex",
 			Handler:    _Node_ReadIndex_Handler,
 		},
+		{
+			MethodName: "Move",
+			Handler:    _Node_Move_Handler,
+		},
+		{
+			MethodName: "Partitions",
+			Handler:    _Node_Partitions_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -445,6 +603,16 @@ var Node_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Seed",
 			Handler:       _Node_Seed_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Import",
+			Handler:       _Node_Import_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Export",
+			Handler:       _Node_Export_Handler,
 			ServerStreams: true,
 		},
 	},

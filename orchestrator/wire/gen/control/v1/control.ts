@@ -11,20 +11,65 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { NodeStatus } from "../../node/v1/node.js";
+import { NodeStatus, PartitionRange } from "../../node/v1/node.js";
 
 export const protobufPackage = "control.v1";
 
 export const protobufFileName = "control/v1/control.proto";
 
 /** What a person's tools ask of an orchestrator. Served on the gateway's port. */
+
+export const Steer = { UNSPECIFIED: 0, PAUSE: 1, RESUME: 2, CANCEL: 3 } as const;
+
+export type Steer = typeof Steer[keyof typeof Steer];
+
+export namespace Steer {
+  export type UNSPECIFIED = typeof Steer.UNSPECIFIED;
+  export type PAUSE = typeof Steer.PAUSE;
+  export type RESUME = typeof Steer.RESUME;
+  export type CANCEL = typeof Steer.CANCEL;
+}
+
+export const OperationState = {
+  UNSPECIFIED: 0,
+  RUNNING: 1,
+  PAUSED: 2,
+  /** CANCELLING - Moves back what it has moved. */
+  CANCELLING: 3,
+  DONE: 4,
+  CANCELLED: 5,
+} as const;
+
+export type OperationState = typeof OperationState[keyof typeof OperationState];
+
+export namespace OperationState {
+  export type UNSPECIFIED = typeof OperationState.UNSPECIFIED;
+  export type RUNNING = typeof OperationState.RUNNING;
+  export type PAUSED = typeof OperationState.PAUSED;
+  export type CANCELLING = typeof OperationState.CANCELLING;
+  export type DONE = typeof OperationState.DONE;
+  export type CANCELLED = typeof OperationState.CANCELLED;
+}
+
+export const MoveState = { UNSPECIFIED: 0, WAITING: 1, RUNNING: 2, DONE: 3 } as const;
+
+export type MoveState = typeof MoveState[keyof typeof MoveState];
+
+export namespace MoveState {
+  export type UNSPECIFIED = typeof MoveState.UNSPECIFIED;
+  export type WAITING = typeof MoveState.WAITING;
+  export type RUNNING = typeof MoveState.RUNNING;
+  export type DONE = typeof MoveState.DONE;
+}
 
 export const Condition = {
   UNSPECIFIED: 0,
@@ -46,6 +91,68 @@ export namespace Condition {
   export type SILENT = typeof Condition.SILENT;
   export type DOWN = typeof Condition.DOWN;
   export type HELD = typeof Condition.HELD;
+}
+
+export interface ScaleRequest {
+  shards: number;
+  /** Nothing is done: the answer says what would be. */
+  dryRun: boolean;
+}
+
+export interface ScaleResponse {
+  /** With dry_run: without an id. */
+  operation: Operation | undefined;
+}
+
+export interface OperationsRequest {
+}
+
+export interface OperationsResponse {
+  operations: Operation[];
+}
+
+export interface WatchOperationRequest {
+  id: string;
+}
+
+export interface WatchOperationResponse {
+  operation: Operation | undefined;
+}
+
+export interface SteerOperationRequest {
+  id: string;
+  steer: Steer;
+}
+
+export interface SteerOperationResponse {
+  operation: Operation | undefined;
+}
+
+export interface Operation {
+  id: string;
+  /** For people: "scale from 3 to 5 shards". */
+  what: string;
+  state: OperationState;
+  /** Ms since 1970, by the clock of whoever wrote it down; 0: not yet. */
+  begunAt: bigint;
+  endedAt: bigint;
+  moves: PlannedMove[];
+  /** What it does now, or why it ended. */
+  detail: string;
+}
+
+export interface PlannedMove {
+  fromShard: number;
+  toShard: number;
+  partitions: PartitionRange[];
+  state: MoveState;
+  /** So far. */
+  records: bigint;
+  bytes: bigint;
+  /** Of the one that succeeded. */
+  pauseUs: bigint;
+  /** Tries so far. */
+  attempts: number;
 }
 
 export interface StatusRequest {
@@ -72,6 +179,635 @@ export interface NodeReport {
   /** As the node told it just now (UP), else what is still known of it: id, address, pid. */
   status: NodeStatus | undefined;
 }
+
+function createBaseScaleRequest(): ScaleRequest {
+  return { shards: 0, dryRun: false };
+}
+
+export const ScaleRequest: MessageFns<ScaleRequest> = {
+  encode(message: ScaleRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.shards !== 0) {
+      writer.uint32(8).uint32(message.shards);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(16).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScaleRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScaleRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.shards = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseScaleResponse(): ScaleResponse {
+  return { operation: undefined };
+}
+
+export const ScaleResponse: MessageFns<ScaleResponse> = {
+  encode(message: ScaleResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== undefined) {
+      Operation.encode(message.operation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScaleResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScaleResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = Operation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOperationsRequest(): OperationsRequest {
+  return {};
+}
+
+export const OperationsRequest: MessageFns<OperationsRequest> = {
+  encode(_: OperationsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OperationsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOperationsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOperationsResponse(): OperationsResponse {
+  return { operations: [] };
+}
+
+export const OperationsResponse: MessageFns<OperationsResponse> = {
+  encode(message: OperationsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.operations) {
+      Operation.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OperationsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOperationsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operations.push(Operation.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWatchOperationRequest(): WatchOperationRequest {
+  return { id: "" };
+}
+
+export const WatchOperationRequest: MessageFns<WatchOperationRequest> = {
+  encode(message: WatchOperationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchOperationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchOperationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWatchOperationResponse(): WatchOperationResponse {
+  return { operation: undefined };
+}
+
+export const WatchOperationResponse: MessageFns<WatchOperationResponse> = {
+  encode(message: WatchOperationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== undefined) {
+      Operation.encode(message.operation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchOperationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchOperationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = Operation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSteerOperationRequest(): SteerOperationRequest {
+  return { id: "", steer: 0 };
+}
+
+export const SteerOperationRequest: MessageFns<SteerOperationRequest> = {
+  encode(message: SteerOperationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.steer !== 0) {
+      writer.uint32(16).int32(message.steer);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SteerOperationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSteerOperationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.steer = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSteerOperationResponse(): SteerOperationResponse {
+  return { operation: undefined };
+}
+
+export const SteerOperationResponse: MessageFns<SteerOperationResponse> = {
+  encode(message: SteerOperationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== undefined) {
+      Operation.encode(message.operation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SteerOperationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSteerOperationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = Operation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOperation(): Operation {
+  return { id: "", what: "", state: 0, begunAt: 0n, endedAt: 0n, moves: [], detail: "" };
+}
+
+export const Operation: MessageFns<Operation> = {
+  encode(message: Operation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    if (message.state !== 0) {
+      writer.uint32(24).int32(message.state);
+    }
+    if (message.begunAt !== 0n) {
+      if (BigInt.asUintN(64, message.begunAt) !== message.begunAt) {
+        throw new globalThis.Error("value provided for field message.begunAt of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.begunAt);
+    }
+    if (message.endedAt !== 0n) {
+      if (BigInt.asUintN(64, message.endedAt) !== message.endedAt) {
+        throw new globalThis.Error("value provided for field message.endedAt of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.endedAt);
+    }
+    for (const v of message.moves) {
+      PlannedMove.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.detail !== "") {
+      writer.uint32(58).string(message.detail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Operation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOperation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.begunAt = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.endedAt = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.moves.push(PlannedMove.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePlannedMove(): PlannedMove {
+  return { fromShard: 0, toShard: 0, partitions: [], state: 0, records: 0n, bytes: 0n, pauseUs: 0n, attempts: 0 };
+}
+
+export const PlannedMove: MessageFns<PlannedMove> = {
+  encode(message: PlannedMove, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fromShard !== 0) {
+      writer.uint32(8).uint32(message.fromShard);
+    }
+    if (message.toShard !== 0) {
+      writer.uint32(16).uint32(message.toShard);
+    }
+    for (const v of message.partitions) {
+      PartitionRange.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    if (message.records !== 0n) {
+      if (BigInt.asUintN(64, message.records) !== message.records) {
+        throw new globalThis.Error("value provided for field message.records of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.records);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.bytes);
+    }
+    if (message.pauseUs !== 0n) {
+      if (BigInt.asUintN(64, message.pauseUs) !== message.pauseUs) {
+        throw new globalThis.Error("value provided for field message.pauseUs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.pauseUs);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(64).uint32(message.attempts);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlannedMove {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlannedMove();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.fromShard = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.toShard = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partitions.push(PartitionRange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.records = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.pauseUs = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
 
 function createBaseStatusRequest(): StatusRequest {
   return {};
@@ -316,11 +1052,69 @@ export const ControlService = {
     responseSerialize: (value: StatusResponse): Buffer => Buffer.from(StatusResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): StatusResponse => StatusResponse.decode(value),
   },
+  /**
+   * Changes how many shards there are, as an operation that goes on whatever becomes of its caller. Asked for again with the
+   * same number while it runs: the same operation.
+   */
+  scale: {
+    path: "/control.v1.Control/Scale" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ScaleRequest): Buffer => Buffer.from(ScaleRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ScaleRequest => ScaleRequest.decode(value),
+    responseSerialize: (value: ScaleResponse): Buffer => Buffer.from(ScaleResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ScaleResponse => ScaleResponse.decode(value),
+  },
+  /** Those that run, and the last ones that have ended; newest first. */
+  operations: {
+    path: "/control.v1.Control/Operations" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: OperationsRequest): Buffer => Buffer.from(OperationsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): OperationsRequest => OperationsRequest.decode(value),
+    responseSerialize: (value: OperationsResponse): Buffer => Buffer.from(OperationsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): OperationsResponse => OperationsResponse.decode(value),
+  },
+  /** The operation now and whenever it has got further; ends when it has ended. */
+  watchOperation: {
+    path: "/control.v1.Control/WatchOperation" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchOperationRequest): Buffer =>
+      Buffer.from(WatchOperationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchOperationRequest => WatchOperationRequest.decode(value),
+    responseSerialize: (value: WatchOperationResponse): Buffer =>
+      Buffer.from(WatchOperationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchOperationResponse => WatchOperationResponse.decode(value),
+  },
+  /** Pauses after the move that is under way; resumes; cancels: what was moved is moved back. */
+  steerOperation: {
+    path: "/control.v1.Control/SteerOperation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SteerOperationRequest): Buffer =>
+      Buffer.from(SteerOperationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SteerOperationRequest => SteerOperationRequest.decode(value),
+    responseSerialize: (value: SteerOperationResponse): Buffer =>
+      Buffer.from(SteerOperationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SteerOperationResponse => SteerOperationResponse.decode(value),
+  },
 } as const;
 
 export interface ControlServer extends UntypedServiceImplementation {
   /** Every node as its supervisor sees it now, meta's included. */
   status: handleUnaryCall<StatusRequest, StatusResponse>;
+  /**
+   * Changes how many shards there are, as an operation that goes on whatever becomes of its caller. Asked for again with the
+   * same number while it runs: the same operation.
+   */
+  scale: handleUnaryCall<ScaleRequest, ScaleResponse>;
+  /** Those that run, and the last ones that have ended; newest first. */
+  operations: handleUnaryCall<OperationsRequest, OperationsResponse>;
+  /** The operation now and whenever it has got further; ends when it has ended. */
+  watchOperation: handleServerStreamingCall<WatchOperationRequest, WatchOperationResponse>;
+  /** Pauses after the move that is under way; resumes; cancels: what was moved is moved back. */
+  steerOperation: handleUnaryCall<SteerOperationRequest, SteerOperationResponse>;
 }
 
 export interface ControlClient extends Client {
@@ -339,6 +1133,67 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: StatusResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Changes how many shards there are, as an operation that goes on whatever becomes of its caller. Asked for again with the
+   * same number while it runs: the same operation.
+   */
+  scale(
+    request: ScaleRequest,
+    callback: (error: ServiceError | null, response: ScaleResponse) => void,
+  ): ClientUnaryCall;
+  scale(
+    request: ScaleRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ScaleResponse) => void,
+  ): ClientUnaryCall;
+  scale(
+    request: ScaleRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ScaleResponse) => void,
+  ): ClientUnaryCall;
+  /** Those that run, and the last ones that have ended; newest first. */
+  operations(
+    request: OperationsRequest,
+    callback: (error: ServiceError | null, response: OperationsResponse) => void,
+  ): ClientUnaryCall;
+  operations(
+    request: OperationsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: OperationsResponse) => void,
+  ): ClientUnaryCall;
+  operations(
+    request: OperationsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: OperationsResponse) => void,
+  ): ClientUnaryCall;
+  /** The operation now and whenever it has got further; ends when it has ended. */
+  watchOperation(
+    request: WatchOperationRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchOperationResponse>;
+  watchOperation(
+    request: WatchOperationRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchOperationResponse>;
+  /** Pauses after the move that is under way; resumes; cancels: what was moved is moved back. */
+  steerOperation(
+    request: SteerOperationRequest,
+    callback: (error: ServiceError | null, response: SteerOperationResponse) => void,
+  ): ClientUnaryCall;
+  steerOperation(
+    request: SteerOperationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SteerOperationResponse) => void,
+  ): ClientUnaryCall;
+  steerOperation(
+    request: SteerOperationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SteerOperationResponse) => void,
   ): ClientUnaryCall;
 }
 

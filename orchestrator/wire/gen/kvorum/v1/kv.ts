@@ -103,6 +103,11 @@ export interface Session {
   id: Uint8Array;
   /** The lowest sequence number whose answer is still waited for; results of smaller ones are forgotten. */
   floor: bigint;
+  /**
+   * The shard that opened it, which alone can answer for its numbers, whoever owns the keys by now. 0: a gateway takes the
+   * keys' owner for it.
+   */
+  shard: number;
 }
 
 export interface Operation {
@@ -778,7 +783,7 @@ export const OpenSessionResponse: MessageFns<OpenSessionResponse> = {
 };
 
 function createBaseSession(): Session {
-  return { id: NO_BYTES, floor: 0n };
+  return { id: NO_BYTES, floor: 0n, shard: 0 };
 }
 
 export const Session: MessageFns<Session> = {
@@ -791,6 +796,9 @@ export const Session: MessageFns<Session> = {
         throw new globalThis.Error("value provided for field message.floor of type uint64 too large");
       }
       writer.uint32(16).uint64(message.floor);
+    }
+    if (message.shard !== 0) {
+      writer.uint32(24).uint32(message.shard);
     }
     return writer;
   },
@@ -822,6 +830,14 @@ export const Session: MessageFns<Session> = {
             }
 
             message.floor = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.shard = reader.uint32();
             continue;
           }
         }

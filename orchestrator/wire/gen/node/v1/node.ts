@@ -30,6 +30,46 @@ export const protobufFileName = "node/v1/node.proto";
 
 /** What an orchestrator asks of a node. Data goes by kvorum.v1.KV, which every node serves on the same port. */
 
+export const PartitionState = {
+  UNSPECIFIED: 0,
+  /** NONE - Not this shard's, and nothing of it is here. */
+  NONE: 1,
+  OWNED: 2,
+  /** FROZEN - Owned; writes are refused as MOVING. */
+  FROZEN: 3,
+  IMPORTING: 4,
+  /** IMPORTED - All of it is here; the giver may still own it. */
+  IMPORTED: 5,
+  /** RELEASED - Not this shard's any more; its records are being deleted. */
+  RELEASED: 6,
+} as const;
+
+export type PartitionState = typeof PartitionState[keyof typeof PartitionState];
+
+export namespace PartitionState {
+  export type UNSPECIFIED = typeof PartitionState.UNSPECIFIED;
+  export type NONE = typeof PartitionState.NONE;
+  export type OWNED = typeof PartitionState.OWNED;
+  export type FROZEN = typeof PartitionState.FROZEN;
+  export type IMPORTING = typeof PartitionState.IMPORTING;
+  export type IMPORTED = typeof PartitionState.IMPORTED;
+  export type RELEASED = typeof PartitionState.RELEASED;
+}
+
+export const MoveStep = { UNSPECIFIED: 0, IMPORT: 1, FREEZE: 2, THAW: 3, RELEASE: 4, ACTIVATE: 5, DISCARD: 6 } as const;
+
+export type MoveStep = typeof MoveStep[keyof typeof MoveStep];
+
+export namespace MoveStep {
+  export type UNSPECIFIED = typeof MoveStep.UNSPECIFIED;
+  export type IMPORT = typeof MoveStep.IMPORT;
+  export type FREEZE = typeof MoveStep.FREEZE;
+  export type THAW = typeof MoveStep.THAW;
+  export type RELEASE = typeof MoveStep.RELEASE;
+  export type ACTIVATE = typeof MoveStep.ACTIVATE;
+  export type DISCARD = typeof MoveStep.DISCARD;
+}
+
 export const Role = { UNSPECIFIED: 0, FOLLOWER: 1, CANDIDATE: 2, LEADER: 3, NON_VOTER: 4 } as const;
 
 export type Role = typeof Role[keyof typeof Role];
@@ -63,6 +103,102 @@ export namespace State {
   export type SEEDING = typeof State.SEEDING;
   export type SERVING = typeof State.SERVING;
   export type STOPPING = typeof State.STOPPING;
+}
+
+export interface ImportRequest {
+  /** Of the move: above every epoch in which one of the partitions changed hands, and never used for another move of them. */
+  epoch: bigint;
+  partitions: PartitionRange[];
+  fromShard: number;
+  /** The giver's nodes. */
+  from: Node[];
+  /** Bytes of records per second at most; 0 for the node's own bound. */
+  bytesPerSecond: bigint;
+}
+
+export interface ImportResponse {
+  phase: ImportResponse_Phase;
+  records: bigint;
+  bytes: bigint;
+  /** With ACTIVE: from the freeze's being asked for to the activation, microseconds. */
+  pauseUs: bigint;
+}
+
+export const ImportResponse_Phase = {
+  UNSPECIFIED: 0,
+  /** COPYING - Records are copied. */
+  COPYING: 1,
+  /** CAUGHT_UP - Everything is here but what changes. */
+  CAUGHT_UP: 2,
+  /** FROZEN - The giver takes no writes. */
+  FROZEN: 3,
+  /** RELEASED - The giver has let go: it will be done, here or by whoever resumes it. */
+  RELEASED: 4,
+  ACTIVE: 5,
+} as const;
+
+export type ImportResponse_Phase = typeof ImportResponse_Phase[keyof typeof ImportResponse_Phase];
+
+export namespace ImportResponse_Phase {
+  export type UNSPECIFIED = typeof ImportResponse_Phase.UNSPECIFIED;
+  export type COPYING = typeof ImportResponse_Phase.COPYING;
+  export type CAUGHT_UP = typeof ImportResponse_Phase.CAUGHT_UP;
+  export type FROZEN = typeof ImportResponse_Phase.FROZEN;
+  export type RELEASED = typeof ImportResponse_Phase.RELEASED;
+  export type ACTIVE = typeof ImportResponse_Phase.ACTIVE;
+}
+
+export interface ExportRequest {
+  epoch: bigint;
+  partitions: PartitionRange[];
+}
+
+export interface ExportResponse {
+  records: ExportedRecord[];
+  /** Keys that are gone. */
+  removed: Uint8Array[];
+  /** The first time: everything that was there at the beginning has been sent. */
+  caughtUp: boolean;
+  /** The last message: the partitions are frozen, and everything has been sent. */
+  complete: ExportedPartition[];
+}
+
+export interface ExportedRecord {
+  key: Uint8Array;
+  value: Uint8Array;
+  version: bigint;
+}
+
+export interface ExportedPartition {
+  partition: number;
+  floor: bigint;
+}
+
+export interface MoveRequest {
+  step: MoveStep;
+  epoch: bigint;
+  partitions: PartitionRange[];
+  /** With FREEZE: how long it holds at most, ms of log time. */
+  freezeMs: number;
+}
+
+export interface MoveResponse {
+}
+
+export interface PartitionsRequest {
+}
+
+export interface PartitionsResponse {
+  /** Those with another state than NONE, or with an epoch, in order; neighbours that are alike as one. */
+  partitions: PartitionReport[];
+}
+
+export interface PartitionReport {
+  first: number;
+  last: number;
+  state: PartitionState;
+  /** In which the state last changed. */
+  epoch: bigint;
 }
 
 export interface NodeStatus {
@@ -165,6 +301,740 @@ export interface SeedRequest {
 export interface SeedResponse {
   chunk: Uint8Array;
 }
+
+function createBaseImportRequest(): ImportRequest {
+  return { epoch: 0n, partitions: [], fromShard: 0, from: [], bytesPerSecond: 0n };
+}
+
+export const ImportRequest: MessageFns<ImportRequest> = {
+  encode(message: ImportRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.epoch);
+    }
+    for (const v of message.partitions) {
+      PartitionRange.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.fromShard !== 0) {
+      writer.uint32(24).uint32(message.fromShard);
+    }
+    for (const v of message.from) {
+      Node.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.bytesPerSecond !== 0n) {
+      if (BigInt.asUintN(64, message.bytesPerSecond) !== message.bytesPerSecond) {
+        throw new globalThis.Error("value provided for field message.bytesPerSecond of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.bytesPerSecond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partitions.push(PartitionRange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.fromShard = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.from.push(Node.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytesPerSecond = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseImportResponse(): ImportResponse {
+  return { phase: 0, records: 0n, bytes: 0n, pauseUs: 0n };
+}
+
+export const ImportResponse: MessageFns<ImportResponse> = {
+  encode(message: ImportResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.phase !== 0) {
+      writer.uint32(8).int32(message.phase);
+    }
+    if (message.records !== 0n) {
+      if (BigInt.asUintN(64, message.records) !== message.records) {
+        throw new globalThis.Error("value provided for field message.records of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.records);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.bytes);
+    }
+    if (message.pauseUs !== 0n) {
+      if (BigInt.asUintN(64, message.pauseUs) !== message.pauseUs) {
+        throw new globalThis.Error("value provided for field message.pauseUs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.pauseUs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.phase = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.records = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.pauseUs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExportRequest(): ExportRequest {
+  return { epoch: 0n, partitions: [] };
+}
+
+export const ExportRequest: MessageFns<ExportRequest> = {
+  encode(message: ExportRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.epoch);
+    }
+    for (const v of message.partitions) {
+      PartitionRange.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partitions.push(PartitionRange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExportResponse(): ExportResponse {
+  return { records: [], removed: [], caughtUp: false, complete: [] };
+}
+
+export const ExportResponse: MessageFns<ExportResponse> = {
+  encode(message: ExportResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.records) {
+      ExportedRecord.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.removed) {
+      writer.uint32(18).bytes(v!);
+    }
+    if (message.caughtUp !== false) {
+      writer.uint32(24).bool(message.caughtUp);
+    }
+    for (const v of message.complete) {
+      ExportedPartition.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.records.push(ExportedRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.removed.push(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.caughtUp = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.complete.push(ExportedPartition.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExportedRecord(): ExportedRecord {
+  return { key: NO_BYTES, value: NO_BYTES, version: 0n };
+}
+
+export const ExportedRecord: MessageFns<ExportedRecord> = {
+  encode(message: ExportedRecord, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportedRecord {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportedRecord();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExportedPartition(): ExportedPartition {
+  return { partition: 0, floor: 0n };
+}
+
+export const ExportedPartition: MessageFns<ExportedPartition> = {
+  encode(message: ExportedPartition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partition !== 0) {
+      writer.uint32(8).uint32(message.partition);
+    }
+    if (message.floor !== 0n) {
+      if (BigInt.asUintN(64, message.floor) !== message.floor) {
+        throw new globalThis.Error("value provided for field message.floor of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.floor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportedPartition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportedPartition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.partition = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.floor = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMoveRequest(): MoveRequest {
+  return { step: 0, epoch: 0n, partitions: [], freezeMs: 0 };
+}
+
+export const MoveRequest: MessageFns<MoveRequest> = {
+  encode(message: MoveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.step !== 0) {
+      writer.uint32(8).int32(message.step);
+    }
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.epoch);
+    }
+    for (const v of message.partitions) {
+      PartitionRange.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.freezeMs !== 0) {
+      writer.uint32(32).uint32(message.freezeMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.step = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partitions.push(PartitionRange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.freezeMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMoveResponse(): MoveResponse {
+  return {};
+}
+
+export const MoveResponse: MessageFns<MoveResponse> = {
+  encode(_: MoveResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePartitionsRequest(): PartitionsRequest {
+  return {};
+}
+
+export const PartitionsRequest: MessageFns<PartitionsRequest> = {
+  encode(_: PartitionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartitionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartitionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePartitionsResponse(): PartitionsResponse {
+  return { partitions: [] };
+}
+
+export const PartitionsResponse: MessageFns<PartitionsResponse> = {
+  encode(message: PartitionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.partitions) {
+      PartitionReport.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartitionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartitionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partitions.push(PartitionReport.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePartitionReport(): PartitionReport {
+  return { first: 0, last: 0, state: 0, epoch: 0n };
+}
+
+export const PartitionReport: MessageFns<PartitionReport> = {
+  encode(message: PartitionReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.first !== 0) {
+      writer.uint32(8).uint32(message.first);
+    }
+    if (message.last !== 0) {
+      writer.uint32(16).uint32(message.last);
+    }
+    if (message.state !== 0) {
+      writer.uint32(24).int32(message.state);
+    }
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.epoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartitionReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartitionReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.first = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.last = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
 
 function createBaseNodeStatus(): NodeStatus {
   return {
@@ -1397,6 +2267,49 @@ export const NodeService = {
     responseSerialize: (value: SeedResponse): Buffer => Buffer.from(SeedResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SeedResponse => SeedResponse.decode(value),
   },
+  /**
+   * Takes partitions over from another shard, from the first record to the activation (leader only). Progress comes as it
+   * is made; the stream ends with OK when this shard owns them. If it breaks, nobody knows how far it came: THAW at the giver finds out.
+   */
+  import: {
+    path: "/node.v1.Node/Import" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ImportRequest): Buffer => Buffer.from(ImportRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ImportRequest => ImportRequest.decode(value),
+    responseSerialize: (value: ImportResponse): Buffer => Buffer.from(ImportResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ImportResponse => ImportResponse.decode(value),
+  },
+  /** The records of partitions now, then what changes in them, until they are frozen in this epoch. For Import. */
+  export: {
+    path: "/node.v1.Node/Export" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ExportRequest): Buffer => Buffer.from(ExportRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExportRequest => ExportRequest.decode(value),
+    responseSerialize: (value: ExportResponse): Buffer => Buffer.from(ExportResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExportResponse => ExportResponse.decode(value),
+  },
+  /** Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED. */
+  move: {
+    path: "/node.v1.Node/Move" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: MoveRequest): Buffer => Buffer.from(MoveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MoveRequest => MoveRequest.decode(value),
+    responseSerialize: (value: MoveResponse): Buffer => Buffer.from(MoveResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): MoveResponse => MoveResponse.decode(value),
+  },
+  /** What the shard's state machine knows of its partitions (leader only, linearizable). */
+  partitions: {
+    path: "/node.v1.Node/Partitions" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PartitionsRequest): Buffer => Buffer.from(PartitionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PartitionsRequest => PartitionsRequest.decode(value),
+    responseSerialize: (value: PartitionsResponse): Buffer => Buffer.from(PartitionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PartitionsResponse => PartitionsResponse.decode(value),
+  },
 } as const;
 
 export interface NodeServer extends UntypedServiceImplementation {
@@ -1420,6 +2333,17 @@ export interface NodeServer extends UntypedServiceImplementation {
   readIndex: handleUnaryCall<ReadIndexRequest, ReadIndexResponse>;
   /** A consistent view of the state machine, for a peer that lost its engine. Its format is the snapshot stream's. */
   seed: handleServerStreamingCall<SeedRequest, SeedResponse>;
+  /**
+   * Takes partitions over from another shard, from the first record to the activation (leader only). Progress comes as it
+   * is made; the stream ends with OK when this shard owns them. If it breaks, nobody knows how far it came: THAW at the giver finds out.
+   */
+  import: handleServerStreamingCall<ImportRequest, ImportResponse>;
+  /** The records of partitions now, then what changes in them, until they are frozen in this epoch. For Import. */
+  export: handleServerStreamingCall<ExportRequest, ExportResponse>;
+  /** Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED. */
+  move: handleUnaryCall<MoveRequest, MoveResponse>;
+  /** What the shard's state machine knows of its partitions (leader only, linearizable). */
+  partitions: handleUnaryCall<PartitionsRequest, PartitionsResponse>;
 }
 
 export interface NodeClient extends Client {
@@ -1547,6 +2471,52 @@ export interface NodeClient extends Client {
   /** A consistent view of the state machine, for a peer that lost its engine. Its format is the snapshot stream's. */
   seed(request: SeedRequest, options?: Partial<CallOptions>): ClientReadableStream<SeedResponse>;
   seed(request: SeedRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<SeedResponse>;
+  /**
+   * Takes partitions over from another shard, from the first record to the activation (leader only). Progress comes as it
+   * is made; the stream ends with OK when this shard owns them. If it breaks, nobody knows how far it came: THAW at the giver finds out.
+   */
+  import(request: ImportRequest, options?: Partial<CallOptions>): ClientReadableStream<ImportResponse>;
+  import(
+    request: ImportRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ImportResponse>;
+  /** The records of partitions now, then what changes in them, until they are frozen in this epoch. For Import. */
+  export(request: ExportRequest, options?: Partial<CallOptions>): ClientReadableStream<ExportResponse>;
+  export(
+    request: ExportRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ExportResponse>;
+  /** Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED. */
+  move(request: MoveRequest, callback: (error: ServiceError | null, response: MoveResponse) => void): ClientUnaryCall;
+  move(
+    request: MoveRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: MoveResponse) => void,
+  ): ClientUnaryCall;
+  move(
+    request: MoveRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: MoveResponse) => void,
+  ): ClientUnaryCall;
+  /** What the shard's state machine knows of its partitions (leader only, linearizable). */
+  partitions(
+    request: PartitionsRequest,
+    callback: (error: ServiceError | null, response: PartitionsResponse) => void,
+  ): ClientUnaryCall;
+  partitions(
+    request: PartitionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PartitionsResponse) => void,
+  ): ClientUnaryCall;
+  partitions(
+    request: PartitionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PartitionsResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const NodeClient = makeGenericClientConstructor(NodeService, "node.v1.Node") as unknown as {
