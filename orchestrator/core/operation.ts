@@ -32,7 +32,7 @@ export interface AppendOperation {
   readonly value: Uint8Array
 }
 
-/** Opens a session in the shard that owns the key. */
+/** Opens a session in one shard. */
 export interface OpenSessionOperation {
   readonly kind: 'open-session'
   readonly key: Uint8Array
@@ -40,6 +40,8 @@ export interface OpenSessionOperation {
   readonly nonce: bigint
   /** How long it lives without a write, ms. */
   readonly expiryMs: number
+  /** The shard; 0: the one that owns the key. */
+  readonly shard: number
 }
 
 export type Result = GetResult | PutResult | DeleteResult | AppendResult | OpenSessionResult
@@ -86,6 +88,8 @@ export interface SessionRef {
   readonly id: Uint8Array
   /** No answer to a smaller sequence number is waited for. Only grows. */
   readonly floor: number | bigint
+  /** The shard that opened it, and answers for its numbers for ever. 0: nobody said. */
+  readonly shard: number
 }
 
 /** Of a session's id. */

@@ -85,7 +85,7 @@ function codes(results: readonly (Result | KvError)[] | undefined): string[] | u
 describe('a message', () => {
   test('passes the numbers of its writes on', () => {
     const { store, message } = setUp()
-    const stamp = { session: { id: new Uint8Array(16), floor: 3 }, sequence: 4 }
+    const stamp = { session: { id: new Uint8Array(16), floor: 3, shard: 2 }, sequence: 4 }
     message([PUT, GET, PUT], 0, [undefined, undefined, stamp])
     expect(store.waiting.map((one) => one.stamp)).toEqual([undefined, undefined, stamp])
   })

@@ -6,7 +6,7 @@ import { Session } from './session.js'
 test('the floor is the lowest number that is waited for, in whatever order answers come', () => {
   fc.assert(
     fc.property(fc.array(fc.nat()), (choices) => {
-      const session = new Session(new Uint8Array(16))
+      const session = new Session(new Uint8Array(16), 1)
       const open = new Set<number>()
       for (const choice of choices) {
         if (choice % 2 === 0) open.add(session.take())
@@ -25,7 +25,7 @@ test('the floor is the lowest number that is waited for, in whatever order answe
 })
 
 test('numbers end a window above the floor', () => {
-  const session = new Session(new Uint8Array(16))
+  const session = new Session(new Uint8Array(16), 1)
   for (let taken = 0; taken < SESSION_WINDOW; taken++) {
     expect(session.hasRoom).toBe(true)
     session.take()

@@ -9,6 +9,7 @@ export class Session implements SessionRef {
 
   constructor(
     readonly id: Uint8Array,
+    readonly shard: number,
     /** It had no number left, and has some now. */
     private readonly freed: (session: Session) => void = () => {},
   ) {}

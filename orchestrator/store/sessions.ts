@@ -51,6 +51,15 @@ export class Sessions {
     if (pool !== undefined && pool.waiting.size > 0) this.#admit(pool)
   }
 
+  /** Forgets the sessions of all other shards. Nobody may wait there: who did was routed anew. */
+  retain(shards: ReadonlySet<number>): void {
+    for (const [id, pool] of this.#shards) {
+      if (shards.has(id)) continue
+      this.#shards.delete(id)
+      for (const opening of [...pool.openings]) this.#options.executor.cancel(opening, undefined)
+    }
+  }
+
   /** Nobody knows the session of the write any more: further writes take another. */
   expired(call: Call): void {
     const session = call.stamp?.session
@@ -60,7 +69,7 @@ export class Sessions {
   #poolOf(shard: number): Pool {
     const found = this.#shards.get(shard)
     if (found !== undefined) return found
-    const made = new Pool()
+    const made = new Pool(shard)
     this.#shards.set(shard, made)
     return made
   }
@@ -78,7 +87,7 @@ export class Sessions {
   #open(pool: Pool, key: Uint8Array): void {
     const { executor, rng, deadlineMs } = this.#options
     const nonce = BigInt(`0x${rng.id().slice(0, 16)}`)
-    const operation: OpenSessionOperation = { kind: 'open-session', key, nonce, expiryMs: EXPIRY_MS }
+    const operation: OpenSessionOperation = { kind: 'open-session', key, nonce, expiryMs: EXPIRY_MS, shard: pool.shard }
     let opening: Call | undefined
     opening = executor.submit(operation, deadlineMs, (error, result) => {
       if (opening !== undefined) pool.openings.delete(opening)
@@ -144,6 +153,8 @@ class Pool {
   /** Those that may have a number left; the last one is in use. */
   #roomy: Session[] = []
 
+  constructor(readonly shard: number) {}
+
   /** One that has a number left. */
   pick(): Session | undefined {
     for (;;) {
@@ -154,7 +165,7 @@ class Pool {
   }
 
   add(id: Uint8Array): void {
-    const session = new Session(id, (freed) => {
+    const session = new Session(id, this.shard, (freed) => {
       if (this.#all.has(freed) && !this.#roomy.includes(freed)) this.#roomy.push(freed)
     })
     this.#all.add(session)

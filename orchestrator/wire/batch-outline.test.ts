@@ -10,7 +10,7 @@ const OPERATIONS = [
 ]
 
 function encoded(id: bigint): Uint8Array {
-  const sessions = [{ id: new Uint8Array(16), floor: 7n }]
+  const sessions = [{ id: new Uint8Array(16), floor: 7n, shard: 3 }]
   return BatchRequest.encode({ id, epoch: 5n, timeoutMs: 1000, operations: OPERATIONS, sessions }).finish()
 }
 

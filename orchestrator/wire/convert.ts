@@ -40,6 +40,7 @@ export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operat
         key: kind.value.key,
         nonce: kind.value.nonce,
         expiryMs: kind.value.expiryMs,
+        shard: kind.value.shard,
       }
     case undefined:
       return undefined

@@ -14,7 +14,7 @@ function request(operation: Operation, stamp?: Stamp): LaneRequest {
 }
 
 function session(name: number, floor: bigint | number): SessionRef {
-  return { id: new Uint8Array(16).fill(name), floor }
+  return { id: new Uint8Array(16).fill(name), floor, shard: name }
 }
 
 function travel(requests: readonly LaneRequest[]): BatchRequest {
@@ -34,6 +34,7 @@ test('stamps come back the same, and each session travels once', () => {
       const received = stampsFromWire(message.operations, message.sessions)
       expect(stamps.map((_, at) => received[at]?.sequence)).toEqual(stamps.map((one) => one?.sequence))
       expect(stamps.map((_, at) => received[at]?.session.floor)).toEqual(stamps.map((one) => one?.session.floor))
+      expect(stamps.map((_, at) => received[at]?.session.shard)).toEqual(stamps.map((one) => one?.session.shard))
       expect(message.sessions).toHaveLength(new Set(stamps.map((one) => one?.session).filter(Boolean)).size)
     }),
   )
@@ -50,12 +51,12 @@ test('a number of no session stays one, for the node to refuse', () => {
   const message = travel([request(PUT, { session: session(1, 1), sequence: 7 })])
   message.sessions = []
   const [stamp] = stampsFromWire(message.operations, message.sessions)
-  expect(stamp).toEqual({ session: { id: new Uint8Array(), floor: 0 }, sequence: 7n })
+  expect(stamp).toEqual({ session: { id: new Uint8Array(), floor: 0, shard: 0 }, sequence: 7n })
 })
 
 // It would travel on, and break the lane that it shares with others if it is large.
 test('an id that is none does not travel on', () => {
-  const message = travel([request(PUT, { session: { id: new Uint8Array(1 << 20), floor: 1 }, sequence: 7 })])
+  const message = travel([request(PUT, { session: { id: new Uint8Array(1 << 20), floor: 1, shard: 1 }, sequence: 7 })])
   const [stamp] = stampsFromWire(message.operations, message.sessions)
   expect(stamp?.session.id).toHaveLength(0)
 })

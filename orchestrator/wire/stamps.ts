@@ -12,8 +12,8 @@ export function requestsToWire(requests: readonly LaneRequest[]): Pick<BatchRequ
     if (stamp === undefined) return wire
     let number = numbers.get(stamp.session)
     if (number === undefined) {
-      const { id, floor } = stamp.session
-      number = sessions.push({ id, floor: BigInt(floor) })
+      const { id, floor, shard } = stamp.session
+      number = sessions.push({ id, floor: BigInt(floor), shard })
       numbers.set(stamp.session, number)
     }
     wire.session = number
@@ -25,12 +25,12 @@ export function requestsToWire(requests: readonly LaneRequest[]): Pick<BatchRequ
 
 const NONE: readonly undefined[] = []
 /** Of a reference to nothing, or to what is no session: whoever executes the write refuses it. */
-const NOBODY: SessionRef = { id: new Uint8Array(), floor: 0 }
+const NOBODY: SessionRef = { id: new Uint8Array(), floor: 0, shard: 0 }
 
 /** The stamps of a message's operations, by position. */
 export function stampsFromWire(operations: readonly WireOperation[], sessions: readonly WireSession[]) {
   if (sessions.length === 0 && operations.every(({ session }) => session === 0)) return NONE
-  const refs = sessions.map(({ id, floor }): SessionRef => (id.length === SESSION_ID_BYTES ? { id, floor } : NOBODY))
+  const refs = sessions.map((session): SessionRef => (session.id.length === SESSION_ID_BYTES ? session : NOBODY))
   return operations.map(({ session, sequence }): Stamp | undefined => {
     if (session === 0) return undefined
     return { session: refs[session - 1] ?? NOBODY, sequence }

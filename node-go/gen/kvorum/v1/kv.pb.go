@@ -450,12 +450,14 @@ func (x *AppendResponse) GetLength() uint64 {
 // used expires.
 type OpenSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Any key of the shard whose keys the session's writes will be for.
+	// Any key. Without a shard below, one of the shard whose keys the session's writes will be for.
 	Key []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// Random.
 	Nonce uint64 `protobuf:"fixed64,2,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	// How long it lives without a write, 1,000 to 86,400,000; 0 for an hour. Time in which the shard has no leader does not count.
-	ExpiryMs      uint32 `protobuf:"varint,3,opt,name=expiry_ms,json=expiryMs,proto3" json:"expiry_ms,omitempty"`
+	ExpiryMs uint32 `protobuf:"varint,3,opt,name=expiry_ms,json=expiryMs,proto3" json:"expiry_ms,omitempty"`
+	// The shard that is to open it, for gateways. 0: the owner of the key.
+	Shard         uint32 `protobuf:"varint,4,opt,name=shard,proto3" json:"shard,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -507,6 +509,13 @@ func (x *OpenSessionRequest) GetNonce() uint64 {
 func (x *OpenSessionRequest) GetExpiryMs() uint32 {
 	if x != nil {
 		return x.ExpiryMs
+	}
+	return 0
+}
+
+func (x *OpenSessionRequest) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
 	}
 	return 0
 }
@@ -1351,11 +1360,12 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"B\n" +
 	"\x0eAppendResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x16\n" +
-	"\x06length\x18\x02 \x01(\x04R\x06length\"Y\n" +
+	"\x06length\x18\x02 \x01(\x04R\x06length\"o\n" +
 	"\x12OpenSessionRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\x06R\x05nonce\x12\x1b\n" +
-	"\texpiry_ms\x18\x03 \x01(\rR\bexpiryMs\"%\n" +
+	"\texpiry_ms\x18\x03 \x01(\rR\bexpiryMs\x12\x14\n" +
+	"\x05shard\x18\x04 \x01(\rR\x05shard\"%\n" +
 	"\x13OpenSessionResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\"E\n" +
 	"\aSession\x12\x0e\n" +

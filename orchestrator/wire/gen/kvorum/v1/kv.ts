@@ -85,12 +85,14 @@ export interface AppendResponse {
  * used expires.
  */
 export interface OpenSessionRequest {
-  /** Any key of the shard whose keys the session's writes will be for. */
+  /** Any key. Without a shard below, one of the shard whose keys the session's writes will be for. */
   key: Uint8Array;
   /** Random. */
   nonce: bigint;
   /** How long it lives without a write, 1,000 to 86,400,000; 0 for an hour. Time in which the shard has no leader does not count. */
   expiryMs: number;
+  /** The shard that is to open it, for gateways. 0: the owner of the key. */
+  shard: number;
 }
 
 export interface OpenSessionResponse {
@@ -666,7 +668,7 @@ export const AppendResponse: MessageFns<AppendResponse> = {
 };
 
 function createBaseOpenSessionRequest(): OpenSessionRequest {
-  return { key: NO_BYTES, nonce: 0n, expiryMs: 0 };
+  return { key: NO_BYTES, nonce: 0n, expiryMs: 0, shard: 0 };
 }
 
 export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
@@ -682,6 +684,9 @@ export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
     }
     if (message.expiryMs !== 0) {
       writer.uint32(24).uint32(message.expiryMs);
+    }
+    if (message.shard !== 0) {
+      writer.uint32(32).uint32(message.shard);
     }
     return writer;
   },
@@ -721,6 +726,14 @@ export const OpenSessionRequest: MessageFns<OpenSessionRequest> = {
             }
 
             message.expiryMs = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.shard = reader.uint32();
             continue;
           }
         }
