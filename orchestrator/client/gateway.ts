@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
 import type { Operation } from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
-import { shardOf } from '../core/topology.js'
+import { type ClusterMap, shardOf } from '../core/topology.js'
 import type { KvError } from '../errors/index.js'
 import type { Call, Done } from '../store/call.js'
 import { performOn } from '../store/execute.js'
@@ -31,6 +31,8 @@ export class Gateway implements Engine, Router {
   readonly #shard: Shard
   readonly #sessions: Sessions
   readonly #maps: MapWatcher
+  /** The newest that calls were routed by. */
+  #map: ClusterMap | undefined
   /** Writes that wait for the first map. */
   readonly #unmapped = new Set<Call>()
 
@@ -40,6 +42,7 @@ export class Gateway implements Engine, Router {
     this.#executor = executor
     this.#sessions = new Sessions({ executor, rng, deadlineMs: limits.deadlineMs })
     this.#maps = maps
+    this.#map = maps.current
     maps.listen({
       changed: () => this.#mapped(),
       failed: (error) => {
@@ -77,6 +80,8 @@ export class Gateway implements Engine, Router {
       this.#sessions.expired(call)
       return true
     }
+    // Its number is answered for: the write takes one of the new owner, which a newer map tells.
+    if (error.code === 'WRONG_SHARD' && error.epoch !== undefined) this.#maps.refresh(error.epoch)
     return call.node !== undefined && this.#shard.learn(call, call.node, error)
   }
 
@@ -94,16 +99,20 @@ export class Gateway implements Engine, Router {
 
   #stamp(call: Call): boolean {
     this.#maps.start()
-    const map = this.#maps.current
-    if (map !== undefined) return this.#sessions.stamp(call, shardOf(map, call.operation.key))
+    if (this.#map !== undefined) return this.#sessions.stamp(call, shardOf(this.#map, call.operation.key))
     this.#unmapped.add(call)
     this.#executor.park(call)
     return false
   }
 
   #mapped(): void {
-    const calls = [...this.#unmapped]
-    this.#unmapped.clear()
-    for (const call of calls) this.#executor.release(call)
+    const [before, map] = [this.#map, this.#maps.current]
+    if (map === undefined || map === before) return
+    this.#map = map
+    this.#executor.reroute((call) => {
+      const { key } = call.operation
+      return before === undefined ? this.#unmapped.has(call) : shardOf(map, key) !== shardOf(before, key)
+    })
+    this.#sessions.retain(new Set(map.shards.map(({ id }) => id)))
   }
 }

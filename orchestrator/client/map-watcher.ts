@@ -63,6 +63,16 @@ export class MapWatcher {
     return !this.#foreign.has(address)
   }
 
+  /** Somebody met this epoch. Gateways push their maps at once: one that stays behind it is left for the next. */
+  refresh(atLeast: bigint): void {
+    if (this.#stale !== undefined || this.#closed.signal.aborted) return
+    if (this.current !== undefined && this.current.epoch >= atLeast) return
+    this.#stale = this.#options.clock.setTimeout(() => {
+      this.#stale = undefined
+      this.#try.abort()
+    }, STALE_MS)
+  }
+
   listen(listener: MapListener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -167,17 +177,7 @@ export class MapWatcher {
   }
 
   #newCell(map: ClusterMap): MapCell {
-    return new MapCell(map, (atLeast) => this.#refresh(atLeast))
-  }
-
-  /** Gateways push their maps at once. One that stays behind what was met elsewhere is left for the next. */
-  #refresh(atLeast: bigint): void {
-    if (this.#stale !== undefined || this.#closed.signal.aborted) return
-    if (this.current !== undefined && this.current.epoch >= atLeast) return
-    this.#stale = this.#options.clock.setTimeout(() => {
-      this.#stale = undefined
-      this.#try.abort()
-    }, STALE_MS)
+    return new MapCell(map, (atLeast) => this.refresh(atLeast))
   }
 
   #nobody(timeoutMs: number): KvError {

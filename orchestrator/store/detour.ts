@@ -99,15 +99,6 @@ export class Detour {
     else this.#reached.delete(node)
   }
 
-  /** Takes nothing new, and lets what is in flight be answered. */
-  retire(): void {
-    for (const node of this.#gateways) node.lane.retire()
-  }
-
-  get closed(): boolean {
-    return this.#gateways.every(({ lane }) => lane.closed)
-  }
-
   close(): void {
     for (const node of this.#gateways) node.lane.close()
   }

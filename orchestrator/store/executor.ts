@@ -15,7 +15,7 @@ export interface Router {
   route(call: Call): void
   /** Learns from a failed attempt. Says whether that taught a better place to ask. */
   learn(call: Call, error: KvError): boolean
-  /** A call that was parked waits no more. */
+  /** A call waits no more, wherever it was parked; or it has ended. */
   forget(call: Call): void
 }
 
@@ -140,6 +140,16 @@ export class Executor implements CallOwner {
   /** Routes a call that was parked. */
   release(call: Call): void {
     if (this.#waiting.remove(call)) this.#wake(call)
+  }
+
+  /** Routes those anew that wait, for whatever it is, and for which `wanted` is true. */
+  reroute(wanted: (call: Call) => boolean): void {
+    for (const call of this.#waiting.filter(wanted)) {
+      // One may end with another.
+      if (!this.#waiting.remove(call)) continue
+      this.#router.forget(call)
+      this.#wake(call)
+    }
   }
 
   /** Answers everything that waits here; what is with a lane is answered when the lane closes, so close those next. */

@@ -31,6 +31,8 @@ export interface ShardOptions {
  */
 export class Shard {
   readonly id: number
+  /** Those that are with it: sent, parked, or about to ask again. */
+  calls = 0
   readonly #options: ShardOptions
   readonly #nodes = new Map<string, Node>()
   readonly #retired = new Set<Node>()
@@ -117,20 +119,6 @@ export class Shard {
     if (this.#nodes.size === 1 && only !== undefined && this.#leadership.confirmed(only.id)) this.#found(only)
   }
 
-  /** Whether all that was in flight when it was retired has been answered. */
-  get closed(): boolean {
-    const lanes = [...this.#nodes.values(), ...this.#retired].map(({ lane }) => lane)
-    return lanes.every((lane) => lane.closed) && (this.#detour?.closed ?? true)
-  }
-
-  /** The map has no such shard any more: its calls are routed anew. */
-  retire(): void {
-    for (const node of [...this.#nodes.values()]) this.#retire(node)
-    this.#search.stop()
-    this.#detour?.retire()
-    this.#releaseAll()
-  }
-
   close(): void {
     this.#search.stop()
     this.#detour?.close()
@@ -193,7 +181,7 @@ export class Shard {
     }
     if (error?.code === 'NOT_LEADER') {
       if (error.leader !== undefined) this.#hinted(error.leader)
-    } else if (error === undefined || (error.code === 'WRONG_SHARD' && this.#options.cluster !== undefined)) {
+    } else if (error === undefined || (isOfOwnership(error) && this.#options.cluster !== undefined)) {
       // Nodes look at ownership only after they have made sure that they lead, and at who is meant before that. Without
       // the latter it could be the leader of another shard.
       if (this.#leadership.confirmed(node.id)) this.#found(node)
@@ -236,6 +224,10 @@ export class Shard {
     this.#parked.clear()
     for (const call of calls) this.#options.release(call)
   }
+}
+
+function isOfOwnership({ code }: KvError): boolean {
+  return code === 'WRONG_SHARD' || code === 'MOVING'
 }
 
 function send(call: Call, node: Node): void {

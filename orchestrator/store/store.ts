@@ -5,7 +5,7 @@ import type { AppendResult, DeleteResult, GetResult, Operation, PutResult, Resul
 import { type Rng, systemRng } from '../core/rng.js'
 import { partitionOf } from '../core/slot.js'
 import { type ClusterMap, supersedes } from '../core/topology.js'
-import type { KvError } from '../errors/index.js'
+import { type KvError, SessionExpiredError, WrongShardError } from '../errors/index.js'
 import type { LaneOptions } from '../wire/lane.js'
 import type { Call, Done } from './call.js'
 import type { GatewayList } from './detour.js'
@@ -54,8 +54,8 @@ export class Store {
   readonly #shardOptions: ShardOptions
   readonly #unsubscribe: () => void
   readonly #shards = new Map<number, Shard>()
-  /** In the map no more; what is in flight there is still to be answered. */
-  readonly #retired = new Set<Shard>()
+  /** No longer in the map, and still asked about writes in doubt: they alone know. Each closes with its last call. */
+  readonly #leaving = new Set<Shard>()
   /** By partition. */
   #owners: Shard[] = []
   #map: ClusterMap
@@ -73,6 +73,7 @@ export class Store {
       forget: (call) => {
         call.shard?.forget(call)
         this.#sessions.forget(call)
+        if (call.settled) this.#assign(call, undefined)
       },
     }
     this.#executor = new Executor(router, { limits: this.#limits, clock, rng })
@@ -151,7 +152,7 @@ export class Store {
   close(): void {
     this.#unsubscribe()
     this.#executor.close()
-    for (const shard of [...this.#shards.values(), ...this.#retired]) shard.close()
+    for (const shard of [...this.#shards.values(), ...this.#leaving]) shard.close()
   }
 
   #install(map: ClusterMap): void {
@@ -162,22 +163,66 @@ export class Store {
       else shard.update(info)
       gone.delete(info.id)
     }
-    for (const id of gone.keys()) this.#shards.delete(id)
-    this.#owners = map.owners.map((owner) => this.#shards.get(owner) as Shard)
-    for (const shard of this.#retired) if (shard.closed) this.#retired.delete(shard)
-    for (const shard of gone.values()) {
-      this.#retired.add(shard)
-      shard.retire()
+    for (const [id, shard] of gone) {
+      this.#shards.delete(id)
+      this.#leaving.add(shard)
     }
+    const before = this.#owners
+    this.#owners = map.owners.map((owner) => this.#shards.get(owner) as Shard)
+    this.#executor.reroute(({ operation }) => {
+      const partition = partitionOf(operation.key)
+      return this.#owners[partition] !== before[partition]
+    })
+    this.#sessions.retain(new Set(this.#shards.keys()))
+    for (const shard of gone.values()) this.#closeIfDone(shard)
   }
 
   #route(call: Call): void {
-    const shard = this.#ownerOf(call)
-    // Its number is one of the shard that it was meant for. In doubt it keeps it: the new owner may know.
-    if (call.shard !== undefined && call.shard !== shard && !call.inDoubt) call.unstamp()
-    call.shard = shard
+    const shard = this.#shardFor(call)
+    if (shard === undefined) {
+      call.attempts++
+      call.complete(this.#unknownShard(call), undefined)
+      return
+    }
+    // Its number is one of the shard that it was meant for.
+    if (call.shard !== shard) call.unstamp()
+    this.#assign(call, shard)
     if (call.needsStamp && !this.#sessions.stamp(call, shard.id)) return
     shard.route(call)
+  }
+
+  /**
+   * Who answers for a number is the shard whose session it is, for ever, whoever owns the key by now: a write in doubt stays
+   * where it was sent, and a client's goes where its session was opened. All else goes to the owner of its key.
+   */
+  #shardFor(call: Call): Shard | undefined {
+    if (call.inDoubt && call.shard !== undefined) return call.shard
+    const { operation, passed } = call
+    const named = operation.kind === 'open-session' ? operation.shard : (passed?.session.shard ?? 0)
+    if (named === 0) return this.#ownerOf(call)
+    return this.#shards.get(named) ?? [...this.#leaving].find(({ id }) => id === named)
+  }
+
+  /** The map has no such shard: its sessions are known to nobody, and none can be opened there by this map. */
+  #unknownShard({ operation }: Call): KvError {
+    const message = 'the shard of the session is not in the cluster map'
+    if (operation.kind !== 'open-session') return new SessionExpiredError(message, { outcome: 'not-applied' })
+    return new WrongShardError(message, { outcome: 'not-applied', epoch: this.#map.epoch })
+  }
+
+  /** Notes with whom the call is now; undefined: it has ended. */
+  #assign(call: Call, shard: Shard | undefined): void {
+    const before = call.shard
+    if (before === shard) return
+    call.shard = shard
+    if (shard !== undefined) shard.calls++
+    if (before === undefined) return
+    before.calls--
+    this.#closeIfDone(before)
+  }
+
+  #closeIfDone(shard: Shard): void {
+    if (shard.calls === 0 && this.#leaving.delete(shard)) shard.close()
   }
 
   #learn(call: Call, error: KvError): boolean {
@@ -189,7 +234,7 @@ export class Store {
     if (error.code === 'WRONG_SHARD' || error.code === 'MOVING') {
       const seen = error.epoch ?? 0n
       this.#source.refresh(seen > this.#map.epoch ? seen : this.#map.epoch)
-      return this.#ownerOf(call) !== shard
+      return this.#shardFor(call) !== shard
     }
     return shard !== undefined && node !== undefined && shard.learn(call, node, error)
   }

@@ -44,6 +44,11 @@ export class WakeQueue<Entry extends WakeEntry> {
     return true
   }
 
+  /** Those for which `wanted` is true, in no order. They stay. */
+  filter(wanted: (entry: Entry) => boolean): Entry[] {
+    return this.#heap.filter(wanted)
+  }
+
   /** Takes everything out, in no order, and stops the timer. */
   takeAll(): Entry[] {
     const all = this.#heap.splice(0)
