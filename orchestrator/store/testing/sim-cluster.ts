@@ -30,7 +30,7 @@ export class SimNode {
   stranger = false
   /** Whom its callers meant. */
   readonly meant: (PeerIdentity | undefined)[] = []
-  answer: (operation: Operation) => Answer = () => this.notLeader()
+  answer: (operation: Operation, stamp?: Stamp) => Answer = () => this.notLeader()
   readonly executed: Operation[] = []
   /** Of the writes that it was sent, in their order. */
   readonly stamps: Stamp[] = []
@@ -104,11 +104,12 @@ export class SimNode {
   }
 
   #answer({ operations, sessions }: BatchRequest) {
-    this.stamps.push(...stampsFromWire(operations, sessions).filter((stamp) => stamp !== undefined))
-    return operations.map((wire) => {
+    const stamps = stampsFromWire(operations, sessions)
+    this.stamps.push(...stamps.filter((stamp) => stamp !== undefined))
+    return operations.map((wire, at) => {
       const operation = operationFromWire(wire)
       if (operation === undefined) throw new Error('unknown kind')
-      return resultToWire(this.answer(operation))
+      return resultToWire(this.answer(operation, stamps[at]))
     })
   }
 }

@@ -1,4 +1,4 @@
-import type { Operation, Result } from '../../core/operation.js'
+import type { Operation, Result, Stamp } from '../../core/operation.js'
 import { PARTITIONS } from '../../core/slot.js'
 import { type ClusterMap, makeClusterMap } from '../../core/topology.js'
 import { type KvError, NotLeaderError, PreconditionFailedError, UnsupportedError } from '../../errors/index.js'
@@ -22,7 +22,7 @@ type Answer = Result | KvError
 export class FakeNode {
   readonly messages: BatchMessage[] = []
   /** What it says to an operation; by default it leads and executes it. */
-  answer: (operation: Operation) => Answer = (operation) => this.execute(operation)
+  answer: (operation: Operation, stamp?: Stamp) => Answer = (operation) => this.execute(operation)
   /** Who it is: it refuses calls that are meant for others. By default it does not look. */
   identity: PeerIdentity | undefined
   #listener: Listener | undefined
@@ -152,7 +152,7 @@ export class FakeNode {
       const reply = () =>
         stream.send(
           message.id,
-          message.operations.map((one) => this.#answerTo(one)),
+          message.operations.map((one, at) => this.#answerTo(one, message.stamps[at])),
           () => {},
         )
       if (this.#held === undefined) reply()
@@ -161,8 +161,8 @@ export class FakeNode {
     stream.listen({ onMessage, onEnd: () => stream.end(), onGone: () => this.#streams.delete(stream) })
   }
 
-  #answerTo(operation: Operation | undefined): Answer {
+  #answerTo(operation: Operation | undefined, stamp: Stamp | undefined): Answer {
     if (operation === undefined) return new UnsupportedError('unknown kind', { outcome: 'not-applied' })
-    return this.answer(operation)
+    return this.answer(operation, stamp)
   }
 }
