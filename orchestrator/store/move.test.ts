@@ -212,7 +212,7 @@ describe("a client's number, as a gateway passes it on", () => {
   async function openedIn(sim: MoveSim, shard: number): Promise<Uint8Array> {
     const opening = submit(sim, { kind: 'open-session', key: KEY, nonce: 1n, expiryMs: 1000, shard })
     const { answer } = await sim.cluster.run(opening)
-    if (!('kind' in answer) || answer.kind !== 'open-session') throw answer
+    if (!('kind' in answer) || answer.kind !== 'open-session') throw new Error('no session', { cause: answer })
     return answer.id
   }
 

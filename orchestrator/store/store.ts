@@ -140,7 +140,10 @@ export class Store {
     return this.#executor.full()
   }
 
-  /** Takes a newer map; an older one is ignored. Calls on their way go on, and are routed by it when they try again. */
+  /**
+   * Takes a newer map; an older one is ignored. Calls on their way go on, and are routed by it when they try again: at once,
+   * if they wait and it gives their partition to another shard.
+   */
   updateMap(map: ClusterMap): void {
     if (!supersedes(map, this.#map)) return
     this.#map = map

@@ -13,6 +13,7 @@ const LOG = 'node-go/raftlog/inherit_test.go'
 const LOG_CRASHES = 'node-go/raftlog/crash_test.go'
 const WORLD = 'orchestrator/store/world.test.ts'
 const STATE_MACHINE = 'node-go/fsm/model_test.go'
+const MOVE = 'orchestrator/store/move.test.ts'
 
 export const MUTATIONS = [
   {
@@ -285,7 +286,7 @@ export const MUTATIONS = [
     name: 'retired-shard-forgotten',
     says: 'a store that is closed leaves what a shard owes that is not in the map any more',
     file: 'orchestrator/store/store.ts',
-    find: '[...this.#shards.values(), ...this.#retired]',
+    find: '[...this.#shards.values(), ...this.#leaving]',
     replace: 'this.#shards.values()',
     test: WORLD,
     shows: /of stores that are closed/,
@@ -298,5 +299,23 @@ export const MUTATIONS = [
     replace: 'const backoff = ceiling * chance * 0.001',
     test: WORLD,
     shows: /it was sent \d+ times|"copiesMax"/,
+  },
+  {
+    name: 'doubt-goes-to-the-owner',
+    says: 'a write in doubt whose partition has moved is written anew at the new owner',
+    file: 'orchestrator/store/store.ts',
+    find: '    if (call.inDoubt && call.shard !== undefined) return call.shard\n',
+    replace: '',
+    test: MOVE,
+    shows: /FAIL.*gets its first answer from the old owner/,
+  },
+  {
+    name: 'moving-final',
+    says: 'MOVING counts for the answer of the state machine to every attempt',
+    file: 'orchestrator/store/retry.ts',
+    find: "code === 'PRECONDITION_FAILED' || code === 'WRONG_SHARD'",
+    replace: "code === 'PRECONDITION_FAILED' || code === 'WRONG_SHARD' || code === 'MOVING'",
+    test: MOVE,
+    shows: /FAIL.*MOVING says nothing of an earlier attempt/,
   },
 ]

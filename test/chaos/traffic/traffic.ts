@@ -42,6 +42,10 @@ export interface TrafficOptions {
   readonly ways: readonly Way[]
   /** Begins the names of the keys: another one for each round. */
   readonly prefix: string
+  /** Keys in use at once, as many times the usual few. Default 1. */
+  readonly width?: number
+  /** The share of calls that have so little time that some end in doubt. Default 1/24. */
+  readonly hastyShare?: number
 }
 
 /** A key of which the last value could not be read. */
@@ -56,14 +60,16 @@ export class Traffic {
   /** One for each shard, for whoever writes to single nodes. */
   readonly #apart: readonly Slot[]
   readonly #workers: readonly Promise<void>[]
+  readonly #hastyShare: number
   #stopped = false
 
-  constructor({ map, recorder, random, ways, prefix }: TrafficOptions) {
+  constructor({ map, recorder, random, ways, prefix, width = 1, hastyShare = HASTY_SHARE }: TrafficOptions) {
     this.#recorder = recorder
+    this.#hastyShare = hastyShare
     this.#slots = map.shards.flatMap(({ id }) => {
       const next = keysOn(map, id, `${prefix}-s${id}`)
-      const registers = Array.from({ length: REGISTERS_PER_SHARD }, () => new Slot(id, 'register', next))
-      return [...registers, new Slot(id, 'append', next)]
+      const slots = (use: Use, length: number) => Array.from({ length }, () => new Slot(id, use, next))
+      return [...slots('register', width * REGISTERS_PER_SHARD), ...slots('append', width)]
     })
     this.#apart = map.shards.map(({ id }) => new Slot(id, 'register', keysOn(map, id, `${prefix}-apart-s${id}`)))
     this.#workers = ways.map((way, at) => this.#work(way, `${way.name}#${at}`, random.fork()))
@@ -126,7 +132,7 @@ export class Traffic {
 
   async #call(way: Way, client: string, key: HotKey, random: Random): Promise<HistoryLine> {
     const op = opFor(way, key, random)
-    const deadlineMs = random.chance(HASTY_SHARE) ? random.between(1, HASTY_MS_MAX) : PATIENT_MS
+    const deadlineMs = random.chance(this.#hastyShare) ? random.between(1, HASTY_MS_MAX) : PATIENT_MS
     const write = op !== 'get'
     const value = op === 'put' || op === 'append' ? this.#recorder.freshValue() : undefined
     const conditional = op === 'put' && way.versions && random.chance(CONDITIONAL_SHARE)

@@ -1,0 +1,143 @@
+// What chaos does in a round, around one operation on a cluster that a test has started itself: clients of every kind work on
+// a few keys while it goes on, and every answer is checked. Unlike in chaos no call is hasty: none may fail.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ClusterMap } from '../../orchestrator/core/topology.js'
+import { Random } from '../chaos/faults/random.js'
+import { type HistoryLine, writeHistory } from '../chaos/model/format.js'
+import { Clients } from '../chaos/run/clients.js'
+import { HISTORY, judge } from '../chaos/run/judge.js'
+import type { Counts, Violation } from '../chaos/run/result.js'
+import { NodeReaders } from '../chaos/traffic/node-readers.js'
+import { Recorder } from '../chaos/traffic/recorder.js'
+import { Traffic } from '../chaos/traffic/traffic.js'
+import type { Cluster } from '../harness/cluster.js'
+
+export interface RecordedOptions {
+  readonly seed: number
+  /** Keys in use at once, as many times the few of chaos: so that some are where something moves. Default 8. */
+  readonly width?: number
+  /** Of one key's search for an order. */
+  readonly perKeyMs?: number
+}
+
+export interface Recorded<T> {
+  /** What the operation gave. */
+  readonly value: T
+  /** What must never be. */
+  readonly violations: readonly Violation[]
+  /** Calls that ended in anything but success; a condition that did not hold is none of them. */
+  readonly failures: readonly string[]
+  readonly counts: Counts
+  /** The longest time in which a shard of the map at the beginning took no put, by the leaders and by the gateway, ms. */
+  readonly gapMs: { readonly direct: number; readonly gateway: number }
+  /** Holds the history, and pictures of what is wrong; removed when nothing is. */
+  readonly folder: string
+}
+
+/** Calls before the operation begins, and after it has ended: the clients are connected, and see what has become of it. */
+const CALLS_AROUND = 100
+const PER_KEY_MS = 20_000
+
+/** Lets clients work for as long as the operation takes, and judges what they were told. Rejects when the operation does. */
+export async function recorded<T>(
+  cluster: Cluster,
+  operation: () => Promise<T>,
+  { seed, width = 8, perKeyMs = PER_KEY_MS }: RecordedOptions,
+): Promise<Recorded<T>> {
+  const map = await cluster.map()
+  const calls = new Calls()
+  const clients = await Clients.open(cluster.address, map, calls.watch)
+  const recorder = new Recorder(calls.watch)
+  const load = startLoad(map, clients, recorder, seed, width)
+  try {
+    await calls.more(CALLS_AROUND)
+    const begin = performance.now()
+    const value = await operation()
+    const end = performance.now()
+    await calls.more(CALLS_AROUND)
+    await load.stop()
+    const gaps = (way: 'direct' | 'gateway') => map.shards.map(({ id }) => clients.longestGapMs(way, id, begin, end))
+    const gapMs = { direct: Math.max(...gaps('direct')), gateway: Math.max(...gaps('gateway')) }
+    const unread = await readAll(load.traffic, clients)
+    const header = {
+      seed,
+      round: 1,
+      shards: map.shards.length,
+      replicas: map.shards[0]?.nodes.length ?? 0,
+      versions: {},
+    }
+    const folder = mkdtempSync(join(tmpdir(), 'kvorum-recorded-'))
+    await writeHistory(join(folder, HISTORY), header, recorder.lines)
+    const signal = new AbortController().signal
+    const { keys } = load.traffic
+    const { violations, counts } = await judge({ lines: recorder.lines, keys, folder, perKeyMs, signal })
+    const all = [...unread, ...violations]
+    const failures = failuresOf(recorder.lines)
+    if (all.length + failures.length + counts.undecided === 0) rmSync(folder, { recursive: true })
+    return { value, violations: all, failures, counts, gapMs, folder }
+  } finally {
+    await Promise.all([clients.close(), load.stop()])
+  }
+}
+
+/** In words. Each of these calls had patience for whatever the operation does. */
+export function failuresOf(lines: readonly HistoryLine[]): string[] {
+  return lines
+    .filter(({ outcome }) => outcome !== 'ok' && outcome !== 'precondition')
+    .map(({ id, client, op, key, code, outcome }) => `${op} ${id} of ${key} by ${client}: ${code} (${outcome})`)
+}
+
+/** Counts calls that end. */
+class Calls {
+  #left = 0
+  #enough = (): void => {}
+
+  readonly watch = (): void => {
+    if (--this.#left === 0) this.#enough()
+  }
+
+  /** Resolves when so many more have ended. */
+  more(count: number): Promise<void> {
+    this.#left = count
+    return new Promise((resolve) => {
+      this.#enough = resolve
+    })
+  }
+}
+
+interface Load {
+  readonly traffic: Traffic
+  stop(): Promise<void>
+}
+
+function startLoad(map: ClusterMap, clients: Clients, recorder: Recorder, seed: number, width: number): Load {
+  const random = new Random(seed)
+  const options = { map, recorder, ways: clients.workers, prefix: `recorded-${seed}`, width, hastyShare: 0 }
+  const traffic = new Traffic({ ...options, random: random.fork() })
+  // Nodes are asked for the keys that were theirs at the beginning: who has given one away must not answer.
+  const readers = new NodeReaders({
+    recorder,
+    random: random.fork(),
+    shards: map.shards.map(({ id }) => id),
+    nodes: (shard) => map.shards.find(({ id }) => id === shard)?.nodes ?? [],
+    keys: (shard) => traffic.hotKeys(shard),
+  })
+  return {
+    traffic,
+    stop: async () => {
+      await Promise.all([traffic.stop(), readers.stop()])
+    },
+  }
+}
+
+async function readAll(traffic: Traffic, { last }: Clients): Promise<Violation[]> {
+  const unread: Violation[] = []
+  for (const way of last) {
+    for (const { key, why } of await traffic.readAll(way)) {
+      unread.push({ kind: 'could not be read', what: `${key} by ${way.name}: ${why}` })
+    }
+  }
+  return unread
+}
