@@ -39,6 +39,8 @@ export interface Recorded<T> {
 /** Calls before the operation begins, and after it has ended: the clients are connected, and see what has become of it. */
 const CALLS_AROUND = 100
 const PER_KEY_MS = 20_000
+/** So long that a busy machine is no failure; how long it took is told by the gaps. The compat client has 10 s of its own. */
+const PATIENT_MS = 30_000
 
 /** Lets clients work for as long as the operation takes, and judges what they were told. Rejects when the operation does. */
 export async function recorded<T>(
@@ -114,8 +116,16 @@ interface Load {
 
 function startLoad(map: ClusterMap, clients: Clients, recorder: Recorder, seed: number, width: number): Load {
   const random = new Random(seed)
-  const options = { map, recorder, ways: clients.workers, prefix: `recorded-${seed}`, width, hastyShare: 0 }
-  const traffic = new Traffic({ ...options, random: random.fork() })
+  const traffic = new Traffic({
+    map,
+    recorder,
+    random: random.fork(),
+    ways: clients.workers,
+    prefix: `recorded-${seed}`,
+    width,
+    hastyShare: 0,
+    patientMs: PATIENT_MS,
+  })
   // Nodes are asked for the keys that were theirs at the beginning: who has given one away must not answer.
   const readers = new NodeReaders({
     recorder,

@@ -46,6 +46,8 @@ export interface TrafficOptions {
   readonly width?: number
   /** The share of calls that have so little time that some end in doubt. Default 1/24. */
   readonly hastyShare?: number
+  /** How long all other calls may take. Default 5,000. */
+  readonly patientMs?: number
 }
 
 /** A key of which the last value could not be read. */
@@ -61,11 +63,14 @@ export class Traffic {
   readonly #apart: readonly Slot[]
   readonly #workers: readonly Promise<void>[]
   readonly #hastyShare: number
+  readonly #patientMs: number
   #stopped = false
 
-  constructor({ map, recorder, random, ways, prefix, width = 1, hastyShare = HASTY_SHARE }: TrafficOptions) {
+  constructor(options: TrafficOptions) {
+    const { map, recorder, random, ways, prefix, width = 1 } = options
     this.#recorder = recorder
-    this.#hastyShare = hastyShare
+    this.#hastyShare = options.hastyShare ?? HASTY_SHARE
+    this.#patientMs = options.patientMs ?? PATIENT_MS
     this.#slots = map.shards.flatMap(({ id }) => {
       const next = keysOn(map, id, `${prefix}-s${id}`)
       const slots = (use: Use, length: number) => Array.from({ length }, () => new Slot(id, use, next))
@@ -132,7 +137,7 @@ export class Traffic {
 
   async #call(way: Way, client: string, key: HotKey, random: Random): Promise<HistoryLine> {
     const op = opFor(way, key, random)
-    const deadlineMs = random.chance(this.#hastyShare) ? random.between(1, HASTY_MS_MAX) : PATIENT_MS
+    const deadlineMs = random.chance(this.#hastyShare) ? random.between(1, HASTY_MS_MAX) : this.#patientMs
     const write = op !== 'get'
     const value = op === 'put' || op === 'append' ? this.#recorder.freshValue() : undefined
     const conditional = op === 'put' && way.versions && random.chance(CONDITIONAL_SHARE)
