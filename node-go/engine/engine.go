@@ -90,6 +90,10 @@ type View interface {
 	// A record handed to fn is valid only during that call.
 	Ascend(from, to []byte, fn func(Record) bool) error
 
+	// Select is Ascend for those records only whose keys `want` chooses; the values of others are not read. A key handed to
+	// want is valid only during that call, and must not be modified.
+	Select(from, to []byte, want func(key []byte) bool, fn func(Record) bool) error
+
 	// Size is the exact number of bytes that WriteTo will write.
 	Size() int64
 

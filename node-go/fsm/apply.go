@@ -43,6 +43,7 @@ func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
 	s.head.logTimeMs = max(s.head.logTimeMs, c.GetStampMs())
 	s.head.index, s.head.term = entry.Index, entry.Term
 	f.batch.Put(engine.Record{Key: headKey, Value: s.head.encode()})
+	thawed := f.thaw()
 
 	applied := &Applied{Index: entry.Index}
 	changed, err := f.run(c, applied)
@@ -51,17 +52,29 @@ func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
 	}
 	s.sessions.expire(s.head.logTimeMs, f.batch)
 	s.sessions.flush(f.batch)
-	if err := f.engine.Apply(f.batch); err != nil {
+	if err := f.commit(entry.Index, thawed || changed); err != nil {
 		return nil, err
 	}
-	s.applied = entry.Index
 	f.logTimeMs.Store(s.head.logTimeMs)
-	// Readers compare the table before and after they read the engine (Get): it must not change before the engine does.
-	if changed {
-		f.table.Store(s.table())
-	}
 	f.progress.advance(entry.Index)
 	return applied, nil
+}
+
+// commit gives the batch to the engine, then lets readers and exports see what it has done. An export begins before or
+// after that, never in the middle: between its view and what it is told afterwards nothing is missing.
+func (f *FSM) commit(index uint64, ownership bool) error {
+	f.exports.mu.Lock()
+	defer f.exports.mu.Unlock()
+	if err := f.engine.Apply(f.batch); err != nil {
+		return err
+	}
+	f.state.applied = index
+	// Readers compare the table before and after they read the engine (Get): it must not change before the engine does.
+	if ownership {
+		f.table.Store(f.state.table())
+	}
+	f.exports.observe(f.batch, f.state, ownership)
+	return nil
 }
 
 // run fills the batch and the answer, and says whether ownership changed. Its errors are the engine's.
@@ -72,10 +85,17 @@ func (f *FSM) run(c *pb.Command, applied *Applied) (changed bool, err error) {
 		return false, err
 	case *pb.Command_Assign:
 		changed, applied.Err = f.assign(kind.Assign)
-		return changed, nil
+	case *pb.Command_Move:
+		changed, applied.Err = f.move(kind.Move)
+		applied.Already = !changed && applied.Err == nil
+	case *pb.Command_Import:
+		changed, applied.Err = f.importRecords(kind.Import)
+	case *pb.Command_Sweep:
+		changed, applied.Err = f.sweep(kind.Sweep)
 	default:
 		panic(fmt.Sprintf("command.Decode let %T pass", kind))
 	}
+	return changed, err
 }
 
 // skip passes over an entry that the engine holds already. If it is the newest one that the engine holds, it must be

@@ -8,8 +8,9 @@ import (
 	"kvorum/node/kverr"
 )
 
-// assign makes the shard the owner of exactly the given partitions. The data of one that it no longer owns stays in the
-// engine, unreachable.
+// assign makes a shard that has never had anything the owner of the given partitions, possibly of none. From then on they
+// only move: an assignment that took one away would leave its keys behind, for an import to find them again, and one
+// that gave one would not know whether somebody else still owns it.
 func (f *FSM) assign(a *pb.AssignPartitions) (changed bool, refused *kverr.Error) {
 	wanted, refused := expand(a.GetOwned())
 	if refused != nil {
@@ -21,37 +22,47 @@ func (f *FSM) assign(a *pb.AssignPartitions) (changed bool, refused *kverr.Error
 		return false, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "an assignment needs an epoch above 0")
 	case epoch == s.epoch && s.ownsExactly(wanted):
 		return false, nil // done already
-	case epoch <= s.epoch:
+	case !s.pristine():
 		refused = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,
-			"epoch %d is not above %d, in which shard %d last changed ownership", epoch, s.epoch, f.options.Shard)
+			"shard %d has had partitions, and last changed ownership in epoch %d: they can only be moved", f.options.Shard, s.epoch)
 		refused.Epoch = s.epoch
 		return false, refused
 	}
 	s.epoch = a.GetEpoch()
 	f.batch.Put(engine.Record{Key: ownershipKey, Value: encodeOwnership(s.epoch)})
 	for number, want := range wanted {
-		p := &s.partitions[number]
-		if p.state == want {
-			continue
+		if want {
+			f.become(number, Holding{State: Owned, Epoch: s.epoch})
 		}
-		p.state, p.epoch = want, s.epoch
-		f.batch.Put(engine.Record{Key: partitionKey(number), Value: p.encode()})
 	}
 	return true, nil
 }
 
-func (s *state) ownsExactly(wanted *[command.Partitions]ownership) bool {
+// pristine says that ownership has never changed and no move has ever touched a partition.
+func (s *state) pristine() bool {
 	for number := range s.partitions {
-		if s.partitions[number].state != wanted[number] {
+		if s.partitions[number].Holding != (Holding{}) {
+			return false
+		}
+	}
+	return s.epoch == 0
+}
+
+func (s *state) ownsExactly(wanted *numbers) bool {
+	for number, want := range wanted {
+		if state := s.partitions[number].State; want != (state == Owned) || !want && state != None {
 			return false
 		}
 	}
 	return true
 }
 
-// expand turns ranges into a state for each partition. Ranges that overlap are refused: somebody has miscounted.
-func expand(ranges []*pb.PartitionRange) (*[command.Partitions]ownership, *kverr.Error) {
-	wanted := new([command.Partitions]ownership)
+// numbers is a set of partitions.
+type numbers [command.Partitions]bool
+
+// expand turns ranges into a set. Ranges that overlap are refused: somebody has miscounted.
+func expand(ranges []*pb.PartitionRange) (*numbers, *kverr.Error) {
+	wanted := new(numbers)
 	for _, r := range ranges {
 		first, last := r.GetFirst(), r.GetLast()
 		if first > last || last >= command.Partitions {
@@ -59,10 +70,10 @@ func expand(ranges []*pb.PartitionRange) (*[command.Partitions]ownership, *kverr
 				"partitions %d to %d: not a range within 0 to %d", first, last, command.Partitions-1)
 		}
 		for number := first; number <= last; number++ {
-			if wanted[number] == owned {
+			if wanted[number] {
 				return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "partition %d is given twice", number)
 			}
-			wanted[number] = owned
+			wanted[number] = true
 		}
 	}
 	return wanted, nil

@@ -49,6 +49,7 @@ type FSM struct {
 
 	// table is nil during a Restore, when no state is whole.
 	table    atomic.Pointer[table]
+	exports  exports
 	progress progress
 	// logTimeMs is that of the state.
 	logTimeMs atomic.Uint64

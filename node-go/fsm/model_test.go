@@ -138,7 +138,7 @@ func (m *model) assign(a *pb.AssignPartitions) (code errpb.ErrorCode) {
 		return errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT
 	case a.Epoch == m.epoch && fmt.Sprint(wanted) == fmt.Sprint(m.owned):
 		return 0
-	case a.Epoch <= m.epoch:
+	case m.epoch > 0:
 		return errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED
 	}
 	m.epoch, m.owned = a.Epoch, wanted

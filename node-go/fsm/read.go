@@ -10,7 +10,8 @@ import (
 )
 
 // Get returns the record of a key; its Key is the given one. Every error is a *kverr.Error and NOT_APPLIED: WRONG_SHARD
-// if this shard does not own the key's partition, CORRUPT if the stored bytes are damaged.
+// if this shard does not own the key's partition, MOVING if it
+// is about to, CORRUPT if the stored bytes are damaged.
 //
 // The read happens at a moment at which the shard owned the partition: the table is the same before and after the
 // engine was read, and Apply publishes a new one before it answers. So once a release has been answered, no Get
@@ -26,8 +27,8 @@ func (f *FSM) Get(key []byte) (engine.Record, bool, error) {
 			return engine.Record{}, false, kverr.NotApplied(
 				errpb.ErrorCode_ERROR_CODE_UNAVAILABLE, "shard %d is being restored from a snapshot here", f.options.Shard)
 		}
-		if !before.owned[number] {
-			return engine.Record{}, false, f.wrongShard(number, before.epoch)
+		if state := before.holdings[number].State; state != Owned && state != Frozen {
+			return engine.Record{}, false, f.elsewhere(number, state, before.epoch)
 		}
 		record, found, err := f.engine.Get(stored)
 		if err != nil {
@@ -41,6 +42,15 @@ func (f *FSM) Get(key []byte) (engine.Record, bool, error) {
 		}
 		return record, found, nil
 	}
+}
+
+// Partitions is what the shard knows of each partition, as far as this node has applied it; nil during a Restore. It is
+// never modified: another one takes its place when something changes.
+func (f *FSM) Partitions() *[command.Partitions]Holding {
+	if t := f.table.Load(); t != nil {
+		return &t.holdings
+	}
+	return nil
 }
 
 func readError(err error) *kverr.Error {

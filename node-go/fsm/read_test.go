@@ -55,7 +55,7 @@ func TestNoReadAfterARelease(t *testing.T) {
 	apply(t, f, 2, writes(put("k", "v")))
 	e.onGet = func() {
 		e.onGet = nil
-		apply(t, f, 3, assign(2))
+		release(t, f, 2, all())
 	}
 	record, found, err := f.Get([]byte("k"))
 	if err == nil {
@@ -87,8 +87,8 @@ func TestAReadAcrossAReleaseAndAReturnIsOfNow(t *testing.T) {
 	e.onGet = func() {
 		if looks++; looks == 1 {
 			e.onGet = nil
-			apply(t, f, 2, assign(2))
-			apply(t, f, 3, everything(3))
+			release(t, f, 2, all())
+			regain(t, f, 3, all())
 		}
 		e.onGet = func() {
 			e.onGet = nil
@@ -129,12 +129,12 @@ func TestReadersSeeOwnershipAndDataTogether(t *testing.T) {
 			}
 		}()
 	}
-	index, epoch := uint64(1), uint64(1)
+	epoch := uint64(1)
 	for range 40 {
-		apply(t, f, index+1, writes(put(key, "v")))
-		apply(t, f, index+2, assign(epoch+1))
-		apply(t, f, index+3, everything(epoch+2))
-		index, epoch = index+3, epoch+2
+		applyNext(t, f, writes(put(key, "v")))
+		release(t, f, epoch+1, all())
+		regain(t, f, epoch+2, all(), record(key, "v", f.state.applied))
+		epoch += 2
 	}
 	close(stop)
 	readers.Wait()

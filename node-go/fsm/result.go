@@ -26,6 +26,8 @@ type Result struct {
 	Existed bool
 	// Session that was opened.
 	Session SessionID
+	// Already is that of an Applied, where a whole command is answered as a write is.
+	Already bool
 	Err     *kverr.Error
 }
 
@@ -34,7 +36,9 @@ type Applied struct {
 	Index uint64
 	// Results of a WriteBatch, in the order of its writes.
 	Results []Result
-	// Err is the failure of the command as a whole: a refused assignment, or an outcome that is unknown because the
+	// Already says of a step of a move that it had been carried out before: nothing was left to do.
+	Already bool
+	// Err is the failure of the command as a whole: a refused change of ownership, or an outcome that is unknown because the
 	// entry was skipped or the state machine has stopped.
 	Err *kverr.Error
 	// Skipped says that the engine held this entry already, so that its results are not known. It happens only while

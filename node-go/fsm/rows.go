@@ -32,6 +32,8 @@ const rowFormat = 1
 //	partition   key   01 02 | partition, 2 big-endian
 //	            value | state | epoch | floor |   absent: none, 0, 0
 //	                  | 1     | 8     | 8     |
+//	            frozen: | until |   the log time at which it ends
+//	                    | 8     |
 const (
 	rowHead      = 0x00
 	rowOwnership = 0x01
@@ -40,6 +42,7 @@ const (
 	headBytes      = 29
 	ownershipBytes = 8
 	partitionBytes = 17
+	frozenBytes    = 25
 )
 
 var (
@@ -64,9 +67,13 @@ func (h head) encode() []byte {
 }
 
 func (p partition) encode() []byte {
-	to := append(make([]byte, 0, partitionBytes), byte(p.state))
-	to = binary.LittleEndian.AppendUint64(to, p.epoch)
-	return binary.LittleEndian.AppendUint64(to, p.floor)
+	to := append(make([]byte, 0, frozenBytes), byte(p.State))
+	to = binary.LittleEndian.AppendUint64(to, p.Epoch)
+	to = binary.LittleEndian.AppendUint64(to, p.floor)
+	if p.State == Frozen {
+		to = binary.LittleEndian.AppendUint64(to, p.until)
+	}
+	return to
 }
 
 func encodeOwnership(epoch uint64) []byte {
@@ -123,7 +130,7 @@ func (s *state) load(key, value []byte) error {
 	case len(key) == 2 && key[1] == rowOwnership && len(value) == ownershipBytes:
 		s.epoch = binary.LittleEndian.Uint64(value)
 		return nil
-	case len(key) == 4 && key[1] == rowPartition && len(value) == partitionBytes:
+	case len(key) == 4 && key[1] == rowPartition && (len(value) == partitionBytes || len(value) == frozenBytes):
 		return s.loadPartition(binary.BigEndian.Uint16(key[2:]), value)
 	default:
 		return badRow("unknown system row %x with %d bytes", key, len(value))
@@ -131,13 +138,16 @@ func (s *state) load(key, value []byte) error {
 }
 
 func (s *state) loadPartition(number uint16, value []byte) error {
-	if number >= command.Partitions || ownership(value[0]) > owned {
-		return badRow("partition row %d with state %d", number, value[0])
+	state := Ownership(value[0])
+	if number >= command.Partitions || state >= ownerships || (state == Frozen) != (len(value) == frozenBytes) {
+		return badRow("partition row %d with state %d and %d bytes", number, value[0], len(value))
 	}
-	s.partitions[number] = partition{
-		state: ownership(value[0]),
-		epoch: binary.LittleEndian.Uint64(value[1:]),
-		floor: binary.LittleEndian.Uint64(value[9:]),
+	p := &s.partitions[number]
+	p.Holding = Holding{State: state, Epoch: binary.LittleEndian.Uint64(value[1:])}
+	p.floor = binary.LittleEndian.Uint64(value[9:])
+	if state == Frozen {
+		p.until = binary.LittleEndian.Uint64(value[partitionBytes:])
+		s.thawsBy(p.until)
 	}
 	return nil
 }

@@ -61,7 +61,9 @@ func TestRowsThatAreNotUnderstoodAreRefused(t *testing.T) {
 		"unknown row":      {[]byte{spaceSystem, 9}, nil, errpb.ErrorCode_ERROR_CODE_CORRUPT},
 		"short ownership":  {ownershipKey, []byte{1}, errpb.ErrorCode_ERROR_CODE_CORRUPT},
 		"partition 1024":   {[]byte{spaceSystem, rowPartition, 4, 0}, partition{}.encode(), errpb.ErrorCode_ERROR_CODE_CORRUPT},
-		"unknown state":    {partitionKey(3), partition{state: owned + 1}.encode(), errpb.ErrorCode_ERROR_CODE_CORRUPT},
+		"unknown state":    {partitionKey(3), partition{Holding: Holding{State: ownerships}}.encode(), errpb.ErrorCode_ERROR_CODE_CORRUPT},
+		"endless freeze":   {partitionKey(3), partition{Holding: Holding{State: Frozen}}.encode()[:partitionBytes], errpb.ErrorCode_ERROR_CODE_CORRUPT},
+		"frozen, not said": {partitionKey(3), append(partition{Holding: Holding{State: Owned}}.encode(), make([]byte, 8)...), errpb.ErrorCode_ERROR_CODE_CORRUPT},
 		"no head":          {userKey([]byte("k")), nil, errpb.ErrorCode_ERROR_CODE_CORRUPT},
 	} {
 		t.Run(name, func(t *testing.T) {

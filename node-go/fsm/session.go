@@ -244,6 +244,8 @@ func full(format string, args ...any) *kverr.Error {
 	return refused
 }
 
-func isFull(err *kverr.Error) bool {
-	return err != nil && err.Code == errpb.ErrorCode_ERROR_CODE_OVERLOADED
+// ofTheMoment says of a refusal that it is not kept: the same write, with the same number, may be applied a moment later.
+func ofTheMoment(err *kverr.Error) bool {
+	return err != nil &&
+		(err.Code == errpb.ErrorCode_ERROR_CODE_OVERLOADED || err.Code == errpb.ErrorCode_ERROR_CODE_MOVING)
 }

@@ -110,9 +110,9 @@ func TestAppendsOfOneEntrySeeEachOther(t *testing.T) {
 // partition has come back.
 func TestARefusalForItsOwnerIsFinalToo(t *testing.T) {
 	f, id := opened(t, 60_000)
-	apply(t, f, 3, assign(2))
-	requireCode(t, apply(t, f, 4, once(id, 1, 1, put("k", "v"))).Results[0].Err, errpb.ErrorCode_ERROR_CODE_WRONG_SHARD)
-	apply(t, f, 5, everything(3))
+	release(t, f, 2, all())
+	requireCode(t, applyNext(t, f, once(id, 1, 1, put("k", "v"))).Results[0].Err, errpb.ErrorCode_ERROR_CODE_WRONG_SHARD)
+	regain(t, f, 3, all())
 	for _, replica := range []*FSM{f, newFSM(t, f.engine)} {
 		again := apply(t, replica, f.Applied()+1, once(id, 1, 1, put("k", "v"))).Results[0].Err
 		if e := requireCode(t, again, errpb.ErrorCode_ERROR_CODE_WRONG_SHARD); e.Epoch != 2 {

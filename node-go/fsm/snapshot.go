@@ -63,7 +63,7 @@ func (f *FSM) Restore(snapshot io.ReadCloser) error {
 	if applied <= f.state.applied {
 		return f.keep(applied)
 	}
-	f.table.Store(nil)
+	f.hide()
 	if _, err := f.engine.Restore(source); err != nil {
 		return f.restoreFailed(err)
 	}
@@ -75,6 +75,14 @@ func (f *FSM) Restore(snapshot io.ReadCloser) error {
 	f.adopt(s)
 	f.log.Info("restored a snapshot", "applied", s.applied)
 	return nil
+}
+
+// hide keeps readers and exports away from an engine that is about to become another one's.
+func (f *FSM) hide() {
+	f.exports.mu.Lock()
+	defer f.exports.mu.Unlock()
+	f.table.Store(nil)
+	f.exports.fail(errRestored)
 }
 
 // keep is the restore of a snapshot that is no newer than the engine: one that was sent late, or to a node whose log was

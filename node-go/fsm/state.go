@@ -13,6 +13,8 @@ type state struct {
 	epoch      uint64
 	partitions [command.Partitions]partition
 	sessions   *sessions
+	// thawMs is the log time at which the first freeze ends, 0 when nothing is frozen.
+	thawMs uint64
 }
 
 // head describes the newest command.
@@ -25,17 +27,37 @@ type head struct {
 	term      uint64
 }
 
-type ownership uint8
+// Ownership is what a partition is to the shard (node-go/move/DESIGN.md draws how one follows another). Its numbers are
+// in rows, for ever.
+type Ownership uint8
 
 const (
-	none ownership = iota
-	owned
+	// None: not this shard's, and none of its keys is here.
+	None Ownership = iota
+	Owned
+	// Frozen: owned, and takes no writes.
+	Frozen
+	// Importing: its records come from the shard that owns it.
+	Importing
+	// Imported: all of it is here. The giver may still own it.
+	Imported
+	// Released: not this shard's any more; its keys are being deleted.
+	Released
+
+	ownerships
 )
 
+// Holding is what the shard knows of one partition.
+type Holding struct {
+	State Ownership
+	// Epoch in which State last changed.
+	Epoch uint64
+}
+
 type partition struct {
-	state ownership
-	// epoch in which state last changed.
-	epoch uint64
+	Holding
+	// until is the log time at which a freeze ends by itself.
+	until uint64
 	// floor is the greatest version that a deleted key of the partition had. A new key begins above it, so that a
 	// key never has the same version twice, however often it is deleted.
 	floor uint64
@@ -43,14 +65,14 @@ type partition struct {
 
 // table is who owns what, as readers see it. A published table is never modified; another one takes its place.
 type table struct {
-	epoch uint64
-	owned [command.Partitions]bool
+	epoch    uint64
+	holdings [command.Partitions]Holding
 }
 
 func (s *state) table() *table {
 	t := &table{epoch: s.epoch}
 	for i := range s.partitions {
-		t.owned[i] = s.partitions[i].state == owned
+		t.holdings[i] = s.partitions[i].Holding
 	}
 	return t
 }

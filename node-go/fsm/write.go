@@ -83,7 +83,7 @@ func (w *writer) once(write *pb.Write) (Result, error) {
 		return Result{Err: refused}, nil
 	}
 	result, err := w.do(write)
-	if err == nil && !isFull(result.Err) {
+	if err == nil && !ofTheMoment(result.Err) {
 		partition := command.Partition(keyOf(write))
 		all.keep(session, answered{sequence: write.GetSequence(), partition: partition, result: result})
 	}
@@ -228,8 +228,9 @@ func (w *writer) admit(
 	if refused = checkKey(key); refused != nil {
 		return written{}, refused, nil
 	}
-	if number := command.Partition(key); w.f.state.partitions[number].state != owned {
-		return written{}, w.f.wrongShard(number, w.f.state.epoch), nil
+	number := command.Partition(key)
+	if state := w.f.state.partitions[number].State; state != Owned {
+		return written{}, w.f.elsewhere(number, state, w.f.state.epoch), nil
 	}
 	before, known := w.written[string(key)]
 	if !known {
@@ -294,9 +295,21 @@ func checkKey(key []byte) *kverr.Error {
 	}
 }
 
-func (f *FSM) wrongShard(number uint16, epoch uint64) *kverr.Error {
-	err := kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_WRONG_SHARD,
-		"shard %d does not own partition %d: refresh the cluster map", f.options.Shard, number)
+// movingRetryMs is advised while a partition moves: what is left of the move is a few commits.
+const movingRetryMs = 5
+
+// elsewhere refuses an operation on a partition in a state that does not allow it. Whoever knows that the partition comes here
+// waits, rather than going in circles between two shards neither of which serves it.
+func (f *FSM) elsewhere(number uint16, state Ownership, epoch uint64) *kverr.Error {
+	var err *kverr.Error
+	switch state {
+	case Frozen, Importing, Imported:
+		err = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_MOVING, "partition %d is being moved", number)
+		err.RetryAfterMs = movingRetryMs
+	default:
+		err = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_WRONG_SHARD,
+			"shard %d does not own partition %d: refresh the cluster map", f.options.Shard, number)
+	}
 	err.Epoch = epoch
 	return err
 }

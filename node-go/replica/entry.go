@@ -43,9 +43,9 @@ func (p *proposer) gather() *entry {
 			p.refuseQueued(w, deadlineQueued())
 			continue
 		}
-		if w.assign != nil {
+		if w.alone != nil {
 			if len(batch.Writes) == 0 {
-				e.command.Kind = &command.Command_Assign{Assign: w.assign}
+				e.command.Kind = w.alone.Kind
 				e.add(w, 1)
 				p.unqueue(w)
 			}
@@ -119,7 +119,7 @@ func (e *entry) settle(applied *fsm.Applied, err *kverr.Error) {
 		for i := s.from; i < s.to; i++ {
 			result := fsm.Result{Err: err}
 			if err == nil {
-				result = resultOf(applied, next, s.w.assign != nil)
+				result = resultOf(applied, next, s.w.alone != nil)
 			}
 			s.w.answer(i, result)
 			next++
@@ -129,13 +129,13 @@ func (e *entry) settle(applied *fsm.Applied, err *kverr.Error) {
 	}
 }
 
-// resultOf is the state machine's answer for the entry's i-th write, or for its assignment.
-func resultOf(applied *fsm.Applied, i int, assignment bool) fsm.Result {
+// resultOf is the state machine's answer for the entry's i-th write, or for a command alone.
+func resultOf(applied *fsm.Applied, i int, alone bool) fsm.Result {
 	switch {
 	case applied.Err != nil:
 		return fsm.Result{Err: applied.Err}
-	case assignment:
-		return fsm.Result{}
+	case alone:
+		return fsm.Result{Already: applied.Already}
 	case i < len(applied.Results):
 		return applied.Results[i]
 	default:

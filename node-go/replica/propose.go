@@ -66,12 +66,12 @@ func newProposer(seams proposerSeams) *proposer {
 // write answers a batch's writes, one result each, in their order. It blocks until all are answered. hold, if any,
 // is kept until Raft has let go of the writes, which may be after the answer.
 func (p *proposer) write(ctx context.Context, batch *command.WriteBatch, deadline time.Time, hold *Hold) []fsm.Result {
-	return p.await(ctx, newWaiting(batch, nil, deadline, hold))
+	return p.await(ctx, newWaiting(batch, deadline, hold))
 }
 
-// assign proposes a change of ownership, in an entry of its own.
-func (p *proposer) assign(ctx context.Context, assign *command.AssignPartitions, deadline time.Time) *kverr.Error {
-	return p.await(ctx, newWaiting(nil, assign, deadline, nil))[0].Err
+// alone proposes a command in an entry of its own.
+func (p *proposer) alone(ctx context.Context, c *command.Command, deadline time.Time) fsm.Result {
+	return p.await(ctx, newAlone(c, deadline))[0]
 }
 
 func (p *proposer) await(ctx context.Context, w *waiting) []fsm.Result {
@@ -99,7 +99,7 @@ func (p *proposer) enqueue(w *waiting) {
 		p.refuseQueued(w, p.goodbye())
 	case !p.seams.leads():
 		p.refuseQueued(w, notLeader(p.seams.hint()))
-	case w.assign == nil && p.queued > 0 && p.queued+w.queued > queueBytesHard:
+	case w.alone == nil && p.queued > 0 && p.queued+w.queued > queueBytesHard:
 		p.refuseQueued(w, p.crowded())
 	default:
 		w.since = p.seams.clock.Now()

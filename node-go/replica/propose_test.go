@@ -248,7 +248,7 @@ func TestAnAssignmentHasAnEntryOfItsOwn(t *testing.T) {
 	clock.AwaitTimers(1)
 	assigned := background(func() *pb.Error {
 		assign := &command.AssignPartitions{Epoch: 3, Owned: []*command.PartitionRange{{First: 0, Last: 9}}}
-		if err := p.assign(context.Background(), assign, later(clock)); err != nil {
+		if err := p.alone(context.Background(), &command.Command{Kind: &command.Command_Assign{Assign: assign}}, later(clock)).Err; err != nil {
 			return err.Proto(0, "")
 		}
 		return nil

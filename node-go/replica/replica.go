@@ -103,7 +103,13 @@ func (r *Replica) Full() *kverr.Error { return r.proposer.full() }
 
 // Assign proposes a change of ownership.
 func (r *Replica) Assign(ctx context.Context, assign *command.AssignPartitions, deadline time.Time) *kverr.Error {
-	return r.proposer.assign(ctx, assign, deadline)
+	return r.Propose(ctx, &command.Command{Kind: &command.Command_Assign{Assign: assign}}, deadline).Err
+}
+
+// Propose proposes a command in an entry of its own, which follows everything that was proposed before. Only Already and Err
+// of the result are set.
+func (r *Replica) Propose(ctx context.Context, c *command.Command, deadline time.Time) fsm.Result {
+	return r.proposer.alone(ctx, c, deadline)
 }
 
 // Confirm returns nil when Get gives linearizable answers to reads that began before the call.

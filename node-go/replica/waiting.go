@@ -13,12 +13,13 @@ import (
 // sequence number, and a session that it may be the only write of.
 const writeOverhead = 96
 
-// waiting is what one caller waits for: the writes of a message, or one change of ownership. The proposer's lock
+// waiting is what one caller waits for: the writes of a message, or a command that has an entry of its own. The proposer's lock
 // guards it, except `answered` and, once that is closed, `results`.
 type waiting struct {
 	writes   []*command.Write
 	sessions []*command.Session
-	assign   *command.AssignPartitions
+	// alone is nil for writes.
+	alone    *command.Command
 	deadline time.Time
 	hold     *Hold
 
@@ -39,20 +40,27 @@ type waiting struct {
 	answered chan struct{}
 }
 
-func newWaiting(batch *command.WriteBatch, assign *command.AssignPartitions, deadline time.Time, hold *Hold) *waiting {
-	n := len(batch.GetWrites())
-	if assign != nil {
-		n = 1
-	}
+func newWaiting(batch *command.WriteBatch, deadline time.Time, hold *Hold) *waiting {
 	if hold != nil {
 		hold.Retain()
 	}
-	w := &waiting{
-		writes: batch.GetWrites(), sessions: batch.GetSessions(), assign: assign, deadline: deadline, hold: hold,
-		results: make([]fsm.Result, n), settled: make([]bool, n), left: n, answered: make(chan struct{}),
-	}
+	w := waitingFor(len(batch.GetWrites()), deadline)
+	w.writes, w.sessions, w.hold = batch.GetWrites(), batch.GetSessions(), hold
 	for i := range w.writes {
 		w.queued += w.cost(i)
+	}
+	return w
+}
+
+func newAlone(c *command.Command, deadline time.Time) *waiting {
+	w := waitingFor(1, deadline)
+	w.alone = c
+	return w
+}
+
+func waitingFor(n int, deadline time.Time) *waiting {
+	w := &waiting{
+		deadline: deadline, results: make([]fsm.Result, n), settled: make([]bool, n), left: n, answered: make(chan struct{}),
 	}
 	if n == 0 {
 		close(w.answered)

@@ -71,3 +71,6 @@ const entryBytes = 46
 
 // unsafeString saves a copy where a string is only compared. It must never be stored.
 func unsafeString(key []byte) string { return unsafe.String(unsafe.SliceData(key), len(key)) }
+
+// unsafeBytes saves a copy where bytes are only looked at. They must never be stored or modified.
+func unsafeBytes(key string) []byte { return unsafe.Slice(unsafe.StringData(key), len(key)) }

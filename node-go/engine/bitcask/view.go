@@ -31,6 +31,10 @@ func (v *view) Get(key []byte) (engine.Record, bool, error) {
 }
 
 func (v *view) Ascend(from, to []byte, fn func(engine.Record) bool) error {
+	return v.Select(from, to, func([]byte) bool { return true }, fn)
+}
+
+func (v *view) Select(from, to []byte, want func(key []byte) bool, fn func(engine.Record) bool) error {
 	if err := v.usable(); err != nil {
 		return err
 	}
@@ -40,6 +44,9 @@ func (v *view) Ascend(from, to []byte, fn func(engine.Record) bool) error {
 	v.keydir.tree.Ascend(unsafeString(from), func(key string, at entry) bool {
 		if to != nil && key >= end {
 			return false
+		}
+		if !want(unsafeBytes(key)) {
+			return true
 		}
 		if cap(buffer) < int(at.size) {
 			buffer = make([]byte, at.size, 2*at.size)

@@ -17,6 +17,7 @@ var viewTests = map[string]func(*testing.T, Factory){
 	"a view outlives merges and a restore":    testViewOutlives,
 	"ascend goes over a range":                testAscend,
 	"ascend stops":                            testAscendStops,
+	"select reads only what is wanted":        testSelect,
 	"a closed view":                           testViewClosed,
 	"the stream has the announced size":       testStreamSize,
 	"many views at different points are kept": testManyViews,
@@ -113,6 +114,33 @@ func testAscendStops(t *testing.T, f Factory) {
 	}
 }
 
+func testSelect(t *testing.T, f Factory) {
+	e, model := open(t, f), Content{}
+	apply(t, e, model, 1, put("", "0"), put("a", "1"), put("ab", "2"), put("b", "3"), put("bb", "4"), put("c", "5"))
+	v := must(e.View())(t)
+	defer closeIt(t, v)
+	apply(t, e, model, 2, put("aa", "new"), del("b"))
+	var asked, got []string
+	err := v.Select([]byte("a"), []byte("c"), func(key []byte) bool {
+		asked = append(asked, string(key))
+		return len(key) == 1
+	}, func(r engine.Record) bool {
+		got = append(got, string(r.Key)+"="+string(r.Value))
+		return true
+	})
+	if err != nil || !slices.Equal(asked, []string{"a", "ab", "b", "bb"}) || !slices.Equal(got, []string{"a=1", "b=3"}) {
+		t.Fatalf("asked for %q, got %q, error %v", asked, got, err)
+	}
+	calls := 0
+	err = v.Select(nil, nil, func(key []byte) bool { return len(key) > 1 }, func(engine.Record) bool {
+		calls++
+		return false
+	})
+	if err != nil || calls != 1 {
+		t.Fatalf("stopped after %d records: %v", calls, err)
+	}
+}
+
 func testViewClosed(t *testing.T, f Factory) {
 	e, model := open(t, f), Content{}
 	fill(t, e, model, 1, 5)
@@ -123,6 +151,10 @@ func testViewClosed(t *testing.T, f Factory) {
 	}
 	if err := v.Ascend(nil, nil, func(engine.Record) bool { return true }); !errors.Is(err, engine.ErrClosed) {
 		t.Error("Ascend:", err)
+	}
+	all, none := func([]byte) bool { return true }, func(engine.Record) bool { return true }
+	if err := v.Select(nil, nil, all, none); !errors.Is(err, engine.ErrClosed) {
+		t.Error("Select:", err)
 	}
 	if _, err := v.WriteTo(&bytes.Buffer{}); !errors.Is(err, engine.ErrClosed) {
 		t.Error("WriteTo:", err)

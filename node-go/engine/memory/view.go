@@ -25,12 +25,16 @@ func (v *view) Get(key []byte) (engine.Record, bool, error) {
 }
 
 func (v *view) Ascend(from, to []byte, fn func(engine.Record) bool) error {
+	return v.Select(from, to, func([]byte) bool { return true }, fn)
+}
+
+func (v *view) Select(from, to []byte, want func(key []byte) bool, fn func(engine.Record) bool) error {
 	if v.closed.Load() {
 		return engine.ErrClosed
 	}
 	end := string(to)
 	v.content.Ascend(string(from), func(key string, r engine.Record) bool {
-		return (to == nil || key < end) && fn(r)
+		return (to == nil || key < end) && (!want(r.Key) || fn(r))
 	})
 	return nil
 }

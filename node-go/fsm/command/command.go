@@ -60,6 +60,12 @@ func unsupported(c *pb.Command) string {
 		return unsupportedWrites(kind.Write)
 	case *pb.Command_Assign:
 		return unsupportedAssign(kind.Assign)
+	case *pb.Command_Move:
+		return unsupportedMove(kind.Move)
+	case *pb.Command_Import:
+		return unsupportedImport(kind.Import)
+	case *pb.Command_Sweep:
+		return unsupportedSweep(kind.Sweep)
 	default:
 		return "command of an unknown kind"
 	}
@@ -106,7 +112,7 @@ func unsupportedWrite(write *pb.Write, sessions int) string {
 	}
 }
 
-func unlessAlien(m interface{ ProtoReflect() protoreflect.Message }, reason string) string {
+func unlessAlien(m message, reason string) string {
 	if alien(m) {
 		return reason
 	}
@@ -117,14 +123,47 @@ func unsupportedAssign(assign *pb.AssignPartitions) string {
 	if alien(assign) {
 		return "assignment with unknown fields"
 	}
-	for _, span := range assign.GetOwned() {
-		if alien(span) {
-			return "partition range with unknown fields"
+	return unlessAnyAlien(assign.GetOwned(), "partition range with unknown fields")
+}
+
+func unsupportedMove(move *pb.MovePartitions) string {
+	if alien(move) {
+		return "move with unknown fields"
+	}
+	if _, known := pb.MovePartitions_Step_name[int32(move.GetStep())]; !known || move.GetStep() == pb.MovePartitions_STEP_UNSPECIFIED {
+		return "unknown step of a move"
+	}
+	return unlessAnyAlien(move.GetPartitions(), "partition range with unknown fields")
+}
+
+func unsupportedImport(records *pb.ImportRecords) string {
+	if alien(records) {
+		return "import with unknown fields"
+	}
+	if reason := unlessAnyAlien(records.GetRecords(), "imported record with unknown fields"); reason != "" {
+		return reason
+	}
+	return unlessAnyAlien(records.GetComplete(), "imported partition with unknown fields")
+}
+
+func unsupportedSweep(sweep *pb.SweepRecords) string {
+	if alien(sweep) {
+		return "sweep with unknown fields"
+	}
+	return unlessAnyAlien(sweep.GetSwept(), "swept partitions with unknown fields")
+}
+
+type message interface{ ProtoReflect() protoreflect.Message }
+
+func unlessAnyAlien[M message](list []M, reason string) string {
+	for _, m := range list {
+		if alien(m) {
+			return reason
 		}
 	}
 	return ""
 }
 
-func alien(m interface{ ProtoReflect() protoreflect.Message }) bool {
+func alien(m message) bool {
 	return len(m.ProtoReflect().GetUnknown()) > 0
 }

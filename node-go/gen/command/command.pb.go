@@ -767,7 +767,8 @@ func (x *AssignPartitions) GetOwned() []*PartitionRange {
 
 // A step of partitions from one state to the next, all of them or none (node-go/move/DESIGN.md). Fenced: of each
 // partition the epoch in which its state last changed is remembered. A move begins above it, and its further steps name the
-// same epoch; a step that was done before is answered as done.
+// same epoch; a step that was done before is answered as done. A refusal says the epoch of the partition that did not allow it:
+// that of the move itself, after THAW, means that the partitions were released, and nothing else does.
 type MovePartitions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Step  MovePartitions_Step    `protobuf:"varint,1,opt,name=step,proto3,enum=kvorum.command.MovePartitions_Step" json:"step,omitempty"`
@@ -1022,12 +1023,12 @@ func (x *ImportedPartition) GetFloor() uint64 {
 	return 0
 }
 
-// Deletes keys whose partitions were released, and says of partitions that none of their keys is left: released -> none.
-// What belongs to another partition by now is left alone.
+// Deletes keys whose partitions are released, and says of partitions that none of their keys is left: released -> none.
+// Whatever is not released (any more) is left alone.
 type SweepRecords struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Keys          [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
-	Swept         []*PartitionRange      `protobuf:"bytes,2,rep,name=swept,proto3" json:"swept,omitempty"`
+	Swept         []*SweptPartitions     `protobuf:"bytes,2,rep,name=swept,proto3" json:"swept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1069,11 +1070,73 @@ func (x *SweepRecords) GetKeys() [][]byte {
 	return nil
 }
 
-func (x *SweepRecords) GetSwept() []*PartitionRange {
+func (x *SweepRecords) GetSwept() []*SweptPartitions {
 	if x != nil {
 		return x.Swept
 	}
 	return nil
+}
+
+// Partitions first..last of which nothing is left, if they are still released in that epoch: since then they may have been
+// imported again and discarded again, with other records.
+type SweptPartitions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	First         uint32                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	Last          uint32                 `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SweptPartitions) Reset() {
+	*x = SweptPartitions{}
+	mi := &file_command_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SweptPartitions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SweptPartitions) ProtoMessage() {}
+
+func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SweptPartitions.ProtoReflect.Descriptor instead.
+func (*SweptPartitions) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SweptPartitions) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *SweptPartitions) GetLast() uint32 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *SweptPartitions) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 // Partitions first..last, both included.
@@ -1087,7 +1150,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1099,7 +1162,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1112,7 +1175,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{14}
+	return file_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -1205,10 +1268,14 @@ const file_command_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\"G\n" +
 	"\x11ImportedPartition\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x14\n" +
-	"\x05floor\x18\x02 \x01(\x04R\x05floor\"X\n" +
+	"\x05floor\x18\x02 \x01(\x04R\x05floor\"Y\n" +
 	"\fSweepRecords\x12\x12\n" +
-	"\x04keys\x18\x01 \x03(\fR\x04keys\x124\n" +
-	"\x05swept\x18\x02 \x03(\v2\x1e.kvorum.command.PartitionRangeR\x05swept\":\n" +
+	"\x04keys\x18\x01 \x03(\fR\x04keys\x125\n" +
+	"\x05swept\x18\x02 \x03(\v2\x1f.kvorum.command.SweptPartitionsR\x05swept\"Q\n" +
+	"\x0fSweptPartitions\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\rR\x04last\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\":\n" +
 	"\x0ePartitionRange\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04lastB\x19Z\x17kvorum/node/gen/commandb\x06proto3"
@@ -1226,7 +1293,7 @@ func file_command_proto_rawDescGZIP() []byte {
 }
 
 var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_command_proto_goTypes = []any{
 	(MovePartitions_Step)(0),  // 0: kvorum.command.MovePartitions.Step
 	(*Command)(nil),           // 1: kvorum.command.Command
@@ -1243,7 +1310,8 @@ var file_command_proto_goTypes = []any{
 	(*ImportedRecord)(nil),    // 12: kvorum.command.ImportedRecord
 	(*ImportedPartition)(nil), // 13: kvorum.command.ImportedPartition
 	(*SweepRecords)(nil),      // 14: kvorum.command.SweepRecords
-	(*PartitionRange)(nil),    // 15: kvorum.command.PartitionRange
+	(*SweptPartitions)(nil),   // 15: kvorum.command.SweptPartitions
+	(*PartitionRange)(nil),    // 16: kvorum.command.PartitionRange
 }
 var file_command_proto_depIdxs = []int32{
 	2,  // 0: kvorum.command.Command.write:type_name -> kvorum.command.WriteBatch
@@ -1257,12 +1325,12 @@ var file_command_proto_depIdxs = []int32{
 	6,  // 8: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
 	7,  // 9: kvorum.command.Write.append:type_name -> kvorum.command.Append
 	8,  // 10: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
-	15, // 11: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
+	16, // 11: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
 	0,  // 12: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
-	15, // 13: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
+	16, // 13: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
 	12, // 14: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
 	13, // 15: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
-	15, // 16: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.PartitionRange
+	15, // 16: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
 	17, // [17:17] is the sub-list for method output_type
 	17, // [17:17] is the sub-list for method input_type
 	17, // [17:17] is the sub-list for extension type_name
@@ -1296,7 +1364,7 @@ func file_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -252,7 +252,8 @@ type Error struct {
 	NodeId string `protobuf:"bytes,6,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	// With NOT_LEADER: who leads, as far as this node knows.
 	Leader *LeaderHint `protobuf:"bytes,7,opt,name=leader,proto3" json:"leader,omitempty"`
-	// With WRONG_SHARD and MOVING: the newest map epoch that the node knows.
+	// With WRONG_SHARD and MOVING: the newest map epoch that the node knows. With PRECONDITION_FAILED of a change of
+	// ownership: the epoch that stands against it.
 	Epoch uint64 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// With PRECONDITION_FAILED: the key's version now, 0 if it is absent.
 	Version       uint64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`

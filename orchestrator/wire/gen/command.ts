@@ -105,7 +105,8 @@ export interface AssignPartitions {
 /**
  * A step of partitions from one state to the next, all of them or none (node-go/move/DESIGN.md). Fenced: of each
  * partition the epoch in which its state last changed is remembered. A move begins above it, and its further steps name the
- * same epoch; a step that was done before is answered as done.
+ * same epoch; a step that was done before is answered as done. A refusal says the epoch of the partition that did not allow it:
+ * that of the move itself, after THAW, means that the partitions were released, and nothing else does.
  */
 export interface MovePartitions {
   step: MovePartitions_Step;
@@ -167,12 +168,22 @@ export interface ImportedPartition {
 }
 
 /**
- * Deletes keys whose partitions were released, and says of partitions that none of their keys is left: released -> none.
- * What belongs to another partition by now is left alone.
+ * Deletes keys whose partitions are released, and says of partitions that none of their keys is left: released -> none.
+ * Whatever is not released (any more) is left alone.
  */
 export interface SweepRecords {
   keys: Uint8Array[];
-  swept: PartitionRange[];
+  swept: SweptPartitions[];
+}
+
+/**
+ * Partitions first..last of which nothing is left, if they are still released in that epoch: since then they may have been
+ * imported again and discarded again, with other records.
+ */
+export interface SweptPartitions {
+  first: number;
+  last: number;
+  epoch: bigint;
 }
 
 /** Partitions first..last, both included. */
@@ -1145,7 +1156,7 @@ export const SweepRecords: MessageFns<SweepRecords> = {
       writer.uint32(10).bytes(v!);
     }
     for (const v of message.swept) {
-      PartitionRange.encode(v!, writer.uint32(18).fork()).join();
+      SweptPartitions.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1176,7 +1187,78 @@ export const SweepRecords: MessageFns<SweepRecords> = {
               break;
             }
 
-            message.swept.push(PartitionRange.decode(reader, reader.uint32()));
+            message.swept.push(SweptPartitions.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSweptPartitions(): SweptPartitions {
+  return { first: 0, last: 0, epoch: 0n };
+}
+
+export const SweptPartitions: MessageFns<SweptPartitions> = {
+  encode(message: SweptPartitions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.first !== 0) {
+      writer.uint32(8).uint32(message.first);
+    }
+    if (message.last !== 0) {
+      writer.uint32(16).uint32(message.last);
+    }
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.epoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SweptPartitions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSweptPartitions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.first = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.last = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
             continue;
           }
         }

@@ -115,7 +115,10 @@ export interface Error {
   leader:
     | LeaderHint
     | undefined;
-  /** With WRONG_SHARD and MOVING: the newest map epoch that the node knows. */
+  /**
+   * With WRONG_SHARD and MOVING: the newest map epoch that the node knows. With PRECONDITION_FAILED of a change of
+   * ownership: the epoch that stands against it.
+   */
   epoch: bigint;
   /** With PRECONDITION_FAILED: the key's version now, 0 if it is absent. */
   version: bigint;

@@ -533,7 +533,8 @@ type ExportResponse struct {
 	Records []*ExportedRecord      `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
 	// Keys that are gone.
 	Removed [][]byte `protobuf:"bytes,2,rep,name=removed,proto3" json:"removed,omitempty"`
-	// The first time: everything that was there at the beginning has been sent.
+	// Ends a round. The first one: everything that was there at the beginning has been sent. Each further one: so has
+	// everything that had changed when it began.
 	CaughtUp bool `protobuf:"varint,3,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
 	// The last message: the partitions are frozen, and everything has been sent.
 	Complete      []*ExportedPartition `protobuf:"bytes,4,rep,name=complete,proto3" json:"complete,omitempty"`

@@ -60,10 +60,12 @@ type NodeClient interface {
 	Seed(ctx context.Context, in *SeedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SeedResponse], error)
 	// Takes partitions over from another shard, from the first record to the activation (leader only). Progress comes as it
 	// is made; the stream ends with OK when this shard owns them. If it breaks, nobody knows how far it came: THAW at the giver finds out.
+	// An epoch serves once: what another call has begun is not gone on with.
 	Import(ctx context.Context, in *ImportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ImportResponse], error)
-	// The records of partitions now, then what changes in them, until they are frozen in this epoch. For Import.
+	// The records of partitions now, then what changes in them, until they are frozen in this epoch (leader only). For Import.
 	Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error)
-	// Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED.
+	// Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED, with
+	// the epoch of the partition that did not allow it. THAW refused with the move's own epoch: the partitions were released in it.
 	Move(ctx context.Context, in *MoveRequest, opts ...grpc.CallOption) (*MoveResponse, error)
 	// What the shard's state machine knows of its partitions (leader only, linearizable).
 	Partitions(ctx context.Context, in *PartitionsRequest, opts ...grpc.CallOption) (*PartitionsResponse, error)
@@ -267,10 +269,12 @@ type NodeServer interface {
 	Seed(*SeedRequest, grpc.ServerStreamingServer[SeedResponse]) error
 	// Takes partitions over from another shard, from the first record to the activation (leader only). Progress comes as it
 	// is made; the stream ends with OK when this shard owns them. If it breaks, nobody knows how far it came: THAW at the giver finds out.
+	// An epoch serves once: what another call has begun is not gone on with.
 	Import(*ImportRequest, grpc.ServerStreamingServer[ImportResponse]) error
-	// The records of partitions now, then what changes in them, until they are frozen in this epoch. For Import.
+	// The records of partitions now, then what changes in them, until they are frozen in this epoch (leader only). For Import.
 	Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error
-	// Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED.
+	// Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED, with
+	// the epoch of the partition that did not allow it. THAW refused with the move's own epoch: the partitions were released in it.
 	Move(context.Context, *MoveRequest) (*MoveResponse, error)
 	// What the shard's state machine knows of its partitions (leader only, linearizable).
 	Partitions(context.Context, *PartitionsRequest) (*PartitionsResponse, error)

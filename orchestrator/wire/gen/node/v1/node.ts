@@ -157,7 +157,10 @@ export interface ExportResponse {
   records: ExportedRecord[];
   /** Keys that are gone. */
   removed: Uint8Array[];
-  /** The first time: everything that was there at the beginning has been sent. */
+  /**
+   * Ends a round. The first one: everything that was there at the beginning has been sent. Each further one: so has
+   * everything that had changed when it began.
+   */
   caughtUp: boolean;
   /** The last message: the partitions are frozen, and everything has been sent. */
   complete: ExportedPartition[];
@@ -2270,6 +2273,7 @@ export const NodeService = {
   /**
    * Takes partitions over from another shard, from the first record to the activation (leader only). Progress comes as it
    * is made; the stream ends with OK when this shard owns them. If it breaks, nobody knows how far it came: THAW at the giver finds out.
+   * An epoch serves once: what another call has begun is not gone on with.
    */
   import: {
     path: "/node.v1.Node/Import" as const,
@@ -2280,7 +2284,7 @@ export const NodeService = {
     responseSerialize: (value: ImportResponse): Buffer => Buffer.from(ImportResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ImportResponse => ImportResponse.decode(value),
   },
-  /** The records of partitions now, then what changes in them, until they are frozen in this epoch. For Import. */
+  /** The records of partitions now, then what changes in them, until they are frozen in this epoch (leader only). For Import. */
   export: {
     path: "/node.v1.Node/Export" as const,
     requestStream: false as const,
@@ -2290,7 +2294,10 @@ export const NodeService = {
     responseSerialize: (value: ExportResponse): Buffer => Buffer.from(ExportResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExportResponse => ExportResponse.decode(value),
   },
-  /** Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED. */
+  /**
+   * Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED, with
+   * the epoch of the partition that did not allow it. THAW refused with the move's own epoch: the partitions were released in it.
+   */
   move: {
     path: "/node.v1.Node/Move" as const,
     requestStream: false as const,
@@ -2336,11 +2343,15 @@ export interface NodeServer extends UntypedServiceImplementation {
   /**
    * Takes partitions over from another shard, from the first record to the activation (leader only). Progress comes as it
    * is made; the stream ends with OK when this shard owns them. If it breaks, nobody knows how far it came: THAW at the giver finds out.
+   * An epoch serves once: what another call has begun is not gone on with.
    */
   import: handleServerStreamingCall<ImportRequest, ImportResponse>;
-  /** The records of partitions now, then what changes in them, until they are frozen in this epoch. For Import. */
+  /** The records of partitions now, then what changes in them, until they are frozen in this epoch (leader only). For Import. */
   export: handleServerStreamingCall<ExportRequest, ExportResponse>;
-  /** Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED. */
+  /**
+   * Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED, with
+   * the epoch of the partition that did not allow it. THAW refused with the move's own epoch: the partitions were released in it.
+   */
   move: handleUnaryCall<MoveRequest, MoveResponse>;
   /** What the shard's state machine knows of its partitions (leader only, linearizable). */
   partitions: handleUnaryCall<PartitionsRequest, PartitionsResponse>;
@@ -2474,6 +2485,7 @@ export interface NodeClient extends Client {
   /**
    * Takes partitions over from another shard, from the first record to the activation (leader only). Progress comes as it
    * is made; the stream ends with OK when this shard owns them. If it breaks, nobody knows how far it came: THAW at the giver finds out.
+   * An epoch serves once: what another call has begun is not gone on with.
    */
   import(request: ImportRequest, options?: Partial<CallOptions>): ClientReadableStream<ImportResponse>;
   import(
@@ -2481,14 +2493,17 @@ export interface NodeClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ImportResponse>;
-  /** The records of partitions now, then what changes in them, until they are frozen in this epoch. For Import. */
+  /** The records of partitions now, then what changes in them, until they are frozen in this epoch (leader only). For Import. */
   export(request: ExportRequest, options?: Partial<CallOptions>): ClientReadableStream<ExportResponse>;
   export(
     request: ExportRequest,
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ExportResponse>;
-  /** Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED. */
+  /**
+   * Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED, with
+   * the epoch of the partition that did not allow it. THAW refused with the move's own epoch: the partitions were released in it.
+   */
   move(request: MoveRequest, callback: (error: ServiceError | null, response: MoveResponse) => void): ClientUnaryCall;
   move(
     request: MoveRequest,
