@@ -118,6 +118,27 @@ func (x *Export) Records(fn func(engine.Record) bool) error {
 	return nil
 }
 
+// Keys calls fn with the keys of some partitions as they are when it is called, until fn returns false. A key is valid only
+// during the call. No value is read.
+func (f *FSM) Keys(wanted func(partition uint16) bool, fn func(key []byte) bool) error {
+	view, err := f.engine.View()
+	if err != nil {
+		return fmt.Errorf("walk the keys: %w", err)
+	}
+	defer view.Close()
+	ended := false
+	visit := func(key []byte) bool {
+		if !ended && wanted(command.Partition(key[1:])) {
+			ended = !fn(key[1:])
+		}
+		return false
+	}
+	if err := view.Select([]byte{spaceUser}, []byte{spaceUser + 1}, visit, nil); err != nil {
+		return fmt.Errorf("walk the keys: %w", err)
+	}
+	return nil
+}
+
 // Get returns a key's record as it is by now, whoever owns it.
 func (x *Export) Get(key string) (engine.Record, bool, error) {
 	r, found, err := x.fsm.engine.Get(userKey([]byte(key)))

@@ -44,6 +44,14 @@ func Of(err error) *Error {
 	return Unknown(pb.ErrorCode_ERROR_CODE_INTERNAL, "%w", err)
 }
 
+// From is an error that has travelled.
+func From(e *pb.Error) *Error {
+	return &Error{
+		Code: e.GetCode(), Outcome: e.GetOutcome(), Message: e.GetMessage(), RetryAfterMs: e.GetRetryAfterMs(),
+		Leader: e.GetLeader(), Epoch: e.GetEpoch(), Version: e.GetVersion(),
+	}
+}
+
 func build(code pb.ErrorCode, outcome pb.Outcome, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Code: code, Outcome: outcome, Message: err.Error(), Cause: errors.Unwrap(err)}

@@ -38,6 +38,8 @@ type leadership struct {
 	// changed closes, and is replaced, when current changes.
 	changed  chan struct{}
 	finished chan struct{}
+	// leading counts what runs for as long as a leadership lasts.
+	leading sync.WaitGroup
 }
 
 // leadershipSeams is what leadership needs of the rest of the node.
@@ -51,8 +53,10 @@ type leadershipSeams struct {
 	// open proposes a command that changes nothing, the term's first.
 	open func() (raft.ApplyFuture, error)
 	// ready and lost tell the proposer; noticed tells whoever watches the status.
-	ready   func()
-	lost    func()
+	ready func()
+	lost  func()
+	// lead runs on a goroutine of its own until ctx ends, once a leadership is ready.
+	lead    func(ctx context.Context)
 	noticed func()
 	clock   clock.Clock
 	log     *slog.Logger
@@ -65,6 +69,7 @@ func newLeadership(seams leadershipSeams) *leadership {
 // run takes notices until stop closes. One goroutine owns it; it must outlive Raft, which blocks on its notices.
 func (l *leadership) run(stop <-chan struct{}) {
 	defer close(l.finished)
+	defer l.leading.Wait()
 	// Also when there is no tenure: whoever waits for one learns that Raft has stopped.
 	defer l.set(nil)
 	defer l.finish()
@@ -172,5 +177,6 @@ func (l *leadership) serve(s *tenure) {
 	}
 	close(s.ready)
 	l.seams.ready()
+	l.leading.Go(func() { l.seams.lead(s.ctx) })
 	l.seams.noticed()
 }

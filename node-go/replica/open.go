@@ -124,7 +124,7 @@ func (r *Replica) wire(notices <-chan bool) {
 	})
 	r.leadership = newLeadership(leadershipSeams{
 		notices: notices, term: r.raft.CurrentTerm, leads: leads, open: r.openTerm,
-		ready: r.ready, lost: r.proposer.shut, noticed: r.changed.Raise, clock: r.options.Clock,
+		ready: r.ready, lost: r.proposer.shut, lead: r.lead, noticed: r.changed.Raise, clock: r.options.Clock,
 		log: r.options.Log,
 	})
 	r.confirmer = newConfirmer(confirmerSeams{
@@ -160,6 +160,13 @@ func (r *Replica) wire(notices <-chan bool) {
 func (r *Replica) ready() {
 	r.logTime.begin()
 	r.proposer.ready()
+}
+
+// lead does what only a leader does, beside serving.
+func (r *Replica) lead(ctx context.Context) {
+	if r.options.Lead != nil {
+		r.options.Lead(ctx, r)
+	}
 }
 
 // openTerm proposes a command that changes nothing (see leadership.prepare).
@@ -201,9 +208,9 @@ func (f *watchedFSM) Restore(content io.ReadCloser) error {
 }
 
 func (f *watchedFSM) Apply(entry *raft.Log) any {
-	before := f.FSM.OwnershipEpoch()
+	before := f.FSM.Partitions()
 	response := f.FSM.Apply(entry)
-	if f.FSM.OwnershipEpoch() != before {
+	if f.FSM.Partitions() != before {
 		f.changed.Raise()
 	}
 	return response

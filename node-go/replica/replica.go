@@ -49,6 +49,9 @@ type Options struct {
 	AskIndex AskIndex
 	// Seeding is told when Fetch is about to be needed. May be nil.
 	Seeding func()
+	// Lead, if any, is called when a leadership of this node is ready, and should return soon after ctx ends, which it does with
+	// the leadership.
+	Lead func(ctx context.Context, r *Replica)
 	// OnFatal is told, from any goroutine, that this process cannot go on. It should not return: what called it is broken.
 	OnFatal func(*FatalError)
 }

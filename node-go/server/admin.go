@@ -127,10 +127,7 @@ func (s *nodeService) AssignPartitions(ctx context.Context, request *nodev1.Assi
 	if err != nil {
 		return nil, s.options.fail(ctx, err)
 	}
-	assign := &command.AssignPartitions{Epoch: request.Epoch}
-	for _, owned := range request.Owned {
-		assign.Owned = append(assign.Owned, &command.PartitionRange{First: owned.First, Last: owned.Last})
-	}
+	assign := &command.AssignPartitions{Epoch: request.Epoch, Owned: rangesOf(request.Owned)}
 	if err := target.Assign(ctx, assign, s.deadline(ctx)); err != nil {
 		return nil, s.options.fail(ctx, err)
 	}

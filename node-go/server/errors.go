@@ -59,6 +59,17 @@ func failWith(ctx context.Context, failure *pb.Error) error {
 	return status.Error(code, failure.Message)
 }
 
+// travelled is the error of a call to another node. What brings no error of ours may have had an effect.
+func travelled(trailer metadata.MD, err error) *kverr.Error {
+	if data := trailer.Get(errorTrailer); len(data) > 0 {
+		whole := new(pb.Error)
+		if proto.Unmarshal([]byte(data[0]), whole) == nil {
+			return kverr.From(whole)
+		}
+	}
+	return kverr.Unknown(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "%w", err)
+}
+
 func (o Options) failed(err *kverr.Error) *kvorumv1.Result {
 	return &kvorumv1.Result{Kind: &kvorumv1.Result_Error{Error: err.Proto(o.Shard, o.NodeID)}}
 }

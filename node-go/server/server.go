@@ -20,6 +20,7 @@ import (
 	kvorumv1 "kvorum/node/gen/kvorum/v1"
 	nodev1 "kvorum/node/gen/node/v1"
 	"kvorum/node/kverr"
+	"kvorum/node/move"
 	"kvorum/node/replica"
 )
 
@@ -39,6 +40,7 @@ type Node interface {
 
 // Replica is one member of a Raft group. *replica.Replica is the real one.
 type Replica interface {
+	move.Shard
 	// Full says why writes would be refused now; nil when they would not.
 	Full() *kverr.Error
 	// Write answers each write, in their order, when all are answered. hold is kept until Raft has let go of them.
@@ -55,6 +57,8 @@ type Replica interface {
 	Bootstrap(ctx context.Context, members []string) *kverr.Error
 	Campaign(ctx context.Context) *kverr.Error
 	TransferLeadership(ctx context.Context, to string) *kverr.Error
+	// Export begins an export of partitions; leader only. The caller closes it.
+	Export(ctx context.Context, epoch uint64, ranges []*command.PartitionRange, deadline time.Time) (*fsm.Export, *kverr.Error)
 	// Seed is a view that holds everything up to atLeast. The caller closes it.
 	Seed(atLeast uint64) (engine.View, *kverr.Error)
 }
@@ -64,8 +68,10 @@ type Options struct {
 	Node   Node
 	Limits Limits
 	Budget *replica.Budget
-	Clock  clock.Clock
-	Log    *slog.Logger
+	// Importer carries out the moves of partitions to this shard. It outlives the server, and is its owner's to close.
+	Importer *move.Importer
+	Clock    clock.Clock
+	Log      *slog.Logger
 	// Cluster, Shard and NodeID are who this node is: in every error, and for calls that are meant for somebody else.
 	Cluster string
 	Shard   uint32

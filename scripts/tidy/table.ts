@@ -37,9 +37,10 @@ export const GO_ARROWS: Readonly<Record<string, readonly string[]>> = {
   fsm: ['engine', 'gen', 'kverr'],
   snapshot: ['fsm', 'engine', 'vfs', 'clock', 'kverr', 'gen'],
   replica: ['fsm', 'snapshot', 'raftlog', 'transport', 'engine', 'gen', 'clock', 'vfs', 'kverr', 'telemetry'],
+  move: ['fsm', 'engine', 'gen', 'clock', 'kverr'],
   // Tests only.
   simulation: ['fsm', 'engine', 'vfs', 'gen'],
-  server: ['replica', 'fsm', 'engine', 'gen', 'transport', 'clock', 'kverr', 'telemetry'],
+  server: ['move', 'replica', 'fsm', 'engine', 'gen', 'transport', 'clock', 'kverr', 'telemetry'],
   // The node's composition root.
   cmd: ['*'],
 }

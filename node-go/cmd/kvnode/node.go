@@ -11,6 +11,7 @@ import (
 
 	"kvorum/node/clock"
 	nodev1 "kvorum/node/gen/node/v1"
+	"kvorum/node/move"
 	"kvorum/node/replica"
 	"kvorum/node/server"
 	"kvorum/node/transport"
@@ -38,6 +39,7 @@ type node struct {
 	book     *transport.Book
 	server   *server.Server
 	asker    *server.IndexAsker
+	importer *move.Importer
 	debug    *http.Server
 
 	// stopOpening ends the wait for a peer that could seed this node.
@@ -114,11 +116,15 @@ func (n *node) listen() error {
 }
 
 func (n *node) serve() {
+	n.importer = &move.Importer{
+		Clock: n.around.clock, Log: n.around.log,
+		Connect: server.Givers(n.around.clock, transport.Dialer(n.config.dialFrom), n.config.cluster),
+	}
 	limits := server.DefaultLimits()
 	limits.MaxValueBytes = n.config.valueBytes
 	n.server = server.New(server.Options{
 		Node: n, Limits: limits, Budget: replica.NewBudget(n.config.inFlightBytes), Clock: n.around.clock,
-		Log: n.around.log, Cluster: n.config.cluster, Shard: n.config.shard, NodeID: n.identity.Node,
+		Importer: n.importer, Log: n.around.log, Cluster: n.config.cluster, Shard: n.config.shard, NodeID: n.identity.Node,
 	})
 	n.serving.Go(func() {
 		if err := n.server.Serve(n.mux.GRPC()); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -143,8 +149,12 @@ func (n *node) openReplica(ctx context.Context) {
 		},
 		Changed: n.changed, Fetch: server.Seeder(n.around.clock, transport.Dialer(n.config.dialFrom), n.config.cluster, n.config.shard),
 		AskIndex: n.asker.Ask,
-		Seeding:  func() { n.setState(nodev1.State_STATE_SEEDING) },
-		OnFatal:  func(err *replica.FatalError) { n.around.fatal(faultOf(err)) },
+		Lead: func(ctx context.Context, r *replica.Replica) {
+			sweeper := &move.Sweeper{Shard: r, Clock: n.around.clock, Log: n.around.log}
+			sweeper.Run(ctx)
+		},
+		Seeding: func() { n.setState(nodev1.State_STATE_SEEDING) },
+		OnFatal: func(err *replica.FatalError) { n.around.fatal(faultOf(err)) },
 	})
 	if err != nil && ctx.Err() == nil {
 		n.around.fatal(err)
@@ -197,6 +207,8 @@ func (n *node) stopAll(ctx context.Context) error {
 	// is cut off, whose outcome its client could not know.
 	n.server.Linger(ctx)
 	n.server.Stop()
+	// Moves end before the replica that they use.
+	n.importer.Close()
 	// The port before the replica's connections: peers that still follow this node (nobody could take leadership over)
 	// take a process that refuses connections for gone, and elect another leader at once.
 	n.mux.Close()
@@ -216,6 +228,9 @@ func (n *node) closeOutside() {
 	}
 	if n.server != nil {
 		n.server.Stop()
+	}
+	if n.importer != nil {
+		n.importer.Close()
 	}
 	if n.mux != nil {
 		n.mux.Close()

@@ -1,0 +1,132 @@
+package move
+
+import (
+	"bytes"
+	"context"
+
+	"kvorum/node/engine"
+	"kvorum/node/fsm"
+	nodev1 "kvorum/node/gen/node/v1"
+)
+
+// Export sends what an export holds: the records of its view, then, round by round, what has changed since, until the partitions
+// are frozen and everything has been sent. It sends an empty message first: the export has begun.
+func Export(ctx context.Context, x *fsm.Export, send func(*nodev1.ExportResponse) error) error {
+	p := &packer{send: send}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	if err := p.view(x); err != nil {
+		return err
+	}
+	if err := p.mark(); err != nil {
+		return err
+	}
+	// The first round is there even if nothing has changed: only then is it known how long one takes.
+	for wait := false; ; wait = true {
+		keys, frozen, err := x.Changed(ctx, wait)
+		if err != nil {
+			return err
+		}
+		if err := p.changes(x, keys); err != nil {
+			return err
+		}
+		if frozen == nil {
+			if err := p.mark(); err != nil {
+				return err
+			}
+			continue
+		}
+		// What was read is what was there at the freeze, unless a thaw has let others write meanwhile.
+		if err := x.Err(); err != nil {
+			return err
+		}
+		return p.complete(frozen)
+	}
+}
+
+// packer gathers records into messages of at most entryBytes, or one record.
+type packer struct {
+	send    func(*nodev1.ExportResponse) error
+	pending nodev1.ExportResponse
+	bytes   int
+}
+
+func (p *packer) view(x *fsm.Export) error {
+	var failed error
+	err := x.Records(func(r engine.Record) bool {
+		failed = p.record(r)
+		return failed == nil
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// changes sends the keys as they are by now. That may be later than the change that was noted; a still later one is noted again.
+func (p *packer) changes(x *fsm.Export, keys map[string]struct{}) error {
+	for key := range keys {
+		r, found, err := x.Get(key)
+		if err == nil && found {
+			err = p.record(r)
+		} else if err == nil {
+			err = p.removed(key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *packer) record(r engine.Record) error {
+	if err := p.room(len(r.Key) + len(r.Value)); err != nil {
+		return err
+	}
+	p.pending.Records = append(p.pending.Records, &nodev1.ExportedRecord{
+		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Version: r.Version,
+	})
+	return nil
+}
+
+func (p *packer) removed(key string) error {
+	if err := p.room(len(key)); err != nil {
+		return err
+	}
+	p.pending.Removed = append(p.pending.Removed, []byte(key))
+	return nil
+}
+
+// room sends what is pending if so many bytes more would be too much for one message.
+func (p *packer) room(n int) error {
+	if p.bytes > 0 && p.bytes+n+recordBytes > entryBytes {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
+	p.bytes += n + recordBytes
+	return nil
+}
+
+func (p *packer) mark() error {
+	p.pending.CaughtUp = true
+	return p.flush()
+}
+
+func (p *packer) complete(floors []fsm.Floor) error {
+	for _, f := range floors {
+		p.pending.Complete = append(p.pending.Complete, &nodev1.ExportedPartition{Partition: uint32(f.Partition), Floor: f.Version})
+	}
+	return p.flush()
+}
+
+// flush sends a message of its own: gRPC may still refer to the last one's.
+func (p *packer) flush() error {
+	m := &nodev1.ExportResponse{
+		Records: p.pending.Records, Removed: p.pending.Removed, CaughtUp: p.pending.CaughtUp, Complete: p.pending.Complete,
+	}
+	p.pending.Reset()
+	p.bytes = 0
+	return p.send(m)
+}
