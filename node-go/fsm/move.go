@@ -52,10 +52,8 @@ func (f *FSM) move(m *pb.MovePartitions) (changed bool, err *kverr.Error) {
 			f.become(number, Holding{State: next[number], Epoch: m.GetEpoch()})
 		}
 	}
-	switch m.GetStep() {
-	case pb.MovePartitions_STEP_FREEZE:
-		f.state.thawsBy(until)
-	case pb.MovePartitions_STEP_RELEASE, pb.MovePartitions_STEP_ACTIVATE:
+	f.state.thawMs = f.state.nextThaw()
+	if step := m.GetStep(); step == pb.MovePartitions_STEP_RELEASE || step == pb.MovePartitions_STEP_ACTIVATE {
 		f.reach(m.GetEpoch())
 	}
 	return true, nil
@@ -140,29 +138,27 @@ func (f *FSM) reach(epoch uint64) {
 
 // thaw ends the freezes whose time is over, ahead of whatever the entry does. It is final for their epochs: a release that
 // comes later is refused.
-func (f *FSM) thaw() (changed bool) {
+func (f *FSM) thaw() bool {
 	s := f.state
 	if s.thawMs == 0 || s.head.logTimeMs < s.thawMs {
 		return false
 	}
-	s.thawMs = 0
 	for number := range s.partitions {
-		p := &s.partitions[number]
-		switch {
-		case p.State != Frozen:
-		case p.until <= s.head.logTimeMs:
+		if p := &s.partitions[number]; p.State == Frozen && p.until <= s.head.logTimeMs {
 			f.become(number, Holding{State: Owned, Epoch: p.Epoch})
-			changed = true
-		default:
-			s.thawsBy(p.until)
 		}
 	}
-	return changed
+	s.thawMs = s.nextThaw()
+	return true
 }
 
-// thawsBy notes that a freeze ends then. That it may have ended earlier costs a look, no more.
-func (s *state) thawsBy(until uint64) {
-	if s.thawMs == 0 || until < s.thawMs {
-		s.thawMs = until
+// nextThaw is the log time at which the first freeze ends, 0 when nothing is frozen.
+func (s *state) nextThaw() uint64 {
+	first := uint64(0)
+	for number := range s.partitions {
+		if p := &s.partitions[number]; p.State == Frozen && (first == 0 || p.until < first) {
+			first = p.until
+		}
 	}
+	return first
 }

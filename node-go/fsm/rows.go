@@ -103,6 +103,7 @@ func load(e engine.Engine, shard uint32) (*state, error) {
 	if s.sessions, err = loadSessions(view); err != nil {
 		return nil, fmt.Errorf("load the sessions: %w", err)
 	}
+	s.thawMs = s.nextThaw()
 	switch {
 	case s.applied == 0:
 		s.head.shard = shard
@@ -147,7 +148,6 @@ func (s *state) loadPartition(number uint16, value []byte) error {
 	p.floor = binary.LittleEndian.Uint64(value[9:])
 	if state == Frozen {
 		p.until = binary.LittleEndian.Uint64(value[partitionBytes:])
-		s.thawsBy(p.until)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ type state struct {
 	epoch      uint64
 	partitions [command.Partitions]partition
 	sessions   *sessions
-	// thawMs is the log time at which the first freeze ends, 0 when nothing is frozen.
+	// thawMs is nextThaw, so that entries need not look for it.
 	thawMs uint64
 }
 

@@ -1,6 +1,7 @@
 package move
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,12 +34,15 @@ func (w *world) importer() *Importer {
 	}
 }
 
+// filled makes 300 records more than one entry.
+var filled = bytes.Repeat([]byte("value"), 800)
+
 // fill gives the giver some records that nobody writes while they move.
 func (w *world) fill(n int) {
 	batch := &command.WriteBatch{}
 	for i := range n {
 		batch.Writes = append(batch.Writes, &command.Write{Kind: &command.Write_Put{
-			Put: &command.Put{Key: fmt.Appendf(nil, "key-%d", i), Value: []byte("value")},
+			Put: &command.Put{Key: fmt.Appendf(nil, "key-%d", i), Value: filled},
 		}})
 	}
 	w.a.must(&command.Command{Kind: &command.Command_Write{Write: batch}})
@@ -49,7 +53,7 @@ func (w *world) checkFilled(values int) {
 	found := 0
 	for _, g := range []*group{w.a, w.b} {
 		for key, r := range g.values() {
-			if len(key) > 4 && key[:4] == "key-" && string(r.Value) == "value" && r.Version == 1 {
+			if len(key) > 4 && key[:4] == "key-" && bytes.Equal(r.Value, filled) && r.Version == 1 {
 				found++
 			}
 		}
@@ -142,7 +146,7 @@ func (w *world) owner() *group {
 
 func TestAMoveUnderWrites(t *testing.T) {
 	w := newWorld(t)
-	w.fill(5000)
+	w.fill(1000)
 	stop := w.writing(3)
 	i := w.importer()
 	defer i.Close()
@@ -161,14 +165,14 @@ func TestAMoveUnderWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last.Phase != nodev1.ImportResponse_PHASE_ACTIVE || last.PauseUs == 0 || last.Records < 5000 || !slices.IsSorted(phases) {
+	if last.Phase != nodev1.ImportResponse_PHASE_ACTIVE || last.PauseUs == 0 || last.Records < 1000 || !slices.IsSorted(phases) {
 		t.Fatalf("the last word is %v, the phases were %v", last, phases)
 	}
 	if w.owner() != w.b {
 		t.Fatal("B does not own the partitions")
 	}
 	stop()
-	w.checkFilled(5000)
+	w.checkFilled(1000)
 	w.sweep()
 	if left := w.keysOf(w.a); left != 0 {
 		t.Fatalf("A holds %d keys after its sweep", left)
@@ -176,7 +180,7 @@ func TestAMoveUnderWrites(t *testing.T) {
 	w.late(2)
 	w.a.same()
 	w.b.same()
-	w.checkFilled(5000)
+	w.checkFilled(1000)
 }
 
 func (w *world) keysOf(g *group) int {

@@ -98,6 +98,8 @@ func (g *group) close() {
 
 // elect makes the next node the leader. It has applied everything when it begins to lead.
 func (g *group) elect() {
+	g.world.mu.Lock()
+	defer g.world.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.deposed != nil {
@@ -259,7 +261,9 @@ func (n *node) Changed() <-chan struct{} {
 	return n.group.changed
 }
 
-func (n *node) Keys(wanted func(uint16) bool, fn func([]byte) bool) error { return n.fsm.Keys(wanted, fn) }
+func (n *node) Keys(wanted func(uint16) bool, fn func([]byte) bool) error {
+	return n.fsm.Keys(wanted, fn)
+}
 
 // happens notes a moment of the move, and strikes if it is the one.
 func (w *world) happens(moment string) {
