@@ -155,12 +155,12 @@ func (x *Export) Changed(ctx context.Context, wait bool) (keys map[string]struct
 	for {
 		x.mu.Lock()
 		keys, frozen, err = x.changed, x.floors, x.failed
-		if err != nil || len(keys) > 0 || frozen != nil || !wait {
+		if err == nil && len(keys) > 0 {
 			x.changed, x.bytes = map[string]struct{}{}, 0
-			x.mu.Unlock()
+		}
+		if x.mu.Unlock(); err != nil || len(keys) > 0 || frozen != nil || !wait {
 			return keys, frozen, err
 		}
-		x.mu.Unlock()
 		select {
 		case <-x.news:
 		case <-ctx.Done():

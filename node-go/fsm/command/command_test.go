@@ -30,6 +30,25 @@ func assign(epoch uint64, ranges ...*pb.PartitionRange) *pb.Command {
 	return &pb.Command{StampMs: 5, Kind: &pb.Command_Assign{Assign: &pb.AssignPartitions{Epoch: epoch, Owned: ranges}}}
 }
 
+func freeze() *pb.Command {
+	return &pb.Command{StampMs: 5, Kind: &pb.Command_Move{Move: &pb.MovePartitions{
+		Step: pb.MovePartitions_STEP_FREEZE, Epoch: 300, FreezeMs: 3000, Partitions: []*pb.PartitionRange{{First: 1, Last: 9}},
+	}}}
+}
+
+func imported() *pb.Command {
+	return &pb.Command{StampMs: 5, Kind: &pb.Command_Import{Import: &pb.ImportRecords{
+		Epoch: 300, Records: []*pb.ImportedRecord{{Key: []byte("k"), Value: []byte("v"), Version: 7}}, Removed: [][]byte{[]byte("d")},
+		Complete: []*pb.ImportedPartition{{Partition: 9, Floor: 4}},
+	}}}
+}
+
+func swept() *pb.Command {
+	return &pb.Command{StampMs: 5, Kind: &pb.Command_Sweep{Sweep: &pb.SweepRecords{
+		Keys: [][]byte{[]byte("k")}, Swept: []*pb.SweptPartitions{{First: 1, Last: 9, Epoch: 300}},
+	}}}
+}
+
 // inSession is an append of a session, and the opening of another one.
 func inSession() *pb.Command {
 	c := writes(
@@ -59,6 +78,9 @@ func TestGolden(t *testing.T) {
 			"080110fbd095ffbc311a240a080a060a016b1201760a070a050a016b18000a0512030a01640a0812060a016410ac02",
 		},
 		"assign":   {assign(7, &pb.PartitionRange{First: 0, Last: 511}, &pb.PartitionRange{First: 600, Last: 600}), "08011005220f0807120310ff03120608d80410d804"},
+		"move":     {freeze(), "080110052a0e080210ac021a040801100920b817"},
+		"import":   {imported(), "08011005321608ac0212080a016b12017618071a0164220408091004"},
+		"sweep":    {swept(), "080110053a0c0a016b12070801100918ac02"},
 		"no write": {writes(), "080110fbd095ffbc311a00"},
 		"session":  {inSession(), "080110fbd095ffbc311a370a0e280130051a080a016b12017618630a0f220d09080706050403020110e0d40312140a10303132333435363738396162636465661004"},
 	} {
@@ -94,6 +116,8 @@ func TestDecodeRefusesTheUnknown(t *testing.T) {
 		"sequence of no session":    changed(func(b *pb.WriteBatch) { b.Writes[0].Session = 0 }),
 		"short session id":          changed(func(b *pb.WriteBatch) { b.Sessions[0].Id = b.Sessions[0].Id[1:] }),
 		"opened in a session":       changed(func(b *pb.WriteBatch) { b.Writes[1].Session, b.Writes[1].Sequence = 1, 1 }),
+		"no step":                   {Format: Format, Kind: &pb.Command_Move{Move: &pb.MovePartitions{Epoch: 1}}},
+		"unknown step":              {Format: Format, Kind: &pb.Command_Move{Move: &pb.MovePartitions{Epoch: 1, Step: 7}}},
 	} {
 		t.Run(name, func(t *testing.T) { requireUnsupported(t, marshal(t, c)) })
 	}
@@ -125,6 +149,19 @@ func TestDecodeRefusesUnknownFields(t *testing.T) {
 	t.Run("assignment", func(t *testing.T) { requireFieldRefused(t, a, a.GetAssign()) })
 	a = assign(1, &pb.PartitionRange{})
 	t.Run("range", func(t *testing.T) { requireFieldRefused(t, a, a.GetAssign().GetOwned()[0]) })
+	for name, c := range map[string]*pb.Command{"move": freeze(), "moved range": freeze(), "import": imported(), "imported record": imported(),
+		"imported partition": imported(), "sweep": swept(), "swept partitions": swept()} {
+		part := map[string]func() proto.Message{
+			"move":               func() proto.Message { return c.GetMove() },
+			"moved range":        func() proto.Message { return c.GetMove().GetPartitions()[0] },
+			"import":             func() proto.Message { return c.GetImport() },
+			"imported record":    func() proto.Message { return c.GetImport().GetRecords()[0] },
+			"imported partition": func() proto.Message { return c.GetImport().GetComplete()[0] },
+			"sweep":              func() proto.Message { return c.GetSweep() },
+			"swept partitions":   func() proto.Message { return c.GetSweep().GetSwept()[0] },
+		}[name]()
+		t.Run(name, func(t *testing.T) { requireFieldRefused(t, c, part) })
+	}
 }
 
 func requireFieldRefused(t *testing.T, c *pb.Command, part proto.Message) {
@@ -185,7 +222,7 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range []*pb.Command{
 		writes(put("k", "v", nil), remove("d", proto.Uint64(3))),
 		assign(7, &pb.PartitionRange{First: 1, Last: 5}),
-		writes(),
+		writes(), freeze(), imported(), swept(),
 	} {
 		data, err := Encode(c)
 		if err != nil {

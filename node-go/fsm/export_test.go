@@ -1,0 +1,198 @@
+package fsm
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"kvorum/node/engine"
+	"kvorum/node/engine/memory"
+	"kvorum/node/fsm/command"
+	pb "kvorum/node/gen/command"
+	errpb "kvorum/node/gen/errors"
+)
+
+func exported(t *testing.T, f *FSM, epoch uint64, ranges ...*pb.PartitionRange) *Export {
+	t.Helper()
+	x, err := f.Export(epoch, ranges)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { x.Close() })
+	return x
+}
+
+// requireChanged takes what has changed, without waiting.
+func requireChanged(t *testing.T, x *Export, frozen bool, keys ...string) []Floor {
+	t.Helper()
+	changed, floors, err := x.Changed(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := slices.Sorted(maps.Keys(changed)); !slices.Equal(got, keys) || (floors != nil) != frozen {
+		t.Fatalf("changed %q, frozen %v; want %q, %v", got, floors, keys, frozen)
+	}
+	return floors
+}
+
+func TestAnExportIsAViewAndWhatChangesAfterIt(t *testing.T) {
+	f := owner(t)
+	number := command.Partition([]byte("{k}"))
+	mine := span(uint32(number), uint32(number))
+	other := keyIn(t, (number+1)%command.Partitions)
+	mustApply(t, f, writes(put("{k}1", "a"), put("{k}2", "b"), put(other, "x")))
+	x := exported(t, f, 2, mine)
+	mustApply(t, f, writes(put("{k}1", "c"), put("{k}3", "d"), remove("{k}2"), put(other, "y")))
+	found := map[string]string{}
+	if err := x.Records(func(r engine.Record) bool { found[string(r.Key)] = string(r.Value); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 2 || found["{k}1"] != "a" || found["{k}2"] != "b" {
+		t.Fatalf("the view holds %v", found)
+	}
+	requireChanged(t, x, false, "{k}1", "{k}2", "{k}3")
+	requireChanged(t, x, false)
+	if r, found, err := x.Get("{k}3"); err != nil || !found || string(r.Value) != "d" || string(r.Key) != "{k}3" {
+		t.Fatalf("%v %v %v", r, found, err)
+	}
+	// What the freeze comes after is there with it, and nothing later is.
+	mustApply(t, f, writes(put("{k}1", "last")), move(stepFreeze, 2, mine), writes(put("{k}1", "late"), put(other, "z")))
+	floors := requireChanged(t, x, true, "{k}1")
+	if len(floors) != 1 || floors[0] != (Floor{Partition: number, Version: 1}) {
+		t.Fatalf("floors %v", floors)
+	}
+	if r, _, err := x.Get("{k}1"); err != nil || string(r.Value) != "last" || x.Err() != nil {
+		t.Fatalf("%s %v %v", r.Value, err, x.Err())
+	}
+}
+
+// The view and the changes meet at one entry, wherever others write meanwhile.
+func TestAnExportMissesNothing(t *testing.T) {
+	f := owner(t)
+	stop, done := make(chan struct{}), make(chan uint64)
+	go func() {
+		last := uint64(0)
+		for {
+			select {
+			case <-stop:
+				done <- last
+				return
+			default:
+				last = applyNext(t, f, writes(add("k", "v"))).Results[0].Version
+			}
+		}
+	}()
+	for range 200 {
+		x, err := f.Export(2, []*pb.PartitionRange{all()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := uint64(0)
+		if err := x.Records(func(r engine.Record) bool { seen = r.Version; return true }); err != nil {
+			t.Fatal(err)
+		}
+		r, _, failed := x.Get("k")
+		if changed, _, err := x.Changed(t.Context(), false); failed != nil || err != nil || r.Version > seen && len(changed) == 0 {
+			t.Fatalf("version %d in the view, %d now, and %v has changed (%v, %v)", seen, r.Version, changed, failed, err)
+		}
+		x.Close()
+	}
+	close(stop)
+	<-done
+}
+
+func TestWhatVoidsAnExport(t *testing.T) {
+	source := owner(t)
+	for index := uint64(2); index < 20; index++ {
+		apply(t, source, index, writes())
+	}
+	for name, c := range map[string]struct {
+		do   func(f *FSM)
+		want error
+	}{
+		"a thaw":                 {func(f *FSM) { mustApply(t, f, move(stepFreeze, 2, all()), move(stepThaw, 2, all())) }, errNotFrozen},
+		"a thaw before":          {func(f *FSM) { mustApply(t, f, move(stepThaw, 2, span(3, 3))) }, errNotFrozen},
+		"a release":              {func(f *FSM) { release(t, f, 2, all()) }, errNotFrozen},
+		"another move":           {func(f *FSM) { release(t, f, 3, span(3, 3)) }, errNotFrozen},
+		"the end of the freeze":  {func(f *FSM) { mustApply(t, f, move(stepFreeze, 2, all()), at(freezeMs, writes())) }, errNotFrozen},
+		"a snapshot from a peer": {func(f *FSM) { _ = f.Restore(stream(t, source.engine)) }, errRestored},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := owner(t)
+			x := exported(t, f, 2, all())
+			c.do(f)
+			if _, _, err := x.Changed(t.Context(), true); !errors.Is(err, c.want) || !errors.Is(x.Err(), c.want) {
+				t.Fatalf("%v, %v", err, x.Err())
+			}
+		})
+	}
+}
+
+// Whoever reads too slowly is given up: Apply waits for nobody, and keeps no more than so much for it.
+func TestAnExportIsBounded(t *testing.T) {
+	f := owner(t)
+	x := exported(t, f, 2, all())
+	x.max = 3 * (exportedKeyBytes + 1)
+	mustApply(t, f, writes(put("a", "1"), put("b", "1"), put("c", "1"), put("a", "2")))
+	requireChanged(t, x, false, "a", "b", "c")
+	mustApply(t, f, writes(put("a", "1"), put("b", "1")), writes(put("c", "1"), put("d", "1")))
+	if _, _, err := x.Changed(t.Context(), true); !errors.Is(err, errTooManyChanges) {
+		t.Fatal(err)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.bytes != 0 || x.changed != nil {
+		t.Fatalf("it keeps %d bytes", x.bytes)
+	}
+}
+
+func TestWhatCannotBeExported(t *testing.T) {
+	f := newFSM(t, memory.New())
+	mustApply(t, f, assign(3, span(0, 9)), move(stepFreeze, 4, span(0, 0)))
+	for name, c := range map[string]struct {
+		epoch uint64
+		r     *pb.PartitionRange
+	}{
+		"frozen": {5, span(0, 1)}, "foreign": {5, span(9, 10)}, "an epoch that is over": {3, span(1, 2)},
+	} {
+		_, err := f.Export(c.epoch, []*pb.PartitionRange{c.r})
+		if codeOf(err) != errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := f.Export(5, nil); codeOf(err) != errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT {
+		t.Errorf("nothing: %v", err)
+	}
+	exported(t, f, 5, span(1, 2))
+	f.Close()
+}
+
+func TestWaitingForChanges(t *testing.T) {
+	f := owner(t)
+	x := exported(t, f, 2, all())
+	got := make(chan error, 1)
+	wait := func() {
+		_, _, err := x.Changed(t.Context(), true)
+		got <- err
+	}
+	go wait()
+	mustApply(t, f, writes(put("k", "v")))
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+	go wait()
+	mustApply(t, f, move(stepFreeze, 2, all()))
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+	y := exported(t, owner(t), 2, all())
+	go func() {
+		_, _, err := y.Changed(t.Context(), true)
+		got <- err
+	}()
+	y.fsm.Close()
+	if err := <-got; !errors.Is(err, ErrStopped) {
+		t.Fatal(err)
+	}
+}
