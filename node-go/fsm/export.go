@@ -154,9 +154,9 @@ func (x *Export) Get(key string) (engine.Record, bool, error) {
 func (x *Export) Changed(ctx context.Context, wait bool) (keys map[string]struct{}, frozen []Floor, err error) {
 	for {
 		x.mu.Lock()
-		keys, frozen, err = x.changed, x.floors, x.failed
-		if err == nil && len(keys) > 0 {
-			x.changed, x.bytes = map[string]struct{}{}, 0
+		keys, frozen, err = nil, x.floors, x.failed
+		if len(x.changed) > 0 {
+			keys, x.changed, x.bytes = x.changed, map[string]struct{}{}, 0
 		}
 		if x.mu.Unlock(); err != nil || len(keys) > 0 || frozen != nil || !wait {
 			return keys, frozen, err
