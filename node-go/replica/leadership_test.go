@@ -35,6 +35,7 @@ func startLeadership(t *testing.T) *leadershipBench {
 		ready:   func() { b.ready <- struct{}{} },
 		lost:    func() { b.lost <- struct{}{} },
 		noticed: func() { b.noticed <- struct{}{} },
+		lead:    func(context.Context) {},
 		clock:   b.clock, log: slog.New(slog.DiscardHandler),
 	})
 	go b.run(b.stop)
