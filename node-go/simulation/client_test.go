@@ -24,10 +24,17 @@ type client struct {
 	world *world
 	id    int
 
-	nonce   uint64
+	nonce uint64
+	seats [shardsCount]seat
+	open  []*op
+	// believed are the owners of the halves, as the client has heard last.
+	believed [halves]int
+}
+
+// seat is a client's session at one shard.
+type seat struct {
 	session fsm.SessionID
 	opening *op
-	open    []*op
 	// next is the next sequence number of the session.
 	next uint64
 }
@@ -44,6 +51,7 @@ const (
 // op is one operation of a client.
 type op struct {
 	kind  kind
+	shard int
 	key   string
 	token string
 	nonce uint64
@@ -87,9 +95,10 @@ func (o *op) write() *pb.Write {
 
 // act begins something, repeats something, or gives something up.
 func (c *client) act() {
+	closed := c.world.random.IntN(shardsCount)
 	switch {
-	case c.session == fsm.SessionID{}:
-		c.openSession()
+	case c.seats[closed].session == fsm.SessionID{}:
+		c.openSession(closed)
 	case len(c.open) == 0 || len(c.open) < openMax && !c.world.chance(3):
 		c.begin()
 	case c.world.chance(3):
@@ -97,18 +106,25 @@ func (c *client) act() {
 	}
 }
 
-func (c *client) openSession() {
-	if c.opening == nil {
+func (c *client) openSession(at int) {
+	seat := &c.seats[at]
+	if seat.opening == nil {
 		c.nonce++
-		c.opening = &op{kind: kindOpen, nonce: uint64(c.id)<<32 | c.nonce}
+		seat.opening = &op{kind: kindOpen, shard: at, nonce: uint64(c.id)<<32 | c.nonce}
 	}
-	c.send(c.opening)
+	c.send(seat.opening)
 }
 
 func (c *client) begin() {
 	o := c.world.truth.draw(c.world)
-	o.session, o.sequence = c.session, c.next
-	c.next++
+	o.shard = c.believed[halfOf(o.key)]
+	seat := &c.seats[o.shard]
+	if (seat.session == fsm.SessionID{}) {
+		c.world.truth.end(c.world, o, notApplied)
+		return
+	}
+	o.session, o.sequence = seat.session, seat.next
+	seat.next++
 	c.open = append(c.open, o)
 	c.send(o)
 }
@@ -124,14 +140,15 @@ func (c *client) again(o *op) {
 
 func (c *client) send(o *op) {
 	o.attempts++
-	c.world.requests = append(c.world.requests, request{client: c, op: o, floor: c.floor()})
+	s := c.world.shards[o.shard]
+	s.requests = append(s.requests, request{client: c, op: o, floor: c.floor(&c.seats[o.shard])})
 }
 
 // floor is the first number that the client still waits for.
-func (c *client) floor() uint64 {
-	floor := c.next
+func (c *client) floor(at *seat) uint64 {
+	floor := at.next
 	for _, o := range c.open {
-		if o.session == c.session {
+		if o.session == at.session {
 			floor = min(floor, o.sequence)
 		}
 	}
@@ -152,12 +169,13 @@ func (c *client) answered(r request, result fsm.Result) {
 		return
 	}
 	switch result.Err.Code {
-	case errpb.ErrorCode_ERROR_CODE_OVERLOADED:
+	case errpb.ErrorCode_ERROR_CODE_OVERLOADED, errpb.ErrorCode_ERROR_CODE_MOVING:
+		c.world.happened["moving"]++
 		return
 	case errpb.ErrorCode_ERROR_CODE_SESSION_EXPIRED:
 		c.world.note("expired", "%s", o)
-		if o.session == c.session {
-			c.session = fsm.SessionID{}
+		if seat := &c.seats[o.shard]; o.session == seat.session {
+			seat.session = fsm.SessionID{}
 		}
 		if o.attempts > 1 {
 			c.end(o, unknown)
@@ -165,6 +183,7 @@ func (c *client) answered(r request, result fsm.Result) {
 		}
 	case errpb.ErrorCode_ERROR_CODE_WRONG_SHARD:
 		c.world.note("wrong shard", "%s", o)
+		c.believed[halfOf(o.key)] = 1 - o.shard
 	default:
 		c.world.fail("%s was answered %v", o, result.Err)
 	}
@@ -172,13 +191,14 @@ func (c *client) answered(r request, result fsm.Result) {
 }
 
 func (c *client) opened(o *op, result fsm.Result) {
-	if c.opening != o {
+	seat := &c.seats[o.shard]
+	if seat.opening != o {
 		return
 	}
 	if result.Err != nil {
 		c.world.fail("opening a session: %v", result.Err)
 	}
-	c.opening, c.session, c.next = nil, result.Session, 1
+	seat.opening, seat.session, seat.next = nil, result.Session, 1
 	c.world.note("session", "client %d: %x", c.id, result.Session)
 }
 

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"sort"
 
-	"kvorum/node/engine"
 	"kvorum/node/engine/bitcask"
 	"kvorum/node/fsm"
 	"kvorum/node/vfs/vfstest"
@@ -17,6 +16,7 @@ import (
 // replica is a state machine over an engine over a disk.
 type replica struct {
 	world  *world
+	shard  *shard
 	id     int
 	disk   *vfstest.FS
 	engine *bitcask.Engine
@@ -25,8 +25,8 @@ type replica struct {
 	given uint64
 }
 
-func newReplica(w *world, id int) *replica {
-	r := &replica{world: w, id: id, disk: vfstest.New()}
+func newReplica(s *shard, id int) *replica {
+	r := &replica{world: s.world, shard: s, id: id, disk: vfstest.New()}
 	r.open()
 	return r
 }
@@ -36,29 +36,29 @@ func (r *replica) open() {
 	r.world.must(err)
 	r.engine = opened
 	r.fsm, err = fsm.New(opened, fsm.Options{
-		Shard: 1, Log: slog.New(slog.DiscardHandler),
+		Shard: r.shard.number, Log: slog.New(slog.DiscardHandler),
 		OnFatal: func(err error) { r.world.fail("replica %d: %v", r.id, err) },
 	})
 	r.world.must(err)
 	// Raft gives a state machine again what followed its last snapshot.
 	r.given = r.fsm.Applied()
-	if r.given > r.world.base {
-		r.given -= r.world.random.Uint64N(min(r.given-r.world.base, 20) + 1)
+	if r.given > r.shard.base {
+		r.given -= r.world.random.Uint64N(min(r.given-r.shard.base, 20) + 1)
 	}
 }
 
 // applyNext applies the next entry. Now and then the power fails meanwhile.
 func (r *replica) applyNext() {
-	w, before := r.world, r.fsm.Applied()
-	if r.given < w.base {
-		r.installFrom(w.anyReplica())
+	w, s, before := r.world, r.shard, r.fsm.Applied()
+	if r.given < s.base {
+		r.installFrom(s.anyReplica())
 		return
 	}
-	at := sort.Search(len(w.log), func(i int) bool { return w.log[i].Index > r.given })
-	if at == len(w.log) {
+	at := sort.Search(len(s.log), func(i int) bool { return s.log[i].Index > r.given })
+	if at == len(s.log) {
 		return
 	}
-	entry := w.log[at]
+	entry := s.log[at]
 	if w.chance(200) {
 		r.powerCut("while applying", func() { r.fsm.Apply(entry) })
 		return
@@ -73,11 +73,11 @@ func (r *replica) applyNext() {
 		return
 	}
 	w.happened["apply"]++
-	if r == w.leader {
-		for i, asked := range w.asked[entry.Index] {
-			w.answers = append(w.answers, answer{request: asked, result: result.Results[i]})
+	if r == s.leader {
+		for i, asked := range s.asked[entry.Index] {
+			w.answers = append(w.answers, answer{request: asked, applied: result, at: i})
 		}
-		delete(w.asked, entry.Index)
+		delete(s.asked, entry.Index)
 	}
 }
 
@@ -150,13 +150,14 @@ func loss(w *world) vfstest.Loss {
 
 func (r *replica) restart(disk *vfstest.FS, why string) {
 	before := r.fsm.Applied()
+	r.world.mover.lost(r)
 	r.fsm.Close()
 	r.world.must(r.engine.Close())
 	r.disk = disk
 	r.open()
 	r.world.note(why, "replica %d, from %d to %d", r.id, before, r.fsm.Applied())
-	if r == r.world.leader {
-		clear(r.world.asked)
+	if r == r.shard.leader {
+		r.shard.deposed()
 	}
 }
 
@@ -169,7 +170,7 @@ func (r *replica) installFrom(other *replica) {
 	_, err = view.WriteTo(&stream)
 	w.must(errors.Join(err, view.Close()))
 	// Whoever compacts has the content: without it the log does not begin here.
-	if view.Applied() < w.base {
+	if view.Applied() < r.shard.base {
 		return
 	}
 	if view.Applied() > r.fsm.Applied() && w.chance(4) {
@@ -209,12 +210,4 @@ func (r *replica) content() []byte {
 	_, err = view.WriteTo(&stream)
 	r.world.must(errors.Join(err, view.Close()))
 	return stream.Bytes()
-}
-
-func (r *replica) get(key string) (engine.Record, bool) {
-	record, found, err := r.fsm.Get([]byte(key))
-	if err != nil {
-		r.world.fail("get %s: %v", key, err)
-	}
-	return record, found
 }

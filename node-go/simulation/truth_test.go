@@ -106,6 +106,22 @@ func (t *truth) sawVersion(w *world, key string, version uint64, value string) {
 	t.versions[key][version] = value
 }
 
+// isNow is what a linearizable read has found: nothing that was acknowledged is missing.
+func (t *truth) isNow(w *world, key string, record engine.Record, found bool) {
+	if found {
+		t.seen(w, record)
+	}
+	for _, o := range t.opsOn(key) {
+		switch {
+		case o.outcome != applied:
+		case o.kind == kindAppend && uint64(len(record.Value)) < o.length:
+			w.fail("%s was acknowledged at %d, and a read finds %d bytes", o, o.length, len(record.Value))
+		case o.kind == kindPut && found && record.Version < o.version:
+			w.fail("%s was acknowledged at version %d, and a read finds version %d", o, o.version, record.Version)
+		}
+	}
+}
+
 func tokens(value []byte) map[string]int {
 	counts := map[string]int{}
 	for ; len(value) >= tokenBytes; value = value[tokenBytes:] {
@@ -115,19 +131,19 @@ func tokens(value []byte) map[string]int {
 }
 
 // check compares what was told with what is there, when everything is applied.
-func (t *truth) check(w *world, r *replica) {
+func (t *truth) check(w *world) {
 	for i := range lists {
-		t.checkList(w, r, t.list(i))
+		t.checkList(w, t.list(i))
 	}
 	for i := range registers {
-		t.checkRegister(w, r, t.register(i))
+		t.checkRegister(w, t.register(i))
 	}
 }
 
 // checkList: each append that was acknowledged is there once, where its answer said; one that was not applied is not
 // there; nothing is there twice; and one that began after another had been acknowledged comes after it.
-func (t *truth) checkList(w *world, r *replica, key string) {
-	record, _ := r.get(key)
+func (t *truth) checkList(w *world, key string) {
+	record, _ := w.get(key)
 	value := string(record.Value)
 	for token, n := range tokens(record.Value) {
 		if o := t.byToken[token]; n != 1 || o == nil || o.key != key || o.outcome == notApplied {
@@ -146,8 +162,8 @@ func (t *truth) checkList(w *world, r *replica, key string) {
 }
 
 // checkRegister: what is there is the write with the greatest version, and versions follow real time.
-func (t *truth) checkRegister(w *world, r *replica, key string) {
-	record, found := r.get(key)
+func (t *truth) checkRegister(w *world, key string) {
+	record, found := w.get(key)
 	greatest := uint64(0)
 	for _, o := range t.opsOn(key) {
 		if o.outcome == applied && o.kind == kindPut {

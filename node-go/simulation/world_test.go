@@ -5,14 +5,14 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/hashicorp/raft"
-
+	"kvorum/node/engine"
 	"kvorum/node/fsm"
 	"kvorum/node/fsm/command"
 	pb "kvorum/node/gen/command"
 )
 
 const (
+	shardsCount   = 2
 	replicasCount = 3
 	clientsCount  = 4
 	// entryWrites is how many writes share an entry at most.
@@ -26,24 +26,12 @@ type world struct {
 	random *rand.Rand
 	seed   uint64
 
-	// log are the committed entries after base, by rising index, with gaps as no-ops leave them.
-	log    []*raft.Log
-	base   uint64
-	last   uint64
-	term   uint64
-	timeMs uint64
-	epoch  uint64
-
-	replicas []*replica
-	// leader answers, for what it applies first.
-	leader *replica
-	// asked are the requests in the entries that the leader has not applied yet.
-	asked   map[uint64][]request
+	shards  [shardsCount]*shard
+	mover   *mover
 	clients []*client
-	// requests and answers are on their way.
-	requests []request
-	answers  []answer
-	truth    *truth
+	// answers are on their way.
+	answers []answer
+	truth   *truth
 
 	// trace are the last steps, for whoever must understand a failure.
 	trace []string
@@ -51,31 +39,36 @@ type world struct {
 	happened map[string]int
 }
 
-// request is one copy of a write, on its way to the leader.
+// request is one copy of a write, or of a step of a move, on its way to a leader.
 type request struct {
 	client *client
 	op     *op
 	floor  uint64
+	// step has an entry of its own; told hears what became of it.
+	step *pb.Command
+	told func(*fsm.Applied)
 }
 
 type answer struct {
 	request request
-	result  fsm.Result
+	applied *fsm.Applied
+	// at is the write's place in its entry.
+	at int
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), seed: seed, term: 1,
-		asked: map[uint64][]request{}, truth: newTruth(), happened: map[string]int{},
+		t: t, random: rand.New(rand.NewPCG(seed, 1)), seed: seed, truth: newTruth(), happened: map[string]int{},
 	}
-	for i := range replicasCount {
-		w.replicas = append(w.replicas, newReplica(w, i))
+	w.mover = &mover{world: w, epoch: 1}
+	for i := range w.shards {
+		w.shards[i] = newShard(w, i)
 	}
 	for i := range clientsCount {
 		w.clients = append(w.clients, &client{world: w, id: i})
 	}
-	w.leader = w.replicas[0]
-	w.assign(0, command.Partitions-1)
+	w.shards[0].assign(&pb.PartitionRange{First: 0, Last: command.Partitions - 1})
+	w.shards[1].assign()
 	return w
 }
 
@@ -109,41 +102,47 @@ func (w *world) chance(n int) bool { return w.random.IntN(n) == 0 }
 // step does one thing.
 func (w *world) step() {
 	switch n := w.random.IntN(1000); {
-	case n < 250:
+	case n < 240:
 		w.anyClient().act()
-	case n < 400:
-		w.commit()
-	case n < 550:
-		w.leader.applyNext()
-	case n < 700:
+	case n < 380:
+		w.anyShard().commit()
+	case n < 530:
+		w.anyShard().leader.applyNext()
+	case n < 660:
 		w.anyReplica().applyNext()
-	case n < 900:
+	case n < 850:
 		w.deliverAnswer()
-	case n < 960:
+	case n < 880:
 		w.anyReplica().read()
-	case n < 970:
+	case n < 900:
+		w.readNow()
+	case n < 950:
+		w.mover.act()
+	case n < 955:
+		w.anyShard().sweep()
+	case n < 968:
 		w.loseMessage()
-	case n < 980:
+	case n < 978:
 		w.anyReplica().sync()
-	case n < 984:
+	case n < 982:
 		w.anyReplica().merge()
-	case n < 988:
-		w.compact()
-	case n < 993:
+	case n < 986:
+		w.anyShard().compact()
+	case n < 991:
 		w.anyReplica().crash()
-	case n < 996:
-		w.changeLeader()
-	case n < 998:
-		w.passTime()
-	case n < 999:
-		w.reassign()
+	case n < 995:
+		w.anyShard().changeLeader()
+	case n < 997:
+		w.anyShard().passTime()
 	default:
-		w.anyReplica().installFrom(w.anyReplica())
+		s := w.anyShard()
+		s.anyReplica().installFrom(s.anyReplica())
 	}
 }
 
 func (w *world) anyClient() *client   { return w.clients[w.random.IntN(len(w.clients))] }
-func (w *world) anyReplica() *replica { return w.replicas[w.random.IntN(len(w.replicas))] }
+func (w *world) anyShard() *shard     { return w.shards[w.random.IntN(len(w.shards))] }
+func (w *world) anyReplica() *replica { return w.anyShard().anyReplica() }
 
 // take removes any one of a list: the network keeps no order.
 func take[T any](w *world, list *[]T) (T, bool) {
@@ -159,104 +158,61 @@ func take[T any](w *world, list *[]T) (T, bool) {
 	return taken, true
 }
 
-// commit makes an entry of some requests.
-func (w *world) commit() {
-	batch, asked := &pb.WriteBatch{}, []request(nil)
-	numbers := map[fsm.SessionID]uint32{}
-	for range 1 + w.random.IntN(entryWrites) {
-		r, any := take(w, &w.requests)
-		if !any {
-			break
-		}
-		write := r.op.write()
-		if r.op.sequence > 0 {
-			number := numbers[r.op.session]
-			if number == 0 {
-				batch.Sessions = append(batch.Sessions, &pb.Session{Id: r.op.session[:], Floor: r.floor})
-				number = uint32(len(batch.Sessions))
-				numbers[r.op.session] = number
-			}
-			said := batch.Sessions[number-1]
-			said.Floor = max(said.Floor, r.floor)
-			write.Session, write.Sequence = number, r.op.sequence
-		}
-		batch.Writes = append(batch.Writes, write)
-		asked = append(asked, r)
-	}
-	if len(asked) == 0 {
-		return
-	}
-	index := w.append(&pb.Command{Kind: &pb.Command_Write{Write: batch}})
-	w.asked[index] = asked
-	w.note("commit", "entry %d with %d writes", index, len(asked))
-}
-
-func (w *world) append(c *pb.Command) uint64 {
-	w.timeMs += uint64(w.random.IntN(3))
-	c.StampMs = w.timeMs
-	data, err := command.Encode(c)
-	w.must(err)
-	w.last++
-	if w.chance(8) {
-		w.last++
-	}
-	w.log = append(w.log, &raft.Log{Index: w.last, Term: w.term, Type: raft.LogCommand, Data: data})
-	return w.last
-}
-
-func (w *world) assign(first, last uint32) {
-	w.epoch++
-	w.append(&pb.Command{Kind: &pb.Command_Assign{Assign: &pb.AssignPartitions{
-		Epoch: w.epoch, Owned: []*pb.PartitionRange{{First: first, Last: last}},
-	}}})
-}
-
-// reassign takes half of the partitions away, and gives all of them back with one of the next entries.
-func (w *world) reassign() {
-	w.note("assign", "epoch %d", w.epoch+1)
-	w.assign(0, command.Partitions/2)
-	if w.chance(2) {
-		w.commit()
-	}
-	w.assign(0, command.Partitions-1)
-}
-
 func (w *world) deliverAnswer() {
-	if a, any := take(w, &w.answers); any {
-		a.request.client.answered(a.request, a.result)
+	a, any := take(w, &w.answers)
+	switch {
+	case !any:
+	case a.request.told != nil:
+		a.request.told(a.applied)
+	default:
+		a.request.client.answered(a.request, a.applied.Results[a.at])
 	}
 }
 
 func (w *world) loseMessage() {
 	if w.chance(2) {
-		if r, any := take(w, &w.requests); any {
-			w.note("lost request", "%s", r.op)
+		if r, any := take(w, &w.anyShard().requests); any {
+			w.note("lost request", "%v", r.op)
 		}
 	} else if a, any := take(w, &w.answers); any {
-		w.note("lost answer", "%s", a.request.op)
+		w.note("lost answer", "%v", a.request.op)
 	}
 }
 
-// changeLeader makes another replica answer. What the old one was asked is never answered.
-func (w *world) changeLeader() {
-	w.leader = w.anyReplica()
-	w.term++
-	clear(w.asked)
-	w.note("leader", "replica %d, term %d", w.leader.id, w.term)
-}
-
-// passTime lets sessions expire: in log time, with the next entry.
-func (w *world) passTime() {
-	w.timeMs += uint64(w.random.IntN(2 * sessionExpiryMs))
-	w.note("time", "%d ms", w.timeMs)
-}
-
-// compact drops the beginning of the log, as far as some replica has made it durable.
-func (w *world) compact() {
-	r := w.anyReplica()
-	w.base = max(w.base, r.engine.Synced())
-	for len(w.log) > 0 && w.log[0].Index <= w.base {
-		w.log = w.log[1:]
+// readNow is a linearizable read of whoever serves the key at this moment.
+func (w *world) readNow() {
+	key := w.truth.anyKey(w)
+	for _, s := range w.shards {
+		if record, found, err := s.committed.Get([]byte(key)); err == nil {
+			w.truth.isNow(w, key, record, found)
+			w.happened["read now"]++
+		}
 	}
-	w.note("compact", "up to %d", w.base)
+}
+
+// ownerOf is the shard that owns a key, when everything is settled.
+func (w *world) ownerOf(key string) *shard {
+	var owner *shard
+	for _, s := range w.shards {
+		if s.committed.Partitions()[command.Partition([]byte(key))].State != fsm.Owned {
+			continue
+		}
+		if owner != nil {
+			w.fail("two shards own %s", key)
+		}
+		owner = s
+	}
+	if owner == nil {
+		w.fail("nobody owns %s", key)
+	}
+	return owner
+}
+
+// get reads a key where it is owned.
+func (w *world) get(key string) (engine.Record, bool) {
+	record, found, err := w.ownerOf(key).replicas[0].fsm.Get([]byte(key))
+	if err != nil {
+		w.fail("get %s: %v", key, err)
+	}
+	return record, found
 }
