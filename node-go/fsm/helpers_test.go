@@ -134,7 +134,7 @@ func requireAbsent(t *testing.T, f *FSM, key string) {
 func requireCode(t *testing.T, err error, code errpb.ErrorCode) *kverr.Error {
 	t.Helper()
 	var e *kverr.Error
-	if !errors.As(err, &e) || e.Code != code {
+	if !errors.As(err, &e) || e == nil || e.Code != code {
 		t.Fatalf("error is %v, want %v", err, code)
 	}
 	return e
