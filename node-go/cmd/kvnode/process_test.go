@@ -76,7 +76,7 @@ func launch(t *testing.T, dir string, more ...string) *process {
 	if err != nil {
 		t.Fatalf("no ready line: %v; %s", err, p.errs.String())
 	}
-	match := regexp.MustCompile(`^kvnode ready id=([a-z2-7]{16}) shard=3 address=(127\.0\.0\.1:\d+) pid=(\d+)\n$`).FindStringSubmatch(line)
+	match := regexp.MustCompile(`^kvnode ready id=([a-z2-7]{16}) shard=\d+ address=(127\.0\.0\.1:\d+) pid=(\d+)\n$`).FindStringSubmatch(line)
 	if match == nil || match[3] != fmt.Sprint(p.command.Process.Pid) {
 		t.Fatalf("ready line %q", line)
 	}
