@@ -87,7 +87,7 @@ function openGateway(config: Config, cluster: Cluster, store: Store, telemetry: 
     insecure,
     limits: limitsOf(config),
     telemetry,
-    services: [controlService({ status: () => cluster.report() })],
+    services: [controlService(cluster.control)],
   })
 }
 
@@ -99,7 +99,7 @@ async function expectFree({ host, port, insecure }: Config): Promise<void> {
 }
 
 function clusterOptions(config: Started, telemetry: Telemetry) {
-  const { shards, replicas, startTimeoutMs, stopTimeoutMs } = config
+  const { shards, replicas, startTimeoutMs, stopTimeoutMs, lingerMs, deadlineMs } = config
   const flags = ['--log-level', config.logLevel, '--value-max-bytes', `${config.valueBytesMax}`]
   return {
     directory: new DataDirectory(config.data),
@@ -112,6 +112,7 @@ function clusterOptions(config: Started, telemetry: Telemetry) {
     pid: process.pid,
     startTimeoutMs,
     stopTimeoutMs,
+    lingerMs: Math.max(lingerMs, deadlineMs),
   }
 }
 

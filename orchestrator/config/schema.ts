@@ -94,6 +94,11 @@ export const schema = z.strictObject({
     unit: 'ms',
     why: 'longer than any change of leader, short enough that a caller learns of an outage',
   }),
+  lingerMs: option(whole(0, DEADLINE_MS_MAX).default(30_000), {
+    what: 'how long a shard that is taken away stays when it owns nothing any more; never less than --deadline-ms',
+    unit: 'ms',
+    why: 'a write in doubt is asked of the shard that it was sent to: longer than the deadlines of the clients',
+  }),
   startTimeoutMs: option(whole(1_000, 3_600_000).default(60_000), {
     what: 'how long a start may take until every shard has a leader; then it fails and says what is missing',
     unit: 'ms',

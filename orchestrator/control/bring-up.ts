@@ -2,22 +2,23 @@ import { setMaxListeners } from 'node:events'
 import { type Clock, sleep } from '../core/clock.js'
 import { PARTITIONS } from '../core/slot.js'
 import type { ClusterMap } from '../core/topology.js'
-import { KvError } from '../errors/index.js'
+import { KvError, UnavailableError } from '../errors/index.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { decodeClusterMap } from '../wire/cluster-map.js'
 import { StartFault } from './faults.js'
 import type { Group } from './group.js'
-import type { Links } from './links.js'
 import { agree, mapAsItIs } from './map-keeper.js'
+import type { MetaStore } from './meta-store.js'
 import { type Range, rangesOf } from './placement.js'
+import { PUT_BACK } from './supervisor.js'
 
 export interface Parts {
   readonly clusterId: string
   readonly meta: Group
-  readonly shards: readonly Group[]
+  readonly store: MetaStore
+  readonly shards: () => readonly Group[]
   /** The map that was published last, in the bytes of the wire. */
   readonly lastMap: Uint8Array | undefined
-  readonly links: Links
   readonly telemetry: Telemetry
   readonly clock: Clock
 }
@@ -36,21 +37,36 @@ export async function bringUp(parts: Parts, signal: AbortSignal): Promise<Cluste
   const either = AbortSignal.any([signal, failed.signal])
   // Every group waits on it, and there may be hundreds.
   setMaxListeners(0, either)
-  for (const group of [parts.meta, ...parts.shards]) group.start()
+  for (const group of [parts.meta, ...parts.shards()]) group.start()
+  const needed = neededOf(parts)
   try {
-    const [map] = await Promise.all([mapFor(parts, either), ...parts.shards.map((group) => serving(group, either))])
-    await Promise.all(
-      parts.shards.map((group) => own(group, map.epoch, rangesOf(map.owners, group.shard), parts.clock, either)),
-    )
+    const [map] = await Promise.all([mapFor(parts, either), ...needed.map((group) => serving(group, either))])
+    await Promise.all(needed.map((group) => ownByMap(group, map, parts, either)))
     // A node may have moved meanwhile, or since an old map was made: meta gets to know later.
-    return mapAsItIs(map, parts.shards)
+    return mapAsItIs(map, parts.shards())
   } finally {
     // Whatever still waits has nothing to wait for.
     failed.abort()
   }
 }
 
-async function serving(group: Group, signal: AbortSignal): Promise<void> {
+/** The groups that own something. One that no published map has is an operation's, which waits for it by itself. */
+function neededOf({ shards, lastMap }: Parts): readonly Group[] {
+  if (lastMap === undefined) return shards()
+  const ids = new Set(decodeClusterMap(lastMap).shards.map(({ id }) => id))
+  return shards().filter(({ shard }) => ids.has(shard))
+}
+
+/**
+ * Gives a shard what the map gives it, on a first start only. After that moves alone change what a shard owns; if it knows
+ * nothing of what the map gives it, its state is gone, and an assignment would make it serve emptiness.
+ */
+async function ownByMap(group: Group, map: ClusterMap, parts: Parts, signal: AbortSignal): Promise<void> {
+  const ranges = rangesOf(map.owners, group.shard)
+  await own(group, map.epoch, ranges, parts.clock, signal, parts.lastMap === undefined)
+}
+
+export async function serving(group: Group, signal: AbortSignal): Promise<void> {
   const holds = () => {
     const impediment = group.impediment()
     if (impediment !== undefined) throw new StartFault(`${group.name} cannot be started: ${impediment}`)
@@ -81,18 +97,23 @@ async function mapFor(parts: Parts, signal: AbortSignal): Promise<ClusterMap> {
 
 async function decidedMap(parts: Parts, signal: AbortSignal): Promise<ClusterMap> {
   await serving(parts.meta, signal)
-  await own(parts.meta, 1n, [{ first: 0, last: PARTITIONS - 1 }], parts.clock, signal)
-  for (const group of parts.shards) await group.until(() => group.members !== undefined, signal)
+  const all = [{ first: 0, last: PARTITIONS - 1 }]
+  await own(parts.meta, 1n, all, parts.clock, signal, parts.lastMap === undefined)
+  for (const group of neededOf(parts)) await group.until(() => group.members !== undefined, signal)
   return agree(parts, signal)
 }
 
-/** Makes the shard the owner of its partitions, unless it owns some already: then it was told before. */
-async function own(
+/**
+ * Makes the shard the owner of its partitions, unless it was told before. A shard that is not `fresh` may only be told that
+ * it owns nothing: a StartFault says so otherwise.
+ */
+export async function own(
   group: Group,
   epoch: bigint,
   ranges: readonly Range[],
   clock: Clock,
   signal: AbortSignal,
+  fresh: boolean,
 ): Promise<void> {
   for (;;) {
     await group.until(() => group.isReady, signal)
@@ -100,11 +121,20 @@ async function own(
     try {
       const status = await admin?.status()
       if (status !== undefined && status.ownershipEpoch > 0n) return
-      await admin?.assignPartitions(epoch, ranges)
+      if (fresh || ranges.length === 0) await admin?.assignPartitions(epoch, ranges)
+      else return await expectKnown(group)
     } catch (error) {
       // Another leader, or a lost answer: looked at again.
       if (!(error instanceof KvError)) throw error
       await sleep(clock, RETRY_MS, signal)
     }
   }
+}
+
+/** Asked of the log: a status may be from a node that does not lead any more. */
+async function expectKnown(group: Group): Promise<void> {
+  const known = await group.leader?.admin?.partitions()
+  if (known === undefined) throw new UnavailableError(`${group.name} has no leader`, { outcome: 'not-applied' })
+  if (known.length > 0) return
+  throw new StartFault(`${group.name} knows nothing of the partitions that it has owned: its data is gone. ${PUT_BACK}`)
 }

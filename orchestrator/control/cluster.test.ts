@@ -52,6 +52,7 @@ function start(shape: Partial<Shape> = {}, options: { pass?: typeof open; clock?
       pid: 1,
       startTimeoutMs: 60_000,
       stopTimeoutMs: 1_000,
+      lingerMs: 1_000,
     },
     stop,
   )
@@ -72,7 +73,7 @@ async function expectWhole(cluster: Cluster, shape: Shape): Promise<void> {
   }
   expect(world.running.size).toBe((shape.shards + 1) * shape.replicas)
   await vi.waitFor(async () => {
-    const nodes = (await cluster.report()).groups.flatMap((group) => group.nodes)
+    const nodes = (await cluster.control.status()).groups.flatMap((group) => group.nodes)
     expect(nodes.map(({ condition }) => condition)).toEqual(nodes.map(() => Condition.UP))
   })
 }
@@ -131,7 +132,7 @@ describe('a start', () => {
     await (await start({ shards: 1, replicas: 3 })).stop(never.forced)
     world.ends.set('shard-1/node-3', { code: 65, lastWords: 'a record is damaged' })
     const cluster = await start()
-    expect((await cluster.report()).groups[1]?.nodes[2]).toMatchObject({ condition: Condition.HELD })
+    expect((await cluster.control.status()).groups[1]?.nodes[2]).toMatchObject({ condition: Condition.HELD })
     expect(events).toContainEqual({ name: 'node.held', event: expect.objectContaining({ node: 'shard-1/node-3' }) })
     await cluster.stop(never.forced)
   })
@@ -292,12 +293,12 @@ describe('an orchestrator that dies', () => {
     })
     const clock = new ScaledClock()
     const whole = start(shape, { pass, clock })
-    const how = await Promise.race([dead, whole.then(() => undefined)])
+    // Whoever has started looks at meta once more, and may die there or while it stops.
+    const how = await Promise.race([dead, whole.then((cluster) => cluster.stop(never.forced))])
     clock.stop()
     vi.restoreAllMocks()
-    if (how === undefined) await (await whole).stop(never.forced)
-    else await Promise.all(registries.map((registry) => registry.close()))
-    return how
+    if (how !== undefined) await Promise.all(registries.map((registry) => registry.close()))
+    return how ?? undefined
   }
 
   const steps = ['assign', 'bootstrap', 'campaign', 'find', 'meta', 'setCluster', 'setGroup', 'setMap', 'setNodes']

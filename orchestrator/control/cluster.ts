@@ -1,17 +1,24 @@
 import { type Clock, sleep } from '../core/clock.js'
 import type { MapSource } from '../core/map-source.js'
 import type { Rng } from '../core/rng.js'
+import type { ClusterMap } from '../core/topology.js'
 import type { Telemetry } from '../telemetry/index.js'
-import type { StatusResponse } from '../wire/control.js'
+import { decodeClusterMap } from '../wire/cluster-map.js'
+import type { ControlHandlers } from '../wire/control.js'
 import { bringUp } from './bring-up.js'
 import type { DataDirectory } from './data-directory.js'
 import type { Driver } from './drivers/driver.js'
 import { StartFault } from './faults.js'
+import { Fleet } from './fleet.js'
 import type { Group } from './group.js'
 import type { Links } from './links.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
 import { MapPublisher } from './map-publisher.js'
-import { describePlan, planGroups } from './plan.js'
+import { MetaStore } from './meta-store.js'
+import { operationHandlers } from './operations/handlers.js'
+import { Journal } from './operations/journal.js'
+import { Operations } from './operations/operations.js'
+import { describePlan } from './plan.js'
 import { type ClusterRecord, Registry } from './registry.js'
 import { reportOf } from './report.js'
 import { type Shape, shapeFor } from './shape.js'
@@ -29,6 +36,10 @@ export interface ClusterOptions {
   readonly pid: number
   readonly startTimeoutMs: number
   readonly stopTimeoutMs: number
+  /** How long a shard that is taken away stays when it owns nothing any more. */
+  readonly lingerMs: number
+  /** Default PARTITIONS_PER_MOVE_MAX. */
+  readonly partitionsPerMoveMax?: number
 }
 
 /** That a person wants it to end. */
@@ -45,7 +56,8 @@ const PROGRESS_EVERY_MS = 1_000
 export interface Cluster {
   readonly shape: Shape
   readonly maps: MapSource
-  report(): Promise<StatusResponse>
+  /** What people's tools ask of it. */
+  readonly control: ControlHandlers
   /** Stops every node, by force those that take too long, and gives the data directory free. */
   stop(forced: AbortSignal): Promise<void>
 }
@@ -89,44 +101,53 @@ async function startGroups(
   const { links, telemetry, clock, stopTimeoutMs } = options
   const { clusterId } = record
   const hooks = { moved: () => {} }
-  const groups = await planGroups({ ...options, registry, clusterId, shape: record, moved: () => hooks.moved() })
-  const [meta, ...shards] = groups
-  if (meta === undefined) throw new TypeError('a plan without meta')
-  const parts = { clusterId, meta, shards, lastMap: await registry.map(), links, telemetry, clock }
+  const lastMap = await registry.map()
+  const needed = lastMap === undefined ? record.shards : greatestIn(decodeClusterMap(lastMap))
+  const fleet = await Fleet.open({ ...options, registry, moved: () => hooks.moved() }, record, needed)
+  const { meta } = fleet
+  const store = new MetaStore({ clusterId, meta, links, clock })
+  const parts = { clusterId, meta, store, shards: () => fleet.shards, lastMap, telemetry, clock }
   try {
     telemetry.emit('start.progress', { doing: describePlan(record), seconds: 0 })
-    const map = await inTime(groups, options, stop.asked, (signal) => bringUp(parts, signal))
+    const map = await inTime(fleet, options, stop.asked, (signal) => bringUp(parts, signal))
     const publisher = await MapPublisher.begin({ ...parts, remember: (bytes) => registry.setMap(bytes) }, map)
     hooks.moved = () => publisher.moved()
     // A node may have moved meanwhile, or the map may be an old one.
     publisher.moved()
+    const operations = new Operations({ ...options, journal: new Journal(store), fleet, publisher })
+    operations.start()
+    const status = async () => ({ epoch: publisher.maps.current().epoch, groups: await reportOf(fleet.all) })
     return {
       shape: record,
       maps: publisher.maps,
-      report: async () => ({ epoch: publisher.maps.current().epoch, groups: await reportOf(groups) }),
+      control: { status, ...operationHandlers(operations, clock) },
       stop: async (forced) => {
-        await publisher.close()
-        await Promise.all(groups.map((group) => group.stop(stopTimeoutMs, forced)))
+        await Promise.all([operations.close(), publisher.close()])
+        await Promise.all(fleet.all.map((group) => group.stop(stopTimeoutMs, forced)))
         await registry.close()
       },
     }
   } catch (error) {
     // Asked to stop: everything stops. Failed: what ran before goes on running.
     const how = stop.asked.aborted ? 'stop' : 'release'
-    await Promise.all(groups.map((group) => group[how](stopTimeoutMs, stop.forced)))
+    await Promise.all(fleet.all.map((group) => group[how](stopTimeoutMs, stop.forced)))
     throw error
   }
 }
 
+function greatestIn(map: ClusterMap): number {
+  return Math.max(...map.shards.map(({ id }) => id))
+}
+
 /** Runs a start, telling how far it has got, until it is done, takes too long or is not wanted any more. */
 async function inTime<T>(
-  groups: readonly Group[],
+  fleet: Fleet,
   { clock, telemetry, startTimeoutMs }: ClusterOptions,
   asked: AbortSignal,
   start: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const over = new AbortController()
-  const missing = () => groups.filter((group) => !group.isReady)
+  const missing = () => fleet.all.filter((group) => !group.isReady)
   const late = clock.setTimeout(() => {
     const why = missing().map((group) => `${group.waitsFor()}: ${group.troubles()}`)
     const what = why.join('; ') || 'the shards to take over their partitions'

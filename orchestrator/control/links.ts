@@ -6,11 +6,20 @@ import type { PeerIdentity } from '../wire/peer.js'
 /** What control asks of a node. */
 export type NodeLink = Pick<
   NodeAdmin,
-  'status' | 'watch' | 'bootstrap' | 'setPeers' | 'campaign' | 'assignPartitions' | 'close'
+  | 'status'
+  | 'watch'
+  | 'bootstrap'
+  | 'setPeers'
+  | 'campaign'
+  | 'assignPartitions'
+  | 'importPartitions'
+  | 'move'
+  | 'partitions'
+  | 'close'
 >
 
 /** What control reads and writes in meta. */
-export type KvLink = Pick<KvUnary, 'get' | 'put' | 'close'>
+export type KvLink = Pick<KvUnary, 'get' | 'put' | 'delete' | 'close'>
 
 /** How nodes are reached: a node that is not the peer refuses. Whoever opens a link closes it. */
 export interface Links {

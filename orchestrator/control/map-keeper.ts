@@ -1,65 +1,52 @@
-import { type Clock, sleep } from '../core/clock.js'
 import { type ClusterMap, makeClusterMap, type ShardInfo } from '../core/topology.js'
-import { KvError } from '../errors/index.js'
 import { decodeClusterMap, encodeClusterMap } from '../wire/cluster-map.js'
 import type { Group } from './group.js'
-import type { Links } from './links.js'
+import type { MetaStore } from './meta-store.js'
 import { place } from './placement.js'
 
 export interface KeeperDeps {
   readonly clusterId: string
-  readonly meta: Group
-  /** The groups that own partitions. Their members are known when `agree` is called. */
-  readonly shards: readonly Group[]
-  readonly links: Links
-  readonly clock: Clock
+  readonly store: MetaStore
+  /** The groups that are there now. Their members are known when the first map is made. */
+  readonly shards: () => readonly Group[]
 }
+
+/** Makes the next map of the current one; the current one itself if it says so already. */
+export type MapChange = (current: ClusterMap) => ClusterMap
 
 /** Where meta stores the map. */
-const KEY = Buffer.from('map')
-const CALL_MS = 2_000
-const RETRY_MS = 50
+const KEY = 'map'
 
 /**
- * Brings the map in meta up to date with where the nodes listen, and returns it. The first map decides the placement;
- * what is stored decides from then on. Safe to run twice, at once even: each write names the version that it replaces.
- * Rejects only when `signal` is aborted, with its reason.
+ * Brings the map in meta up to date with where the nodes listen and with a change, and returns it. The first map decides the
+ * placement; what is stored decides from then on. Safe to run twice, at once even: each write names the version that it
+ * replaces, and what another one wrote is changed anew. Rejects when `signal` is aborted, with its reason, and with what
+ * the change throws.
  */
-export async function agree(deps: KeeperDeps, signal: AbortSignal): Promise<ClusterMap> {
+export async function agree(
+  { store, shards, clusterId }: KeeperDeps,
+  signal: AbortSignal,
+  change: MapChange = (map) => map,
+): Promise<ClusterMap> {
   for (;;) {
-    await deps.meta.until(() => deps.meta.isReady, signal)
-    try {
-      return await tryToAgree(deps)
-    } catch (error) {
-      // Another leader, a lost answer, somebody else's write: all of them show when it is read again.
-      if (!(error instanceof KvError)) throw error
-      await sleep(deps.clock, RETRY_MS, signal)
-    }
+    const stored = await store.read(KEY, signal)
+    const current = stored.value === undefined ? undefined : decodeClusterMap(stored.value)
+    const wanted = change(nextMap(current, clusterId, shards().map(infoOf)))
+    if (wanted === current) return wanted
+    if ((await store.replace(KEY, encodeClusterMap(wanted), stored.version, signal)) !== undefined) return wanted
   }
 }
 
-async function tryToAgree({ meta, shards, clusterId, links }: KeeperDeps): Promise<ClusterMap> {
-  const { leader } = meta
-  const peer = { cluster: clusterId, shard: meta.shard, node: leader?.status?.nodeId }
-  const kv = links.kv(leader?.address ?? '', peer)
-  try {
-    const stored = await kv.get(KEY, { deadlineMs: CALL_MS })
-    const current = stored.found ? decodeClusterMap(stored.value) : undefined
-    const wanted = nextMap(current, clusterId, shards.map(infoOf))
-    if (wanted !== current) {
-      await kv.put(KEY, encodeClusterMap(wanted), { deadlineMs: CALL_MS, ifVersion: stored.version })
-    }
-    return wanted
-  } finally {
-    kv.close()
-  }
-}
-
-/** The map that ought to be: the current one itself if nothing has changed. */
-export function nextMap(current: ClusterMap | undefined, clusterId: string, shards: readonly ShardInfo[]): ClusterMap {
+/**
+ * The map that ought to be: the current one itself if nothing has changed. Which shards there are and what they own is
+ * changed by operations only: a group that the map does not have is one that is not in it yet, or not any more.
+ */
+export function nextMap(current: ClusterMap | undefined, clusterId: string, groups: readonly ShardInfo[]): ClusterMap {
   if (current === undefined) {
-    return makeClusterMap({ clusterId, epoch: 1n, owners: place(shards.map(({ id }) => id)), shards })
+    return makeClusterMap({ clusterId, epoch: 1n, owners: place(groups.map(({ id }) => id)), shards: groups })
   }
+  const known = new Map(groups.filter(({ nodes }) => nodes.length > 0).map((group) => [group.id, group]))
+  const shards = current.shards.map((shard) => known.get(shard.id) ?? shard)
   if (JSON.stringify(current.shards) === JSON.stringify(shards)) return current
   return makeClusterMap({ ...current, epoch: current.epoch + 1n, shards })
 }
@@ -74,6 +61,6 @@ export function mapAsItIs(map: ClusterMap, groups: readonly Pick<Group, 'members
   return JSON.stringify(map.shards) === JSON.stringify(shards) ? map : makeClusterMap({ ...map, shards })
 }
 
-function infoOf(group: Group): ShardInfo {
+export function infoOf(group: Pick<Group, 'shard' | 'members'>): ShardInfo {
   return { id: group.shard, nodes: group.members ?? [] }
 }

@@ -1,12 +1,14 @@
+import type { Clock } from '../core/clock.js'
 import { MapCell } from '../core/map-source.js'
 import type { ClusterMap } from '../core/topology.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { encodeClusterMap } from '../wire/cluster-map.js'
-import { agree, type KeeperDeps, mapAsItIs } from './map-keeper.js'
+import { agree, type KeeperDeps, type MapChange, mapAsItIs } from './map-keeper.js'
 import { Rounds } from './rounds.js'
 
 export interface PublisherDeps extends KeeperDeps {
   readonly telemetry: Telemetry
+  readonly clock: Clock
   /** Keeps the bytes of the map for a start without meta; done when it is durable. */
   readonly remember: (map: Uint8Array) => Promise<void>
 }
@@ -17,6 +19,8 @@ const RETRY_MS = 1_000
 export class MapPublisher {
   readonly maps: MapCell
   readonly #rounds: Rounds
+  /** One map after the other: an older one must not be remembered after a newer one. Never rejects. */
+  #last: Promise<unknown> = Promise.resolve()
 
   private constructor(
     private readonly deps: PublisherDeps,
@@ -26,7 +30,9 @@ export class MapPublisher {
       if (atLeast > this.maps.current().epoch) this.#rounds.ask()
     })
     this.#rounds = new Rounds({
-      work: (signal) => this.#round(signal),
+      work: async (signal) => {
+        await this.change((map) => map, signal)
+      },
       failed: (error) => deps.telemetry.emit('fault', { where: 'publishing the cluster map', error }),
       pauseMs: RETRY_MS,
       clock: deps.clock,
@@ -40,17 +46,26 @@ export class MapPublisher {
 
   /** Nodes listen elsewhere. They are found there at once, also while meta cannot be asked for the next epoch. */
   moved(): void {
-    this.maps.publish(mapAsItIs(this.maps.current(), this.deps.shards))
+    this.maps.publish(mapAsItIs(this.maps.current(), this.deps.shards()))
     this.#rounds.ask()
+  }
+
+  /**
+   * Changes the map: in meta, in what a start without meta goes by, and for everybody who routes, in this order. Done
+   * before: only the rest of it is done. Waits for meta; rejects when `signal` is aborted.
+   */
+  change(change: MapChange, signal: AbortSignal): Promise<ClusterMap> {
+    const changed = this.#last.then(async () => {
+      const map = await agree(this.deps, signal, change)
+      await this.deps.remember(encodeClusterMap(map))
+      if (this.maps.publish(map)) this.deps.telemetry.emit('map.published', { epoch: map.epoch })
+      return map
+    })
+    this.#last = changed.catch(() => {})
+    return changed
   }
 
   close(): Promise<void> {
     return this.#rounds.close()
-  }
-
-  async #round(signal: AbortSignal): Promise<void> {
-    const map = await agree(this.deps, signal)
-    await this.deps.remember(encodeClusterMap(map))
-    if (this.maps.publish(map)) this.deps.telemetry.emit('map.published', { epoch: map.epoch })
   }
 }

@@ -1,19 +1,21 @@
-import { existsSync } from 'node:fs'
 import type { Clock } from '../core/clock.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { type DataDirectory, groupName, type NodePlace, nodeName } from './data-directory.js'
-import type { Driver } from './drivers/driver.js'
+import type { Driver, NodeSpec } from './drivers/driver.js'
 import { Group } from './group.js'
 import type { Links } from './links.js'
 import type { NodeRecord, Registry } from './registry.js'
-import { placesOf, type Shape } from './shape.js'
+import type { Shape } from './shape.js'
 import { Supervisor } from './supervisor.js'
 
 export interface PlanOptions {
   readonly directory: DataDirectory
   readonly registry: Registry
   readonly clusterId: string
-  readonly shape: Shape
+  /** How many nodes run on this machine. */
+  readonly ofNodes: number
+  /** The nodes that are planned already; the new ones are added. */
+  readonly supervisors: Set<Supervisor>
   readonly driver: Driver
   readonly links: Links
   readonly telemetry: Telemetry
@@ -22,23 +24,20 @@ export interface PlanOptions {
   readonly moved: () => void
 }
 
-/** The cluster's groups as the registry has them, meta first; what it lacks is chosen and written down. */
-export async function planGroups(options: PlanOptions): Promise<Group[]> {
-  const places = placesOf(options.shape)
+/** The groups of these places as the registry has them, in their order; what it lacks is chosen and written down. */
+export async function planGroups(places: readonly NodePlace[], options: PlanOptions): Promise<Group[]> {
+  const { registry, driver, supervisors } = options
   const records = await recordsFor(places, options)
-  options.directory.expectRoom(places.filter((place) => !existsSync(options.directory.node(place))).length)
-  const known = new Map((await options.registry.groups()).map((record) => [record.shard, record]))
-  const supervisors: Supervisor[] = []
+  const known = new Map((await registry.groups()).map((record) => [record.shard, record]))
   // Not one that is a node's, even if that is down and nobody listens there now.
-  const free = () => freeAddress(options.driver, new Set(supervisors.map(({ address }) => address)))
+  const free = () => freeAddress(driver, new Set([...supervisors].map(({ address }) => address)))
   return [...new Set(places.map(({ shard }) => shard))].map((shard) => {
     const nodes: Supervisor[] = []
-    const deps = { ...options, record: options.registry.setGroup.bind(options.registry) }
-    const group = new Group(shard, known.get(shard), deps, nodes)
+    const group = new Group(shard, known.get(shard), { ...options, record: registry.setGroup.bind(registry) }, nodes)
     for (const record of records.filter((one) => one.shard === shard)) {
       nodes.push(supervise(record, group, options, free))
     }
-    supervisors.push(...nodes)
+    for (const node of nodes) supervisors.add(node)
     return group
   })
 }
@@ -65,16 +64,17 @@ async function freeAddress(driver: Driver, taken: ReadonlySet<string>): Promise<
   }
 }
 
+/** What a node is to be. */
+export function specOf(
+  place: NodePlace,
+  { clusterId, directory, ofNodes }: Pick<PlanOptions, 'clusterId' | 'directory' | 'ofNodes'>,
+): NodeSpec {
+  const { shard, index } = place
+  return { shard, index, name: nodeName(place), clusterId, directory: directory.node(place), ofNodes }
+}
+
 function supervise(record: NodeRecord, group: Group, options: PlanOptions, free: () => Promise<string>): Supervisor {
-  const spec = {
-    shard: record.shard,
-    index: record.index,
-    name: nodeName(record),
-    clusterId: options.clusterId,
-    directory: options.directory.node(record),
-    ofNodes: placesOf(options.shape).length,
-  }
-  return new Supervisor(spec, record, {
+  return new Supervisor(specOf(record, options), record, {
     driver: options.driver,
     freeAddress: free,
     links: options.links,

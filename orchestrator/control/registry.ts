@@ -12,6 +12,10 @@ import { expectRegistry, lostRegistry } from './lost-registry.js'
 export interface ClusterRecord {
   readonly format: 1
   readonly clusterId: string
+  /**
+   * Groups 1 to this one are to run. It grows before a new one is made, and shrinks when the map in meta does not have
+   * a group any more: the nodes of a greater one are left over.
+   */
   readonly shards: number
   readonly replicas: number
 }
@@ -36,17 +40,15 @@ export interface GroupRecord {
 const FORMAT = 1
 const SYNC = { sync: true } as const
 
-interface Put {
-  readonly type: 'put'
-  readonly key: string
-  readonly value: unknown
-}
+type Change =
+  | { readonly type: 'put'; readonly key: string; readonly value: unknown }
+  | { readonly type: 'del'; readonly key: string }
 
 export class Registry {
   readonly #level: Level<string, unknown>
   readonly #directory: DataDirectory
   /** What is to be written next, and when it is. */
-  #waiting: Put[] = []
+  #waiting: Change[] = []
   #next: Promise<void> | undefined
   /** Never rejects. */
   #last: Promise<void> = Promise.resolve()
@@ -116,6 +118,13 @@ export class Registry {
     await this.#write([put('map', Buffer.from(bytes).toString('base64'))])
   }
 
+  /** Forgets a group and its nodes, of which nothing must be left. */
+  async forgetGroup(shard: number): Promise<void> {
+    const nodes = (await this.nodes()).filter((node) => node.shard === shard)
+    const keys = [`group/${shard}`, ...nodes.map((node) => `node/${nodeName(node)}`)]
+    await this.#write(keys.map((key) => ({ type: 'del', key })))
+  }
+
   async close(): Promise<void> {
     rmSync(this.#directory.owner, { force: true })
     await this.#last
@@ -123,8 +132,8 @@ export class Registry {
   }
 
   /** One write at a time, so that none follows one that failed; what comes meanwhile goes together into the next. */
-  #write(puts: readonly Put[]): Promise<void> {
-    this.#waiting.push(...puts)
+  #write(changes: readonly Change[]): Promise<void> {
+    this.#waiting.push(...changes)
     if (this.#next === undefined) {
       const next = this.#last.then(() => {
         const all = this.#waiting
@@ -139,10 +148,10 @@ export class Registry {
   }
 
   /** A full disk may cut a write off in the middle. Level would write on behind it, and find nothing of that later. */
-  async #writeNow(puts: readonly Put[]): Promise<void> {
+  async #writeNow(changes: readonly Change[]): Promise<void> {
     if (this.#isTorn) await this.#reopen()
     try {
-      await this.#level.batch([...puts], SYNC)
+      await this.#level.batch([...changes], SYNC)
     } catch (error) {
       this.#isTorn = true
       throw error
@@ -165,7 +174,7 @@ export class Registry {
   }
 }
 
-function put(key: string, value: unknown): Put {
+function put(key: string, value: unknown): Change {
   return { type: 'put', key, value }
 }
 

@@ -2,7 +2,7 @@ import type { DataDirectory, NodePlace } from './data-directory.js'
 import { StartFault } from './faults.js'
 import type { ClusterRecord } from './registry.js'
 
-/** How many shards of how many nodes a cluster has. Fixed when its data directory is made. */
+/** How many shards of how many nodes a cluster has. Operations change the shards; the replicas are fixed. */
 export interface Shape {
   readonly shards: number
   readonly replicas: number
@@ -18,8 +18,13 @@ export function shapeFor(directory: DataDirectory, has: ClusterRecord | undefine
   throw new StartFault(
     `the data directory ${directory.given} holds ${has.shards} shards x ${has.replicas} replicas, not ` +
       `${wanted.shards} x ${wanted.replicas}: start it with --shards ${has.shards} --replicas ${has.replicas}, ` +
-      'or choose another --data (the shape of existing data cannot be changed yet)',
+      `or choose another --data${hintFor(has, wanted.shards)}`,
   )
+}
+
+function hintFor(has: Shape, shards: number | undefined): string {
+  if (shards === has.shards) return ' (the replicas of existing data cannot be changed yet)'
+  return `; while it runs, kvorum scale --shards ${shards} changes the number of shards`
 }
 
 function onlyGiven(wanted: Partial<Shape>): Partial<Shape> {
@@ -28,7 +33,12 @@ function onlyGiven(wanted: Partial<Shape>): Partial<Shape> {
 
 /** Every node of a cluster, meta's first. Meta has as many as a shard: it must survive as much. */
 export function placesOf({ shards, replicas }: Shape): NodePlace[] {
-  return Array.from({ length: shards + 1 }, (_, shard) =>
-    Array.from({ length: replicas }, (_, at) => ({ shard, index: at + 1 })),
+  return placesFrom(0, { shards, replicas })
+}
+
+/** The nodes of the groups from this one on. */
+export function placesFrom(first: number, { shards, replicas }: Shape): NodePlace[] {
+  return Array.from({ length: Math.max(0, shards + 1 - first) }, (_, at) =>
+    Array.from({ length: replicas }, (_, node) => ({ shard: first + at, index: node + 1 })),
   ).flat()
 }

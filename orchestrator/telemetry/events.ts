@@ -34,6 +34,12 @@ export interface Events {
   'map.published': { readonly epoch: bigint }
   /** Meta could not be asked; the map that was published last goes on being used. */
   'map.stale': { readonly epoch: bigint; readonly reason: string }
+  'operation.begun': { readonly id: string; readonly from: number; readonly to: number }
+  /** Partitions stay where they were for now; the move is tried again. */
+  'move.failed': { readonly from: number; readonly to: number; readonly reason: string }
+  /** It cannot go on now, and is tried again. */
+  'operation.stumbled': { readonly reason: string }
+  'operation.ended': { readonly id: string; readonly how: string }
   'stop.began': { readonly signal: string }
   'stop.forced': { readonly reason: string }
   /** One request, when requests are logged. */

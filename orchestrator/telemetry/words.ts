@@ -32,6 +32,13 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   'shard.leaderless': { level: 'warn', say: ({ shard }) => `${shard} has no leader that answers` },
   'map.published': { level: 'debug', say: ({ epoch }) => `cluster map ${epoch} is published` },
   'map.stale': { level: 'warn', say: ({ epoch, reason }) => `going on with cluster map ${epoch}: ${reason}` },
+  'operation.begun': { level: 'info', say: ({ id, from, to }) => `operation ${id}: from ${from} to ${to} shards` },
+  'move.failed': {
+    level: 'warn',
+    say: ({ from, to, reason }) => `partitions of shard ${from} for shard ${to} are tried again: ${reason}`,
+  },
+  'operation.stumbled': { level: 'warn', say: ({ reason }) => `the operation is tried again: ${reason}` },
+  'operation.ended': { level: 'info', say: ({ id, how }) => `operation ${id} is ${how}` },
   'stop.began': { level: 'info', say: ({ signal }) => `${signal}: stopping` },
   'stop.forced': { level: 'warn', say: ({ reason }) => `${reason}: killing what is left` },
   request: {

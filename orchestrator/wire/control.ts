@@ -1,46 +1,124 @@
 import { type Clock, systemClock } from '../core/clock.js'
+import { InternalError } from '../errors/index.js'
 import { Channel } from './channel.js'
 import {
   Condition,
   ControlService,
   type GroupReport,
+  MoveState,
   type NodeReport,
+  type Operation,
+  OperationState,
+  type OperationsRequest,
+  type PlannedMove,
+  type ScaleRequest,
   type StatusRequest,
   type StatusResponse,
+  Steer,
+  type SteerOperationRequest,
+  type WatchOperationRequest,
 } from './gen/control/v1/control.js'
 import { NodeStatus } from './gen/node/v1/node.js'
 import type { Service } from './listener.js'
-import { unary } from './services.js'
+import { serverStream, unary } from './services.js'
 
-export { Condition, type GroupReport, type NodeReport, type StatusResponse }
+export {
+  Condition,
+  type GroupReport,
+  MoveState,
+  type NodeReport,
+  type Operation,
+  OperationState,
+  type PlannedMove,
+  type StatusResponse,
+  Steer,
+}
 
 /** What an orchestrator answers to people's tools. Handlers reject with a KvError. */
 export interface ControlHandlers {
   status(): Promise<StatusResponse>
+  scale(shards: number, dryRun: boolean): Promise<Operation>
+  operations(): Promise<Operation[]>
+  /** The operation now and whenever it has got further, until it has ended or `signal` is aborted. */
+  watch(id: string, signal: AbortSignal): AsyncIterable<Operation>
+  steer(id: string, steer: Steer): Promise<Operation>
 }
 
 export function controlService(handlers: ControlHandlers, clock: Clock = systemClock): Service {
   return {
     definition: ControlService,
-    implementation: { status: unary((_: StatusRequest) => handlers.status(), 'read', clock) },
+    implementation: {
+      status: unary((_: StatusRequest) => handlers.status(), 'read', clock),
+      scale: unary(
+        async ({ shards, dryRun }: ScaleRequest) => ({ operation: await handlers.scale(shards, dryRun) }),
+        'write',
+        clock,
+      ),
+      operations: unary(async (_: OperationsRequest) => ({ operations: await handlers.operations() }), 'read', clock),
+      watchOperation: serverStream(({ id }: WatchOperationRequest, signal) => answers(handlers.watch(id, signal))),
+      steerOperation: unary(
+        async ({ id, steer }: SteerOperationRequest) => ({ operation: await handlers.steer(id, steer) }),
+        'write',
+        clock,
+      ),
+    },
   }
+}
+
+async function* answers(operations: AsyncIterable<Operation>) {
+  for await (const operation of operations) yield { operation }
+}
+
+interface Patience {
+  readonly deadlineMs: number
 }
 
 /** Asks an orchestrator. Calls reject with a KvError, at the latest after their deadline. */
 export class ControlClient {
   readonly #channel: Channel
 
-  constructor(address: string, clock: Clock = systemClock) {
+  constructor(
+    readonly address: string,
+    clock: Clock = systemClock,
+  ) {
     this.#channel = new Channel(address, clock)
   }
 
-  status({ deadlineMs }: { readonly deadlineMs: number }): Promise<StatusResponse> {
+  status({ deadlineMs }: Patience): Promise<StatusResponse> {
     return this.#channel.unary(ControlService.status, {}, 'read', deadlineMs)
+  }
+
+  /** Begins to change the number of shards; with `dryRun` only says how that would be done. */
+  async scale(shards: number, { deadlineMs, dryRun }: Patience & { readonly dryRun: boolean }): Promise<Operation> {
+    const request = { shards, dryRun }
+    const effect = dryRun ? 'read' : 'write'
+    return present((await this.#channel.unary(ControlService.scale, request, effect, deadlineMs)).operation)
+  }
+
+  async operations({ deadlineMs }: Patience): Promise<readonly Operation[]> {
+    return (await this.#channel.unary(ControlService.operations, {}, 'read', deadlineMs)).operations
+  }
+
+  /** The operation now and whenever it has got further, until it has ended or `signal` is aborted. Throws when it breaks. */
+  async *watch(id: string, signal: AbortSignal): AsyncGenerator<Operation> {
+    const stream = this.#channel.stream(ControlService.watchOperation, { id }, signal)
+    for await (const { operation } of stream) yield present(operation)
+  }
+
+  async steer(id: string, steer: Steer, { deadlineMs }: Patience): Promise<Operation> {
+    return present(
+      (await this.#channel.unary(ControlService.steerOperation, { id, steer }, 'write', deadlineMs)).operation,
+    )
   }
 
   close(): void {
     this.#channel.close()
   }
+}
+
+function present(operation: Operation | undefined): Operation {
+  if (operation === undefined) throw new InternalError('an answer without an operation', { outcome: 'unknown' })
+  return operation
 }
 
 /** The status of a node of which nothing is known. */

@@ -3,16 +3,47 @@ import { type Clock, systemClock } from '../core/clock.js'
 import type { NodeInfo } from '../core/topology.js'
 import { InternalError } from '../errors/index.js'
 import { Channel, type Effect } from './channel.js'
-import { NodeService, type NodeStatus, type PartitionRange, Role, State } from './gen/node/v1/node.js'
+import {
+  ImportResponse_Phase as ImportPhase,
+  type ImportResponse,
+  MoveStep,
+  NodeService,
+  type NodeStatus,
+  type PartitionRange,
+  type PartitionReport,
+  PartitionState,
+  Role,
+  State,
+} from './gen/node/v1/node.js'
 import type { PeerIdentity } from './peer.js'
 
-export { type NodeStatus, type PartitionRange, Role, State }
+export {
+  ImportPhase,
+  type ImportResponse,
+  MoveStep,
+  type NodeStatus,
+  type PartitionRange,
+  type PartitionReport,
+  PartitionState,
+  Role,
+  State,
+}
 
 const DEADLINE_MS = 5000
 
 export interface CallOptions {
   /** Default 5,000. */
   readonly deadlineMs?: number
+}
+
+/** Partitions that are to come from another shard. */
+export interface ImportOrder {
+  /** Of the move, and of no other one. */
+  readonly epoch: bigint
+  readonly partitions: readonly PartitionRange[]
+  readonly fromShard: number
+  /** The giver's nodes. */
+  readonly from: readonly NodeInfo[]
 }
 
 /** What an orchestrator asks of one node (node.v1.Node). Each call has a deadline and rejects with a KvError. */
@@ -60,8 +91,35 @@ export class NodeAdmin {
 
   /** Makes the shard the owner of partitions, fenced by the epoch. Leader only. */
   async assignPartitions(epoch: bigint, owned: readonly PartitionRange[], options?: CallOptions): Promise<void> {
-    const request = { epoch, owned: owned.map(({ first, last }) => ({ first, last })) }
-    await this.#call(NodeService.assignPartitions, request, 'write', options)
+    await this.#call(NodeService.assignPartitions, { epoch, owned: plain(owned) }, 'write', options)
+  }
+
+  /**
+   * Takes partitions over from another shard (leader only), and tells how far it is. Ends after ACTIVE. If it ends before,
+   * or throws, nobody knows how far it came. Aborting `signal` asks for its end and says nothing about it either.
+   */
+  importPartitions(
+    { epoch, partitions, fromShard, from }: ImportOrder,
+    signal: AbortSignal,
+  ): AsyncGenerator<ImportResponse> {
+    const request = { epoch, partitions: plain(partitions), fromShard, from: copies(from), bytesPerSecond: 0n }
+    return this.#channel.stream(NodeService.import, request, signal)
+  }
+
+  /** Proposes one step of a move (leader only). Done already: succeeds. Against what the shard knows: PRECONDITION_FAILED. */
+  async move(
+    step: MoveStep,
+    epoch: bigint,
+    partitions: readonly PartitionRange[],
+    options?: CallOptions,
+  ): Promise<void> {
+    const request = { step, epoch, partitions: plain(partitions), freezeMs: 0 }
+    await this.#call(NodeService.move, request, 'write', options)
+  }
+
+  /** What the shard's state machine knows of its partitions; of those that are not there it knows nothing. Leader only. */
+  async partitions(options?: CallOptions): Promise<readonly PartitionReport[]> {
+    return (await this.#call(NodeService.partitions, {}, 'read', options)).partitions
   }
 
   close(): void {
@@ -76,6 +134,10 @@ export class NodeAdmin {
   ): Promise<Res> {
     return this.#channel.unary(method, request, effect, options?.deadlineMs ?? DEADLINE_MS)
   }
+}
+
+function plain(ranges: readonly PartitionRange[]): PartitionRange[] {
+  return ranges.map(({ first, last }) => ({ first, last }))
 }
 
 function copies(nodes: readonly NodeInfo[]): NodeInfo[] {

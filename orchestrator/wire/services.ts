@@ -52,9 +52,7 @@ export function kvService(handlers: KvHandlers, clock: Clock = systemClock): Ser
       put: unary((request: PutRequest, call) => handlers.put(request, call), 'write', clock),
       delete: unary((request: DeleteRequest, call) => handlers.delete(request, call), 'write', clock),
       batch: (call: BatchCall) => handlers.batch(new BatchStream(call)),
-      clusterMap: (call: ServerWritableStream<ClusterMapRequest, ClusterMapResponse>) => {
-        void serveMaps(call, handlers)
-      },
+      clusterMap: serverStream((_: ClusterMapRequest, signal) => mapsOnTheWire(handlers.clusterMap(signal))),
     },
   )
 }
@@ -98,20 +96,33 @@ export function unary<Req, Res>(
   }
 }
 
-async function serveMaps(
-  call: ServerWritableStream<ClusterMapRequest, ClusterMapResponse>,
-  handlers: KvHandlers,
+/** A server-streaming method of any service. The handler's signal is aborted when the client has gone. */
+export function serverStream<Req, Res>(
+  handler: (request: Req, signal: AbortSignal) => AsyncIterable<Res>,
+): (call: ServerWritableStream<Req, Res>) => void {
+  return (call) => {
+    void serveStream(call, handler)
+  }
+}
+
+async function serveStream<Req, Res>(
+  call: ServerWritableStream<Req, Res>,
+  handler: (request: Req, signal: AbortSignal) => AsyncIterable<Res>,
 ): Promise<void> {
   const gone = new AbortController()
   call.on('cancelled', () => gone.abort())
   call.on('close', () => gone.abort())
   call.on('error', () => gone.abort())
   try {
-    for await (const map of handlers.clusterMap(gone.signal)) call.write({ map: clusterMapToWire(map) })
+    for await (const message of handler(call.request, gone.signal)) call.write(message)
     call.end()
   } catch (thrown) {
     const error = toKvError(thrown, 'not-applied')
     // grpc-js answers an error event with its status; `destroy` would leave the client without one.
     call.emit('error', Object.assign(new Error(error.message), statusOf(error)))
   }
+}
+
+async function* mapsOnTheWire(maps: AsyncIterable<ClusterMap>): AsyncGenerator<ClusterMapResponse> {
+  for await (const map of maps) yield { map: clusterMapToWire(map) }
 }

@@ -51,7 +51,7 @@ export const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   '@bufbuild/protobuf': ['wire'],
   level: ['control'],
   execa: ['control'],
-  zod: ['config'],
+  zod: ['config', 'control'],
   commander: ['cli'],
   'cli-table3': ['cli'],
   picocolors: ['cli', 'telemetry'],

@@ -1,9 +1,11 @@
 import type { NodeInfo } from '../../core/topology.js'
 import { PreconditionFailedError, UnavailableError } from '../../errors/index.js'
 import { emptyStatus } from '../../wire/control.js'
-import { type NodeStatus, Role, State } from '../../wire/node-admin.js'
+import { type ImportOrder, type ImportResponse, type NodeStatus, Role, State } from '../../wire/node-admin.js'
 import type { Driver, Exit, NodeProcess, NodeSpec } from '../drivers/driver.js'
 import type { KvLink, Links, NodeLink } from '../links.js'
+import { fakeImport, type ImportFaults } from './fake-import.js'
+import { expectOneOwner, FakePartitions } from './fake-partitions.js'
 
 /** A node's directory: it outlives the process. */
 interface Data {
@@ -29,6 +31,7 @@ interface Shard {
   term: bigint
   leader: Running | undefined
   ownershipEpoch: bigint
+  readonly partitions: FakePartitions
   readonly calls: string[]
 }
 
@@ -50,6 +53,7 @@ export class FakeWorld {
   readonly nextFree: string[] = []
   /** Addresses that somebody else listens on. */
   readonly taken = new Set<string>()
+  readonly imports: ImportFaults = { breaks: [], outlives: false, thaws: 0 }
   #shards = new Map<number, Shard>()
   #watchers = new Set<() => void>()
   #version = 0
@@ -57,7 +61,7 @@ export class FakeWorld {
   #ports = 20_000
 
   shard(id: number): Shard {
-    const found = this.#shards.get(id) ?? { term: 0n, leader: undefined, ownershipEpoch: 0n, calls: [] }
+    const found = this.#shards.get(id) ?? newShard()
     this.#shards.set(id, found)
     return found
   }
@@ -186,13 +190,44 @@ export class FakeWorld {
         node.peers = peers
       },
       campaign: async () => this.#campaign(await reach('campaign')),
-      assignPartitions: async (epoch) => {
-        const node = await reach('assign')
-        const shard = this.shard(node.data.spec.shard)
-        if (shard.leader !== node) throw new UnavailableError('not the leader', { outcome: 'not-applied' })
+      assignPartitions: async (epoch, owned) => {
+        const shard = this.#ledBy(await reach('assign'))
         shard.ownershipEpoch = epoch
+        shard.partitions.assign(epoch, owned)
       },
+      move: async (step, epoch, partitions) => {
+        this.#ledBy(await reach('move')).partitions.step(step, epoch, partitions)
+        expectOneOwner(this.#owners())
+      },
+      partitions: async () => this.#ledBy(await reach('partitions')).partitions.report(),
+      importPartitions: (order, signal) => this.#import(order, reach, pass, signal),
     }
+  }
+
+  async *#import(
+    order: ImportOrder,
+    reach: (what: string) => Promise<Running>,
+    pass: (what: string) => Promise<void>,
+    signal: AbortSignal,
+  ): AsyncGenerator<ImportResponse> {
+    const { partitions } = this.#ledBy(await reach('import'))
+    const giver = this.shard(order.fromShard).partitions
+    const owners = () => this.#owners()
+    for await (const progress of fakeImport(order, giver, partitions, this.imports, owners, signal)) {
+      await pass(`heard ${progress.phase}`)
+      yield progress
+    }
+  }
+
+  #ledBy(node: Running): Shard {
+    const shard = this.shard(node.data.spec.shard)
+    if (shard.leader === node) return shard
+    throw new UnavailableError('not the leader', { outcome: 'not-applied' })
+  }
+
+  /** Meta's partitions are others. */
+  #owners(): FakePartitions[] {
+    return [...this.#shards].filter(([id]) => id !== 0).map(([, { partitions }]) => partitions)
   }
 
   async *#watch(reach: (what: string) => Promise<Running>, signal: AbortSignal): AsyncGenerator<NodeStatus> {
@@ -276,8 +311,17 @@ export class FakeWorld {
         this.meta.set(key(bytes), { value, version: version + 1n })
         return { version: version + 1n }
       },
+      delete: async (bytes) => {
+        await pass('meta delete')
+        reach()
+        return { existed: this.meta.delete(key(bytes)) }
+      },
     }
   }
+}
+
+function newShard(): Shard {
+  return { term: 0n, leader: undefined, ownershipEpoch: 0n, partitions: new FakePartitions(), calls: [] }
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -8,7 +8,7 @@ export class ScaledClock implements Clock {
   constructor(private readonly factor = 100) {}
 
   now(): number {
-    return 1_700_000_000_000 + this.monotonic()
+    return 1_700_000_000_000 + Math.floor(this.monotonic())
   }
 
   monotonic(): number {

@@ -1,0 +1,48 @@
+import { rmdirSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { DataDirectory } from './data-directory.js'
+import type { Driver } from './drivers/driver.js'
+import { pathFault } from './faults.js'
+import { specOf } from './plan.js'
+import type { NodeRecord, Registry } from './registry.js'
+
+export interface LeftoverDeps {
+  readonly registry: Registry
+  readonly directory: DataDirectory
+  readonly driver: Driver
+  readonly clusterId: string
+}
+
+/**
+ * Ends and removes what is left of groups above `last`, which no map has any more: processes, directories, and then what the
+ * registry knows of them. In this order, so that whatever is left can be found again; and a directory's name is free for
+ * other nodes only when nothing lies there.
+ */
+export async function removeLeftovers(last: number, deps: LeftoverDeps): Promise<void> {
+  const left = (await deps.registry.nodes()).filter(({ shard }) => shard > last)
+  await Promise.all(left.map((record) => removeNode(record, deps)))
+  for (const shard of new Set(left.map((record) => record.shard))) await deps.registry.forgetGroup(shard)
+}
+
+async function removeNode(record: NodeRecord, { driver, directory, clusterId }: LeftoverDeps): Promise<void> {
+  const process = await driver.find(specOf(record, { clusterId, directory, ofNodes: 1 }), record)
+  // By force: what it holds is nobody's any more.
+  process?.signal('SIGKILL')
+  await process?.exited
+  const path = directory.node(record)
+  try {
+    rmSync(path, { recursive: true, force: true, maxRetries: 3 })
+  } catch (error) {
+    throw pathFault('the directory of a node that was taken away,', path, error)
+  }
+  removeIfEmpty(dirname(path))
+}
+
+/** The group's own directory may be a disk, or hold what is not ours. */
+function removeIfEmpty(path: string): void {
+  try {
+    rmdirSync(path)
+  } catch {
+    // Then it stays, and does no harm.
+  }
+}

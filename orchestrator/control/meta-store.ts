@@ -1,0 +1,77 @@
+import { type Clock, sleep } from '../core/clock.js'
+import { KvError } from '../errors/index.js'
+import type { Group } from './group.js'
+import type { KvLink, Links } from './links.js'
+
+export interface MetaStoreDeps {
+  readonly clusterId: string
+  readonly meta: Group
+  readonly links: Links
+  readonly clock: Clock
+}
+
+/** What a key of meta holds. */
+export interface Stored {
+  /** Undefined when the key is absent. */
+  readonly value: Uint8Array | undefined
+  /** 0 when it is absent. */
+  readonly version: bigint
+}
+
+const ABSENT: Stored = { value: undefined, version: 0n }
+const CALL_MS = 2_000
+const RETRY_MS = 50
+
+/**
+ * The keys of meta. Every call goes on until meta has answered it, and rejects only when `signal` is aborted, with its
+ * reason: a write that was cut off may have happened then, or may still do so.
+ */
+export class MetaStore {
+  constructor(private readonly deps: MetaStoreDeps) {}
+
+  async read(key: string, signal: AbortSignal): Promise<Stored> {
+    const { found, value, version } = await this.#ask((kv) => kv.get(Buffer.from(key), { deadlineMs: CALL_MS }), signal)
+    return found ? { value, version } : ABSENT
+  }
+
+  /** Writes over that version of the key. Undefined when another write came first, else the new version. */
+  async replace(key: string, value: Uint8Array, version: bigint, signal: AbortSignal): Promise<bigint | undefined> {
+    const write = async (kv: KvLink) => {
+      const before = await kv.get(Buffer.from(key), { deadlineMs: CALL_MS })
+      const has = before.found ? before.version : ABSENT.version
+      // A try before this one whose answer was lost.
+      if (has > version && same(before.value, value)) return has
+      if (has !== version) return undefined
+      return (await kv.put(Buffer.from(key), value, { deadlineMs: CALL_MS, ifVersion: version })).version
+    }
+    return this.#ask(write, signal)
+  }
+
+  async remove(key: string, signal: AbortSignal): Promise<void> {
+    await this.#ask((kv) => kv.delete(Buffer.from(key), { deadlineMs: CALL_MS }), signal)
+  }
+
+  async #ask<T>(call: (kv: KvLink) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const { meta, clusterId, links, clock } = this.deps
+    for (;;) {
+      signal.throwIfAborted()
+      await meta.until(() => meta.isReady, signal)
+      const { leader } = meta
+      const peer = { cluster: clusterId, shard: meta.shard, node: leader?.status?.nodeId }
+      const kv = links.kv(leader?.address ?? '', peer)
+      try {
+        return await call(kv)
+      } catch (error) {
+        // Another leader, a lost answer, somebody else's write: all of them show when it is read again.
+        if (!(error instanceof KvError)) throw error
+        await sleep(clock, RETRY_MS, signal)
+      } finally {
+        kv.close()
+      }
+    }
+  }
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}

@@ -1,0 +1,124 @@
+import { z } from 'zod'
+import type { Clock } from '../../core/clock.js'
+import { InvalidArgumentError, PreconditionFailedError, UnavailableError } from '../../errors/index.js'
+import { type ControlHandlers, MoveState, type Operation, OperationState, Steer } from '../../wire/control.js'
+import { ImportPhase, type ImportResponse } from '../../wire/node-admin.js'
+import { StartFault } from '../faults.js'
+import type { Operations, OperationView, SteerHow } from './operations.js'
+import { describe, type MoveRecord, type OperationRecord, SHARDS_MAX } from './record.js'
+
+/** How long a caller waits for meta. The operations themselves wait for ever. */
+const PATIENCE_MS = 4_000
+
+const shardsSchema = z.int().min(1).max(SHARDS_MAX)
+const idSchema = z.string().min(1).max(64)
+const steers: ReadonlyMap<Steer, SteerHow> = new Map([
+  [Steer.PAUSE, 'pause'],
+  [Steer.RESUME, 'resume'],
+  [Steer.CANCEL, 'cancel'],
+])
+
+/** What of control.v1 is about operations. */
+export function operationHandlers(operations: Operations, clock: Clock): Omit<ControlHandlers, 'status'> {
+  return {
+    scale: async (shards, dryRun) => {
+      const wanted = expectValid(shardsSchema, shards, `the number of shards must be from 1 to ${SHARDS_MAX}`)
+      if (dryRun) return toWire(operations.plan(wanted))
+      return toWire(await patiently(clock, (signal) => operations.scale(wanted, signal)))
+    },
+    operations: async () => (await patiently(clock, (signal) => operations.list(signal))).map(toWire),
+    watch: async function* (id, signal) {
+      const valid = expectValid(idSchema, id, ID_WANTED)
+      // The first look only: what is watched may take hours.
+      const { timer, impatient } = patience(clock)
+      try {
+        for await (const view of operations.watch(valid, impatient.signal, signal)) yield toWire(view)
+      } finally {
+        timer.cancel()
+      }
+    },
+    steer: async (id, steer) => {
+      const valid = expectValid(idSchema, id, ID_WANTED)
+      const how = steers.get(steer)
+      if (how === undefined) throw invalid('an operation can be paused, resumed or cancelled')
+      return toWire(await patiently(clock, (signal) => operations.steer(valid, how, signal)))
+    },
+  }
+}
+
+const ID_WANTED = 'an operation is named by its id, as kvorum operations shows it'
+
+async function patiently<T>(clock: Clock, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { timer, impatient } = patience(clock)
+  try {
+    return await work(impatient.signal)
+  } catch (error) {
+    if (error instanceof StartFault) throw new PreconditionFailedError(error.message, { outcome: 'not-applied' })
+    throw error
+  } finally {
+    timer.cancel()
+  }
+}
+
+function patience(clock: Clock) {
+  const impatient = new AbortController()
+  const why = 'meta, which has the operations, does not answer'
+  const end = () => impatient.abort(new UnavailableError(why, { outcome: 'unknown' }))
+  return { impatient, timer: clock.setTimeout(end, PATIENCE_MS) }
+}
+
+function expectValid<T>(schema: z.ZodType<T>, value: unknown, wanted: string): T {
+  const checked = schema.safeParse(value)
+  if (checked.success) return checked.data
+  throw invalid(`${wanted}, and not ${JSON.stringify(value)}`)
+}
+
+function invalid(message: string): InvalidArgumentError {
+  return new InvalidArgumentError(message, { outcome: 'not-applied' })
+}
+
+function toWire({ record, detail, progress }: OperationView): Operation {
+  const { id, begunAt, endedAt, moves } = record
+  return {
+    id,
+    what: describe(record),
+    state: stateOf(record),
+    begunAt: BigInt(begunAt),
+    endedAt: BigInt(endedAt),
+    moves: moves.map((move) => moveToWire(move, progress)),
+    detail: progress === undefined ? detail : `${detail}: ${PHASES[progress.phase]}`,
+  }
+}
+
+function stateOf({ state, paused }: OperationRecord): OperationState {
+  if (state === 'done') return OperationState.DONE
+  if (state === 'cancelled') return OperationState.CANCELLED
+  if (paused) return OperationState.PAUSED
+  return state === 'cancelling' ? OperationState.CANCELLING : OperationState.RUNNING
+}
+
+const PHASES: Readonly<Record<ImportPhase, string>> = {
+  [ImportPhase.UNSPECIFIED]: 'begun',
+  [ImportPhase.COPYING]: 'copying',
+  [ImportPhase.CAUGHT_UP]: 'caught up',
+  [ImportPhase.FROZEN]: 'writes wait',
+  [ImportPhase.RELEASED]: 'handed over',
+  [ImportPhase.ACTIVE]: 'done',
+}
+
+const STATES = { waiting: MoveState.WAITING, running: MoveState.RUNNING, done: MoveState.DONE } as const
+
+function moveToWire(move: MoveRecord, progress: ImportResponse | undefined) {
+  const { from, to, partitions, state, attempts } = move
+  const live = state === 'running' ? progress : undefined
+  return {
+    fromShard: from,
+    toShard: to,
+    partitions: partitions.map(({ first, last }) => ({ first, last })),
+    state: STATES[state],
+    records: live?.records ?? BigInt(move.records),
+    bytes: live?.bytes ?? BigInt(move.bytes),
+    pauseUs: BigInt(move.pauseUs),
+    attempts,
+  }
+}

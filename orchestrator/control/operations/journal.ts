@@ -1,0 +1,157 @@
+import { z } from 'zod'
+import { InternalError, UnsupportedError } from '../../errors/index.js'
+import type { MetaStore } from '../meta-store.js'
+import { isOver, type OperationRecord, operationSchema } from './record.js'
+
+// What is to be done and what has been, in meta: the index under one key, each operation under its own. The index is
+// written before a new operation and after an old one is gone, so that nothing lies in meta that it does not name.
+
+/** How many operations that have ended are kept. */
+const ENDED_MAX = 20
+
+const INDEX = 'operations'
+
+const indexSchema = z.strictObject({
+  format: z.literal(1),
+  /** The greatest epoch that any attempt of any move was given. Only grows. */
+  epoch: z.int().min(0),
+  /** Newest first. */
+  ids: z.array(z.string().min(1).max(64)).max(ENDED_MAX + 2),
+})
+
+interface Row<Value> {
+  readonly value: Value
+  readonly version: bigint
+}
+
+type Index = z.output<typeof indexSchema>
+
+/**
+ * Every write names the version that it replaces. After one that failed, or was overtaken by a late one of an
+ * orchestrator before this, everything is read again.
+ */
+export class Journal {
+  #index: Row<Index> | undefined
+  #rows = new Map<string, Row<OperationRecord>>()
+  /** One at a time. Never rejects. */
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(private readonly store: MetaStore) {}
+
+  /** As last read or written, newest first. */
+  get operations(): readonly OperationRecord[] {
+    return [...(this.#index?.value.ids ?? [])].map((id) => this.#rows.get(id)?.value).filter((one) => one !== undefined)
+  }
+
+  /** What every operation is, read from meta unless it is known. Rejects when `signal` is aborted. */
+  load(signal: AbortSignal): Promise<readonly OperationRecord[]> {
+    return this.#alone(signal, async () => this.operations)
+  }
+
+  create(record: OperationRecord, signal: AbortSignal): Promise<void> {
+    return this.#alone(signal, async (index) => {
+      await this.#writeIndex({ ...index, ids: [record.id, ...(await this.#pruned(index.ids, signal))] }, signal)
+      await this.#writeOperation(record, 0n, signal)
+    })
+  }
+
+  /** Changes an operation. `change` sees what is there by now. */
+  update(
+    id: string,
+    change: (record: OperationRecord) => OperationRecord,
+    signal: AbortSignal,
+  ): Promise<OperationRecord> {
+    return this.#alone(signal, async () => {
+      const row = this.#rows.get(id)
+      if (row === undefined) throw new InternalError(`no operation ${id} in the journal`, { outcome: 'not-applied' })
+      const changed = change(row.value)
+      if (changed !== row.value) await this.#writeOperation(changed, row.version, signal)
+      return changed
+    })
+  }
+
+  /** An epoch above `above` and above every one that this has ever given. */
+  nextEpoch(above: bigint, signal: AbortSignal): Promise<number> {
+    return this.#alone(signal, async (index) => {
+      const epoch = Math.max(index.epoch, Number(above)) + 1
+      await this.#writeIndex({ ...index, epoch }, signal)
+      return epoch
+    })
+  }
+
+  #alone<T>(signal: AbortSignal, work: (index: Index) => Promise<T>): Promise<T> {
+    const result = this.#last.then(async () => {
+      try {
+        const { value } = this.#index ?? (await this.#read(signal))
+        return await work(value)
+      } catch (error) {
+        this.#index = undefined
+        throw error
+      }
+    })
+    this.#last = result.catch(() => {})
+    return result
+  }
+
+  async #read(signal: AbortSignal): Promise<Row<Index>> {
+    const { value, version } = await this.store.read(INDEX, signal)
+    const empty: Index = { format: 1, epoch: 0, ids: [] }
+    const index = { value: value === undefined ? empty : parsed(indexSchema, INDEX, value), version }
+    const rows = new Map<string, Row<OperationRecord>>()
+    for (const id of index.value.ids) {
+      const key = keyOf(id)
+      const stored = await this.store.read(key, signal)
+      // Absent: named by an index whose writer died before it wrote the operation, or after it removed it.
+      if (stored.value === undefined) continue
+      rows.set(id, { value: parsed(operationSchema, key, stored.value), version: stored.version })
+    }
+    this.#rows = rows
+    this.#index = index
+    return index
+  }
+
+  /** The ids without those of the oldest operations that have ended, which are removed. */
+  async #pruned(ids: readonly string[], signal: AbortSignal): Promise<string[]> {
+    const ended = ids.filter((id) => {
+      const row = this.#rows.get(id)
+      return row === undefined || isOver(row.value)
+    })
+    // One that is begun now ends as well.
+    const old = new Set(ended.slice(ENDED_MAX - 1))
+    for (const id of old) {
+      await this.store.remove(keyOf(id), signal)
+      this.#rows.delete(id)
+    }
+    return ids.filter((id) => !old.has(id))
+  }
+
+  async #writeIndex(value: Index, signal: AbortSignal): Promise<void> {
+    const version = await this.#write(INDEX, value, this.#index?.version ?? 0n, signal)
+    this.#index = { value, version }
+  }
+
+  async #writeOperation(value: OperationRecord, before: bigint, signal: AbortSignal): Promise<void> {
+    // What could not be read again must not be written.
+    operationSchema.parse(value)
+    const version = await this.#write(keyOf(value.id), value, before, signal)
+    this.#rows.set(value.id, { value, version })
+  }
+
+  async #write(key: string, value: unknown, version: bigint, signal: AbortSignal): Promise<bigint> {
+    const written = await this.store.replace(key, Buffer.from(JSON.stringify(value)), version, signal)
+    if (written !== undefined) return written
+    throw new InternalError(`${key} in meta was written by somebody else meanwhile`, { outcome: 'not-applied' })
+  }
+}
+
+function keyOf(id: string): string {
+  return `operation/${id}`
+}
+
+function parsed<Schema extends z.ZodType>(schema: Schema, key: string, bytes: Uint8Array): z.output<Schema> {
+  const json: unknown = JSON.parse(Buffer.from(bytes).toString())
+  const checked = schema.safeParse(json)
+  if (checked.success) return checked.data
+  const why = checked.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')
+  throw new UnsupportedError(`${key} in meta cannot be read by this version: ${why}`, { outcome: 'not-applied' })
+}

@@ -1,0 +1,201 @@
+import { sleep } from '../../core/clock.js'
+import type { Rng } from '../../core/rng.js'
+import { InvalidArgumentError, PreconditionFailedError } from '../../errors/index.js'
+import type { ImportResponse } from '../../wire/node-admin.js'
+import { place } from '../placement.js'
+import { Rounds } from '../rounds.js'
+import { planMoves } from './plan-moves.js'
+import { isOver, type OperationRecord } from './record.js'
+import { type ReshardTools, reshard } from './reshard.js'
+
+export interface OperationsDeps extends Omit<ReshardTools, 'doing' | 'heard'> {
+  readonly rng: Rng
+  readonly partitionsPerMoveMax?: number
+}
+
+/** An operation as people see it: with what is known of the move under way. */
+export interface OperationView {
+  readonly record: OperationRecord
+  /** What it does now. */
+  readonly detail: string
+  /** Of the move under way. */
+  readonly progress: ImportResponse | undefined
+}
+
+export type SteerHow = 'pause' | 'resume' | 'cancel'
+
+const RETRY_MS = 1_000
+/** Progress comes often. People need it less often. */
+const TELL_EVERY_MS = 200
+
+/** The operations of a cluster: one at a time, carried on by whoever runs it. */
+export class Operations {
+  readonly #rounds: Rounds
+  readonly #watchers = new Set<() => void>()
+  readonly #closed = new AbortController()
+  /** Aborted when the operation that is under way is cancelled. */
+  #recalled = new AbortController()
+  #detail = ''
+  #progress: ImportResponse | undefined
+
+  constructor(private readonly deps: OperationsDeps) {
+    this.#rounds = new Rounds({
+      work: (signal) => this.#carryOn(signal),
+      failed: (error) => this.#stumbled(error),
+      pauseMs: RETRY_MS,
+      clock: deps.clock,
+    })
+  }
+
+  /** Carries on what an earlier orchestrator left, if there is anything. */
+  start(): void {
+    this.#rounds.ask()
+  }
+
+  /** Begins to change the number of shards; the operation that does this already, if there is one. */
+  async scale(shards: number, signal: AbortSignal): Promise<OperationView> {
+    const open = await this.#unfinished(signal)
+    if (open !== undefined) {
+      if (open.toShards === shards && open.state === 'running') return this.#view(open)
+      throw refused(`operation ${open.id} is under way; kvorum operations shows it, and how to cancel it`)
+    }
+    this.deps.fleet.expectRoom(shards)
+    const record = { ...this.#planned(shards), id: this.deps.rng.id().slice(0, ID_LENGTH) }
+    if (record.fromShards === shards) throw refused(`there are ${shards} shards already`)
+    await this.deps.journal.create(record, signal)
+    this.deps.telemetry.emit('operation.begun', { id: record.id, from: record.fromShards, to: shards })
+    this.#tell()
+    this.#rounds.ask()
+    return this.#view(record)
+  }
+
+  /** What `scale` would do now. */
+  plan(shards: number): OperationView {
+    return { record: this.#planned(shards), detail: '', progress: undefined }
+  }
+
+  /** Newest first. */
+  async list(signal: AbortSignal): Promise<readonly OperationView[]> {
+    return (await this.deps.journal.load(signal)).map((record) => this.#view(record))
+  }
+
+  async steer(id: string, how: SteerHow, signal: AbortSignal): Promise<OperationView> {
+    await this.#find(id, signal)
+    const record = await this.deps.journal.update(id, (now) => steered(now, how), signal)
+    if (how === 'cancel') this.#recalled.abort(new Error('cancelled'))
+    this.#tell()
+    this.#rounds.ask()
+    return this.#view(record)
+  }
+
+  /** The operation now and whenever it has got further, until it has ended or `signal` is aborted. */
+  async *watch(id: string, patience: AbortSignal, signal: AbortSignal): AsyncGenerator<OperationView> {
+    await this.#find(id, patience)
+    const either = AbortSignal.any([signal, this.#closed.signal])
+    while (!either.aborted) {
+      const changed = this.#change(either)
+      const record = this.deps.journal.operations.find((one) => one.id === id)
+      if (record !== undefined) yield this.#view(record)
+      if (record !== undefined && isOver(record)) return
+      await changed
+      await sleep(this.deps.clock, TELL_EVERY_MS, either).catch(() => {})
+    }
+  }
+
+  /** What is under way stays as it is, for whoever comes next. */
+  async close(): Promise<void> {
+    this.#closed.abort(new Error('the orchestrator stops'))
+    await this.#rounds.close()
+  }
+
+  async #carryOn(signal: AbortSignal): Promise<void> {
+    const record = await this.#unfinished(signal)
+    if (record === undefined) return
+    this.#recalled = new AbortController()
+    this.#detail = ''
+    const tools = {
+      ...this.deps,
+      doing: (what: string) => {
+        this.#detail = what
+        this.#progress = undefined
+        this.#tell()
+      },
+      heard: (progress: ImportResponse) => {
+        this.#progress = progress
+        this.#tell()
+      },
+    }
+    await reshard(record.id, tools, this.#recalled.signal, signal)
+    const now = this.deps.journal.operations.find(({ id }) => id === record.id)
+    if (now !== undefined && isOver(now)) this.deps.telemetry.emit('operation.ended', { id: now.id, how: now.state })
+    this.#detail = ''
+    this.#progress = undefined
+    this.#tell()
+  }
+
+  #stumbled(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error)
+    this.deps.telemetry.emit('operation.stumbled', { reason })
+    this.#detail = `tried again: ${reason}`
+    this.#tell()
+  }
+
+  async #unfinished(signal: AbortSignal): Promise<OperationRecord | undefined> {
+    return (await this.deps.journal.load(signal)).find((record) => !isOver(record))
+  }
+
+  async #find(id: string, signal: AbortSignal): Promise<OperationRecord> {
+    const found = (await this.deps.journal.load(signal)).find((record) => record.id === id)
+    if (found !== undefined) return found
+    const message = `there is no operation ${JSON.stringify(id)}; kvorum operations lists them`
+    throw new InvalidArgumentError(message, { outcome: 'not-applied' })
+  }
+
+  #planned(shards: number): OperationRecord {
+    const { publisher, clock, partitionsPerMoveMax } = this.deps
+    const map = publisher.maps.current()
+    const target = place(Array.from({ length: shards }, (_, at) => at + 1))
+    const fromShards = map.shards.length
+    const moves = fromShards === shards ? [] : planMoves(map.owners, target, partitionsPerMoveMax)
+    const fresh = { paused: false, turned: false, retiring: false, begunAt: clock.now(), endedAt: 0 }
+    return { format: 1, id: '', fromShards, toShards: shards, state: 'running', ...fresh, moves }
+  }
+
+  #view(record: OperationRecord): OperationView {
+    const active = !isOver(record)
+    return { record, detail: active ? this.#detail : '', progress: active ? this.#progress : undefined }
+  }
+
+  #tell(): void {
+    for (const wake of [...this.#watchers]) wake()
+  }
+
+  /** Resolves with the next change, or when `signal` is aborted. */
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#watchers.delete(wake)
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#watchers.add(wake)
+      signal.addEventListener('abort', wake)
+    })
+  }
+}
+
+/** Enough for the few that are kept, and short enough to be typed. */
+const ID_LENGTH = 8
+
+function steered(now: OperationRecord, how: SteerHow): OperationRecord {
+  if (isOver(now)) throw refused(`operation ${now.id} has ended`)
+  if (how !== 'cancel') return { ...now, paused: how === 'pause' }
+  if (now.retiring && now.state === 'running') {
+    throw refused(`operation ${now.id} takes its shards away already: let it end, then scale to ${now.fromShards}`)
+  }
+  return { ...now, state: 'cancelling', paused: false }
+}
+
+function refused(message: string): PreconditionFailedError {
+  return new PreconditionFailedError(message, { outcome: 'not-applied' })
+}
