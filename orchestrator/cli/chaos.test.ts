@@ -12,6 +12,7 @@ const context = {
     warned += text
   },
   colours: false,
+  terminal: false,
   version: '0',
 }
 

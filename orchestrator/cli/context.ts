@@ -3,6 +3,8 @@ export interface Context {
   readonly out: (text: string) => void
   readonly warn: (text: string) => void
   readonly colours: boolean
+  /** Whether `warn` writes to a terminal, on which a line can be drawn again. */
+  readonly terminal: boolean
   /** The package's version. */
   readonly version: string
 }

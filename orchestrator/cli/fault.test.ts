@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { KvError } from '../errors/index.js'
 import { Condition, controlService, emptyStatus } from '../wire/control.js'
 import { type Listener, listen } from '../wire/listener.js'
+import { controlHandlers } from '../wire/testing/control-handlers.js'
 import { fault, type Machine, type Network } from './fault.js'
 import { taskOf } from './fault-task.js'
 
@@ -28,7 +29,9 @@ beforeEach(async () => {
     { name: 'shard-1/node-3', condition: Condition.DOWN, reason: 'gone', status: undefined },
   ]
   const report = { epoch: 1n, groups: [{ shard: 1, nodes }] }
-  listener = await listen({ host: '127.0.0.1', port: 0 }, [controlService({ status: async () => report })])
+  listener = await listen({ host: '127.0.0.1', port: 0 }, [
+    controlService(controlHandlers({ status: async () => report })),
+  ])
 })
 afterEach(() => listener.close())
 
@@ -60,7 +63,7 @@ async function run(words: string, { json = false, address = listener.address } =
   const say = (text: string): void => {
     said += text
   }
-  const context = { out: say, warn: say, colours: false, version: '0' }
+  const context = { out: say, warn: say, colours: false, terminal: false, version: '0' }
   const task = taskOf(what, node, node === undefined ? { all: true } : {})
   return fault(task, { json }, { address, timeoutMs: 2_000 }, context, machine)
 }

@@ -8,6 +8,7 @@ import { Condition, controlService, emptyStatus, type StatusResponse } from '../
 import { type Listener, listen } from '../wire/listener.js'
 import { Role, State } from '../wire/node-admin.js'
 import { type KvHandlers, kvService } from '../wire/services.js'
+import { controlHandlers } from '../wire/testing/control-handlers.js'
 import { runCommand } from './program.js'
 
 let listener: Listener
@@ -23,7 +24,7 @@ beforeEach(async () => {
   out = ''
   warned = ''
   status = async () => REPORT
-  const services = [kvService(handlers()), controlService({ status: () => status() })]
+  const services = [kvService(handlers()), controlService(controlHandlers({ status: () => status() }))]
   listener = await listen({ host: '127.0.0.1', port: 0 }, services)
 })
 afterEach(() => listener.close())
@@ -111,6 +112,7 @@ function run(...args: string[]): Promise<number> {
         warned += text
       },
       colours: false,
+      terminal: false,
       version: '1.2.3',
     },
   )
@@ -241,7 +243,7 @@ describe('put, get, append, delete', () => {
       const code = await runCommand(
         args,
         { KVORUM_ADDRESS: '127.0.0.1:1' },
-        { out: () => {}, warn: () => {}, colours: false, version: '' },
+        { out: () => {}, warn: () => {}, colours: false, terminal: false, version: '' },
       )
       expect(code).toBe(0)
     }

@@ -12,13 +12,17 @@ import { fault as breakNode } from './fault.js'
 import { DEFAULT_DELAY_MS, DEFAULT_FOR_S, DIRECTIONS, FAULTS, type FaultFlags, taskOf } from './fault-task.js'
 import { DEFAULT_ADDRESS, wholeNumber } from './flags.js'
 import { get } from './get.js'
+import { listOperations, STEERS, steerOperation } from './operations.js'
 import { put } from './put.js'
 import { REACH_MS, reach } from './reach.js'
+import { scale } from './scale.js'
 import { status } from './status.js'
 import { faultIn, shown } from './words.js'
 
 const FAULT_S_MAX = 86_400
 const FAULT_MS_MAX = 60_000
+/** As the orchestrator has it: more make no sense on one machine. */
+const SHARDS_MAX = 256
 const milliseconds = wholeNumber(1, DEADLINE_MS_MAX)
 
 /** Runs a command line (without the program's own name) and returns the exit code. Does not throw for what users do. */
@@ -84,7 +88,8 @@ function programFor(
   command('status', 'show the shards and their nodes').action(({ json }: Flags) =>
     perform({ name: 'status', json }, (form, connection) => status(form, connection, context)),
   )
-  faultCommand(command, (name, form, work) => perform({ name, ...form }, work), context)
+  addFaults(command, perform, context)
+  addOperations(command, perform, context)
   // It needs no cluster: it starts one. Its options are its own, --help too.
   const breaks = program.command('chaos').description('start a cluster, break it in every way, check every answer')
   breaks
@@ -95,11 +100,10 @@ function programFor(
   return program
 }
 
-function faultCommand(
-  command: (name: string, about: string) => Command,
-  perform: (name: string, form: Flags, work: Work) => Promise<void>,
-  context: Context,
-): void {
+type MakeCommand = (name: string, about: string) => Command
+type Perform = (asked: Asked, work: Work) => Promise<void>
+
+function addFaults(command: MakeCommand, perform: Perform, context: Context): void {
   const ms = wholeNumber(0, FAULT_MS_MAX)
   command('fault <what> [node]', `break a node on this machine for a while, and heal it: ${FAULTS.join(', ')}`)
     .option(
@@ -120,8 +124,39 @@ function faultCommand(
     )
     .action((what: string, node: string | undefined, { json, ...flags }: Flags & FaultFlags) => {
       const task = taskOf(what, node, flags)
-      return perform(`fault ${what}`, { json }, (form, to) => breakNode(task, form, to, context))
+      return perform({ name: `fault ${what}`, json }, (form, to) => breakNode(task, form, to, context))
     })
+}
+
+function addOperations(command: MakeCommand, perform: Perform, context: Context): void {
+  command('scale', 'change the number of shards while the cluster serves; returns when that is done')
+    .requiredOption('--shards <number>', 'how many shards there are to be', wholeNumber(1, SHARDS_MAX))
+    .option('--detach', 'return when it has begun; it goes on by itself')
+    .option('--dry-run', 'show what would be moved, and do nothing')
+    .action(({ json, shards, detach = false, dryRun = false }: Flags & ScaleFlags) =>
+      perform({ name: 'scale', json }, (form, to) => scale({ shards, detach, dryRun }, form, to, context)),
+    )
+  command('operations [how] [id]', `list what is and was under way; or ${STEERS.join(', ')} one of them, by its id`)
+    .addHelpText(
+      'after',
+      '\nA pause begins behind the move that is under way; a cancelled operation moves back what it has moved.',
+    )
+    .action((word: string | undefined, id: string | undefined, { json }: Flags) => {
+      if (word === undefined) {
+        return perform({ name: 'operations', json }, (form, to) => listOperations(form, to, context))
+      }
+      const how = STEERS.find((one) => one === word)
+      if (how === undefined || id === undefined) {
+        throw new TypeError(`kvorum operations takes ${STEERS.join(', ')} and an id, or nothing`)
+      }
+      return perform({ name: `${how} ${id}`, json }, (form, to) => steerOperation(how, id, form, to, context))
+    })
+}
+
+interface ScaleFlags {
+  readonly shards: number
+  readonly detach?: boolean
+  readonly dryRun?: boolean
 }
 
 interface Flags {

@@ -363,7 +363,8 @@ export const MUTATIONS = [
     says: 'an export follows the log only some time after its view',
     file: 'node-go/fsm/export.go',
     find: '\tf.exports.all[x] = struct{}{}\n',
-    replace: '\tfor range 100_000 {\n\t\tf.exports.mu.Unlock()\n\t\tf.exports.mu.Lock()\n\t}\n\tf.exports.all[x] = struct{}{}\n',
+    replace:
+      '\tfor range 100_000 {\n\t\tf.exports.mu.Unlock()\n\t\tf.exports.mu.Lock()\n\t}\n\tf.exports.all[x] = struct{}{}\n',
     test: 'node-go/fsm/export_test.go',
     only: 'TestAnExportMissesNothing',
     shows: /--- FAIL: TestAnExportMissesNothing/,

@@ -52,16 +52,20 @@ export class Operations {
     this.#rounds.ask()
   }
 
-  /** Begins to change the number of shards; the operation that does this already, if there is one. */
+  /**
+   * Begins to change the number of shards; the operation that does this already, if there is one. One without an id when
+   * there are so many: it is done, and was never begun.
+   */
   async scale(shards: number, signal: AbortSignal): Promise<OperationView> {
     const open = await this.#unfinished(signal)
     if (open !== undefined) {
       if (open.toShards === shards && open.state === 'running') return this.#view(open)
       throw refused(`operation ${open.id} is under way; kvorum operations shows it, and how to cancel it`)
     }
+    const planned = this.#planned(shards)
+    if (planned.fromShards === shards) return this.#view({ ...planned, state: 'done' })
     this.deps.fleet.expectRoom(shards)
-    const record = { ...this.#planned(shards), id: this.deps.rng.id().slice(0, ID_LENGTH) }
-    if (record.fromShards === shards) throw refused(`there are ${shards} shards already`)
+    const record = { ...planned, id: this.deps.rng.id().slice(0, ID_LENGTH) }
     await this.deps.journal.create(record, signal)
     this.deps.telemetry.emit('operation.begun', { id: record.id, from: record.fromShards, to: shards })
     this.#tell()

@@ -9,6 +9,7 @@ import { MoveState, type Operation, OperationState, Steer } from '../../wire/con
 import { ImportPhase, PartitionState } from '../../wire/node-admin.js'
 import { type Cluster, type Stop, startCluster } from '../cluster.js'
 import { DataDirectory } from '../data-directory.js'
+import { StartFault } from '../faults.js'
 import { place } from '../placement.js'
 import { Registry } from '../registry.js'
 import { FakeWorld } from '../testing/fake-world.js'
@@ -36,15 +37,12 @@ interface StartOptions {
   readonly pass?: Pass
   readonly clock?: ScaledClock
   readonly lingerMs?: number
+  readonly partitionsPerMoveMax?: number
 }
 
 /** Few moves of many partitions each, so that every step of every move can be tried. */
-function start({
-  shards,
-  pass = open,
-  clock = new ScaledClock(),
-  lingerMs = 100,
-}: StartOptions = {}): Promise<Cluster> {
+function start(given: StartOptions = {}): Promise<Cluster> {
+  const { shards, pass = open, clock = new ScaledClock(), lingerMs = 100, partitionsPerMoveMax = 1024 } = given
   const options = {
     directory: new DataDirectory(folder),
     shape: { shards, replicas: shards === undefined ? undefined : 1 },
@@ -57,7 +55,7 @@ function start({
     startTimeoutMs: 60_000,
     stopTimeoutMs: 1_000,
     lingerMs,
-    partitionsPerMoveMax: 1024,
+    partitionsPerMoveMax,
   }
   return startCluster(options, never)
 }
@@ -166,4 +164,239 @@ describe('an import', () => {
     expectWhole(cluster, 2)
     await cluster.stop(never.forced)
   })
+})
+
+describe('an operation', () => {
+  /** Begins to scale, four moves a giver, and waits until some are done. */
+  async function halfway(cluster: Cluster, to: number, done = 1): Promise<string> {
+    const { id } = await cluster.control.scale(to, false)
+    for await (const { moves } of cluster.control.watch(id, never.asked)) {
+      if (moves.filter(({ state }) => state === MoveState.DONE).length >= done) break
+    }
+    return id
+  }
+
+  async function until(cluster: Cluster, holds: (operation: Operation | undefined) => boolean): Promise<void> {
+    await vi.waitFor(async () => expect(holds((await cluster.control.operations())[0])).toBe(true), 10_000)
+  }
+
+  test('pauses behind the move under way, also over a restart, and goes on', async () => {
+    const cluster = await start({ shards: 1, partitionsPerMoveMax: 64 })
+    const id = await halfway(cluster, 2)
+    expect((await cluster.control.steer(id, Steer.PAUSE)).state).toBe(OperationState.PAUSED)
+    await until(cluster, (operation) => !operation?.moves.some(({ state }) => state === MoveState.RUNNING))
+    const { owners } = cluster.maps.current()
+    await cluster.stop(never.forced)
+
+    const again = await start()
+    expect(again.maps.current().owners).toEqual(owners)
+    expect((await again.control.operations())[0]?.state).toBe(OperationState.PAUSED)
+    await again.control.steer(id, Steer.RESUME)
+    expect((await ended(again)).state).toBe(OperationState.DONE)
+    expectWhole(again, 2)
+    await again.stop(never.forced)
+  })
+
+  test.each([
+    [1, 2],
+    [2, 1],
+  ])('from %i to %i shards that is cancelled leaves everything as it was', async (from, to) => {
+    const cluster = await start({ shards: from, partitionsPerMoveMax: 64 })
+    const { owners } = cluster.maps.current()
+    const id = await halfway(cluster, to, 2)
+    expect((await cluster.control.steer(id, Steer.CANCEL)).state).toBe(OperationState.CANCELLING)
+    expect((await ended(cluster)).state).toBe(OperationState.CANCELLED)
+    expectWhole(cluster, from)
+    expect(cluster.maps.current().owners).toEqual(owners)
+    expect(existsSync(join(folder, 'shard-2'))).toBe(from === 2)
+    await cluster.stop(never.forced)
+  })
+
+  test('that waits for writes in doubt can be cancelled, and not when its shards go', async () => {
+    const cluster = await start({ shards: 2, lingerMs: 100_000 })
+    const { id } = await cluster.control.scale(1, false)
+    await until(cluster, (operation) => /^waiting 100 s for writes/.test(operation?.detail ?? ''))
+    // It owns nothing, and answers still.
+    expect(cluster.maps.current().shards).toHaveLength(2)
+    expect(world.process('shard-2/node-1')).toBeDefined()
+    await cluster.control.steer(id, Steer.CANCEL)
+    expect((await ended(cluster)).state).toBe(OperationState.CANCELLED)
+    expectWhole(cluster, 2)
+
+    const stuck = vi.spyOn(Registry.prototype, 'forgetGroup').mockRejectedValue(new Error('the disk is full'))
+    await cluster.control.scale(1, false)
+    await until(cluster, (operation) => /the disk is full/.test(operation?.detail ?? ''))
+    const [second] = await cluster.control.operations()
+    await expect(cluster.control.steer(second?.id ?? '', Steer.CANCEL)).rejects.toThrow(
+      /takes its shards away already: let it end, then scale to 2/,
+    )
+    stuck.mockRestore()
+    expect((await ended(cluster)).state).toBe(OperationState.DONE)
+    expectWhole(cluster, 1)
+    await cluster.stop(never.forced)
+  })
+
+  test('is the only one; asked for again it is the same one', async () => {
+    const cluster = await start({ shards: 1, partitionsPerMoveMax: 64 })
+    const id = await halfway(cluster, 2)
+    expect((await cluster.control.scale(2, false)).id).toBe(id)
+    await expect(cluster.control.scale(3, false)).rejects.toThrow(`operation ${id} is under way`)
+    await ended(cluster)
+    expect(await cluster.control.scale(2, false)).toMatchObject({ id: '', state: OperationState.DONE, moves: [] })
+    await expect(cluster.control.steer(id, Steer.CANCEL)).rejects.toThrow(`operation ${id} has ended`)
+    await cluster.stop(never.forced)
+  })
+
+  test('that cannot be is refused in words', async () => {
+    const cluster = await start({ shards: 1 })
+    await expect(cluster.control.scale(257, false)).rejects.toThrow('must be from 1 to 256, and not 257')
+    await expect(cluster.control.scale(0, true)).rejects.toThrow('must be from 1 to 256, and not 0')
+    await expect(cluster.control.steer('nobody', Steer.PAUSE)).rejects.toThrow('there is no operation "nobody"')
+    await expect(cluster.control.steer('', Steer.PAUSE)).rejects.toThrow('is named by its id')
+    await expect(cluster.control.steer('nobody', Steer.UNSPECIFIED)).rejects.toThrow('paused, resumed or cancelled')
+    vi.spyOn(DataDirectory.prototype, 'expectRoom').mockImplementation(() => {
+      throw new StartFault('there is room for 1 MiB')
+    })
+    await expect(cluster.control.scale(2, false)).rejects.toMatchObject({
+      code: 'PRECONDITION_FAILED',
+      message: 'there is room for 1 MiB',
+    })
+    expect(await cluster.control.operations()).toEqual([])
+    await cluster.stop(never.forced)
+  })
+
+  test('waits while meta is away; whoever asks is told', async () => {
+    const cluster = await start({ shards: 1, partitionsPerMoveMax: 64 })
+    const id = await halfway(cluster, 2)
+    world.ends.set('meta/node-1', { code: 69 })
+    world.kill('meta/node-1')
+    const failure = await cluster.control.steer(id, Steer.PAUSE).catch((error) => error)
+    expect(failure).toMatchObject({ code: 'UNAVAILABLE', outcome: 'unknown' })
+    world.ends.delete('meta/node-1')
+    const { state, moves } = await ended(cluster)
+    expect(state).toBe(OperationState.DONE)
+    expect(moves.every((move) => move.state === MoveState.DONE)).toBe(true)
+    expectWhole(cluster, 2)
+    await cluster.stop(never.forced)
+  })
+
+  test('goes on when leaders change', async () => {
+    const cluster = await start({ shards: 1, partitionsPerMoveMax: 64 })
+    const id = await halfway(cluster, 2)
+    for (const name of ['shard-1/node-1', 'shard-2/node-1']) world.kill(name)
+    expect((await ended(cluster)).id).toBe(id)
+    expectWhole(cluster, 2)
+    await cluster.stop(never.forced)
+  })
+})
+
+describe('a shard that has lost what it owned', () => {
+  test('is not given it again, empty', async () => {
+    await (await start({ shards: 2 })).stop(never.forced)
+    const shard = world.shard(2)
+    shard.ownershipEpoch = 0n
+    for (const row of shard.partitions.rows) Object.assign(row, { state: PartitionState.NONE, epoch: 0n, whole: false })
+    await expect(start()).rejects.toThrow('shard-2 knows nothing of the partitions that it has owned: its data is gone')
+  })
+})
+
+describe('an orchestrator that dies', () => {
+  interface Scene {
+    readonly from: number
+    readonly to: number
+    readonly outlives: boolean
+    /** Cancels when so many moves are done. */
+    readonly cancelAfter?: number
+    readonly partitionsPerMoveMax: number
+  }
+
+  /**
+   * Scales, and freezes everything of that orchestrator when it comes to its effect number `at`, just before that. Says
+   * which that was; undefined when there are no so many.
+   */
+  async function dieAt(
+    at: number,
+    { from, to, cancelAfter, partitionsPerMoveMax }: Scene,
+  ): Promise<string | undefined> {
+    let left = Number.POSITIVE_INFINITY
+    let died: (what: string) => void = () => {}
+    const dead = new Promise<string>((resolve) => {
+      died = resolve
+    })
+    const pass = async (what: string) => {
+      // What only looks changes nothing: to die there is to die at what comes next.
+      if (!/^(?:status|watch|find|meta get)/.test(what)) left--
+      if (left > 0) return
+      died(what)
+      await new Promise(() => {})
+    }
+    const registries: Registry[] = []
+    const real = Registry.open.bind(Registry)
+    vi.spyOn(Registry, 'open').mockImplementation(async (...args) => {
+      const registry = await real(...args)
+      registries.push(registry)
+      for (const name of ['setCluster', 'setNodes', 'setGroup', 'setMap', 'forgetGroup'] as const) {
+        const write = registry[name].bind(registry) as (value: unknown) => Promise<void>
+        vi.spyOn(registry, name).mockImplementation(async (value: unknown) => {
+          await pass(name)
+          await write(value)
+        })
+      }
+      return registry
+    })
+    const clock = new ScaledClock()
+    const cluster = await start({ shards: from, pass, clock, partitionsPerMoveMax })
+    left = at
+    const steered = async () => {
+      const { id } = await cluster.control.scale(to, false)
+      if (cancelAfter === undefined) return
+      for await (const { moves } of cluster.control.watch(id, never.asked)) {
+        if (moves.filter(({ state }) => state === MoveState.DONE).length >= cancelAfter) break
+      }
+      // It may have ended by then.
+      await cluster.control.steer(id, Steer.CANCEL).catch(() => {})
+    }
+    const how = await Promise.race([dead, steered().then(() => ended(cluster))])
+    vi.restoreAllMocks()
+    if (typeof how === 'string') {
+      clock.stop()
+      await Promise.all(registries.map((registry) => registry.close()))
+      return how
+    }
+    left = Number.POSITIVE_INFINITY
+    await cluster.stop(never.forced)
+    return undefined
+  }
+
+  const scenes: readonly (readonly [string, Scene])[] = [
+    ['one shard more', { from: 1, to: 2, outlives: false, partitionsPerMoveMax: 1024 }],
+    ['one shard more, whose imports go on', { from: 1, to: 2, outlives: true, partitionsPerMoveMax: 1024 }],
+    ['one shard less', { from: 2, to: 1, outlives: false, partitionsPerMoveMax: 1024 }],
+    ['one shard less, whose imports go on', { from: 2, to: 1, outlives: true, partitionsPerMoveMax: 1024 }],
+    ['one shard more, cancelled', { from: 1, to: 2, outlives: true, partitionsPerMoveMax: 256, cancelAfter: 1 }],
+    ['one shard less, cancelled', { from: 2, to: 1, outlives: false, partitionsPerMoveMax: 256, cancelAfter: 1 }],
+  ]
+
+  test.each(scenes)(
+    'at any step of %s is followed by one that finishes it',
+    async (_, scene) => {
+      const met = new Set<string>()
+      for (let at = 1; ; at++) {
+        world = new FakeWorld()
+        world.imports.outlives = scene.outlives
+        const how = await dieAt(at, scene)
+        if (how === undefined) break
+        met.add(how.split(' ')[0] ?? '')
+        const cluster = await start()
+        const [operation] = await cluster.control.operations()
+        const state = operation === undefined ? OperationState.CANCELLED : (await ended(cluster)).state
+        expect([OperationState.DONE, OperationState.CANCELLED], how).toContain(state)
+        expectWhole(cluster, state === OperationState.DONE ? scene.to : scene.from)
+        await cluster.stop(never.forced)
+        rmSync(folder, { recursive: true })
+      }
+      for (const step of ['meta', 'import', 'heard', 'setMap', 'partitions']) expect([...met]).toContain(step)
+    },
+    300_000,
+  )
 })

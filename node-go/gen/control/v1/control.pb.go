@@ -301,7 +301,7 @@ func (x *ScaleRequest) GetDryRun() bool {
 
 type ScaleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// With dry_run: without an id.
+	// Without an id with dry_run, and when there are so many shards already.
 	Operation     *Operation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -100,7 +100,7 @@ export interface ScaleRequest {
 }
 
 export interface ScaleResponse {
-  /** With dry_run: without an id. */
+  /** Without an id with dry_run, and when there are so many shards already. */
   operation: Operation | undefined;
 }
 

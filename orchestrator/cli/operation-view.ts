@@ -1,0 +1,123 @@
+import Table from 'cli-table3'
+import { MoveState, type Operation, OperationState, type PlannedMove } from '../wire/control.js'
+
+/** An operation as `--json` prints it: stable, for programs. */
+export interface OperationView {
+  readonly id: string
+  readonly what: string
+  /** running, paused, cancelling, done, cancelled. */
+  readonly state: string
+  /** Ms since 1970; null: not yet. */
+  readonly begunAt: number | null
+  readonly endedAt: number | null
+  readonly detail: string
+  /** Of what is to be moved, and of what has been. */
+  readonly partitions: { readonly moved: number; readonly total: number }
+  readonly moves: readonly MoveView[]
+}
+
+interface MoveView {
+  readonly from: number
+  readonly to: number
+  readonly partitions: readonly { readonly first: number; readonly last: number }[]
+  /** waiting, running, done. */
+  readonly state: string
+  readonly records: number
+  readonly bytes: number
+  readonly pauseUs: number
+  readonly attempts: number
+}
+
+const STATES: Readonly<Record<OperationState, string>> = {
+  [OperationState.UNSPECIFIED]: 'unknown',
+  [OperationState.RUNNING]: 'running',
+  [OperationState.PAUSED]: 'paused',
+  [OperationState.CANCELLING]: 'cancelling',
+  [OperationState.DONE]: 'done',
+  [OperationState.CANCELLED]: 'cancelled',
+}
+
+const MOVE_STATES: Readonly<Record<MoveState, string>> = {
+  [MoveState.UNSPECIFIED]: 'unknown',
+  [MoveState.WAITING]: 'waiting',
+  [MoveState.RUNNING]: 'running',
+  [MoveState.DONE]: 'done',
+}
+
+export function viewOf(operation: Operation): OperationView {
+  const { id, what, state, begunAt, endedAt, detail, moves } = operation
+  const count = (some: readonly PlannedMove[]) => some.reduce((sum, move) => sum + sizeOf(move), 0)
+  return {
+    id,
+    what,
+    state: STATES[state],
+    begunAt: begunAt === 0n ? null : Number(begunAt),
+    endedAt: endedAt === 0n ? null : Number(endedAt),
+    detail,
+    partitions: { moved: count(moves.filter((move) => move.state === MoveState.DONE)), total: count(moves) },
+    moves: moves.map(moveView),
+  }
+}
+
+function moveView(move: PlannedMove): MoveView {
+  return {
+    from: move.fromShard,
+    to: move.toShard,
+    partitions: move.partitions.map(({ first, last }) => ({ first, last })),
+    state: MOVE_STATES[move.state],
+    records: Number(move.records),
+    bytes: Number(move.bytes),
+    pauseUs: Number(move.pauseUs),
+    attempts: move.attempts,
+  }
+}
+
+export function hasEnded({ state }: OperationView): boolean {
+  return state === 'done' || state === 'cancelled'
+}
+
+function sizeOf({ partitions }: Pick<MoveView, 'partitions'>): number {
+  return partitions.reduce((sum, { first, last }) => sum + last - first + 1, 0)
+}
+
+/** What a dry run says: who gives whom how much. */
+export function planText({ what, partitions, moves }: OperationView): string {
+  const pairs = new Map<string, { from: number; to: number; partitions: number; moves: number }>()
+  for (const move of moves) {
+    const key = `${move.from} ${move.to}`
+    const pair = pairs.get(key) ?? { from: move.from, to: move.to, partitions: 0, moves: 0 }
+    pairs.set(key, { ...pair, partitions: pair.partitions + sizeOf(move), moves: pair.moves + 1 })
+  }
+  const table = new Table({ head: ['from', 'to', 'partitions', 'moves'], style: { head: [], border: [] } })
+  for (const pair of pairs.values()) table.push([pair.from, pair.to, pair.partitions, pair.moves])
+  const sum = `${what}: ${partitions.total} partitions would move, in ${moves.length} moves; nothing was done`
+  return moves.length === 0 ? `${sum}\n` : `${table.toString()}\n${sum}\n`
+}
+
+/** A row each, newest first. */
+export function operationsText(views: readonly OperationView[], now: number): string {
+  if (views.length === 0) return 'no operations\n'
+  const table = new Table({ head: ['id', 'what', 'state', 'partitions', 'took'], style: { head: [], border: [] } })
+  for (const { id, what, state, partitions, begunAt, endedAt } of views) {
+    const took = begunAt === null ? '' : spanOf((endedAt ?? now) - begunAt)
+    table.push([id, what, state, `${partitions.moved} of ${partitions.total}`, took])
+  }
+  const details = views.filter(({ detail }) => detail !== '').map(({ id, detail }) => `${id}: ${detail}\n`)
+  return `${table.toString()}\n${details.join('')}`
+}
+
+/** "4 s", "3 min 20 s", "2 h 5 min" */
+export function spanOf(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1_000))
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`
+}
+
+/** "512 B", "3.4 MiB" */
+export function sizeText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10))
+  const value = bytes / 1024 ** power
+  return `${power === 0 ? value : value.toFixed(1)} ${units[power]}`
+}

@@ -1,0 +1,72 @@
+import type { Clock } from '../core/clock.js'
+import type { Context } from './context.js'
+import { type OperationView, sizeText, spanOf } from './operation-view.js'
+
+const BAR_WIDTH = 24
+/** Back to the first column, and what stands there is gone. */
+const ANEW = '\r\u001b[2K'
+
+/**
+ * Shows how far an operation is, on stderr: a line that is drawn again and again on a terminal, else a line whenever a move
+ * has ended or something else is being done.
+ */
+export class Progress {
+  readonly #began: number
+  #first: OperationView | undefined
+  #lastLine = ''
+  #drawn = false
+
+  constructor(
+    private readonly context: Pick<Context, 'warn' | 'terminal'>,
+    private readonly clock: Clock,
+  ) {
+    this.#began = clock.monotonic()
+  }
+
+  show(view: OperationView): void {
+    this.#first ??= view
+    if (this.context.terminal) {
+      this.context.warn(`${ANEW}${this.#bar(view)}`)
+      this.#drawn = true
+      return
+    }
+    const line = `${this.#share(view)}${view.detail === '' ? '' : `, ${withoutPhase(view.detail)}`}`
+    if (line === this.#lastLine) return
+    this.#lastLine = line
+    this.context.warn(`${line}\n`)
+  }
+
+  /** Other words may follow. */
+  clear(): void {
+    if (this.#drawn) this.context.warn(ANEW)
+    this.#drawn = false
+  }
+
+  #bar(view: OperationView): string {
+    const { moved, total } = view.partitions
+    const share = total === 0 ? 1 : moved / total
+    const full = Math.round(share * BAR_WIDTH)
+    const bar = `[${'#'.repeat(full)}${'-'.repeat(BAR_WIDTH - full)}] ${Math.floor(share * 100)} %`
+    const bytes = sizeText(view.moves.reduce((sum, move) => sum + move.bytes, 0))
+    const parts = [bar, `${moved} of ${total} partitions`, bytes, this.#eta(view), view.detail]
+    return parts.filter((part) => part !== '').join('  ')
+  }
+
+  #share({ state, partitions }: OperationView): string {
+    return `${state}: ${partitions.moved} of ${partitions.total} partitions`
+  }
+
+  /** By what has been moved since this looks. Nothing of it is known before the first move has ended. */
+  #eta({ partitions, state }: OperationView): string {
+    const since = partitions.moved - (this.#first?.partitions.moved ?? 0)
+    const left = partitions.total - partitions.moved
+    if (since <= 0 || left <= 0 || state === 'paused') return ''
+    const elapsedMs = this.clock.monotonic() - this.#began
+    return `ETA ${spanOf((elapsedMs / since) * left)}`
+  }
+}
+
+/** A phase lasts for moments: in lines it would be noise. */
+function withoutPhase(detail: string): string {
+  return detail.split(': ')[0] ?? detail
+}

@@ -1,0 +1,117 @@
+import { expect, test } from 'vitest'
+import type { MetaStore, Stored } from '../meta-store.js'
+import { Journal } from './journal.js'
+import type { OperationRecord } from './record.js'
+
+const signal = new AbortController().signal
+
+/** Meta's keys. `cut` is called before each write; what it throws is thrown to the writer, after the write if it says so. */
+class FakeStore implements Pick<MetaStore, 'read' | 'replace' | 'remove'> {
+  readonly rows = new Map<string, { value: Uint8Array; version: bigint }>()
+  cut: (what: string) => 'before' | 'after' | undefined = () => undefined
+
+  async read(key: string): Promise<Stored> {
+    return this.rows.get(key) ?? { value: undefined, version: 0n }
+  }
+
+  async replace(key: string, value: Uint8Array, version: bigint): Promise<bigint | undefined> {
+    const how = this.cut(`replace ${key}`)
+    if (how === 'before') throw new Error('cut off')
+    if ((this.rows.get(key)?.version ?? 0n) !== version) return undefined
+    this.rows.set(key, { value, version: version + 1n })
+    if (how === 'after') throw new Error('cut off')
+    return version + 1n
+  }
+
+  async remove(key: string): Promise<void> {
+    const how = this.cut(`remove ${key}`)
+    if (how === 'before') throw new Error('cut off')
+    this.rows.delete(key)
+    if (how === 'after') throw new Error('cut off')
+  }
+}
+
+function journalOn(store: FakeStore): Journal {
+  return new Journal(store as unknown as MetaStore)
+}
+
+function operation(id: string, state: OperationRecord['state'] = 'running'): OperationRecord {
+  const flags = { paused: false, turned: false, retiring: false }
+  return { format: 1, id, fromShards: 1, toShards: 2, state, ...flags, begunAt: 5, endedAt: 0, moves: [] }
+}
+
+test('what was written is there for the next one, newest first', async () => {
+  const store = new FakeStore()
+  const first = journalOn(store)
+  await first.create(operation('a'), signal)
+  await first.update('a', (now) => ({ ...now, state: 'done', endedAt: 9 }), signal)
+  await first.create(operation('b'), signal)
+  const second = journalOn(store)
+  expect(await second.load(signal)).toEqual([operation('b'), { ...operation('a', 'done'), endedAt: 9 }])
+  expect(second.operations).toEqual(first.operations)
+})
+
+test('an epoch is never given twice, whoever asks, and is above every map', async () => {
+  const store = new FakeStore()
+  const given = [await journalOn(store).nextEpoch(7n, signal), await journalOn(store).nextEpoch(3n, signal)]
+  const journal = journalOn(store)
+  given.push(...(await Promise.all([journal.nextEpoch(0n, signal), journal.nextEpoch(20n, signal)])))
+  expect(given).toEqual([8, 9, 10, 21])
+})
+
+test('the last 20 that have ended are kept, and nothing else lies in meta', async () => {
+  const store = new FakeStore()
+  const journal = journalOn(store)
+  for (let at = 0; at < 30; at++) {
+    await journal.create(operation(`o${at}`), signal)
+    await journal.update(`o${at}`, (now) => ({ ...now, state: 'done' }), signal)
+  }
+  const ids = Array.from({ length: 20 }, (_, at) => `o${29 - at}`)
+  expect(journal.operations.map(({ id }) => id)).toEqual(ids)
+  expect([...store.rows.keys()].sort()).toEqual(['operations', ...ids.map((id) => `operation/${id}`)].sort())
+})
+
+test('whichever write is the last of its orchestrator, the next one reads a whole journal', async () => {
+  for (let at = 1; ; at++) {
+    const store = new FakeStore()
+    const old = journalOn(store)
+    for (let count = 0; count < 20; count++) await old.create(operation(`o${count}`, 'done'), signal)
+    let left = at
+    store.cut = () => (left-- === 1 ? (at % 2 === 0 ? 'before' : 'after') : undefined)
+    const failed = await old.create(operation('new'), signal).then(
+      () => false,
+      () => true,
+    )
+    store.cut = () => undefined
+    const found = await journalOn(store).load(signal)
+    expect(found.length).toBeGreaterThanOrEqual(19)
+    // The same one goes on as well: it reads again.
+    expect(await old.load(signal)).toEqual(found)
+    await old.create(operation('later'), signal)
+    expect(old.operations[0]?.id).toBe('later')
+    expect([...store.rows.keys()].filter((key) => key.startsWith('operation/')).length).toBeLessThanOrEqual(22)
+    if (!failed) break
+  }
+})
+
+test('a late write of somebody else is not written over', async () => {
+  const store = new FakeStore()
+  const [mine, other] = [journalOn(store), journalOn(store)]
+  await mine.create(operation('a'), signal)
+  await other.load(signal)
+  await other.update('a', (now) => ({ ...now, paused: true }), signal)
+  await expect(mine.update('a', (now) => ({ ...now, state: 'done' }), signal)).rejects.toThrow('by somebody else')
+  expect(await mine.load(signal)).toEqual([{ ...operation('a'), paused: true }])
+})
+
+test('what this version cannot read is told, and nothing that could not be read is written', async () => {
+  const store = new FakeStore()
+  await journalOn(store).create(operation('a'), signal)
+  const broken = { ...operation('a'), endedAt: 1.5 }
+  await expect(journalOn(store).update('a', () => broken, signal)).rejects.toThrow()
+  expect(await journalOn(store).load(signal)).toEqual([operation('a')])
+  store.rows.set('operation/a', { value: Buffer.from('{"format":2}'), version: 9n })
+  await expect(journalOn(store).load(signal)).rejects.toThrow(
+    /operation\/a in meta cannot be read by this version: format/,
+  )
+})
