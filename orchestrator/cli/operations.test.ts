@@ -1,0 +1,225 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { PreconditionFailedError, UnavailableError } from '../errors/index.js'
+import {
+  type ControlHandlers,
+  controlService,
+  MoveState,
+  type Operation,
+  OperationState,
+  type PlannedMove,
+  Steer,
+} from '../wire/control.js'
+import { type Listener, listen } from '../wire/listener.js'
+import { controlHandlers } from '../wire/testing/control-handlers.js'
+import type { Context } from './context.js'
+import { runCommand } from './program.js'
+
+let listener: Listener
+let handlers: Partial<ControlHandlers>
+let asked: unknown[]
+let out: string
+let warned: string
+
+beforeEach(async () => {
+  asked = []
+  out = ''
+  warned = ''
+  handlers = {
+    scale: async (...request) => {
+      asked.push(request)
+      return operation(0)
+    },
+    operations: async () => [operation(1, { detail: 'moving partitions from shard 1 to shard 4: copying' })],
+    watch: updates,
+    steer: async (...request) => {
+      asked.push(request)
+      return operation(1, { state: OperationState.PAUSED })
+    },
+  }
+  const forwarded: ControlHandlers = controlHandlers({
+    scale: (...request) => required(handlers.scale)(...request),
+    operations: () => required(handlers.operations)(),
+    watch: (...request) => required(handlers.watch)(...request),
+    steer: (...request) => required(handlers.steer)(...request),
+  })
+  listener = await listen({ host: '127.0.0.1', port: 0 }, [controlService(forwarded)])
+})
+afterEach(() => listener.close())
+
+function required<T>(handler: T | undefined): T {
+  if (handler === undefined) throw new TypeError('not served')
+  return handler
+}
+
+function move(from: number, to: number, state: MoveState): PlannedMove {
+  const partitions = [{ first: 10 * from, last: 10 * from + 9 }]
+  return { fromShard: from, toShard: to, partitions, state, records: 5n, bytes: 2048n, pauseUs: 900n, attempts: 1 }
+}
+
+/** With so many of its two moves done. */
+function operation(done: number, changes: Partial<Operation> = {}): Operation {
+  const state = (at: number) => (at < done ? MoveState.DONE : MoveState.WAITING)
+  return {
+    id: 'abc',
+    what: 'scale from 3 to 4 shards',
+    state: OperationState.RUNNING,
+    begunAt: 1_000n,
+    endedAt: 0n,
+    moves: [move(1, 4, state(0)), move(2, 4, state(1))],
+    detail: '',
+    ...changes,
+  }
+}
+
+async function* updates(): AsyncGenerator<Operation> {
+  yield operation(0, { detail: 'waiting for shard-4' })
+  yield operation(1, { detail: 'moving partitions from shard 2 to shard 4: copying' })
+  yield operation(2, { state: OperationState.DONE, endedAt: 4_000n })
+}
+
+function run(args: readonly string[], terminal = false): Promise<number> {
+  const context: Context = {
+    out: (text) => {
+      out += text
+    },
+    warn: (text) => {
+      warned += text
+    },
+    colours: false,
+    terminal,
+    version: '0',
+  }
+  return runCommand([...args, '--address', listener.address], {}, context)
+}
+
+describe('scale', () => {
+  test('waits for the end, with a line for each step', async () => {
+    expect(await run(['scale', '--shards', '4'])).toBe(0)
+    expect(asked).toEqual([[4, false]])
+    expect(out).toBe('operation abc is done: scale from 3 to 4 shards\n')
+    expect(warned).toBe(
+      'running: 0 of 20 partitions, waiting for shard-4\n' +
+        'running: 10 of 20 partitions, moving partitions from shard 2 to shard 4\n',
+    )
+  })
+
+  test('draws a bar on a terminal, with the time that is left, and wipes it away', async () => {
+    expect(await run(['scale', '--shards', '4'], true)).toBe(0)
+    const lines = warned.split('\r\u001b[2K')
+    expect(lines[1]).toBe('[------------------------] 0 %  0 of 20 partitions  4.0 KiB  waiting for shard-4')
+    expect(lines[2]).toMatch(
+      /^\[#{12}-{12}\] 50 % {2}10 of 20 partitions {2}4.0 KiB {2}ETA \d+ s {2}moving partitions .*: copying$/,
+    )
+    expect(lines.at(-1)).toBe('')
+  })
+
+  test('--detach returns when it has begun', async () => {
+    expect(await run(['scale', '--shards', '4', '--detach'])).toBe(0)
+    expect(out).toBe('operation abc: scale from 3 to 4 shards; kvorum operations shows how far it is\n')
+  })
+
+  test('--dry-run shows who gives whom how much', async () => {
+    expect(await run(['scale', '--shards', '4', '--dry-run'])).toBe(0)
+    expect(asked).toEqual([[4, true]])
+    expect(out).toMatch(/│ 1 +│ 4 +│ 10 +│ 1 +│/)
+    expect(out).toContain('scale from 3 to 4 shards: 20 partitions would move, in 2 moves; nothing was done\n')
+  })
+
+  test('to what is there already is done', async () => {
+    handlers.scale = async () => operation(0, { id: '', moves: [], state: OperationState.DONE })
+    expect(await run(['scale', '--shards', '4'])).toBe(0)
+    expect(out).toBe('there are 4 shards already\n')
+  })
+
+  test('that somebody else cancels has failed', async () => {
+    handlers.watch = async function* () {
+      yield operation(0, { state: OperationState.CANCELLED })
+    }
+    expect(await run(['scale', '--shards', '4'])).toBe(3)
+    expect(out).toBe('operation abc is cancelled: scale from 3 to 4 shards\n')
+  })
+
+  test('is followed over a broken connection', async () => {
+    let times = 0
+    handlers.watch = async function* () {
+      if (times++ > 0) yield* updates()
+      yield operation(0)
+      throw new UnavailableError('the orchestrator died', { outcome: 'unknown' })
+    }
+    expect(await run(['scale', '--shards', '4', '--json'])).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({ id: 'abc', state: 'done', partitions: { moved: 20, total: 20 } })
+    expect(times).toBe(2)
+  })
+
+  test.each([['--shards', '0'], ['--shards', '257'], ['--shards', 'x'], []])(
+    'with %s %s is no command',
+    async (...args) => {
+      expect(await run(['scale', ...args])).toBe(2)
+      expect(asked).toEqual([])
+    },
+  )
+
+  test('that is refused says why', async () => {
+    handlers.scale = async () => {
+      throw new PreconditionFailedError('operation xyz is under way', { outcome: 'not-applied' })
+    }
+    expect(await run(['scale', '--shards', '4'])).toBe(3)
+    expect(warned).toContain('failed: operation xyz is under way (PRECONDITION_FAILED)')
+  })
+})
+
+describe('operations', () => {
+  test('are listed', async () => {
+    expect(await run(['operations'])).toBe(0)
+    expect(out).toMatch(/│ abc +│ scale from 3 to 4 shards +│ running +│ 10 of 20 +│/)
+    expect(out).toContain('abc: moving partitions from shard 1 to shard 4: copying\n')
+    out = ''
+    handlers.operations = async () => []
+    expect(await run(['operations'])).toBe(0)
+    expect(out).toBe('no operations\n')
+  })
+
+  test('are listed for programs', async () => {
+    expect(await run(['operations', '--json'])).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({
+      operations: [
+        {
+          id: 'abc',
+          what: 'scale from 3 to 4 shards',
+          state: 'running',
+          begunAt: 1000,
+          endedAt: null,
+          partitions: { moved: 10, total: 20 },
+          moves: [
+            {
+              from: 1,
+              to: 4,
+              partitions: [{ first: 10, last: 19 }],
+              state: 'done',
+              records: 5,
+              bytes: 2048,
+              pauseUs: 900,
+            },
+            { from: 2, to: 4, state: 'waiting' },
+          ],
+        },
+      ],
+    })
+  })
+
+  test.each([
+    ['pause', Steer.PAUSE],
+    ['resume', Steer.RESUME],
+    ['cancel', Steer.CANCEL],
+  ])('%s one of them', async (word, steer) => {
+    expect(await run(['operations', word, 'abc'])).toBe(0)
+    expect(asked).toEqual([['abc', steer]])
+    expect(out).toBe('operation abc is paused: scale from 3 to 4 shards\n')
+  })
+
+  test.each([['stop', 'abc'], ['pause']])('%s %s is no command', async (...args) => {
+    expect(await run(['operations', ...args])).toBe(2)
+    expect(warned).toContain('kvorum operations takes pause, resume, cancel and an id, or nothing')
+    expect(asked).toEqual([])
+  })
+})
