@@ -89,11 +89,12 @@ export class Cluster {
     return startOrchestrator([...args, ...this.#args])
   }
 
-  /** Starts the orchestrator again, on the same port and data. */
+  /** Starts the orchestrator again, on the same port and data, and whatever shape that has by now. */
   async restart(): Promise<void> {
     if (this.#orchestrator.running) throw new TypeError('the orchestrator still runs')
     this.#log = `${this.log}\n`.slice(-LOG_LENGTH_MAX)
-    this.#orchestrator = this.spawn({ port: this.#address.split(':').at(-1) ?? '0' })
+    const port = this.#address.split(':').at(-1) ?? '0'
+    this.#orchestrator = startOrchestrator(['--port', port, '--data', this.data, ...this.#args])
     await this.#ready()
   }
 

@@ -1,0 +1,78 @@
+import { setMaxListeners } from 'node:events'
+import { expect } from 'vitest'
+import { seededRng } from '../../core/rng.js'
+import { silent } from '../../telemetry/index.js'
+import type { Operation } from '../../wire/control.js'
+import { PartitionState } from '../../wire/node-admin.js'
+import { type Cluster, type Stop, startCluster } from '../cluster.js'
+import { DataDirectory } from '../data-directory.js'
+import type { FakeWorld } from './fake-world.js'
+import { ScaledClock } from './scaled-clock.js'
+
+// Clusters of one node per shard in a fake world, for tests of what operations do to them.
+
+export const never: Stop = { asked: new AbortController().signal, forced: new AbortController().signal }
+setMaxListeners(0, never.asked, never.forced)
+export type Pass = (what: string) => Promise<void>
+const open: Pass = async () => {}
+
+export interface StartOptions {
+  readonly folder: string
+  readonly world: FakeWorld
+  readonly shards?: number
+  readonly pass?: Pass
+  readonly clock?: ScaledClock
+  readonly lingerMs?: number
+  readonly partitionsPerMoveMax?: number
+}
+
+/** Few moves of many partitions each, so that every step of every move can be tried. */
+export function start(given: StartOptions): Promise<Cluster> {
+  const {
+    folder,
+    world,
+    shards,
+    pass = open,
+    clock = new ScaledClock(),
+    lingerMs = 100,
+    partitionsPerMoveMax = 1024,
+  } = given
+  const options = {
+    directory: new DataDirectory(folder),
+    shape: { shards, replicas: shards === undefined ? undefined : 1 },
+    driver: world.driver(pass),
+    links: world.links(pass),
+    telemetry: silent,
+    clock,
+    rng: seededRng(1),
+    pid: 1,
+    startTimeoutMs: 60_000,
+    stopTimeoutMs: 1_000,
+    lingerMs,
+    partitionsPerMoveMax,
+  }
+  return startCluster(options, never)
+}
+
+/** The newest operation when it has ended, and not stumbled for ever. */
+export async function ended(cluster: Cluster): Promise<Operation> {
+  const [operation] = await cluster.control.operations()
+  if (operation === undefined) throw new Error('no operation')
+  let last = operation
+  for await (const one of cluster.control.watch(operation.id, never.asked)) last = one
+  return last
+}
+
+/** Map and state machines say the same, nothing is lost, and nobody runs who ought not to. */
+export function expectWhole(world: FakeWorld, cluster: Cluster, shards: number): void {
+  const map = cluster.maps.current()
+  const ids = Array.from({ length: shards }, (_, at) => at + 1)
+  expect(map.shards.map(({ id }) => id)).toEqual(ids)
+  map.owners.forEach((owner, partition) => {
+    const row = world.shard(owner).partitions.rows[partition]
+    expect([partition, row?.state, row?.whole]).toEqual([partition, PartitionState.OWNED, true])
+  })
+  expect([...world.running].map(({ data }) => data.spec.name).sort()).toEqual(
+    ['meta/node-1', ...ids.map((id) => `shard-${id}/node-1`)].sort(),
+  )
+}
