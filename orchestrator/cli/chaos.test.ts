@@ -12,7 +12,7 @@ const context = {
     warned += text
   },
   colours: false,
-  terminal: false,
+  columns: 0,
   version: '0',
 }
 

@@ -3,8 +3,8 @@ export interface Context {
   readonly out: (text: string) => void
   readonly warn: (text: string) => void
   readonly colours: boolean
-  /** Whether `warn` writes to a terminal, on which a line can be drawn again. */
-  readonly terminal: boolean
+  /** How wide the terminal is that `warn` writes to, on which a line can be drawn again; 0: it is none. */
+  readonly columns: number
   /** The package's version. */
   readonly version: string
 }

@@ -63,7 +63,7 @@ async function run(words: string, { json = false, address = listener.address } =
   const say = (text: string): void => {
     said += text
   }
-  const context = { out: say, warn: say, colours: false, terminal: false, version: '0' }
+  const context = { out: say, warn: say, colours: false, columns: 0, version: '0' }
   const task = taskOf(what, node, node === undefined ? { all: true } : {})
   return fault(task, { json }, { address, timeoutMs: 2_000 }, context, machine)
 }

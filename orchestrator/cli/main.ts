@@ -5,6 +5,6 @@ process.exitCode = await runCommand(process.argv.slice(2), process.env, {
   out: (text) => process.stdout.write(text),
   warn: (text) => process.stderr.write(text),
   colours: process.stdout.isTTY === true,
-  terminal: process.stderr.isTTY === true,
+  columns: process.stderr.isTTY ? process.stderr.columns : 0,
   version: version(),
 })

@@ -77,7 +77,7 @@ async function* updates(): AsyncGenerator<Operation> {
   yield operation(2, { state: OperationState.DONE, endedAt: 4_000n })
 }
 
-function run(args: readonly string[], terminal = false): Promise<number> {
+function run(args: readonly string[], columns = 0): Promise<number> {
   const context: Context = {
     out: (text) => {
       out += text
@@ -86,7 +86,7 @@ function run(args: readonly string[], terminal = false): Promise<number> {
       warned += text
     },
     colours: false,
-    terminal,
+    columns,
     version: '0',
   }
   return runCommand([...args, '--address', listener.address], {}, context)
@@ -104,13 +104,18 @@ describe('scale', () => {
   })
 
   test('draws a bar on a terminal, with the time that is left, and wipes it away', async () => {
-    expect(await run(['scale', '--shards', '4'], true)).toBe(0)
+    expect(await run(['scale', '--shards', '4'], 200)).toBe(0)
     const lines = warned.split('\r\u001b[2K')
     expect(lines[1]).toBe('[------------------------] 0 %  0 of 20 partitions  4.0 KiB  waiting for shard-4')
     expect(lines[2]).toMatch(
       /^\[#{12}-{12}\] 50 % {2}10 of 20 partitions {2}4.0 KiB {2}ETA \d+ s {2}moving partitions .*: copying$/,
     )
     expect(lines.at(-1)).toBe('')
+  })
+
+  test('draws no bar that is longer than a line', async () => {
+    expect(await run(['scale', '--shards', '4'], 40)).toBe(0)
+    expect(Math.max(...warned.split('\r\u001b[2K').map(({ length }) => length))).toBe(39)
   })
 
   test('--detach returns when it has begun', async () => {

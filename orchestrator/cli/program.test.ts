@@ -112,7 +112,7 @@ function run(...args: string[]): Promise<number> {
         warned += text
       },
       colours: false,
-      terminal: false,
+      columns: 0,
       version: '1.2.3',
     },
   )
@@ -243,7 +243,7 @@ describe('put, get, append, delete', () => {
       const code = await runCommand(
         args,
         { KVORUM_ADDRESS: '127.0.0.1:1' },
-        { out: () => {}, warn: () => {}, colours: false, terminal: false, version: '' },
+        { out: () => {}, warn: () => {}, colours: false, columns: 0, version: '' },
       )
       expect(code).toBe(0)
     }

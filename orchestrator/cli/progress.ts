@@ -17,7 +17,7 @@ export class Progress {
   #drawn = false
 
   constructor(
-    private readonly context: Pick<Context, 'warn' | 'terminal'>,
+    private readonly context: Pick<Context, 'warn' | 'columns'>,
     private readonly clock: Clock,
   ) {
     this.#began = clock.monotonic()
@@ -25,8 +25,10 @@ export class Progress {
 
   show(view: OperationView): void {
     this.#first ??= view
-    if (this.context.terminal) {
-      this.context.warn(`${ANEW}${this.#bar(view)}`)
+    const { columns } = this.context
+    if (columns > 0) {
+      // A line that is broken could not be wiped away.
+      this.context.warn(`${ANEW}${this.#bar(view).slice(0, columns - 1)}`)
       this.#drawn = true
       return
     }
