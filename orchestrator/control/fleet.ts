@@ -85,6 +85,11 @@ export class Fleet {
     for (const node of gone.flatMap((group) => group.nodes)) this.#supervisors.delete(node)
   }
 
+  /** Whether nothing is there, or left over, above this group. */
+  isAt(shards: number): boolean {
+    return this.record.shards <= shards && this.#groups.every(({ shard }) => shard <= shards)
+  }
+
   /** Throws a StartFault unless there is room for so many shards. */
   expectRoom(shards: number): void {
     expectRoomFor({ ...this.record, shards }, this.options.directory)

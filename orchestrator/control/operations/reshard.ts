@@ -139,7 +139,7 @@ class Reshard {
     const { fleet, publisher } = this.tools
     const goal = goalOf(this.#now)
     const last = publisher.maps.current().shards.at(-1)?.id ?? 0
-    if (Math.max(last, fleet.shape.shards) <= goal) return
+    if (last <= goal && fleet.isAt(goal)) return
     const owned = this.#now.moves.some(({ from, state }) => from > goal && state === 'done')
     if (last > goal && owned && !this.#now.retiring) await this.#linger()
     if (this.isSteered) return

@@ -136,11 +136,19 @@ describe('an operation', () => {
     expect((await cluster.control.steer(id, Steer.PAUSE)).state).toBe(OperationState.PAUSED)
     await until(cluster, (operation) => !operation?.moves.some(({ state }) => state === MoveState.RUNNING))
     const { owners } = cluster.maps.current()
+    // Whatever else happens, and takes longer than a move.
+    const before = world.process('shard-1/node-1')
+    world.kill('shard-1/node-1')
+    await vi.waitFor(() => expect(world.process('shard-1/node-1')).not.toBe(before))
+    await vi.waitFor(() => expect(world.shard(1).leader?.data.spec.name).toBe('shard-1/node-1'))
+    await vi.waitFor(async () => expect((await cluster.control.operations())[0]?.detail).toBe(''))
     await cluster.stop(never.forced)
 
     const again = await start()
     expect(again.maps.current().owners).toEqual(owners)
-    expect((await again.control.operations())[0]?.state).toBe(OperationState.PAUSED)
+    const [paused] = await again.control.operations()
+    expect(paused?.state).toBe(OperationState.PAUSED)
+    expect(paused?.moves.map(({ state }) => state)).toContain(MoveState.WAITING)
     await again.control.steer(id, Steer.RESUME)
     expect((await ended(again)).state).toBe(OperationState.DONE)
     expectWhole(again, 2)
@@ -180,10 +188,28 @@ describe('an operation', () => {
     await expect(cluster.control.steer(second?.id ?? '', Steer.CANCEL)).rejects.toThrow(
       /takes its shards away already: let it end, then scale to 2/,
     )
+    expect(second?.state).toBe(OperationState.RUNNING)
     stuck.mockRestore()
     expect((await ended(cluster)).state).toBe(OperationState.DONE)
     expectWhole(cluster, 1)
     await cluster.stop(never.forced)
+  })
+
+  test('whose shard is half taken away when the orchestrator stops leaves nothing of it to a start without meta', async () => {
+    let full = false
+    const pass = async (what: string) => {
+      if (full && what === 'find shard-2/node-1') throw new Error('the disk is full')
+    }
+    const cluster = await start({ shards: 2, pass })
+    full = true
+    await cluster.control.scale(1, false)
+    await until(cluster, (operation) => /the disk is full/.test(operation?.detail ?? ''))
+    await cluster.stop(never.forced)
+    expect(existsSync(join(folder, 'shard-2'))).toBe(true)
+    world.ends.set('meta/node-1', { code: 65 })
+    const again = await start()
+    expect(existsSync(join(folder, 'shard-2'))).toBe(false)
+    await again.stop(never.forced)
   })
 
   test('is the only one; asked for again it is the same one', async () => {

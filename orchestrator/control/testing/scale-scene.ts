@@ -54,12 +54,15 @@ export function start(given: StartOptions): Promise<Cluster> {
   return startCluster(options, never)
 }
 
-/** The newest operation when it has ended, and not stumbled for ever. */
+/** More than the slowest machine takes. */
+const ENDED_MS_MAX = 60_000
+
+/** The newest operation when it has ended; as it is then, if it does not end. */
 export async function ended(cluster: Cluster): Promise<Operation> {
   const [operation] = await cluster.control.operations()
   if (operation === undefined) throw new Error('no operation')
   let last = operation
-  for await (const one of cluster.control.watch(operation.id, never.asked)) last = one
+  for await (const one of cluster.control.watch(operation.id, AbortSignal.timeout(ENDED_MS_MAX))) last = one
   return last
 }
 
