@@ -6,7 +6,7 @@ import { KVService } from './gen/kvorum/v1/kv.js'
 import { NodeService, type NodeStatus, type WatchResponse } from './gen/node/v1/node.js'
 import { KvUnary } from './kv-unary.js'
 import { type Listener, listen } from './listener.js'
-import { NodeAdmin, Role } from './node-admin.js'
+import { ImportPhase, type ImportResponse, MoveStep, NodeAdmin, PartitionState, Role } from './node-admin.js'
 import type { PeerIdentity } from './peer.js'
 import { refusal } from './testing/identity.js'
 
@@ -58,6 +58,37 @@ function adminOf(listener: Listener, peer: PeerIdentity): NodeAdmin {
   cleanups.push(() => admin.close())
   return admin
 }
+
+test('has partitions moved, and hears how far that is', async () => {
+  const asked: unknown[] = []
+  const told = { phase: ImportPhase.COPYING, records: 5n, bytes: 50n, pauseUs: 0n }
+  const report = { first: 3, last: 4, state: PartitionState.FROZEN, epoch: 9n }
+  const { admin } = await serve({
+    import: (call: ServerWritableStream<unknown, ImportResponse>) => {
+      asked.push(call.request)
+      call.write(told)
+      call.write({ ...told, phase: ImportPhase.ACTIVE, pauseUs: 700n })
+      call.end()
+    },
+    move: (call: Call, done: Callback) => {
+      asked.push(call.request)
+      done(null, {})
+    },
+    partitions: (_: Call, done: Callback) => done(null, { partitions: [report] }),
+  })
+  const partitions = [{ first: 3, last: 4 }]
+  const from = [{ id: 'n1', address: 'h:1' }]
+  const heard: ImportResponse[] = []
+  const order = { epoch: 9n, partitions, fromShard: 1, from }
+  for await (const one of admin.importPartitions(order, new AbortController().signal)) heard.push(one)
+  expect(heard).toEqual([told, { ...told, phase: ImportPhase.ACTIVE, pauseUs: 700n }])
+  await admin.move(MoveStep.THAW, 9n, partitions)
+  expect(await admin.partitions()).toEqual([report])
+  expect(asked).toEqual([
+    { epoch: 9n, partitions, fromShard: 1, from, bytesPerSecond: 0n },
+    { step: MoveStep.THAW, epoch: 9n, partitions, freezeMs: 0 },
+  ])
+})
 
 test('asks and is answered', async () => {
   const asked: unknown[] = []
