@@ -60,7 +60,7 @@ type mover struct {
 // act does the next thing, or asks again.
 func (m *mover) act() {
 	w := m.world
-	if m.phase != idle && m.phase < thawing && w.chance(60) {
+	if m.phase != idle && m.phase < thawing && w.chance(300) {
 		m.breaks("killed")
 		return
 	}

@@ -112,13 +112,13 @@ func (w *world) step() {
 		w.anyReplica().applyNext()
 	case n < 850:
 		w.deliverAnswer()
-	case n < 880:
+	case n < 865:
 		w.anyReplica().read()
-	case n < 900:
+	case n < 880:
 		w.readNow()
 	case n < 950:
 		w.mover.act()
-	case n < 955:
+	case n < 962:
 		w.anyShard().sweep()
 	case n < 968:
 		w.loseMessage()
