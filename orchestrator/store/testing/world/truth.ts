@@ -134,7 +134,7 @@ export class Truth {
 
 const ABSENT: State = { since: 0, version: 0n, value: undefined }
 
-export function textOf(bytes: Uint8Array): string {
+function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString()
 }
 
