@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { PARTITIONS } from '../core/slot.js'
 import { makeClusterMap } from '../core/topology.js'
-import { UnavailableError } from '../errors/index.js'
+import { OverloadedError, UnavailableError } from '../errors/index.js'
 import type { BatchMessage, BatchStream } from '../wire/batch-stream.js'
 import { Condition, controlService, emptyStatus, type StatusResponse } from '../wire/control.js'
 import { type Listener, listen } from '../wire/listener.js'
@@ -56,7 +56,8 @@ function answer(stream: BatchStream, { id, operations }: BatchMessage): void {
   const results = operations.map((operation) => {
     if (operation?.kind === 'open-session') return { kind: 'open-session' as const, id: Buffer.alloc(16, 1) }
     const key = Buffer.from(operation?.key ?? []).toString()
-    if (key === 'stuck') return new UnavailableError('no leader', { outcome: 'not-applied' })
+    // Nothing is sent again, so that no answer can come too late on a busy machine.
+    if (key === 'stuck') return new OverloadedError('no leader', { outcome: 'not-applied', retryAfterMs: 60_000 })
     if (key === 'doubt') return new UnavailableError('it died', { outcome: 'unknown' })
     const value = rows.get(key)
     if (operation?.kind === 'put') rows.set(key, operation.value)
