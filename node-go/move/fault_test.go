@@ -157,8 +157,11 @@ func TestAMoveOutlivesItsCaller(t *testing.T) {
 			i := w.importer()
 			defer i.Close()
 			ctx, leave := context.WithCancel(t.Context())
-			w.moment, w.strike = moment, leave
+			// Until the caller is gone, or the move may be finished before.
+			held := make(chan struct{})
+			w.moment, w.strike = moment, func() { leave(); <-held }
 			err := w.run(ctx, i, 2)
+			close(held)
 			if err == nil || err.Outcome != pb.Outcome_OUTCOME_UNKNOWN {
 				t.Fatalf("the caller was told %v", err)
 			}
