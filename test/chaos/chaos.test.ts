@@ -29,7 +29,7 @@ const view: View = { live: false, say: (text) => console.log(text), state: () =>
 
 function settings(seed: number, kinds: Settings['kinds']): Settings {
   const shape = { shards: 3, replicas: 3 }
-  const limits = { roundMs: ROUND_MS, runMs: RUN_MS_MAX, roundsMax: 1, perKeyMs: 10_000 }
+  const limits = { roundMs: ROUND_MS, runMs: RUN_MS_MAX, roundsMax: 1, perKeyMs: 10_000, light: false }
   return { seed, shape, kinds, ...limits, schedule: undefined, out, versions: {} }
 }
 

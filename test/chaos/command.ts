@@ -32,6 +32,7 @@ interface Flags {
   readonly replicas: number
   readonly rounds?: number
   readonly roundSeconds: number
+  readonly light?: boolean
   readonly json?: boolean
 }
 
@@ -76,6 +77,7 @@ function readFlags(argv: readonly string[]): Given {
       wholeNumber(5, 3_600),
       30,
     )
+    .option('--light', 'with two clients only: for the time without service on a machine with few processors')
     .option('--json', 'print the result as JSON on stdout')
     .addHelpText('after', `\nFaults:\n${names}\n`)
     .addHelpText(
@@ -105,6 +107,7 @@ function settingsOf(flags: Given): Settings {
     roundsMax: rounds,
     schedule,
     out: flags.out === undefined ? freshFolder(join(ROOT, 'data', 'chaos', String(seed))) : emptyFolder(flags.out),
+    light: flags.light ?? false,
     perKeyMs: PER_KEY_MS,
     versions: { kvorum: version(), node: process.versions.node, platform: `${process.platform} ${process.arch}` },
   }

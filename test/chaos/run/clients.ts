@@ -10,7 +10,7 @@ export class Clients {
   readonly workers: readonly Way[]
   /** For reads with a bound of staleness. */
   readonly stale: readonly Way[]
-  /** For the last reads: once past the gateway, once through it. */
+  /** One past the gateway, one through it: for the last reads, and for a light run. */
   readonly last: readonly Way[]
   readonly #probes: readonly ServiceProbe[]
   readonly #all: readonly Way[]

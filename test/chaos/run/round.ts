@@ -93,7 +93,9 @@ interface Load {
 
 function startLoad({ number, settings, scene, clients, random }: Round, recorder: Recorder): Load {
   const prefix = `chaos-${settings.seed}-${number}`
-  const traffic = new Traffic({ map: scene.map, recorder, random: random.fork(), ways: clients.workers, prefix })
+  const ways = settings.light ? clients.last : clients.workers
+  const traffic = new Traffic({ map: scene.map, recorder, random: random.fork(), ways, prefix })
+  if (settings.light) return { traffic, stop: () => traffic.stop() }
   const places = {
     shards: scene.shards,
     nodes: (shard: number) => scene.map.shards.find(({ id }) => id === shard)?.nodes ?? [],

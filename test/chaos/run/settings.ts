@@ -13,6 +13,8 @@ export interface Settings {
   readonly schedule: Schedule | undefined
   /** Where the report goes, and everything when something is wrong. */
   readonly out: string
+  /** Two clients instead of all kinds: what is measured then is the store, and not how busy the machine is. */
+  readonly light: boolean
   /** How long the search for an order may take for one key. */
   readonly perKeyMs: number
   readonly versions: Readonly<Record<string, string>>
