@@ -45,6 +45,8 @@ type heartbeatGate struct {
 	// inside counts the heartbeats that are in it; left tells of each that leaves.
 	inside int
 	left   *sync.Cond
+	// locked counts how often the gate was shut.
+	locked int
 }
 
 func newHeartbeatGate(transport raftTransport) *heartbeatGate {
@@ -77,11 +79,25 @@ func (g *heartbeatGate) observe(data any) {
 func (g *heartbeatGate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.inside > 0 || g.closed {
+	g.unlock()
+}
+
+// catchUp opens the gate to a follower whose leader Raft knew before anybody observed it: Raft's main loop runs as soon as it
+// is made, and a leader's message may wait for it by then. It comes after the observer is there, on another goroutine than
+// Raft's: the leader that it sees may be forgotten meanwhile. Then the main loop shuts the gate, before this opens it, which
+// it notices, or after that.
+func (g *heartbeatGate) catchUp(leader func() raft.ServerID) {
+	g.mu.Lock()
+	locked := g.locked
+	g.mu.Unlock()
+	if leader() == "" {
 		return
 	}
-	g.opened = true
-	g.raftTransport.SetHeartbeatHandler(g.handle)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.locked == locked {
+		g.unlock()
+	}
 }
 
 // shut returns when no heartbeat is in the fast path any more. None of those inside comes here: it would have to find
@@ -104,9 +120,19 @@ func (g *heartbeatGate) close() {
 	g.shut()
 }
 
+// unlock is called with mu held.
+func (g *heartbeatGate) unlock() {
+	if g.inside > 0 || g.closed {
+		return
+	}
+	g.opened = true
+	g.raftTransport.SetHeartbeatHandler(g.handle)
+}
+
 // lock is called with mu held.
 func (g *heartbeatGate) lock() {
 	g.opened = false
+	g.locked++
 	g.raftTransport.SetHeartbeatHandler(nil)
 }
 

@@ -76,6 +76,8 @@ func (b *gateBench) follow(term uint64) {
 	b.gate.observe(raft.LeaderObservation{LeaderID: "leader"})
 }
 
+func (b *gateBench) forget() { b.gate.observe(raft.LeaderObservation{}) }
+
 func expect(t *testing.T, got, want string) {
 	t.Helper()
 	if got != want {
@@ -171,6 +173,36 @@ func TestAHeartbeatInTheFastPathDoesNotOpenTheGateThatWaitsForIt(t *testing.T) {
 	b.entered = nil
 	b.follow(3)
 	expect(t, b.heartbeat(3), "fast path")
+}
+
+// Raft's main loop may hear of a leader before there is an observer.
+func TestTheGateOpensForALeaderThatNobodyHasObserved(t *testing.T) {
+	for name, at := range map[string]struct {
+		leader raft.ServerID
+		// meanwhile happens when the gate has asked who leads.
+		meanwhile func(*gateBench)
+		want      string
+	}{
+		"it leads":              {leader: "leader", want: "fast path"},
+		"nobody leads":          {want: "main loop"},
+		"forgotten meanwhile":   {leader: "leader", meanwhile: (*gateBench).forget, want: "main loop"},
+		"closed meanwhile":      {leader: "leader", meanwhile: func(b *gateBench) { b.gate.close() }, want: "main loop"},
+		"observed after all":    {leader: "leader", meanwhile: func(b *gateBench) { b.follow(3) }, want: "fast path"},
+		"followed by a new one": {leader: "leader", meanwhile: func(b *gateBench) { b.forget(); b.follow(3) }, want: "fast path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newGateBench()
+			b.state.Store(uint32(raft.Follower))
+			b.term.Store(3)
+			b.gate.catchUp(func() raft.ServerID {
+				if at.meanwhile != nil {
+					at.meanwhile(b)
+				}
+				return at.leader
+			})
+			expect(t, b.heartbeat(3), at.want)
+		})
+	}
 }
 
 func TestAClosedGateStaysClosed(t *testing.T) {

@@ -102,6 +102,12 @@ func (r *Replica) observe() {
 		}
 		return false
 	}))
+	gate.catchUp(r.knownLeader)
+}
+
+func (r *Replica) knownLeader() raft.ServerID {
+	_, id := r.raft.LeaderWithID()
+	return id
 }
 
 // lastContact is when this node last heard of a leader, led, or voted; zero if not since its start. Raft's own notion
@@ -145,7 +151,7 @@ func (r *Replica) wire(notices <-chan bool) {
 		Self: r.id, Clock: r.options.Clock, Log: r.options.Log,
 		Raft: failover.Raft{
 			State:    r.raft.State,
-			Leader:   func() raft.ServerID { _, id := r.raft.LeaderWithID(); return id },
+			Leader:   r.knownLeader,
 			Vote:     func() raft.ServerID { return r.log.Vote(r.raft.CurrentTerm()) },
 			Voters:   r.voters,
 			Contact:  r.lastContact,
