@@ -105,8 +105,11 @@ class Reshard {
     const { epoch } = publisher.maps.current()
     for (const group of fresh) {
       this.tools.doing(`waiting for ${group.name}`)
-      await serving(group, this.signal)
-      await own(group, epoch, [], clock, this.signal, false)
+      await this.#unlessRecalled(async (signal) => {
+        await serving(group, signal)
+        await own(group, epoch, [], clock, signal, false)
+      })
+      if (this.isSteered) return
     }
     if (fresh.length > 0) await publisher.change(withShards(fresh.map(infoOf)), this.signal)
   }
@@ -119,7 +122,7 @@ class Reshard {
     if (move === undefined) return false
     if (move.attempts > 0) await this.#restAfter(move.attempts)
     this.tools.doing(`moving partitions from shard ${move.from} to shard ${move.to}`)
-    await awaitSwept({ ...this.#shardsOf(move), move, clock }, this.signal)
+    await this.#unlessRecalled((signal) => awaitSwept({ ...this.#shardsOf(move), move, clock }, signal))
     if (this.isSteered) return true
     // Written down before it is used: whoever comes next settles this attempt before there is another one.
     const epoch = await journal.nextEpoch(publisher.maps.current().epoch, this.signal)
@@ -163,14 +166,22 @@ class Reshard {
   async #linger(): Promise<void> {
     const { clock, lingerMs } = this.tools
     this.tools.doing(`waiting ${lingerMs / 1000} s for writes that were sent to the shards that go`)
-    await sleep(clock, lingerMs, AbortSignal.any([this.signal, this.recalled])).catch(() => {})
-    this.signal.throwIfAborted()
+    await this.#unlessRecalled((signal) => sleep(clock, lingerMs, signal))
   }
 
   async #restAfter(attempts: number): Promise<void> {
     const ms = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** (attempts - 1))
-    await sleep(this.tools.clock, ms, AbortSignal.any([this.signal, this.recalled])).catch(() => {})
-    this.signal.throwIfAborted()
+    await this.#unlessRecalled((signal) => sleep(this.tools.clock, ms, signal))
+  }
+
+  /** Waits for what may never come: a person who cancels the operation ends the wait. */
+  async #unlessRecalled(wait: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    try {
+      await wait(AbortSignal.any([this.signal, this.recalled]))
+    } catch (error) {
+      this.signal.throwIfAborted()
+      if (!this.recalled.aborted) throw error
+    }
   }
 
   async #settle(at: number): Promise<'moved' | 'not moved'> {

@@ -170,6 +170,17 @@ describe('an operation', () => {
     await cluster.stop(never.forced)
   })
 
+  test('whose new shard never comes can be cancelled', async () => {
+    world.seeding.add('shard-2/node-1')
+    const cluster = await start({ shards: 1 })
+    const { id } = await cluster.control.scale(2, false)
+    await until(cluster, (operation) => operation?.detail === 'waiting for shard-2')
+    await cluster.control.steer(id, Steer.CANCEL)
+    expect((await ended(cluster)).state).toBe(OperationState.CANCELLED)
+    expectWhole(cluster, 1)
+    await cluster.stop(never.forced)
+  })
+
   test('that waits for writes in doubt can be cancelled, and not when its shards go', async () => {
     const cluster = await start({ shards: 2, lingerMs: 100_000 })
     const { id } = await cluster.control.scale(1, false)
