@@ -51,6 +51,13 @@ test('what was written is there for the next one, newest first', async () => {
   expect(second.operations).toEqual(first.operations)
 })
 
+test('one that has not ended is given in the place of another', async () => {
+  const journal = journalOn(new FakeStore())
+  const both = await Promise.all(['a', 'b'].map((id) => journal.create(operation(id), signal)))
+  expect(both.map(({ id }) => id)).toEqual(['a', 'a'])
+  expect(journal.operations).toEqual([operation('a')])
+})
+
 test('an epoch is never given twice, whoever asks, and is above every map', async () => {
   const store = new FakeStore()
   const given = [await journalOn(store).nextEpoch(7n, signal), await journalOn(store).nextEpoch(3n, signal)]
@@ -78,7 +85,7 @@ test('whichever write is the last of its orchestrator, the next one reads a whol
     for (let count = 0; count < 20; count++) await old.create(operation(`o${count}`, 'done'), signal)
     let left = at
     store.cut = () => (left-- === 1 ? (at % 2 === 0 ? 'before' : 'after') : undefined)
-    const failed = await old.create(operation('new'), signal).then(
+    const failed = await old.create(operation('new', 'done'), signal).then(
       () => false,
       () => true,
     )

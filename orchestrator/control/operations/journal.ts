@@ -48,10 +48,14 @@ export class Journal {
     return this.#alone(signal, async () => this.operations)
   }
 
-  create(record: OperationRecord, signal: AbortSignal): Promise<void> {
+  /** Writes a new operation down, and gives it; the one that has not ended, if there is one. */
+  create(record: OperationRecord, signal: AbortSignal): Promise<OperationRecord> {
     return this.#alone(signal, async (index) => {
+      const open = this.operations.find((one) => !isOver(one))
+      if (open !== undefined) return open
       await this.#writeIndex({ ...index, ids: [record.id, ...(await this.#pruned(index.ids, signal))] }, signal)
       await this.#writeOperation(record, 0n, signal)
+      return record
     })
   }
 

@@ -58,18 +58,21 @@ export class Operations {
    */
   async scale(shards: number, signal: AbortSignal): Promise<OperationView> {
     const open = await this.#unfinished(signal)
-    if (open !== undefined) {
-      if (open.toShards === shards && open.state === 'running') return this.#view(open)
-      throw refused(`operation ${open.id} is under way; kvorum operations shows it, and how to cancel it`)
-    }
+    if (open !== undefined) return this.#joined(open, shards)
     const planned = this.#planned(shards)
     if (planned.fromShards === shards) return this.#view({ ...planned, state: 'done' })
     this.deps.fleet.expectRoom(shards)
     const record = { ...planned, id: this.deps.rng.id().slice(0, ID_LENGTH) }
-    await this.deps.journal.create(record, signal)
+    try {
+      const first = await this.deps.journal.create(record, signal)
+      // Somebody else asked at the same moment. A second plan would be for a map that is gone by then.
+      if (first !== record) return this.#joined(first, shards)
+    } finally {
+      // Also when the answer of meta was lost: what is written is carried on.
+      this.#rounds.ask()
+    }
     this.deps.telemetry.emit('operation.begun', { id: record.id, from: record.fromShards, to: shards })
     this.#tell()
-    this.#rounds.ask()
     return this.#view(record)
   }
 
@@ -153,6 +156,11 @@ export class Operations {
     if (found !== undefined) return found
     const message = `there is no operation ${JSON.stringify(id)}; kvorum operations lists them`
     throw new InvalidArgumentError(message, { outcome: 'not-applied' })
+  }
+
+  #joined(open: OperationRecord, shards: number): OperationView {
+    if (open.toShards === shards && open.state === 'running') return this.#view(open)
+    throw refused(`operation ${open.id} is under way; kvorum operations shows it, and how to cancel it`)
   }
 
   #planned(shards: number): OperationRecord {

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { UnavailableError } from '../../errors/index.js'
 import { MoveState, type Operation, OperationState, Steer } from '../../wire/control.js'
 import { ImportPhase, PartitionState } from '../../wire/node-admin.js'
 import type { Cluster } from '../cluster.js'
@@ -12,6 +13,7 @@ import { Registry } from '../registry.js'
 import { FakeWorld } from '../testing/fake-world.js'
 import * as scene from '../testing/scale-scene.js'
 import { ended, never, type StartOptions } from '../testing/scale-scene.js'
+import { Journal } from './journal.js'
 
 let folder: string
 let world: FakeWorld
@@ -231,6 +233,29 @@ describe('an operation', () => {
     await ended(cluster)
     expect(await cluster.control.scale(2, false)).toMatchObject({ id: '', state: OperationState.DONE, moves: [] })
     await expect(cluster.control.steer(id, Steer.CANCEL)).rejects.toThrow(`operation ${id} has ended`)
+    await cluster.stop(never.forced)
+  })
+
+  test('is the only one, also when two are asked for at once', async () => {
+    const cluster = await start({ shards: 1 })
+    const asked = await Promise.allSettled([2, 3, 2].map((shards) => cluster.control.scale(shards, false)))
+    expect(asked.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(await cluster.control.operations()).toHaveLength(1)
+    expect((await ended(cluster)).state).toBe(OperationState.DONE)
+    expectWhole(cluster, 2)
+    await cluster.stop(never.forced)
+  })
+
+  test('goes on, though the answer to whoever asked for it was lost', async () => {
+    const cluster = await start({ shards: 1 })
+    const create = Journal.prototype.create
+    vi.spyOn(Journal.prototype, 'create').mockImplementationOnce(async function (this: Journal, ...given) {
+      await create.apply(this, given)
+      throw new UnavailableError('the answer was lost', { outcome: 'unknown' })
+    })
+    await expect(cluster.control.scale(2, false)).rejects.toThrow('the answer was lost')
+    expect((await ended(cluster)).state).toBe(OperationState.DONE)
+    expectWhole(cluster, 2)
     await cluster.stop(never.forced)
   })
 
