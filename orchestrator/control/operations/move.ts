@@ -1,5 +1,11 @@
 import { type Clock, sleep } from '../../core/clock.js'
-import { CancelledError, InternalError, KvError, PreconditionFailedError } from '../../errors/index.js'
+import {
+  CancelledError,
+  InternalError,
+  KvError,
+  PreconditionFailedError,
+  UnavailableError,
+} from '../../errors/index.js'
 import {
   ImportPhase,
   type ImportResponse,
@@ -54,20 +60,43 @@ export async function runImport(
   signal: AbortSignal,
 ): Promise<ImportResponse | KvError> {
   let last: ImportResponse | undefined
+  const over = new AbortController()
+  const deposed = new AbortController()
   try {
     await receiver.until(() => receiver.isReady, signal)
     const order = { epoch, partitions: move.partitions, fromShard: move.from, from: giver.members ?? [] }
-    for await (const progress of linkOf(receiver).importPartitions(order, signal)) {
+    const stream = linkOf(receiver).importPartitions(order, AbortSignal.any([signal, deposed.signal]))
+    abortWhenDeposed(receiver, deposed, over.signal)
+    for await (const progress of stream) {
       last = progress
       heard(progress)
     }
   } catch (error) {
     if (!(error instanceof KvError) && !signal.aborted) throw error
     if (last?.phase !== ImportPhase.ACTIVE && error instanceof KvError) return error
+  } finally {
+    over.abort()
   }
   if (last?.phase === ImportPhase.ACTIVE) return last
   if (signal.aborted) return new CancelledError('the import was called off', { outcome: 'unknown' })
+  if (deposed.signal.aborted) return new UnavailableError('the receiver has another leader', { outcome: 'unknown' })
   return new InternalError('the import ended without a word on why', { outcome: 'unknown' })
+}
+
+/**
+ * An import goes with the leadership. A leader that has stopped keeps its connections, so that the stream does not say so;
+ * and if the giver has released already, nobody serves the partitions until somebody looks.
+ */
+function abortWhenDeposed(group: Group, deposed: AbortController, over: AbortSignal): void {
+  const term = () => group.leader?.status?.term ?? 0n
+  const began = term()
+  group
+    .until(() => term() > began, over)
+    .then(
+      () => deposed.abort(),
+      // Over, and it has not been.
+      () => {},
+    )
 }
 
 /**

@@ -108,6 +108,21 @@ describe('an import', () => {
     },
   )
 
+  test.each([CAUGHT_UP, RELEASED])(
+    'whose leader stops without a word at %j is left when there is another one',
+    async (phase) => {
+      const cluster = await start({ shards: 1, replicas: 3 })
+      world.imports.stalls.push(phase)
+      await cluster.control.scale(2, false)
+      await vi.waitFor(() => expect(world.imports.stalls).toEqual([]), 10_000)
+      world.depose(2)
+      const { state, moves } = await ended(cluster)
+      expect(state).toBe(OperationState.DONE)
+      expect(moves[0]?.attempts).toBe(phase >= RELEASED ? 1 : 2)
+      await cluster.stop(never.forced)
+    },
+  )
+
   test('whose freeze was over before the release is done again', async () => {
     const cluster = await start({ shards: 1 })
     world.imports.thaws = 2

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { UnavailableError } from '../../errors/index.js'
 import type { ImportOrder } from '../../wire/node-admin.js'
 import { ImportPhase, type ImportResponse, MoveStep } from '../../wire/node-admin.js'
@@ -7,6 +8,8 @@ import { expectOneOwner, type FakePartitions } from './fake-partitions.js'
 export interface ImportFaults {
   /** The stream breaks when this phase has been reached, once each. */
   readonly breaks: ImportPhase[]
+  /** The receiver's leader stops for good when it has told of this phase, and its connections stay; once each. */
+  readonly stalls: ImportPhase[]
   /** Whether the receiver goes on with an import that nobody listens to any more. */
   outlives: boolean
   /** The giver's freeze is over before it is asked to release, so many times. */
@@ -48,6 +51,11 @@ export async function* fakeImport(
         throw new UnavailableError('the stream broke', { outcome: 'unknown' })
       }
       yield { phase: phase ?? 0, records: 7n, bytes: 70n, pauseUs: 700n }
+      const stalled = faults.stalls.indexOf(phase ?? 0)
+      if (stalled >= 0 && !signal.aborted) {
+        faults.stalls.splice(stalled, 1)
+        await once(signal, 'abort')
+      }
       if (signal.aborted) return
     }
   } finally {

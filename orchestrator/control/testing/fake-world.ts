@@ -53,7 +53,7 @@ export class FakeWorld {
   readonly nextFree: string[] = []
   /** Addresses that somebody else listens on. */
   readonly taken = new Set<string>()
-  readonly imports: ImportFaults = { breaks: [], outlives: false, thaws: 0 }
+  readonly imports: ImportFaults = { breaks: [], stalls: [], outlives: false, thaws: 0 }
   #shards = new Map<number, Shard>()
   #watchers = new Set<() => void>()
   #version = 0
@@ -80,6 +80,13 @@ export class FakeWorld {
     const process = this.process(name)
     if (process !== undefined) process.gone = true
     this.#changed()
+  }
+
+  /** Another node of the shard leads from now on. */
+  depose(shard: number): void {
+    const { leader } = this.shard(shard)
+    const next = [...this.running].find((one) => one.data.spec.shard === shard && one !== leader)
+    if (next !== undefined) this.#campaign(next)
   }
 
   /** Its nodes tell their status again. */

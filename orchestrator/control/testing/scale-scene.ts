@@ -9,7 +9,7 @@ import { DataDirectory } from '../data-directory.js'
 import type { FakeWorld } from './fake-world.js'
 import { ScaledClock } from './scaled-clock.js'
 
-// Clusters of one node per shard in a fake world, for tests of what operations do to them.
+// Clusters in a fake world, mostly of one node per shard, for tests of what operations do to them.
 
 export const never: Stop = { asked: new AbortController().signal, forced: new AbortController().signal }
 setMaxListeners(0, never.asked, never.forced)
@@ -20,6 +20,8 @@ export interface StartOptions {
   readonly folder: string
   readonly world: FakeWorld
   readonly shards?: number
+  /** Default 1. */
+  readonly replicas?: number
   readonly pass?: Pass
   readonly clock?: ScaledClock
   readonly lingerMs?: number
@@ -32,6 +34,7 @@ export function start(given: StartOptions): Promise<Cluster> {
     folder,
     world,
     shards,
+    replicas = 1,
     pass = open,
     clock = new ScaledClock(),
     lingerMs = 100,
@@ -39,7 +42,7 @@ export function start(given: StartOptions): Promise<Cluster> {
   } = given
   const options = {
     directory: new DataDirectory(folder),
-    shape: { shards, replicas: shards === undefined ? undefined : 1 },
+    shape: { shards, replicas: shards === undefined ? undefined : replicas },
     driver: world.driver(pass),
     links: world.links(pass),
     telemetry: silent,
