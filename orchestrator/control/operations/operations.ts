@@ -87,9 +87,10 @@ export class Operations {
   }
 
   async steer(id: string, how: SteerHow, signal: AbortSignal): Promise<OperationView> {
-    await this.#find(id, signal)
+    const before = await this.#find(id, signal)
     const record = await this.deps.journal.update(id, (now) => steered(now, how), signal)
-    if (how === 'cancel') this.#recalled.abort(new Error('cancelled'))
+    // Not when it is cancelled once more: what is under way by then are the moves that lead back.
+    if (record.state !== before.state) this.#recalled.abort(new Error('cancelled'))
     this.#tell()
     this.#rounds.ask()
     return this.#view(record)

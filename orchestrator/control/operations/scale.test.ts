@@ -187,6 +187,21 @@ describe('an operation', () => {
     await cluster.stop(never.forced)
   })
 
+  test('that is cancelled once more on its way back gets there', async () => {
+    const cluster = await start({ shards: 1, partitionsPerMoveMax: 16 })
+    const id = await halfway(cluster, 2, 8)
+    await cluster.control.steer(id, Steer.CANCEL)
+    for await (const { detail } of cluster.control.watch(id, never.asked)) {
+      if (/^moving partitions from shard 2/.test(detail)) break
+    }
+    expect((await cluster.control.steer(id, Steer.CANCEL)).state).toBe(OperationState.CANCELLING)
+    const { state, moves } = await ended(cluster)
+    expect(state).toBe(OperationState.CANCELLED)
+    expect(moves.every(({ attempts }) => attempts === 1)).toBe(true)
+    expectWhole(cluster, 1)
+    await cluster.stop(never.forced)
+  })
+
   test('whose new shard never comes can be cancelled', async () => {
     world.seeding.add('shard-2/node-1')
     const cluster = await start({ shards: 1 })
