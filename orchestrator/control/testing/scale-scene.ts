@@ -49,7 +49,8 @@ export function start(given: StartOptions): Promise<Cluster> {
     clock,
     rng: seededRng(1),
     pid: 1,
-    startTimeoutMs: 60_000,
+    // A minute of the machine, however busy it is.
+    startTimeoutMs: 6_000_000,
     stopTimeoutMs: 1_000,
     lingerMs,
     partitionsPerMoveMax,
