@@ -61,7 +61,7 @@ async function serve(config: Started, telemetry: Telemetry, stop: Stop): Promise
   await expectFree(config)
   const cluster = await startCluster(clusterOptions(config, telemetry), stop)
   try {
-    const store = new Store({ map: cluster.maps, limits: limitsOf(config) })
+    const store = new Store({ map: cluster.maps, limits: limitsOf(config), relayed: true })
     try {
       const gateway = await openGateway(config, cluster, store, telemetry)
       const { shards, replicas } = cluster.shape

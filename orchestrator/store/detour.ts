@@ -43,7 +43,8 @@ export class Detour {
   constructor(options: DetourOptions) {
     this.#options = options
     // Never stalled: a gateway waits for leaders on its clients' behalf.
-    const lane = { ...options.lane, epoch: () => 0n, stallMs: Number.POSITIVE_INFINITY, patienceMs: PATIENCE_MS }
+    const stallMs = Number.POSITIVE_INFINITY
+    const lane = { ...options.lane, epoch: () => 0n, stallMs, patienceMs: PATIENCE_MS, relayed: true }
     const make = (address: string) =>
       new Node({ id: address, address }, undefined, lane, (node, change) => this.#changed(node, change))
     this.#gateways = options.gateways.addresses.map(make)

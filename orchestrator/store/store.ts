@@ -25,6 +25,8 @@ export interface StoreOptions {
   readonly gateways?: GatewayList
   /** Ms without any answer from a node that owes some before others are asked. */
   readonly stallMs?: number
+  /** It carries what other processes ask, as a gateway's does. Default false. */
+  readonly relayed?: boolean
   /** For tests: how lanes connect. */
   readonly connect?: LaneOptions['connect']
 }
@@ -88,6 +90,7 @@ export class Store {
         epoch: () => this.#map.epoch,
         stallMs: options.stallMs ?? STALL_MS,
         patienceMs: Number.POSITIVE_INFINITY,
+        relayed: options.relayed,
         connect: options.connect,
       },
       park: (call) => this.#executor.park(call),

@@ -36,6 +36,8 @@ export interface LaneOptions {
    * all go one way; short for a gateway, where a message may wait for one shard while the others are well.
    */
   readonly patienceMs: number
+  /** A gateway is at one end: a message on this lane is one message more on another, and three processes handle it. Default false. */
+  readonly relayed?: boolean
   /** Told of changes before the requests that they concern are completed. */
   readonly onChange?: (change: LaneChange) => void
   /** For tests. */
@@ -61,6 +63,8 @@ const ANSWER_MS_MAX = 30
  * also costs three fsyncs.
  */
 const SECOND_READS_MIN = 32
+/** Where a gateway takes part a message costs twice as much: this share of a full one, by the sizes seen, must be in it. */
+const SECOND_SHARE_RELAYED = 1 / 8
 /** Messages in flight without any answer, when patience lets more than one of a kind go. */
 const SILENT_FLIGHTS_MAX = 32
 /** All messages in flight: what is left of those that were answered in part is small, but may have to stay for long. */
@@ -192,10 +196,15 @@ export class Lane {
     })
   }
 
+  get #secondReadsMin(): number {
+    if (this.#options.relayed !== true) return SECOND_READS_MIN
+    return Math.max(SECOND_READS_MIN, this.#sizer.operationsPerMessage * SECOND_SHARE_RELAYED)
+  }
+
   #flush(queue: LaneQueue, kind: FlightKind, operationsMax: number): void {
     while (this.#mayFly(queue, kind)) {
-      const share =
-        kind !== 'write' && queue.length >= 2 * SECOND_READS_MIN ? Math.ceil(queue.length / 2) : queue.length
+      const many = kind !== 'write' && queue.length >= 2 * this.#secondReadsMin
+      const share = many ? Math.ceil(queue.length / 2) : queue.length
       const requests = queue.take(Math.min(share, operationsMax), this.#options.limits.batchBytesMax)
       if (requests.length > 0) this.#fly(requests, kind)
     }
@@ -205,7 +214,7 @@ export class Lane {
     if (this.#state !== 'open' || queue.length === 0) return false
     if (this.#flights.count === 0) return true
     const young = this.#flights.countYoung(kind, this.#youngTicks)
-    if (young > 1 || (young === 1 && (kind === 'write' || queue.length < SECOND_READS_MIN))) return false
+    if (young > 1 || (young === 1 && (kind === 'write' || queue.length < this.#secondReadsMin))) return false
     if (this.#flights.count >= FLIGHTS_MAX || this.#flights.silent >= SILENT_FLIGHTS_MAX) return false
     return this.#flights.bytes < 2 * this.#options.limits.batchBytesMax
   }
