@@ -36,6 +36,8 @@ function adviceFor(error: KvError, what: string, writes: boolean): string {
   if (isUsage(error)) return ''
   const again = what === 'status' ? 'try again' : 'try again; kvorum status shows the nodes'
   const passes = error.retryable || error.code === 'DEADLINE_EXCEEDED'
+  // What did not hold is said by the message, and no log has more on it.
+  if (error.code === 'PRECONDITION_FAILED') return writes ? 'nothing was changed' : ''
   const advice = passes ? again : "the log of npm start and the nodes' node.log may say more"
   return writes ? `nothing was changed: ${advice}` : advice
 }

@@ -98,7 +98,8 @@ describe('scale', () => {
     expect(asked).toEqual([[4, false]])
     expect(out).toBe('operation abc is done: scale from 3 to 4 shards\n')
     expect(warned).toBe(
-      'running: 0 of 20 partitions, waiting for shard-4\n' +
+      'operation abc: scale from 3 to 4 shards; it goes on without this command, kvorum operations cancel abc takes it back\n' +
+        'running: 0 of 20 partitions, waiting for shard-4\n' +
         'running: 10 of 20 partitions, moving partitions from shard 2 to shard 4\n',
     )
   })
@@ -115,7 +116,8 @@ describe('scale', () => {
 
   test('draws no bar that is longer than a line', async () => {
     expect(await run(['scale', '--shards', '4'], 40)).toBe(0)
-    expect(Math.max(...warned.split('\r\u001b[2K').map(({ length }) => length))).toBe(39)
+    const [, ...bars] = warned.split('\r\u001b[2K')
+    expect(Math.max(...bars.map(({ length }) => length))).toBe(39)
   })
 
   test('--detach returns when it has begun', async () => {
@@ -128,6 +130,27 @@ describe('scale', () => {
     expect(asked).toEqual([[4, true]])
     expect(out).toMatch(/│ 1 +│ 4 +│ 10 +│ 1 +│/)
     expect(out).toContain('scale from 3 to 4 shards: 20 partitions would move, in 2 moves; nothing was done\n')
+  })
+
+  test('--dry-run is planned, for programs', async () => {
+    expect(await run(['scale', '--shards', '4', '--dry-run', '--json'])).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({ state: 'planned', partitions: { moved: 0, total: 20 } })
+  })
+
+  test('one that may have begun says so', async () => {
+    handlers.scale = async () => {
+      throw new UnavailableError('no word', { outcome: 'unknown' })
+    }
+    expect(await run(['scale', '--shards', '4'])).toBe(3)
+    expect(warned).toMatch(/no word: it may have begun, kvorum operations shows it/)
+  })
+
+  test('one that cannot begin now says why, and nothing of logs', async () => {
+    handlers.scale = async () => {
+      throw new PreconditionFailedError('operation xyz is under way', { outcome: 'not-applied' })
+    }
+    expect(await run(['scale', '--shards', '4'])).toBe(3)
+    expect(warned).toMatch(/operation xyz is under way \(PRECONDITION_FAILED\)\n$/)
   })
 
   test('to what is there already is done', async () => {
