@@ -1,9 +1,11 @@
 import Table from 'cli-table3'
-import { MoveState, type Operation, OperationState, type PlannedMove } from '../wire/control.js'
+import { MoveState, type Operation, OperationState, type PlannedMove, StepState } from '../wire/control.js'
 
 /** An operation as `--json` prints it: stable, for programs. */
 export interface OperationView {
   readonly id: string
+  /** reshard. */
+  readonly kind: string
   readonly what: string
   /** running, paused, cancelling, done, cancelled. */
   readonly state: string
@@ -14,6 +16,15 @@ export interface OperationView {
   /** Of what is to be moved, and of what has been. */
   readonly partitions: { readonly moved: number; readonly total: number }
   readonly moves: readonly MoveView[]
+  /** Of a kind that moves no partitions. */
+  readonly steps: readonly StepView[]
+}
+
+interface StepView {
+  readonly what: string
+  /** waiting, running, done. */
+  readonly state: string
+  readonly detail: string
 }
 
 interface MoveView {
@@ -44,11 +55,19 @@ const MOVE_STATES: Readonly<Record<MoveState, string>> = {
   [MoveState.DONE]: 'done',
 }
 
+const STEP_STATES: Readonly<Record<StepState, string>> = {
+  [StepState.UNSPECIFIED]: 'unknown',
+  [StepState.WAITING]: 'waiting',
+  [StepState.RUNNING]: 'running',
+  [StepState.DONE]: 'done',
+}
+
 export function viewOf(operation: Operation): OperationView {
-  const { id, what, state, begunAt, endedAt, detail, moves } = operation
+  const { id, kind, what, state, begunAt, endedAt, detail, moves, steps } = operation
   const count = (some: readonly PlannedMove[]) => some.reduce((sum, move) => sum + sizeOf(move), 0)
   return {
     id,
+    kind,
     what,
     state: STATES[state],
     begunAt: begunAt === 0n ? null : Number(begunAt),
@@ -56,6 +75,7 @@ export function viewOf(operation: Operation): OperationView {
     detail,
     partitions: { moved: count(moves.filter((move) => move.state === MoveState.DONE)), total: count(moves) },
     moves: moves.map(moveView),
+    steps: steps.map((step) => ({ what: step.what, state: STEP_STATES[step.state], detail: step.detail })),
   }
 }
 
@@ -74,6 +94,16 @@ function moveView(move: PlannedMove): MoveView {
 
 export function hasEnded({ state }: OperationView): boolean {
   return state === 'done' || state === 'cancelled'
+}
+
+/** How much of it is done: in partitions, or in steps where none are moved. */
+export function amountOf({ partitions, steps }: OperationView): {
+  readonly done: number
+  readonly total: number
+  readonly unit: string
+} {
+  if (steps.length === 0) return { done: partitions.moved, total: partitions.total, unit: 'partitions' }
+  return { done: steps.filter(({ state }) => state === 'done').length, total: steps.length, unit: 'steps' }
 }
 
 function sizeOf({ partitions }: Pick<MoveView, 'partitions'>): number {
@@ -97,10 +127,12 @@ export function planText({ what, partitions, moves }: OperationView): string {
 /** A row each, newest first. */
 export function operationsText(views: readonly OperationView[], now: number): string {
   if (views.length === 0) return 'no operations\n'
-  const table = new Table({ head: ['id', 'what', 'state', 'partitions', 'took'], style: { head: [], border: [] } })
-  for (const { id, what, state, partitions, begunAt, endedAt } of views) {
+  const table = new Table({ head: ['id', 'what', 'state', 'done', 'took'], style: { head: [], border: [] } })
+  for (const view of views) {
+    const { id, what, state, begunAt, endedAt } = view
+    const { done, total, unit } = amountOf(view)
     const took = begunAt === null ? '' : spanOf((endedAt ?? now) - begunAt)
-    table.push([id, what, state, `${partitions.moved} of ${partitions.total}`, took])
+    table.push([id, what, state, `${done} of ${total} ${unit}`, took])
   }
   const details = views.filter(({ detail }) => detail !== '').map(({ id, detail }) => `${id}: ${detail}\n`)
   return `${table.toString()}\n${details.join('')}`

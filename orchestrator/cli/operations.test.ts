@@ -8,6 +8,7 @@ import {
   OperationState,
   type PlannedMove,
   Steer,
+  StepState,
 } from '../wire/control.js'
 import { type Listener, listen } from '../wire/listener.js'
 import { controlHandlers } from '../wire/testing/control-handlers.js'
@@ -61,11 +62,13 @@ function operation(done: number, changes: Partial<Operation> = {}): Operation {
   const state = (at: number) => (at < done ? MoveState.DONE : MoveState.WAITING)
   return {
     id: 'abc',
+    kind: 'reshard',
     what: 'scale from 3 to 4 shards',
     state: OperationState.RUNNING,
     begunAt: 1_000n,
     endedAt: 0n,
     moves: [move(1, 4, state(0)), move(2, 4, state(1))],
+    steps: [],
     detail: '',
     ...changes,
   }
@@ -118,6 +121,30 @@ describe('scale', () => {
     expect(await run(['scale', '--shards', '4'], 40)).toBe(0)
     const [, ...bars] = warned.split('\r\u001b[2K')
     expect(Math.max(...bars.map(({ length }) => length))).toBe(39)
+  })
+
+  test('of a kind without moves is told by its steps', async () => {
+    const steps = ['add a node to meta', 'add a node to shard-1'].map((what) => ({ what, detail: '' }))
+    const stepped = (done: number, changes: Partial<Operation> = {}) =>
+      operation(0, {
+        moves: [],
+        steps: steps.map((step, at) => ({ ...step, state: at < done ? StepState.DONE : StepState.WAITING })),
+        ...changes,
+      })
+    handlers.watch = async function* () {
+      yield stepped(0, { detail: 'starting meta/node-4' })
+      yield stepped(1, { detail: 'starting shard-1/node-4' })
+      yield stepped(2, { state: OperationState.DONE, endedAt: 4_000n })
+    }
+    expect(await run(['scale', '--shards', '4'])).toBe(0)
+    expect(warned).toContain('running: 0 of 2 steps, starting meta/node-4\nrunning: 1 of 2 steps, starting shard-1')
+    warned = ''
+    expect(await run(['scale', '--shards', '4'], 200)).toBe(0)
+    expect(warned).toMatch(/50 % {2}1 of 2 steps {2}ETA \d+ s {2}starting shard-1\/node-4/)
+    handlers.operations = async () => [stepped(1)]
+    out = ''
+    expect(await run(['operations'])).toBe(0)
+    expect(out).toMatch(/running +│ 1 of 2 steps +│/)
   })
 
   test('--detach returns when it has begun', async () => {
@@ -199,7 +226,7 @@ describe('scale', () => {
 describe('operations', () => {
   test('are listed', async () => {
     expect(await run(['operations'])).toBe(0)
-    expect(out).toMatch(/│ abc +│ scale from 3 to 4 shards +│ running +│ 10 of 20 +│/)
+    expect(out).toMatch(/│ abc +│ scale from 3 to 4 shards +│ running +│ 10 of 20 partitions +│/)
     expect(out).toContain('abc: moving partitions from shard 1 to shard 4: copying\n')
     out = ''
     handlers.operations = async () => []

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js'
 import type { Context } from './context.js'
-import { type OperationView, sizeText, spanOf } from './operation-view.js'
+import { amountOf, type OperationView, sizeText, spanOf } from './operation-view.js'
 
 const BAR_WIDTH = 24
 /** Back to the first column, and what stands there is gone. */
@@ -45,24 +45,26 @@ export class Progress {
   }
 
   #bar(view: OperationView): string {
-    const { moved, total } = view.partitions
-    const share = total === 0 ? 1 : moved / total
+    const { done, total, unit } = amountOf(view)
+    const share = total === 0 ? 1 : done / total
     const full = Math.round(share * BAR_WIDTH)
     const bar = `[${'#'.repeat(full)}${'-'.repeat(BAR_WIDTH - full)}] ${Math.floor(share * 100)} %`
-    const bytes = sizeText(view.moves.reduce((sum, move) => sum + move.bytes, 0))
-    const parts = [bar, `${moved} of ${total} partitions`, bytes, this.#eta(view), view.detail]
+    const bytes = view.steps.length > 0 ? '' : sizeText(view.moves.reduce((sum, move) => sum + move.bytes, 0))
+    const parts = [bar, `${done} of ${total} ${unit}`, bytes, this.#eta(view), view.detail]
     return parts.filter((part) => part !== '').join('  ')
   }
 
-  #share({ state, partitions }: OperationView): string {
-    return `${state}: ${partitions.moved} of ${partitions.total} partitions`
+  #share(view: OperationView): string {
+    const { done, total, unit } = amountOf(view)
+    return `${view.state}: ${done} of ${total} ${unit}`
   }
 
-  /** By what has been moved since this looks. Nothing of it is known before the first move has ended. */
-  #eta({ partitions, state }: OperationView): string {
-    const since = partitions.moved - (this.#first?.partitions.moved ?? 0)
-    const left = partitions.total - partitions.moved
-    if (since <= 0 || left <= 0 || state === 'paused') return ''
+  /** By what has been done since this looks. Nothing of it is known before the first move or step has ended. */
+  #eta(view: OperationView): string {
+    const { done, total } = amountOf(view)
+    const since = done - (this.#first === undefined ? 0 : amountOf(this.#first).done)
+    const left = total - done
+    if (since <= 0 || left <= 0 || view.state === 'paused') return ''
     const elapsedMs = this.clock.monotonic() - this.#began
     return `ETA ${spanOf((elapsedMs / since) * left)}`
   }

@@ -34,7 +34,7 @@ export interface Events {
   'map.published': { readonly epoch: bigint }
   /** Meta could not be asked; the map that was published last goes on being used. */
   'map.stale': { readonly epoch: bigint; readonly reason: string }
-  'operation.begun': { readonly id: string; readonly from: number; readonly to: number }
+  'operation.begun': { readonly id: string; readonly what: string }
   /** Partitions stay where they were for now; the move is tried again. */
   'move.failed': { readonly from: number; readonly to: number; readonly reason: string }
   /** It cannot go on now, and is tried again. */

@@ -32,7 +32,7 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   'shard.leaderless': { level: 'warn', say: ({ shard }) => `${shard} has no leader that answers` },
   'map.published': { level: 'debug', say: ({ epoch }) => `cluster map ${epoch} is published` },
   'map.stale': { level: 'warn', say: ({ epoch, reason }) => `going on with cluster map ${epoch}: ${reason}` },
-  'operation.begun': { level: 'info', say: ({ id, from, to }) => `operation ${id}: from ${from} to ${to} shards` },
+  'operation.begun': { level: 'info', say: ({ id, what }) => `operation ${id}: ${what}` },
   'move.failed': {
     level: 'warn',
     say: ({ from, to, reason }) => `partitions of shard ${from} for shard ${to} are tried again: ${reason}`,

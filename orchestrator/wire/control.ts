@@ -16,6 +16,7 @@ import {
   type StatusResponse,
   Steer,
   type SteerOperationRequest,
+  StepState,
   type WatchOperationRequest,
 } from './gen/control/v1/control.js'
 import { NodeStatus } from './gen/node/v1/node.js'
@@ -32,6 +33,7 @@ export {
   type PlannedMove,
   type StatusResponse,
   Steer,
+  StepState,
 }
 
 /** What an orchestrator answers to people's tools. Handlers reject with a KvError. */

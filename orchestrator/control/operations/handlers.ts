@@ -1,11 +1,21 @@
 import { z } from 'zod'
 import type { Clock } from '../../core/clock.js'
 import { InvalidArgumentError, PreconditionFailedError, UnavailableError } from '../../errors/index.js'
-import { type ControlHandlers, MoveState, type Operation, OperationState, Steer } from '../../wire/control.js'
+import {
+  type ControlHandlers,
+  MoveState,
+  type Operation,
+  OperationState,
+  Steer,
+  StepState,
+} from '../../wire/control.js'
 import { ImportPhase, type ImportResponse } from '../../wire/node-admin.js'
 import { StartFault } from '../faults.js'
+import { kindOf } from './kinds.js'
 import type { Operations, OperationView, SteerHow } from './operations.js'
-import { describe, type MoveRecord, type OperationRecord, SHARDS_MAX } from './record.js'
+import type { OperationRecord } from './record.js'
+import { wishForShards } from './reshard.js'
+import { type MoveRecord, SHARDS_MAX } from './reshard-record.js'
 
 /** How long a caller waits for meta. The operations themselves wait for ever. */
 const PATIENCE_MS = 4_000
@@ -23,8 +33,9 @@ export function operationHandlers(operations: Operations, clock: Clock): Omit<Co
   return {
     scale: async (shards, dryRun) => {
       const wanted = expectValid(shardsSchema, shards, `the number of shards must be from 1 to ${SHARDS_MAX}`)
-      if (dryRun) return toWire(operations.plan(wanted))
-      return toWire(await patiently(clock, (signal) => operations.scale(wanted, signal)))
+      const wish = wishForShards(wanted)
+      if (dryRun) return toWire(operations.plan(wish))
+      return toWire(await patiently(clock, (signal) => operations.begin(wish, signal)))
     },
     operations: async () => (await patiently(clock, (signal) => operations.list(signal))).map(toWire),
     watch: async function* (id, signal) {
@@ -78,14 +89,19 @@ function invalid(message: string): InvalidArgumentError {
 }
 
 function toWire({ record, detail, progress }: OperationView): Operation {
-  const { id, begunAt, endedAt, moves } = record
+  const { id, kind, begunAt, endedAt } = record
+  const moves = record.kind === 'reshard' ? record.moves : []
   return {
     id,
-    what: describe(record),
+    kind,
+    what: kindOf(record).describe(record),
     state: stateOf(record),
     begunAt: BigInt(begunAt),
     endedAt: BigInt(endedAt),
     moves: moves.map((move) => moveToWire(move, progress)),
+    steps: kindOf(record)
+      .steps(record)
+      .map((step) => ({ ...step, state: STEP_STATES[step.state] })),
     detail: progress === undefined ? detail : `${detail}: ${PHASES[progress.phase]}`,
   }
 }
@@ -97,6 +113,8 @@ function stateOf({ state, paused }: OperationRecord): OperationState {
   return state === 'cancelling' ? OperationState.CANCELLING : OperationState.RUNNING
 }
 
+const STEP_STATES = { waiting: StepState.WAITING, running: StepState.RUNNING, done: StepState.DONE } as const
+
 const PHASES: Readonly<Record<ImportPhase, string>> = {
   [ImportPhase.UNSPECIFIED]: 'begun',
   [ImportPhase.COPYING]: 'copying',
@@ -106,7 +124,7 @@ const PHASES: Readonly<Record<ImportPhase, string>> = {
   [ImportPhase.ACTIVE]: 'done',
 }
 
-const STATES = { waiting: MoveState.WAITING, running: MoveState.RUNNING, done: MoveState.DONE } as const
+const MOVE_STATES = { waiting: MoveState.WAITING, running: MoveState.RUNNING, done: MoveState.DONE } as const
 
 function moveToWire(move: MoveRecord, progress: ImportResponse | undefined) {
   const { from, to, partitions, state, attempts } = move
@@ -115,7 +133,7 @@ function moveToWire(move: MoveRecord, progress: ImportResponse | undefined) {
     fromShard: from,
     toShard: to,
     partitions: partitions.map(({ first, last }) => ({ first, last })),
-    state: STATES[state],
+    state: MOVE_STATES[state],
     records: live?.records ?? BigInt(move.records),
     bytes: live?.bytes ?? BigInt(move.bytes),
     pauseUs: BigInt(move.pauseUs),

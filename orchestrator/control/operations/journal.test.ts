@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { MetaStore, Stored } from '../meta-store.js'
 import { Journal } from './journal.js'
 import type { OperationRecord } from './record.js'
+import type { ReshardRecord } from './reshard-record.js'
 
 const signal = new AbortController().signal
 
@@ -35,9 +36,20 @@ function journalOn(store: FakeStore): Journal {
   return new Journal(store as unknown as MetaStore)
 }
 
-function operation(id: string, state: OperationRecord['state'] = 'running'): OperationRecord {
+function operation(id: string, state: OperationRecord['state'] = 'running'): ReshardRecord {
   const flags = { paused: false, turned: false, retiring: false }
-  return { format: 1, id, fromShards: 1, toShards: 2, state, ...flags, begunAt: 5, endedAt: 0, moves: [] }
+  return {
+    format: 1,
+    kind: 'reshard',
+    id,
+    fromShards: 1,
+    toShards: 2,
+    state,
+    ...flags,
+    begunAt: 5,
+    endedAt: 0,
+    moves: [],
+  }
 }
 
 test('what was written is there for the next one, newest first', async () => {
@@ -109,6 +121,17 @@ test('a late write of somebody else is not written over', async () => {
   await other.update('a', (now) => ({ ...now, paused: true }), signal)
   await expect(mine.update('a', (now) => ({ ...now, state: 'done' }), signal)).rejects.toThrow('by somebody else')
   expect(await mine.load(signal)).toEqual([{ ...operation('a'), paused: true }])
+})
+
+test('an operation from when there was only one kind is read as what it was', async () => {
+  const store = new FakeStore()
+  await journalOn(store).create(operation('a'), signal)
+  const { kind: _, ...old } = operation('a')
+  store.rows.set('operation/a', { value: Buffer.from(JSON.stringify(old)), version: 1n })
+  const journal = journalOn(store)
+  expect(await journal.load(signal)).toEqual([operation('a')])
+  await journal.update('a', (now) => ({ ...now, paused: true }), signal)
+  expect(await journalOn(store).load(signal)).toEqual([{ ...operation('a'), paused: true }])
 })
 
 test('what this version cannot read is told, and nothing that could not be read is written', async () => {

@@ -16,7 +16,7 @@ import {
 import type { Group } from '../group.js'
 import { numbersOf } from '../map-changes.js'
 import { askLeader, linkOf } from './ask.js'
-import type { MoveRecord } from './record.js'
+import type { MoveRecord } from './reshard-record.js'
 
 // One attempt of one move, as node-go/move/DESIGN.md has it: the receiver's leader does it, and what became of an attempt
 // that broke is found out here. Nothing is remembered: every call may be made twice, by whoever comes next.

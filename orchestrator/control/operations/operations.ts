@@ -2,15 +2,13 @@ import { sleep } from '../../core/clock.js'
 import type { Rng } from '../../core/rng.js'
 import { InvalidArgumentError, PreconditionFailedError } from '../../errors/index.js'
 import type { ImportResponse } from '../../wire/node-admin.js'
-import { place } from '../placement.js'
 import { Rounds } from '../rounds.js'
-import { planMoves } from './plan-moves.js'
+import type { OperationParts, OperationTools, Wish } from './kind.js'
+import { kindOf } from './kinds.js'
 import { isOver, type OperationRecord } from './record.js'
-import { type ReshardTools, reshard } from './reshard.js'
 
-export interface OperationsDeps extends Omit<ReshardTools, 'doing' | 'heard'> {
+export interface OperationsDeps extends OperationParts {
   readonly rng: Rng
-  readonly partitionsPerMoveMax?: number
 }
 
 /** An operation as people see it: with what is known of the move under way. */
@@ -53,32 +51,32 @@ export class Operations {
   }
 
   /**
-   * Begins to change the number of shards; the operation that does this already, if there is one. One without an id when
-   * there are so many: it is done, and was never begun.
+   * Begins what a person wishes for; gives the operation that does this already, if there is one. One without an id when
+   * nothing is to be done: it is done, and was never begun.
    */
-  async scale(shards: number, signal: AbortSignal): Promise<OperationView> {
+  async begin(wish: Wish, signal: AbortSignal): Promise<OperationView> {
     const open = await this.#unfinished(signal)
-    if (open !== undefined) return this.#joined(open, shards)
-    const planned = this.#planned(shards)
-    if (planned.fromShards === shards) return this.#view({ ...planned, state: 'done' })
-    this.deps.fleet.expectRoom(shards)
+    if (open !== undefined) return this.#joined(open, wish)
+    const planned = wish.plan(this.deps)
+    if (isOver(planned)) return this.#view(planned)
+    wish.expectPossible(this.deps)
     const record = { ...planned, id: this.deps.rng.id().slice(0, ID_LENGTH) }
     try {
       const first = await this.deps.journal.create(record, signal)
       // Somebody else asked at the same moment. A second plan would be for a map that is gone by then.
-      if (first !== record) return this.#joined(first, shards)
+      if (first !== record) return this.#joined(first, wish)
     } finally {
       // Also when the answer of meta was lost: what is written is carried on.
       this.#rounds.ask()
     }
-    this.deps.telemetry.emit('operation.begun', { id: record.id, from: record.fromShards, to: shards })
+    this.deps.telemetry.emit('operation.begun', { id: record.id, what: kindOf(record).describe(record) })
     this.#tell()
     return this.#view(record)
   }
 
-  /** What `scale` would do now. */
-  plan(shards: number): OperationView {
-    return { record: this.#planned(shards), detail: '', progress: undefined }
+  /** What `begin` would do now. */
+  plan(wish: Wish): OperationView {
+    return { record: wish.plan(this.deps), detail: '', progress: undefined }
   }
 
   /** Newest first. */
@@ -121,7 +119,7 @@ export class Operations {
     if (record === undefined) return
     this.#recalled = new AbortController()
     this.#detail = ''
-    const tools = {
+    const tools: OperationTools = {
       ...this.deps,
       doing: (what: string) => {
         this.#detail = what
@@ -133,7 +131,7 @@ export class Operations {
         this.#tell()
       },
     }
-    await reshard(record.id, tools, this.#recalled.signal, signal)
+    await kindOf(record).run(record, tools, this.#recalled.signal, signal)
     const now = this.deps.journal.operations.find(({ id }) => id === record.id)
     if (now !== undefined && isOver(now)) this.deps.telemetry.emit('operation.ended', { id: now.id, how: now.state })
     this.#detail = ''
@@ -159,19 +157,9 @@ export class Operations {
     throw new InvalidArgumentError(message, { outcome: 'not-applied' })
   }
 
-  #joined(open: OperationRecord, shards: number): OperationView {
-    if (open.toShards === shards && open.state === 'running') return this.#view(open)
+  #joined(open: OperationRecord, wish: Wish): OperationView {
+    if (wish.isMetBy(open)) return this.#view(open)
     throw refused(`operation ${open.id} is under way; kvorum operations shows it, and how to cancel it`)
-  }
-
-  #planned(shards: number): OperationRecord {
-    const { publisher, clock, partitionsPerMoveMax } = this.deps
-    const map = publisher.maps.current()
-    const target = place(Array.from({ length: shards }, (_, at) => at + 1))
-    const fromShards = map.shards.length
-    const moves = fromShards === shards ? [] : planMoves(map.owners, target, partitionsPerMoveMax)
-    const fresh = { paused: false, turned: false, retiring: false, begunAt: clock.now(), endedAt: 0 }
-    return { format: 1, id: '', fromShards, toShards: shards, state: 'running', ...fresh, moves }
   }
 
   #view(record: OperationRecord): OperationView {
@@ -203,10 +191,7 @@ const ID_LENGTH = 8
 function steered(now: OperationRecord, how: SteerHow): OperationRecord {
   if (isOver(now)) throw refused(`operation ${now.id} has ended`)
   if (how !== 'cancel') return { ...now, paused: how === 'pause' }
-  if (now.retiring && now.state === 'running') {
-    throw refused(`operation ${now.id} takes its shards away already: let it end, then scale to ${now.fromShards}`)
-  }
-  return { ...now, state: 'cancelling', paused: false }
+  return { ...kindOf(now).cancelled(now), state: 'cancelling', paused: false }
 }
 
 function refused(message: string): PreconditionFailedError {

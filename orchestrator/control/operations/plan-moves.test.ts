@@ -4,7 +4,7 @@ import { PARTITIONS } from '../../core/slot.js'
 import { numbersOf } from '../map-changes.js'
 import { place } from '../placement.js'
 import { PARTITIONS_PER_MOVE_MAX, planMoves, turnBack } from './plan-moves.js'
-import type { MoveRecord } from './record.js'
+import type { MoveRecord } from './reshard-record.js'
 
 const owners = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: PARTITIONS, maxLength: PARTITIONS })
 const sizes = fc.integer({ min: 1, max: 200 })

@@ -1,5 +1,5 @@
 import type { Range } from '../placement.js'
-import type { MoveRecord } from './record.js'
+import type { MoveRecord } from './reshard-record.js'
 
 /**
  * Partitions of one move, at most. A move costs one pass over the giver's keys, however many they are; a move that

@@ -76,6 +76,58 @@ func (Steer) EnumDescriptor() ([]byte, []int) {
 	return file_control_v1_control_proto_rawDescGZIP(), []int{0}
 }
 
+type StepState int32
+
+const (
+	StepState_STEP_STATE_UNSPECIFIED StepState = 0
+	StepState_STEP_STATE_WAITING     StepState = 1
+	StepState_STEP_STATE_RUNNING     StepState = 2
+	StepState_STEP_STATE_DONE        StepState = 3
+)
+
+// Enum value maps for StepState.
+var (
+	StepState_name = map[int32]string{
+		0: "STEP_STATE_UNSPECIFIED",
+		1: "STEP_STATE_WAITING",
+		2: "STEP_STATE_RUNNING",
+		3: "STEP_STATE_DONE",
+	}
+	StepState_value = map[string]int32{
+		"STEP_STATE_UNSPECIFIED": 0,
+		"STEP_STATE_WAITING":     1,
+		"STEP_STATE_RUNNING":     2,
+		"STEP_STATE_DONE":        3,
+	}
+)
+
+func (x StepState) Enum() *StepState {
+	p := new(StepState)
+	*p = x
+	return p
+}
+
+func (x StepState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StepState) Descriptor() protoreflect.EnumDescriptor {
+	return file_control_v1_control_proto_enumTypes[1].Descriptor()
+}
+
+func (StepState) Type() protoreflect.EnumType {
+	return &file_control_v1_control_proto_enumTypes[1]
+}
+
+func (x StepState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StepState.Descriptor instead.
+func (StepState) EnumDescriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{1}
+}
+
 type OperationState int32
 
 const (
@@ -119,11 +171,11 @@ func (x OperationState) String() string {
 }
 
 func (OperationState) Descriptor() protoreflect.EnumDescriptor {
-	return file_control_v1_control_proto_enumTypes[1].Descriptor()
+	return file_control_v1_control_proto_enumTypes[2].Descriptor()
 }
 
 func (OperationState) Type() protoreflect.EnumType {
-	return &file_control_v1_control_proto_enumTypes[1]
+	return &file_control_v1_control_proto_enumTypes[2]
 }
 
 func (x OperationState) Number() protoreflect.EnumNumber {
@@ -132,7 +184,7 @@ func (x OperationState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OperationState.Descriptor instead.
 func (OperationState) EnumDescriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{1}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{2}
 }
 
 type MoveState int32
@@ -171,11 +223,11 @@ func (x MoveState) String() string {
 }
 
 func (MoveState) Descriptor() protoreflect.EnumDescriptor {
-	return file_control_v1_control_proto_enumTypes[2].Descriptor()
+	return file_control_v1_control_proto_enumTypes[3].Descriptor()
 }
 
 func (MoveState) Type() protoreflect.EnumType {
-	return &file_control_v1_control_proto_enumTypes[2]
+	return &file_control_v1_control_proto_enumTypes[3]
 }
 
 func (x MoveState) Number() protoreflect.EnumNumber {
@@ -184,7 +236,7 @@ func (x MoveState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MoveState.Descriptor instead.
 func (MoveState) EnumDescriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{2}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{3}
 }
 
 type Condition int32
@@ -230,11 +282,11 @@ func (x Condition) String() string {
 }
 
 func (Condition) Descriptor() protoreflect.EnumDescriptor {
-	return file_control_v1_control_proto_enumTypes[3].Descriptor()
+	return file_control_v1_control_proto_enumTypes[4].Descriptor()
 }
 
 func (Condition) Type() protoreflect.EnumType {
-	return &file_control_v1_control_proto_enumTypes[3]
+	return &file_control_v1_control_proto_enumTypes[4]
 }
 
 func (x Condition) Number() protoreflect.EnumNumber {
@@ -243,7 +295,7 @@ func (x Condition) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Condition.Descriptor instead.
 func (Condition) EnumDescriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{3}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{4}
 }
 
 type ScaleRequest struct {
@@ -619,7 +671,11 @@ type Operation struct {
 	EndedAt uint64         `protobuf:"varint,5,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	Moves   []*PlannedMove `protobuf:"bytes,6,rep,name=moves,proto3" json:"moves,omitempty"`
 	// What it does now, or why it ended.
-	Detail        string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Of an operation without moves: what is done and what is to be done, in order.
+	Steps []*Step `protobuf:"bytes,8,rep,name=steps,proto3" json:"steps,omitempty"`
+	// For programs: "reshard".
+	Kind          string `protobuf:"bytes,9,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -703,6 +759,81 @@ func (x *Operation) GetDetail() string {
 	return ""
 }
 
+func (x *Operation) GetSteps() []*Step {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Operation) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+type Step struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For people: "add a node to shard-1".
+	What          string    `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	State         StepState `protobuf:"varint,2,opt,name=state,proto3,enum=control.v1.StepState" json:"state,omitempty"`
+	Detail        string    `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Step) Reset() {
+	*x = Step{}
+	mi := &file_control_v1_control_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Step) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Step) ProtoMessage() {}
+
+func (x *Step) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Step.ProtoReflect.Descriptor instead.
+func (*Step) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Step) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Step) GetState() StepState {
+	if x != nil {
+		return x.State
+	}
+	return StepState_STEP_STATE_UNSPECIFIED
+}
+
+func (x *Step) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 type PlannedMove struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	FromShard  uint32                 `protobuf:"varint,1,opt,name=from_shard,json=fromShard,proto3" json:"from_shard,omitempty"`
@@ -722,7 +853,7 @@ type PlannedMove struct {
 
 func (x *PlannedMove) Reset() {
 	*x = PlannedMove{}
-	mi := &file_control_v1_control_proto_msgTypes[9]
+	mi := &file_control_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +865,7 @@ func (x *PlannedMove) String() string {
 func (*PlannedMove) ProtoMessage() {}
 
 func (x *PlannedMove) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[9]
+	mi := &file_control_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +878,7 @@ func (x *PlannedMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedMove.ProtoReflect.Descriptor instead.
 func (*PlannedMove) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{9}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlannedMove) GetFromShard() uint32 {
@@ -814,7 +945,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[10]
+	mi := &file_control_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +957,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[10]
+	mi := &file_control_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +970,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 type StatusResponse struct {
@@ -854,7 +985,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[11]
+	mi := &file_control_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +997,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[11]
+	mi := &file_control_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +1010,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StatusResponse) GetEpoch() uint64 {
@@ -906,7 +1037,7 @@ type GroupReport struct {
 
 func (x *GroupReport) Reset() {
 	*x = GroupReport{}
-	mi := &file_control_v1_control_proto_msgTypes[12]
+	mi := &file_control_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -918,7 +1049,7 @@ func (x *GroupReport) String() string {
 func (*GroupReport) ProtoMessage() {}
 
 func (x *GroupReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[12]
+	mi := &file_control_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -931,7 +1062,7 @@ func (x *GroupReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupReport.ProtoReflect.Descriptor instead.
 func (*GroupReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GroupReport) GetShard() uint32 {
@@ -963,7 +1094,7 @@ type NodeReport struct {
 
 func (x *NodeReport) Reset() {
 	*x = NodeReport{}
-	mi := &file_control_v1_control_proto_msgTypes[13]
+	mi := &file_control_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1106,7 @@ func (x *NodeReport) String() string {
 func (*NodeReport) ProtoMessage() {}
 
 func (x *NodeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[13]
+	mi := &file_control_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1119,7 @@ func (x *NodeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
 func (*NodeReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *NodeReport) GetName() string {
@@ -1043,7 +1174,7 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x05steer\x18\x02 \x01(\x0e2\x11.control.v1.SteerR\x05steer\"M\n" +
 	"\x16SteerOperationResponse\x123\n" +
-	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"\xde\x01\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"\x9a\x02\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\x120\n" +
@@ -1051,7 +1182,13 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\bbegun_at\x18\x04 \x01(\x04R\abegunAt\x12\x19\n" +
 	"\bended_at\x18\x05 \x01(\x04R\aendedAt\x12-\n" +
 	"\x05moves\x18\x06 \x03(\v2\x17.control.v1.PlannedMoveR\x05moves\x12\x16\n" +
-	"\x06detail\x18\a \x01(\tR\x06detail\"\x94\x02\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\x12&\n" +
+	"\x05steps\x18\b \x03(\v2\x10.control.v1.StepR\x05steps\x12\x12\n" +
+	"\x04kind\x18\t \x01(\tR\x04kind\"_\n" +
+	"\x04Step\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12+\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x15.control.v1.StepStateR\x05state\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\x94\x02\n" +
 	"\vPlannedMove\x12\x1d\n" +
 	"\n" +
 	"from_shard\x18\x01 \x01(\rR\tfromShard\x12\x19\n" +
@@ -1081,7 +1218,12 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x11STEER_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSTEER_PAUSE\x10\x01\x12\x10\n" +
 	"\fSTEER_RESUME\x10\x02\x12\x10\n" +
-	"\fSTEER_CANCEL\x10\x03*\xc3\x01\n" +
+	"\fSTEER_CANCEL\x10\x03*l\n" +
+	"\tStepState\x12\x1a\n" +
+	"\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12STEP_STATE_WAITING\x10\x01\x12\x16\n" +
+	"\x12STEP_STATE_RUNNING\x10\x02\x12\x13\n" +
+	"\x0fSTEP_STATE_DONE\x10\x03*\xc3\x01\n" +
 	"\x0eOperationState\x12\x1f\n" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPERATION_STATE_RUNNING\x10\x01\x12\x1a\n" +
@@ -1120,59 +1262,63 @@ func file_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_control_v1_control_proto_rawDescData
 }
 
-var file_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_control_v1_control_proto_goTypes = []any{
 	(Steer)(0),                     // 0: control.v1.Steer
-	(OperationState)(0),            // 1: control.v1.OperationState
-	(MoveState)(0),                 // 2: control.v1.MoveState
-	(Condition)(0),                 // 3: control.v1.Condition
-	(*ScaleRequest)(nil),           // 4: control.v1.ScaleRequest
-	(*ScaleResponse)(nil),          // 5: control.v1.ScaleResponse
-	(*OperationsRequest)(nil),      // 6: control.v1.OperationsRequest
-	(*OperationsResponse)(nil),     // 7: control.v1.OperationsResponse
-	(*WatchOperationRequest)(nil),  // 8: control.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil), // 9: control.v1.WatchOperationResponse
-	(*SteerOperationRequest)(nil),  // 10: control.v1.SteerOperationRequest
-	(*SteerOperationResponse)(nil), // 11: control.v1.SteerOperationResponse
-	(*Operation)(nil),              // 12: control.v1.Operation
-	(*PlannedMove)(nil),            // 13: control.v1.PlannedMove
-	(*StatusRequest)(nil),          // 14: control.v1.StatusRequest
-	(*StatusResponse)(nil),         // 15: control.v1.StatusResponse
-	(*GroupReport)(nil),            // 16: control.v1.GroupReport
-	(*NodeReport)(nil),             // 17: control.v1.NodeReport
-	(*v1.PartitionRange)(nil),      // 18: node.v1.PartitionRange
-	(*v1.NodeStatus)(nil),          // 19: node.v1.NodeStatus
+	(StepState)(0),                 // 1: control.v1.StepState
+	(OperationState)(0),            // 2: control.v1.OperationState
+	(MoveState)(0),                 // 3: control.v1.MoveState
+	(Condition)(0),                 // 4: control.v1.Condition
+	(*ScaleRequest)(nil),           // 5: control.v1.ScaleRequest
+	(*ScaleResponse)(nil),          // 6: control.v1.ScaleResponse
+	(*OperationsRequest)(nil),      // 7: control.v1.OperationsRequest
+	(*OperationsResponse)(nil),     // 8: control.v1.OperationsResponse
+	(*WatchOperationRequest)(nil),  // 9: control.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil), // 10: control.v1.WatchOperationResponse
+	(*SteerOperationRequest)(nil),  // 11: control.v1.SteerOperationRequest
+	(*SteerOperationResponse)(nil), // 12: control.v1.SteerOperationResponse
+	(*Operation)(nil),              // 13: control.v1.Operation
+	(*Step)(nil),                   // 14: control.v1.Step
+	(*PlannedMove)(nil),            // 15: control.v1.PlannedMove
+	(*StatusRequest)(nil),          // 16: control.v1.StatusRequest
+	(*StatusResponse)(nil),         // 17: control.v1.StatusResponse
+	(*GroupReport)(nil),            // 18: control.v1.GroupReport
+	(*NodeReport)(nil),             // 19: control.v1.NodeReport
+	(*v1.PartitionRange)(nil),      // 20: node.v1.PartitionRange
+	(*v1.NodeStatus)(nil),          // 21: node.v1.NodeStatus
 }
 var file_control_v1_control_proto_depIdxs = []int32{
-	12, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
-	12, // 1: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
-	12, // 2: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
+	13, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
+	13, // 1: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
+	13, // 2: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
 	0,  // 3: control.v1.SteerOperationRequest.steer:type_name -> control.v1.Steer
-	12, // 4: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
-	1,  // 5: control.v1.Operation.state:type_name -> control.v1.OperationState
-	13, // 6: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
-	18, // 7: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
-	2,  // 8: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
-	16, // 9: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
-	17, // 10: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
-	3,  // 11: control.v1.NodeReport.condition:type_name -> control.v1.Condition
-	19, // 12: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
-	14, // 13: control.v1.Control.Status:input_type -> control.v1.StatusRequest
-	4,  // 14: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
-	6,  // 15: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
-	8,  // 16: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
-	10, // 17: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
-	15, // 18: control.v1.Control.Status:output_type -> control.v1.StatusResponse
-	5,  // 19: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
-	7,  // 20: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
-	9,  // 21: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
-	11, // 22: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	13, // 4: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
+	2,  // 5: control.v1.Operation.state:type_name -> control.v1.OperationState
+	15, // 6: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
+	14, // 7: control.v1.Operation.steps:type_name -> control.v1.Step
+	1,  // 8: control.v1.Step.state:type_name -> control.v1.StepState
+	20, // 9: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
+	3,  // 10: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
+	18, // 11: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
+	19, // 12: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
+	4,  // 13: control.v1.NodeReport.condition:type_name -> control.v1.Condition
+	21, // 14: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
+	16, // 15: control.v1.Control.Status:input_type -> control.v1.StatusRequest
+	5,  // 16: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
+	7,  // 17: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
+	9,  // 18: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
+	11, // 19: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
+	17, // 20: control.v1.Control.Status:output_type -> control.v1.StatusResponse
+	6,  // 21: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
+	8,  // 22: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
+	10, // 23: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
+	12, // 24: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
+	20, // [20:25] is the sub-list for method output_type
+	15, // [15:20] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_control_v1_control_proto_init() }
@@ -1185,8 +1331,8 @@ func file_control_v1_control_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_v1_control_proto_rawDesc), len(file_control_v1_control_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   14,
+			NumEnums:      5,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

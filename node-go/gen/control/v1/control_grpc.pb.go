@@ -41,7 +41,7 @@ type ControlClient interface {
 	Operations(ctx context.Context, in *OperationsRequest, opts ...grpc.CallOption) (*OperationsResponse, error)
 	// The operation now and whenever it has got further; ends when it has ended.
 	WatchOperation(ctx context.Context, in *WatchOperationRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchOperationResponse], error)
-	// Pauses after the move that is under way; resumes; cancels: what was moved is moved back.
+	// Pauses after the move or step that is under way; resumes; cancels: what was done is taken back.
 	SteerOperation(ctx context.Context, in *SteerOperationRequest, opts ...grpc.CallOption) (*SteerOperationResponse, error)
 }
 
@@ -125,7 +125,7 @@ type ControlServer interface {
 	Operations(context.Context, *OperationsRequest) (*OperationsResponse, error)
 	// The operation now and whenever it has got further; ends when it has ended.
 	WatchOperation(*WatchOperationRequest, grpc.ServerStreamingServer[WatchOperationResponse]) error
-	// Pauses after the move that is under way; resumes; cancels: what was moved is moved back.
+	// Pauses after the move or step that is under way; resumes; cancels: what was done is taken back.
 	SteerOperation(context.Context, *SteerOperationRequest) (*SteerOperationResponse, error)
 	mustEmbedUnimplementedControlServer()
 }

@@ -39,6 +39,17 @@ export namespace Steer {
   export type CANCEL = typeof Steer.CANCEL;
 }
 
+export const StepState = { UNSPECIFIED: 0, WAITING: 1, RUNNING: 2, DONE: 3 } as const;
+
+export type StepState = typeof StepState[keyof typeof StepState];
+
+export namespace StepState {
+  export type UNSPECIFIED = typeof StepState.UNSPECIFIED;
+  export type WAITING = typeof StepState.WAITING;
+  export type RUNNING = typeof StepState.RUNNING;
+  export type DONE = typeof StepState.DONE;
+}
+
 export const OperationState = {
   UNSPECIFIED: 0,
   RUNNING: 1,
@@ -138,6 +149,17 @@ export interface Operation {
   endedAt: bigint;
   moves: PlannedMove[];
   /** What it does now, or why it ended. */
+  detail: string;
+  /** Of an operation without moves: what is done and what is to be done, in order. */
+  steps: Step[];
+  /** For programs: "reshard". */
+  kind: string;
+}
+
+export interface Step {
+  /** For people: "add a node to shard-1". */
+  what: string;
+  state: StepState;
   detail: string;
 }
 
@@ -560,7 +582,7 @@ export const SteerOperationResponse: MessageFns<SteerOperationResponse> = {
 };
 
 function createBaseOperation(): Operation {
-  return { id: "", what: "", state: 0, begunAt: 0n, endedAt: 0n, moves: [], detail: "" };
+  return { id: "", what: "", state: 0, begunAt: 0n, endedAt: 0n, moves: [], detail: "", steps: [], kind: "" };
 }
 
 export const Operation: MessageFns<Operation> = {
@@ -591,6 +613,12 @@ export const Operation: MessageFns<Operation> = {
     }
     if (message.detail !== "") {
       writer.uint32(58).string(message.detail);
+    }
+    for (const v of message.steps) {
+      Step.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.kind !== "") {
+      writer.uint32(74).string(message.kind);
     }
     return writer;
   },
@@ -658,6 +686,90 @@ export const Operation: MessageFns<Operation> = {
           }
           case 7: {
             if (tag !== 58) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.steps.push(Step.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStep(): Step {
+  return { what: "", state: 0, detail: "" };
+}
+
+export const Step: MessageFns<Step> = {
+  encode(message: Step, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.what !== "") {
+      writer.uint32(10).string(message.what);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.detail !== "") {
+      writer.uint32(26).string(message.detail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Step {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
               break;
             }
 
@@ -1087,7 +1199,7 @@ export const ControlService = {
       Buffer.from(WatchOperationResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchOperationResponse => WatchOperationResponse.decode(value),
   },
-  /** Pauses after the move that is under way; resumes; cancels: what was moved is moved back. */
+  /** Pauses after the move or step that is under way; resumes; cancels: what was done is taken back. */
   steerOperation: {
     path: "/control.v1.Control/SteerOperation" as const,
     requestStream: false as const,
@@ -1113,7 +1225,7 @@ export interface ControlServer extends UntypedServiceImplementation {
   operations: handleUnaryCall<OperationsRequest, OperationsResponse>;
   /** The operation now and whenever it has got further; ends when it has ended. */
   watchOperation: handleServerStreamingCall<WatchOperationRequest, WatchOperationResponse>;
-  /** Pauses after the move that is under way; resumes; cancels: what was moved is moved back. */
+  /** Pauses after the move or step that is under way; resumes; cancels: what was done is taken back. */
   steerOperation: handleUnaryCall<SteerOperationRequest, SteerOperationResponse>;
 }
 
@@ -1179,7 +1291,7 @@ export interface ControlClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchOperationResponse>;
-  /** Pauses after the move that is under way; resumes; cancels: what was moved is moved back. */
+  /** Pauses after the move or step that is under way; resumes; cancels: what was done is taken back. */
   steerOperation(
     request: SteerOperationRequest,
     callback: (error: ServiceError | null, response: SteerOperationResponse) => void,

@@ -1,0 +1,10 @@
+import type { Kind } from './kind.js'
+import type { Records } from './record.js'
+import { reshard } from './reshard.js'
+
+const KINDS: { readonly [Name in keyof Records]: Kind<Records[Name]> } = { reshard }
+
+/** What operations of this one's kind do. */
+export function kindOf<Name extends keyof Records>(record: Records[Name]): Kind<Records[Name]> {
+  return KINDS[record.kind as Name]
+}
