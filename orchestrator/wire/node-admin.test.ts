@@ -38,6 +38,8 @@ const FULL: NodeStatus = {
   syncedIndex: 1n,
   members: [],
   ownershipEpoch: 0n,
+  configuration: 1n,
+  configurationCommitted: true,
 }
 
 async function serve(handlers: Record<string, unknown>): Promise<{ admin: NodeAdmin; listener: Listener }> {
@@ -87,6 +89,23 @@ test('has partitions moved, and hears how far that is', async () => {
   expect(asked).toEqual([
     { epoch: 9n, partitions, fromShard: 1, from, bytesPerSecond: 0n },
     { step: MoveStep.THAW, epoch: 9n, partitions, freezeMs: 0 },
+  ])
+})
+
+test('has members changed, for the configuration that it names or for any', async () => {
+  const asked: unknown[] = []
+  const answer = (call: Call, done: Callback) => {
+    asked.push(call.request)
+    done(null, { configuration: 12n })
+  }
+  const { admin } = await serve({ addNonVoter: answer, promote: answer, removeMember: answer })
+  expect(await admin.addNonVoter({ id: 'n4', address: 'h:4' }, 7n)).toBe(12n)
+  expect(await admin.promote('n4')).toBe(12n)
+  expect(await admin.removeMember('n1', 12n)).toBe(12n)
+  expect(asked).toEqual([
+    { node: { id: 'n4', address: 'h:4' }, ifConfiguration: 7n },
+    { nodeId: 'n4', ifConfiguration: 0n },
+    { nodeId: 'n1', ifConfiguration: 12n },
   ])
 })
 

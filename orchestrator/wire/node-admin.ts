@@ -89,6 +89,28 @@ export class NodeAdmin {
     await this.#call(NodeService.transferLeadership, { nodeId: to ?? '' }, 'write', options)
   }
 
+  /**
+   * Makes a node a member without a vote. Leader only, like the other changes of members; done already, each succeeds, and
+   * gives the index of the configuration. `ifConfiguration` is the one that the order was made for: with any other one it
+   * is refused (PRECONDITION_FAILED); undefined: whatever it is.
+   */
+  async addNonVoter(node: NodeInfo, ifConfiguration?: bigint, options?: CallOptions): Promise<bigint> {
+    const request = { node: { id: node.id, address: node.address }, ifConfiguration: ifConfiguration ?? 0n }
+    return (await this.#call(NodeService.addNonVoter, request, 'write', options)).configuration
+  }
+
+  /** Gives a member its vote. UNAVAILABLE (not applied) until it has caught up: ask again. */
+  async promote(nodeId: string, ifConfiguration?: bigint, options?: CallOptions): Promise<bigint> {
+    const request = { nodeId, ifConfiguration: ifConfiguration ?? 0n }
+    return (await this.#call(NodeService.promote, request, 'write', options)).configuration
+  }
+
+  /** Removes a member. A leader that is to remove itself hands over and answers NOT_LEADER: ask the next one. */
+  async removeMember(nodeId: string, ifConfiguration?: bigint, options?: CallOptions): Promise<bigint> {
+    const request = { nodeId, ifConfiguration: ifConfiguration ?? 0n }
+    return (await this.#call(NodeService.removeMember, request, 'write', options)).configuration
+  }
+
   /** Makes the shard the owner of partitions, fenced by the epoch. Leader only. */
   async assignPartitions(epoch: bigint, owned: readonly PartitionRange[], options?: CallOptions): Promise<void> {
     await this.#call(NodeService.assignPartitions, { epoch, owned: plain(owned) }, 'write', options)

@@ -217,6 +217,9 @@ const (
 	State_STATE_SEEDING  State = 3
 	State_STATE_SERVING  State = 4
 	State_STATE_STOPPING State = 5
+	// The newest configuration that this node has does not name it: it was removed, or it was added and its log does not
+	// reach that far yet. It serves nothing and does not campaign. Whether it is a member the leader's configuration says.
+	State_STATE_NOT_MEMBER State = 6
 )
 
 // Enum value maps for State.
@@ -228,6 +231,7 @@ var (
 		3: "STATE_SEEDING",
 		4: "STATE_SERVING",
 		5: "STATE_STOPPING",
+		6: "STATE_NOT_MEMBER",
 	}
 	State_value = map[string]int32{
 		"STATE_UNSPECIFIED": 0,
@@ -236,6 +240,7 @@ var (
 		"STATE_SEEDING":     3,
 		"STATE_SERVING":     4,
 		"STATE_STOPPING":    5,
+		"STATE_NOT_MEMBER":  6,
 	}
 )
 
@@ -991,8 +996,12 @@ type NodeStatus struct {
 	Members     []*Member `protobuf:"bytes,17,rep,name=members,proto3" json:"members,omitempty"`
 	// The epoch in which this shard last changed ownership; 0 when it owns nothing yet.
 	OwnershipEpoch uint64 `protobuf:"varint,18,opt,name=ownership_epoch,json=ownershipEpoch,proto3" json:"ownership_epoch,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The log index of the newest configuration that this node has, which is that of `members`; 0 when it has none.
+	Configuration uint64 `protobuf:"varint,19,opt,name=configuration,proto3" json:"configuration,omitempty"`
+	// Whether this node knows that it is committed. A node that was removed may never hear of that.
+	ConfigurationCommitted bool `protobuf:"varint,20,opt,name=configuration_committed,json=configurationCommitted,proto3" json:"configuration_committed,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
@@ -1151,10 +1160,26 @@ func (x *NodeStatus) GetOwnershipEpoch() uint64 {
 	return 0
 }
 
+func (x *NodeStatus) GetConfiguration() uint64 {
+	if x != nil {
+		return x.Configuration
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetConfigurationCommitted() bool {
+	if x != nil {
+		return x.ConfigurationCommitted
+	}
+	return false
+}
+
 type Member struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	NodeId        string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
-	Voter         bool                   `protobuf:"varint,2,opt,name=voter,proto3" json:"voter,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	NodeId string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Voter  bool                   `protobuf:"varint,2,opt,name=voter,proto3" json:"voter,omitempty"`
+	// On a leader: entries of its log that this member has not acknowledged as durable.
+	Behind        uint64 `protobuf:"varint,3,opt,name=behind,proto3" json:"behind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1201,6 +1226,13 @@ func (x *Member) GetVoter() bool {
 		return x.Voter
 	}
 	return false
+}
+
+func (x *Member) GetBehind() uint64 {
+	if x != nil {
+		return x.Behind
+	}
+	return 0
 }
 
 type StatusRequest struct {
@@ -1675,6 +1707,211 @@ func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
 	return file_node_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
+// Each change is one entry of the log, made when the one before is committed. Asked again, it finds itself done: so an
+// outcome that is unknown is settled by asking again.
+type AddNonVoterRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  *v1.Node               `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// NodeStatus.configuration that the caller has seen: with any other one the shard refuses (PRECONDITION_FAILED), which
+	// fences an order that was overtaken. 0: whatever it is.
+	IfConfiguration uint64 `protobuf:"varint,2,opt,name=if_configuration,json=ifConfiguration,proto3" json:"if_configuration,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *AddNonVoterRequest) Reset() {
+	*x = AddNonVoterRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddNonVoterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddNonVoterRequest) ProtoMessage() {}
+
+func (x *AddNonVoterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddNonVoterRequest.ProtoReflect.Descriptor instead.
+func (*AddNonVoterRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *AddNonVoterRequest) GetNode() *v1.Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *AddNonVoterRequest) GetIfConfiguration() uint64 {
+	if x != nil {
+		return x.IfConfiguration
+	}
+	return 0
+}
+
+type PromoteRequest struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	NodeId          string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	IfConfiguration uint64                 `protobuf:"varint,2,opt,name=if_configuration,json=ifConfiguration,proto3" json:"if_configuration,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *PromoteRequest) Reset() {
+	*x = PromoteRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromoteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromoteRequest) ProtoMessage() {}
+
+func (x *PromoteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromoteRequest.ProtoReflect.Descriptor instead.
+func (*PromoteRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PromoteRequest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *PromoteRequest) GetIfConfiguration() uint64 {
+	if x != nil {
+		return x.IfConfiguration
+	}
+	return 0
+}
+
+type RemoveMemberRequest struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	NodeId          string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	IfConfiguration uint64                 `protobuf:"varint,2,opt,name=if_configuration,json=ifConfiguration,proto3" json:"if_configuration,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *RemoveMemberRequest) Reset() {
+	*x = RemoveMemberRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMemberRequest) ProtoMessage() {}
+
+func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMemberRequest.ProtoReflect.Descriptor instead.
+func (*RemoveMemberRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RemoveMemberRequest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *RemoveMemberRequest) GetIfConfiguration() uint64 {
+	if x != nil {
+		return x.IfConfiguration
+	}
+	return 0
+}
+
+type ChangeMembersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The configuration that has the change.
+	Configuration uint64 `protobuf:"varint,1,opt,name=configuration,proto3" json:"configuration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeMembersResponse) Reset() {
+	*x = ChangeMembersResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeMembersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeMembersResponse) ProtoMessage() {}
+
+func (x *ChangeMembersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeMembersResponse.ProtoReflect.Descriptor instead.
+func (*ChangeMembersResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ChangeMembersResponse) GetConfiguration() uint64 {
+	if x != nil {
+		return x.Configuration
+	}
+	return 0
+}
+
 type AssignPartitionsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -1685,7 +1922,7 @@ type AssignPartitionsRequest struct {
 
 func (x *AssignPartitionsRequest) Reset() {
 	*x = AssignPartitionsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[25]
+	mi := &file_node_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1697,7 +1934,7 @@ func (x *AssignPartitionsRequest) String() string {
 func (*AssignPartitionsRequest) ProtoMessage() {}
 
 func (x *AssignPartitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[25]
+	mi := &file_node_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1710,7 +1947,7 @@ func (x *AssignPartitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitionsRequest.ProtoReflect.Descriptor instead.
 func (*AssignPartitionsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AssignPartitionsRequest) GetEpoch() uint64 {
@@ -1738,7 +1975,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_node_v1_node_proto_msgTypes[26]
+	mi := &file_node_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1750,7 +1987,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[26]
+	mi := &file_node_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1763,7 +2000,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -1788,7 +2025,7 @@ type AssignPartitionsResponse struct {
 
 func (x *AssignPartitionsResponse) Reset() {
 	*x = AssignPartitionsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[27]
+	mi := &file_node_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +2037,7 @@ func (x *AssignPartitionsResponse) String() string {
 func (*AssignPartitionsResponse) ProtoMessage() {}
 
 func (x *AssignPartitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[27]
+	mi := &file_node_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +2050,7 @@ func (x *AssignPartitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitionsResponse.ProtoReflect.Descriptor instead.
 func (*AssignPartitionsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 type ReadIndexRequest struct {
@@ -1824,7 +2061,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[28]
+	mi := &file_node_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1836,7 +2073,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[28]
+	mi := &file_node_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1849,7 +2086,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 type ReadIndexResponse struct {
@@ -1861,7 +2098,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[29]
+	mi := &file_node_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1873,7 +2110,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[29]
+	mi := &file_node_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1886,7 +2123,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -1906,7 +2143,7 @@ type SeedRequest struct {
 
 func (x *SeedRequest) Reset() {
 	*x = SeedRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[30]
+	mi := &file_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1918,7 +2155,7 @@ func (x *SeedRequest) String() string {
 func (*SeedRequest) ProtoMessage() {}
 
 func (x *SeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[30]
+	mi := &file_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1931,7 +2168,7 @@ func (x *SeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedRequest.ProtoReflect.Descriptor instead.
 func (*SeedRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SeedRequest) GetAtLeastIndex() uint64 {
@@ -1950,7 +2187,7 @@ type SeedResponse struct {
 
 func (x *SeedResponse) Reset() {
 	*x = SeedResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[31]
+	mi := &file_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2199,7 @@ func (x *SeedResponse) String() string {
 func (*SeedResponse) ProtoMessage() {}
 
 func (x *SeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[31]
+	mi := &file_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2212,7 @@ func (x *SeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedResponse.ProtoReflect.Descriptor instead.
 func (*SeedResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SeedResponse) GetChunk() []byte {
@@ -2045,7 +2282,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04last\x12-\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x17.node.v1.PartitionStateR\x05state\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xb0\x04\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\x8f\x05\n" +
 	"\n" +
 	"NodeStatus\x12\x1d\n" +
 	"\n" +
@@ -2067,10 +2304,13 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\rapplied_index\x18\x0f \x01(\x04R\fappliedIndex\x12!\n" +
 	"\fsynced_index\x18\x10 \x01(\x04R\vsyncedIndex\x12)\n" +
 	"\amembers\x18\x11 \x03(\v2\x0f.node.v1.MemberR\amembers\x12'\n" +
-	"\x0fownership_epoch\x18\x12 \x01(\x04R\x0eownershipEpoch\"7\n" +
+	"\x0fownership_epoch\x18\x12 \x01(\x04R\x0eownershipEpoch\x12$\n" +
+	"\rconfiguration\x18\x13 \x01(\x04R\rconfiguration\x127\n" +
+	"\x17configuration_committed\x18\x14 \x01(\bR\x16configurationCommitted\"O\n" +
 	"\x06Member\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x14\n" +
-	"\x05voter\x18\x02 \x01(\bR\x05voter\"\x0f\n" +
+	"\x05voter\x18\x02 \x01(\bR\x05voter\x12\x16\n" +
+	"\x06behind\x18\x03 \x01(\x04R\x06behind\"\x0f\n" +
 	"\rStatusRequest\"=\n" +
 	"\x0eStatusResponse\x12+\n" +
 	"\x06status\x18\x01 \x01(\v2\x13.node.v1.NodeStatusR\x06status\"\x0e\n" +
@@ -2087,7 +2327,18 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x10CampaignResponse\"4\n" +
 	"\x19TransferLeadershipRequest\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\"\x1c\n" +
-	"\x1aTransferLeadershipResponse\"^\n" +
+	"\x1aTransferLeadershipResponse\"d\n" +
+	"\x12AddNonVoterRequest\x12#\n" +
+	"\x04node\x18\x01 \x01(\v2\x0f.kvorum.v1.NodeR\x04node\x12)\n" +
+	"\x10if_configuration\x18\x02 \x01(\x04R\x0fifConfiguration\"T\n" +
+	"\x0ePromoteRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12)\n" +
+	"\x10if_configuration\x18\x02 \x01(\x04R\x0fifConfiguration\"Y\n" +
+	"\x13RemoveMemberRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12)\n" +
+	"\x10if_configuration\x18\x02 \x01(\x04R\x0fifConfiguration\"=\n" +
+	"\x15ChangeMembersResponse\x12$\n" +
+	"\rconfiguration\x18\x01 \x01(\x04R\rconfiguration\"^\n" +
 	"\x17AssignPartitionsRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12-\n" +
 	"\x05owned\x18\x02 \x03(\v2\x17.node.v1.PartitionRangeR\x05owned\":\n" +
@@ -2123,21 +2374,25 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\rROLE_FOLLOWER\x10\x01\x12\x12\n" +
 	"\x0eROLE_CANDIDATE\x10\x02\x12\x0f\n" +
 	"\vROLE_LEADER\x10\x03\x12\x12\n" +
-	"\x0eROLE_NON_VOTER\x10\x04*\x7f\n" +
+	"\x0eROLE_NON_VOTER\x10\x04*\x95\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATE_STARTING\x10\x01\x12\x11\n" +
 	"\rSTATE_WAITING\x10\x02\x12\x11\n" +
 	"\rSTATE_SEEDING\x10\x03\x12\x11\n" +
 	"\rSTATE_SERVING\x10\x04\x12\x12\n" +
-	"\x0eSTATE_STOPPING\x10\x052\xea\x06\n" +
+	"\x0eSTATE_STOPPING\x10\x05\x12\x14\n" +
+	"\x10STATE_NOT_MEMBER\x10\x062\xc8\b\n" +
 	"\x04Node\x129\n" +
 	"\x06Status\x12\x16.node.v1.StatusRequest\x1a\x17.node.v1.StatusResponse\x128\n" +
 	"\x05Watch\x12\x15.node.v1.WatchRequest\x1a\x16.node.v1.WatchResponse0\x01\x12B\n" +
 	"\tBootstrap\x12\x19.node.v1.BootstrapRequest\x1a\x1a.node.v1.BootstrapResponse\x12?\n" +
 	"\bSetPeers\x12\x18.node.v1.SetPeersRequest\x1a\x19.node.v1.SetPeersResponse\x12?\n" +
 	"\bCampaign\x12\x18.node.v1.CampaignRequest\x1a\x19.node.v1.CampaignResponse\x12]\n" +
-	"\x12TransferLeadership\x12\".node.v1.TransferLeadershipRequest\x1a#.node.v1.TransferLeadershipResponse\x12W\n" +
+	"\x12TransferLeadership\x12\".node.v1.TransferLeadershipRequest\x1a#.node.v1.TransferLeadershipResponse\x12J\n" +
+	"\vAddNonVoter\x12\x1b.node.v1.AddNonVoterRequest\x1a\x1e.node.v1.ChangeMembersResponse\x12B\n" +
+	"\aPromote\x12\x17.node.v1.PromoteRequest\x1a\x1e.node.v1.ChangeMembersResponse\x12L\n" +
+	"\fRemoveMember\x12\x1c.node.v1.RemoveMemberRequest\x1a\x1e.node.v1.ChangeMembersResponse\x12W\n" +
 	"\x10AssignPartitions\x12 .node.v1.AssignPartitionsRequest\x1a!.node.v1.AssignPartitionsResponse\x12B\n" +
 	"\tReadIndex\x12\x19.node.v1.ReadIndexRequest\x1a\x1a.node.v1.ReadIndexResponse\x125\n" +
 	"\x04Seed\x12\x14.node.v1.SeedRequest\x1a\x15.node.v1.SeedResponse0\x01\x12;\n" +
@@ -2160,7 +2415,7 @@ func file_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_node_v1_node_proto_goTypes = []any{
 	(PartitionState)(0),                // 0: node.v1.PartitionState
 	(MoveStep)(0),                      // 1: node.v1.MoveStep
@@ -2192,24 +2447,28 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*CampaignResponse)(nil),           // 27: node.v1.CampaignResponse
 	(*TransferLeadershipRequest)(nil),  // 28: node.v1.TransferLeadershipRequest
 	(*TransferLeadershipResponse)(nil), // 29: node.v1.TransferLeadershipResponse
-	(*AssignPartitionsRequest)(nil),    // 30: node.v1.AssignPartitionsRequest
-	(*PartitionRange)(nil),             // 31: node.v1.PartitionRange
-	(*AssignPartitionsResponse)(nil),   // 32: node.v1.AssignPartitionsResponse
-	(*ReadIndexRequest)(nil),           // 33: node.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),          // 34: node.v1.ReadIndexResponse
-	(*SeedRequest)(nil),                // 35: node.v1.SeedRequest
-	(*SeedResponse)(nil),               // 36: node.v1.SeedResponse
-	(*v1.Node)(nil),                    // 37: kvorum.v1.Node
+	(*AddNonVoterRequest)(nil),         // 30: node.v1.AddNonVoterRequest
+	(*PromoteRequest)(nil),             // 31: node.v1.PromoteRequest
+	(*RemoveMemberRequest)(nil),        // 32: node.v1.RemoveMemberRequest
+	(*ChangeMembersResponse)(nil),      // 33: node.v1.ChangeMembersResponse
+	(*AssignPartitionsRequest)(nil),    // 34: node.v1.AssignPartitionsRequest
+	(*PartitionRange)(nil),             // 35: node.v1.PartitionRange
+	(*AssignPartitionsResponse)(nil),   // 36: node.v1.AssignPartitionsResponse
+	(*ReadIndexRequest)(nil),           // 37: node.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),          // 38: node.v1.ReadIndexResponse
+	(*SeedRequest)(nil),                // 39: node.v1.SeedRequest
+	(*SeedResponse)(nil),               // 40: node.v1.SeedResponse
+	(*v1.Node)(nil),                    // 41: kvorum.v1.Node
 }
 var file_node_v1_node_proto_depIdxs = []int32{
-	31, // 0: node.v1.ImportRequest.partitions:type_name -> node.v1.PartitionRange
-	37, // 1: node.v1.ImportRequest.from:type_name -> kvorum.v1.Node
+	35, // 0: node.v1.ImportRequest.partitions:type_name -> node.v1.PartitionRange
+	41, // 1: node.v1.ImportRequest.from:type_name -> kvorum.v1.Node
 	4,  // 2: node.v1.ImportResponse.phase:type_name -> node.v1.ImportResponse.Phase
-	31, // 3: node.v1.ExportRequest.partitions:type_name -> node.v1.PartitionRange
+	35, // 3: node.v1.ExportRequest.partitions:type_name -> node.v1.PartitionRange
 	9,  // 4: node.v1.ExportResponse.records:type_name -> node.v1.ExportedRecord
 	10, // 5: node.v1.ExportResponse.complete:type_name -> node.v1.ExportedPartition
 	1,  // 6: node.v1.MoveRequest.step:type_name -> node.v1.MoveStep
-	31, // 7: node.v1.MoveRequest.partitions:type_name -> node.v1.PartitionRange
+	35, // 7: node.v1.MoveRequest.partitions:type_name -> node.v1.PartitionRange
 	15, // 8: node.v1.PartitionsResponse.partitions:type_name -> node.v1.PartitionReport
 	0,  // 9: node.v1.PartitionReport.state:type_name -> node.v1.PartitionState
 	2,  // 10: node.v1.NodeStatus.role:type_name -> node.v1.Role
@@ -2217,40 +2476,47 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	17, // 12: node.v1.NodeStatus.members:type_name -> node.v1.Member
 	16, // 13: node.v1.StatusResponse.status:type_name -> node.v1.NodeStatus
 	16, // 14: node.v1.WatchResponse.status:type_name -> node.v1.NodeStatus
-	37, // 15: node.v1.BootstrapRequest.members:type_name -> kvorum.v1.Node
-	37, // 16: node.v1.SetPeersRequest.peers:type_name -> kvorum.v1.Node
-	31, // 17: node.v1.AssignPartitionsRequest.owned:type_name -> node.v1.PartitionRange
-	18, // 18: node.v1.Node.Status:input_type -> node.v1.StatusRequest
-	20, // 19: node.v1.Node.Watch:input_type -> node.v1.WatchRequest
-	22, // 20: node.v1.Node.Bootstrap:input_type -> node.v1.BootstrapRequest
-	24, // 21: node.v1.Node.SetPeers:input_type -> node.v1.SetPeersRequest
-	26, // 22: node.v1.Node.Campaign:input_type -> node.v1.CampaignRequest
-	28, // 23: node.v1.Node.TransferLeadership:input_type -> node.v1.TransferLeadershipRequest
-	30, // 24: node.v1.Node.AssignPartitions:input_type -> node.v1.AssignPartitionsRequest
-	33, // 25: node.v1.Node.ReadIndex:input_type -> node.v1.ReadIndexRequest
-	35, // 26: node.v1.Node.Seed:input_type -> node.v1.SeedRequest
-	5,  // 27: node.v1.Node.Import:input_type -> node.v1.ImportRequest
-	7,  // 28: node.v1.Node.Export:input_type -> node.v1.ExportRequest
-	11, // 29: node.v1.Node.Move:input_type -> node.v1.MoveRequest
-	13, // 30: node.v1.Node.Partitions:input_type -> node.v1.PartitionsRequest
-	19, // 31: node.v1.Node.Status:output_type -> node.v1.StatusResponse
-	21, // 32: node.v1.Node.Watch:output_type -> node.v1.WatchResponse
-	23, // 33: node.v1.Node.Bootstrap:output_type -> node.v1.BootstrapResponse
-	25, // 34: node.v1.Node.SetPeers:output_type -> node.v1.SetPeersResponse
-	27, // 35: node.v1.Node.Campaign:output_type -> node.v1.CampaignResponse
-	29, // 36: node.v1.Node.TransferLeadership:output_type -> node.v1.TransferLeadershipResponse
-	32, // 37: node.v1.Node.AssignPartitions:output_type -> node.v1.AssignPartitionsResponse
-	34, // 38: node.v1.Node.ReadIndex:output_type -> node.v1.ReadIndexResponse
-	36, // 39: node.v1.Node.Seed:output_type -> node.v1.SeedResponse
-	6,  // 40: node.v1.Node.Import:output_type -> node.v1.ImportResponse
-	8,  // 41: node.v1.Node.Export:output_type -> node.v1.ExportResponse
-	12, // 42: node.v1.Node.Move:output_type -> node.v1.MoveResponse
-	14, // 43: node.v1.Node.Partitions:output_type -> node.v1.PartitionsResponse
-	31, // [31:44] is the sub-list for method output_type
-	18, // [18:31] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	41, // 15: node.v1.BootstrapRequest.members:type_name -> kvorum.v1.Node
+	41, // 16: node.v1.SetPeersRequest.peers:type_name -> kvorum.v1.Node
+	41, // 17: node.v1.AddNonVoterRequest.node:type_name -> kvorum.v1.Node
+	35, // 18: node.v1.AssignPartitionsRequest.owned:type_name -> node.v1.PartitionRange
+	18, // 19: node.v1.Node.Status:input_type -> node.v1.StatusRequest
+	20, // 20: node.v1.Node.Watch:input_type -> node.v1.WatchRequest
+	22, // 21: node.v1.Node.Bootstrap:input_type -> node.v1.BootstrapRequest
+	24, // 22: node.v1.Node.SetPeers:input_type -> node.v1.SetPeersRequest
+	26, // 23: node.v1.Node.Campaign:input_type -> node.v1.CampaignRequest
+	28, // 24: node.v1.Node.TransferLeadership:input_type -> node.v1.TransferLeadershipRequest
+	30, // 25: node.v1.Node.AddNonVoter:input_type -> node.v1.AddNonVoterRequest
+	31, // 26: node.v1.Node.Promote:input_type -> node.v1.PromoteRequest
+	32, // 27: node.v1.Node.RemoveMember:input_type -> node.v1.RemoveMemberRequest
+	34, // 28: node.v1.Node.AssignPartitions:input_type -> node.v1.AssignPartitionsRequest
+	37, // 29: node.v1.Node.ReadIndex:input_type -> node.v1.ReadIndexRequest
+	39, // 30: node.v1.Node.Seed:input_type -> node.v1.SeedRequest
+	5,  // 31: node.v1.Node.Import:input_type -> node.v1.ImportRequest
+	7,  // 32: node.v1.Node.Export:input_type -> node.v1.ExportRequest
+	11, // 33: node.v1.Node.Move:input_type -> node.v1.MoveRequest
+	13, // 34: node.v1.Node.Partitions:input_type -> node.v1.PartitionsRequest
+	19, // 35: node.v1.Node.Status:output_type -> node.v1.StatusResponse
+	21, // 36: node.v1.Node.Watch:output_type -> node.v1.WatchResponse
+	23, // 37: node.v1.Node.Bootstrap:output_type -> node.v1.BootstrapResponse
+	25, // 38: node.v1.Node.SetPeers:output_type -> node.v1.SetPeersResponse
+	27, // 39: node.v1.Node.Campaign:output_type -> node.v1.CampaignResponse
+	29, // 40: node.v1.Node.TransferLeadership:output_type -> node.v1.TransferLeadershipResponse
+	33, // 41: node.v1.Node.AddNonVoter:output_type -> node.v1.ChangeMembersResponse
+	33, // 42: node.v1.Node.Promote:output_type -> node.v1.ChangeMembersResponse
+	33, // 43: node.v1.Node.RemoveMember:output_type -> node.v1.ChangeMembersResponse
+	36, // 44: node.v1.Node.AssignPartitions:output_type -> node.v1.AssignPartitionsResponse
+	38, // 45: node.v1.Node.ReadIndex:output_type -> node.v1.ReadIndexResponse
+	40, // 46: node.v1.Node.Seed:output_type -> node.v1.SeedResponse
+	6,  // 47: node.v1.Node.Import:output_type -> node.v1.ImportResponse
+	8,  // 48: node.v1.Node.Export:output_type -> node.v1.ExportResponse
+	12, // 49: node.v1.Node.Move:output_type -> node.v1.MoveResponse
+	14, // 50: node.v1.Node.Partitions:output_type -> node.v1.PartitionsResponse
+	35, // [35:51] is the sub-list for method output_type
+	19, // [19:35] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -2264,7 +2530,7 @@ func file_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_node_proto_rawDesc), len(file_node_v1_node_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   32,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

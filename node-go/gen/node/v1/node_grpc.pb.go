@@ -27,6 +27,9 @@ const (
 	Node_SetPeers_FullMethodName           = "/node.v1.Node/SetPeers"
 	Node_Campaign_FullMethodName           = "/node.v1.Node/Campaign"
 	Node_TransferLeadership_FullMethodName = "/node.v1.Node/TransferLeadership"
+	Node_AddNonVoter_FullMethodName        = "/node.v1.Node/AddNonVoter"
+	Node_Promote_FullMethodName            = "/node.v1.Node/Promote"
+	Node_RemoveMember_FullMethodName       = "/node.v1.Node/RemoveMember"
 	Node_AssignPartitions_FullMethodName   = "/node.v1.Node/AssignPartitions"
 	Node_ReadIndex_FullMethodName          = "/node.v1.Node/ReadIndex"
 	Node_Seed_FullMethodName               = "/node.v1.Node/Seed"
@@ -51,6 +54,16 @@ type NodeClient interface {
 	Campaign(ctx context.Context, in *CampaignRequest, opts ...grpc.CallOption) (*CampaignResponse, error)
 	// Hands leadership to `node_id`, or to the most up-to-date follower when empty. Not the leader: succeeds at once.
 	TransferLeadership(ctx context.Context, in *TransferLeadershipRequest, opts ...grpc.CallOption) (*TransferLeadershipResponse, error)
+	// Makes a node a member that gets the log and has no vote (leader only). It has that role or a greater one already: succeeds.
+	// Every other member should hear of its address as well (SetPeers): they talk to each other in elections.
+	AddNonVoter(ctx context.Context, in *AddNonVoterRequest, opts ...grpc.CallOption) (*ChangeMembersResponse, error)
+	// Gives a member its vote (leader only), if it has caught up; if it has not: UNAVAILABLE, not applied, and how far it is
+	// behind. A voter already: succeeds. Not a member: PRECONDITION_FAILED.
+	Promote(ctx context.Context, in *PromoteRequest, opts ...grpc.CallOption) (*ChangeMembersResponse, error)
+	// Removes a member (leader only). Not a member: succeeds. The leader itself: it hands leadership over and refuses with
+	// NOT_LEADER, so that the next leader is asked. Of the voters that would be left a majority has to answer now; else
+	// PRECONDITION_FAILED, as the shard would stop.
+	RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*ChangeMembersResponse, error)
 	// Proposes AssignPartitions (leader only).
 	AssignPartitions(ctx context.Context, in *AssignPartitionsRequest, opts ...grpc.CallOption) (*AssignPartitionsResponse, error)
 	// Proves that this node leads (leader only), and gives an index: whoever has applied everything up to it has everything
@@ -142,6 +155,36 @@ func (c *nodeClient) TransferLeadership(ctx context.Context, in *TransferLeaders
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TransferLeadershipResponse)
 	err := c.cc.Invoke(ctx, Node_TransferLeadership_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeClient) AddNonVoter(ctx context.Context, in *AddNonVoterRequest, opts ...grpc.CallOption) (*ChangeMembersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangeMembersResponse)
+	err := c.cc.Invoke(ctx, Node_AddNonVoter_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeClient) Promote(ctx context.Context, in *PromoteRequest, opts ...grpc.CallOption) (*ChangeMembersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangeMembersResponse)
+	err := c.cc.Invoke(ctx, Node_Promote_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeClient) RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*ChangeMembersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangeMembersResponse)
+	err := c.cc.Invoke(ctx, Node_RemoveMember_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -260,6 +303,16 @@ type NodeServer interface {
 	Campaign(context.Context, *CampaignRequest) (*CampaignResponse, error)
 	// Hands leadership to `node_id`, or to the most up-to-date follower when empty. Not the leader: succeeds at once.
 	TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error)
+	// Makes a node a member that gets the log and has no vote (leader only). It has that role or a greater one already: succeeds.
+	// Every other member should hear of its address as well (SetPeers): they talk to each other in elections.
+	AddNonVoter(context.Context, *AddNonVoterRequest) (*ChangeMembersResponse, error)
+	// Gives a member its vote (leader only), if it has caught up; if it has not: UNAVAILABLE, not applied, and how far it is
+	// behind. A voter already: succeeds. Not a member: PRECONDITION_FAILED.
+	Promote(context.Context, *PromoteRequest) (*ChangeMembersResponse, error)
+	// Removes a member (leader only). Not a member: succeeds. The leader itself: it hands leadership over and refuses with
+	// NOT_LEADER, so that the next leader is asked. Of the voters that would be left a majority has to answer now; else
+	// PRECONDITION_FAILED, as the shard would stop.
+	RemoveMember(context.Context, *RemoveMemberRequest) (*ChangeMembersResponse, error)
 	// Proposes AssignPartitions (leader only).
 	AssignPartitions(context.Context, *AssignPartitionsRequest) (*AssignPartitionsResponse, error)
 	// Proves that this node leads (leader only), and gives an index: whoever has applied everything up to it has everything
@@ -305,6 +358,15 @@ func (UnimplementedNodeServer) Campaign(context.Context, *CampaignRequest) (*Cam
 }
 func (UnimplementedNodeServer) TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TransferLeadership not implemented")
+}
+func (UnimplementedNodeServer) AddNonVoter(context.Context, *AddNonVoterRequest) (*ChangeMembersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddNonVoter not implemented")
+}
+func (UnimplementedNodeServer) Promote(context.Context, *PromoteRequest) (*ChangeMembersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Promote not implemented")
+}
+func (UnimplementedNodeServer) RemoveMember(context.Context, *RemoveMemberRequest) (*ChangeMembersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveMember not implemented")
 }
 func (UnimplementedNodeServer) AssignPartitions(context.Context, *AssignPartitionsRequest) (*AssignPartitionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AssignPartitions not implemented")
@@ -449,6 +511,60 @@ func _Node_TransferLeadership_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Node_AddNonVoter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddNonVoterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServer).AddNonVoter(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Node_AddNonVoter_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServer).AddNonVoter(ctx, req.(*AddNonVoterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Node_Promote_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PromoteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServer).Promote(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Node_Promote_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServer).Promote(ctx, req.(*PromoteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Node_RemoveMember_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveMemberRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServer).RemoveMember(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Node_RemoveMember_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServer).RemoveMember(ctx, req.(*RemoveMemberRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Node_AssignPartitions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AssignPartitionsRequest)
 	if err := dec(in); err != nil {
@@ -580,6 +696,18 @@ var Node_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "TransferLeadership",
 			Handler:    _Node_TransferLeadership_Handler,
+		},
+		{
+			MethodName: "AddNonVoter",
+			Handler:    _Node_AddNonVoter_Handler,
+		},
+		{
+			MethodName: "Promote",
+			Handler:    _Node_Promote_Handler,
+		},
+		{
+			MethodName: "RemoveMember",
+			Handler:    _Node_RemoveMember_Handler,
 		},
 		{
 			MethodName: "AssignPartitions",

@@ -92,6 +92,11 @@ export const State = {
   SEEDING: 3,
   SERVING: 4,
   STOPPING: 5,
+  /**
+   * NOT_MEMBER - The newest configuration that this node has does not name it: it was removed, or it was added and its log does not
+   * reach that far yet. It serves nothing and does not campaign. Whether it is a member the leader's configuration says.
+   */
+  NOT_MEMBER: 6,
 } as const;
 
 export type State = typeof State[keyof typeof State];
@@ -103,6 +108,7 @@ export namespace State {
   export type SEEDING = typeof State.SEEDING;
   export type SERVING = typeof State.SERVING;
   export type STOPPING = typeof State.STOPPING;
+  export type NOT_MEMBER = typeof State.NOT_MEMBER;
 }
 
 export interface ImportRequest {
@@ -227,11 +233,17 @@ export interface NodeStatus {
   members: Member[];
   /** The epoch in which this shard last changed ownership; 0 when it owns nothing yet. */
   ownershipEpoch: bigint;
+  /** The log index of the newest configuration that this node has, which is that of `members`; 0 when it has none. */
+  configuration: bigint;
+  /** Whether this node knows that it is committed. A node that was removed may never hear of that. */
+  configurationCommitted: boolean;
 }
 
 export interface Member {
   nodeId: string;
   voter: boolean;
+  /** On a leader: entries of its log that this member has not acknowledged as durable. */
+  behind: bigint;
 }
 
 export interface StatusRequest {
@@ -273,6 +285,36 @@ export interface TransferLeadershipRequest {
 }
 
 export interface TransferLeadershipResponse {
+}
+
+/**
+ * Each change is one entry of the log, made when the one before is committed. Asked again, it finds itself done: so an
+ * outcome that is unknown is settled by asking again.
+ */
+export interface AddNonVoterRequest {
+  node:
+    | Node
+    | undefined;
+  /**
+   * NodeStatus.configuration that the caller has seen: with any other one the shard refuses (PRECONDITION_FAILED), which
+   * fences an order that was overtaken. 0: whatever it is.
+   */
+  ifConfiguration: bigint;
+}
+
+export interface PromoteRequest {
+  nodeId: string;
+  ifConfiguration: bigint;
+}
+
+export interface RemoveMemberRequest {
+  nodeId: string;
+  ifConfiguration: bigint;
+}
+
+export interface ChangeMembersResponse {
+  /** The configuration that has the change. */
+  configuration: bigint;
 }
 
 export interface AssignPartitionsRequest {
@@ -1059,6 +1101,8 @@ function createBaseNodeStatus(): NodeStatus {
     syncedIndex: 0n,
     members: [],
     ownershipEpoch: 0n,
+    configuration: 0n,
+    configurationCommitted: false,
   };
 }
 
@@ -1135,6 +1179,15 @@ export const NodeStatus: MessageFns<NodeStatus> = {
         throw new globalThis.Error("value provided for field message.ownershipEpoch of type uint64 too large");
       }
       writer.uint32(144).uint64(message.ownershipEpoch);
+    }
+    if (message.configuration !== 0n) {
+      if (BigInt.asUintN(64, message.configuration) !== message.configuration) {
+        throw new globalThis.Error("value provided for field message.configuration of type uint64 too large");
+      }
+      writer.uint32(152).uint64(message.configuration);
+    }
+    if (message.configurationCommitted !== false) {
+      writer.uint32(160).bool(message.configurationCommitted);
     }
     return writer;
   },
@@ -1296,6 +1349,22 @@ export const NodeStatus: MessageFns<NodeStatus> = {
             message.ownershipEpoch = reader.uint64() as bigint;
             continue;
           }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.configuration = reader.uint64() as bigint;
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.configurationCommitted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1310,7 +1379,7 @@ export const NodeStatus: MessageFns<NodeStatus> = {
 };
 
 function createBaseMember(): Member {
-  return { nodeId: "", voter: false };
+  return { nodeId: "", voter: false, behind: 0n };
 }
 
 export const Member: MessageFns<Member> = {
@@ -1320,6 +1389,12 @@ export const Member: MessageFns<Member> = {
     }
     if (message.voter !== false) {
       writer.uint32(16).bool(message.voter);
+    }
+    if (message.behind !== 0n) {
+      if (BigInt.asUintN(64, message.behind) !== message.behind) {
+        throw new globalThis.Error("value provided for field message.behind of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.behind);
     }
     return writer;
   },
@@ -1351,6 +1426,14 @@ export const Member: MessageFns<Member> = {
             }
 
             message.voter = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.behind = reader.uint64() as bigint;
             continue;
           }
         }
@@ -1841,6 +1924,235 @@ export const TransferLeadershipResponse: MessageFns<TransferLeadershipResponse> 
   },
 };
 
+function createBaseAddNonVoterRequest(): AddNonVoterRequest {
+  return { node: undefined, ifConfiguration: 0n };
+}
+
+export const AddNonVoterRequest: MessageFns<AddNonVoterRequest> = {
+  encode(message: AddNonVoterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== undefined) {
+      Node.encode(message.node, writer.uint32(10).fork()).join();
+    }
+    if (message.ifConfiguration !== 0n) {
+      if (BigInt.asUintN(64, message.ifConfiguration) !== message.ifConfiguration) {
+        throw new globalThis.Error("value provided for field message.ifConfiguration of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ifConfiguration);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddNonVoterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddNonVoterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = Node.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ifConfiguration = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePromoteRequest(): PromoteRequest {
+  return { nodeId: "", ifConfiguration: 0n };
+}
+
+export const PromoteRequest: MessageFns<PromoteRequest> = {
+  encode(message: PromoteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.ifConfiguration !== 0n) {
+      if (BigInt.asUintN(64, message.ifConfiguration) !== message.ifConfiguration) {
+        throw new globalThis.Error("value provided for field message.ifConfiguration of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ifConfiguration);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromoteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromoteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ifConfiguration = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRemoveMemberRequest(): RemoveMemberRequest {
+  return { nodeId: "", ifConfiguration: 0n };
+}
+
+export const RemoveMemberRequest: MessageFns<RemoveMemberRequest> = {
+  encode(message: RemoveMemberRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    if (message.ifConfiguration !== 0n) {
+      if (BigInt.asUintN(64, message.ifConfiguration) !== message.ifConfiguration) {
+        throw new globalThis.Error("value provided for field message.ifConfiguration of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ifConfiguration);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMemberRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveMemberRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ifConfiguration = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseChangeMembersResponse(): ChangeMembersResponse {
+  return { configuration: 0n };
+}
+
+export const ChangeMembersResponse: MessageFns<ChangeMembersResponse> = {
+  encode(message: ChangeMembersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.configuration !== 0n) {
+      if (BigInt.asUintN(64, message.configuration) !== message.configuration) {
+        throw new globalThis.Error("value provided for field message.configuration of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.configuration);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeMembersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeMembersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.configuration = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseAssignPartitionsRequest(): AssignPartitionsRequest {
   return { epoch: 0n, owned: [] };
 }
@@ -2235,6 +2547,49 @@ export const NodeService = {
       Buffer.from(TransferLeadershipResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): TransferLeadershipResponse => TransferLeadershipResponse.decode(value),
   },
+  /**
+   * Makes a node a member that gets the log and has no vote (leader only). It has that role or a greater one already: succeeds.
+   * Every other member should hear of its address as well (SetPeers): they talk to each other in elections.
+   */
+  addNonVoter: {
+    path: "/node.v1.Node/AddNonVoter" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddNonVoterRequest): Buffer => Buffer.from(AddNonVoterRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddNonVoterRequest => AddNonVoterRequest.decode(value),
+    responseSerialize: (value: ChangeMembersResponse): Buffer =>
+      Buffer.from(ChangeMembersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ChangeMembersResponse => ChangeMembersResponse.decode(value),
+  },
+  /**
+   * Gives a member its vote (leader only), if it has caught up; if it has not: UNAVAILABLE, not applied, and how far it is
+   * behind. A voter already: succeeds. Not a member: PRECONDITION_FAILED.
+   */
+  promote: {
+    path: "/node.v1.Node/Promote" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PromoteRequest): Buffer => Buffer.from(PromoteRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PromoteRequest => PromoteRequest.decode(value),
+    responseSerialize: (value: ChangeMembersResponse): Buffer =>
+      Buffer.from(ChangeMembersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ChangeMembersResponse => ChangeMembersResponse.decode(value),
+  },
+  /**
+   * Removes a member (leader only). Not a member: succeeds. The leader itself: it hands leadership over and refuses with
+   * NOT_LEADER, so that the next leader is asked. Of the voters that would be left a majority has to answer now; else
+   * PRECONDITION_FAILED, as the shard would stop.
+   */
+  removeMember: {
+    path: "/node.v1.Node/RemoveMember" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveMemberRequest): Buffer => Buffer.from(RemoveMemberRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveMemberRequest => RemoveMemberRequest.decode(value),
+    responseSerialize: (value: ChangeMembersResponse): Buffer =>
+      Buffer.from(ChangeMembersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ChangeMembersResponse => ChangeMembersResponse.decode(value),
+  },
   /** Proposes AssignPartitions (leader only). */
   assignPartitions: {
     path: "/node.v1.Node/AssignPartitions" as const,
@@ -2331,6 +2686,22 @@ export interface NodeServer extends UntypedServiceImplementation {
   campaign: handleUnaryCall<CampaignRequest, CampaignResponse>;
   /** Hands leadership to `node_id`, or to the most up-to-date follower when empty. Not the leader: succeeds at once. */
   transferLeadership: handleUnaryCall<TransferLeadershipRequest, TransferLeadershipResponse>;
+  /**
+   * Makes a node a member that gets the log and has no vote (leader only). It has that role or a greater one already: succeeds.
+   * Every other member should hear of its address as well (SetPeers): they talk to each other in elections.
+   */
+  addNonVoter: handleUnaryCall<AddNonVoterRequest, ChangeMembersResponse>;
+  /**
+   * Gives a member its vote (leader only), if it has caught up; if it has not: UNAVAILABLE, not applied, and how far it is
+   * behind. A voter already: succeeds. Not a member: PRECONDITION_FAILED.
+   */
+  promote: handleUnaryCall<PromoteRequest, ChangeMembersResponse>;
+  /**
+   * Removes a member (leader only). Not a member: succeeds. The leader itself: it hands leadership over and refuses with
+   * NOT_LEADER, so that the next leader is asked. Of the voters that would be left a majority has to answer now; else
+   * PRECONDITION_FAILED, as the shard would stop.
+   */
+  removeMember: handleUnaryCall<RemoveMemberRequest, ChangeMembersResponse>;
   /** Proposes AssignPartitions (leader only). */
   assignPartitions: handleUnaryCall<AssignPartitionsRequest, AssignPartitionsResponse>;
   /**
@@ -2443,6 +2814,64 @@ export interface NodeClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: TransferLeadershipResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes a node a member that gets the log and has no vote (leader only). It has that role or a greater one already: succeeds.
+   * Every other member should hear of its address as well (SetPeers): they talk to each other in elections.
+   */
+  addNonVoter(
+    request: AddNonVoterRequest,
+    callback: (error: ServiceError | null, response: ChangeMembersResponse) => void,
+  ): ClientUnaryCall;
+  addNonVoter(
+    request: AddNonVoterRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ChangeMembersResponse) => void,
+  ): ClientUnaryCall;
+  addNonVoter(
+    request: AddNonVoterRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ChangeMembersResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Gives a member its vote (leader only), if it has caught up; if it has not: UNAVAILABLE, not applied, and how far it is
+   * behind. A voter already: succeeds. Not a member: PRECONDITION_FAILED.
+   */
+  promote(
+    request: PromoteRequest,
+    callback: (error: ServiceError | null, response: ChangeMembersResponse) => void,
+  ): ClientUnaryCall;
+  promote(
+    request: PromoteRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ChangeMembersResponse) => void,
+  ): ClientUnaryCall;
+  promote(
+    request: PromoteRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ChangeMembersResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Removes a member (leader only). Not a member: succeeds. The leader itself: it hands leadership over and refuses with
+   * NOT_LEADER, so that the next leader is asked. Of the voters that would be left a majority has to answer now; else
+   * PRECONDITION_FAILED, as the shard would stop.
+   */
+  removeMember(
+    request: RemoveMemberRequest,
+    callback: (error: ServiceError | null, response: ChangeMembersResponse) => void,
+  ): ClientUnaryCall;
+  removeMember(
+    request: RemoveMemberRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ChangeMembersResponse) => void,
+  ): ClientUnaryCall;
+  removeMember(
+    request: RemoveMemberRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ChangeMembersResponse) => void,
   ): ClientUnaryCall;
   /** Proposes AssignPartitions (leader only). */
   assignPartitions(
