@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs'
-import type { DataDirectory } from './data-directory.js'
+import type { DataDirectory, NodePlace } from './data-directory.js'
 import type { Group } from './group.js'
-import { removeLeftovers } from './leftovers.js'
-import { type PlanOptions, planGroups } from './plan.js'
+import { removeLeaver, removeLeftovers } from './leftovers.js'
+import { placesFrom, withJoiner, withoutLeaver } from './membership.js'
+import { type PlanOptions, planGroups, planNode } from './plan.js'
 import type { ClusterRecord } from './registry.js'
-import { placesFrom, placesOf, type Shape } from './shape.js'
+import { nodesOf, type Shape } from './shape.js'
 import type { Supervisor } from './supervisor.js'
 
 export interface FleetOptions extends Omit<PlanOptions, 'ofNodes' | 'supervisors' | 'clusterId'> {
@@ -28,12 +29,13 @@ export class Fleet {
    * `needed`; further ones are for whoever wants them.
    */
   static async open(options: FleetOptions, record: ClusterRecord, needed: number): Promise<Fleet> {
-    expectRoomFor({ ...record, shards: needed }, options.directory)
+    const { registry, directory } = options
+    expectRoomFor(placesFrom(0, { ...record, shards: needed }, await registry.groups()), directory)
     await removeLeftovers(record.shards, { ...options, clusterId: record.clusterId })
     const supervisors = new Set<Supervisor>()
-    const ofNodes = placesOf(record).length
+    const ofNodes = nodesOf(record)
     const plan = { ...options, clusterId: record.clusterId, ofNodes, supervisors }
-    const [meta, ...shards] = await planGroups(placesOf(record), plan)
+    const [meta, ...shards] = await planGroups(placesFrom(0, record, await registry.groups()), plan)
     if (meta === undefined) throw new TypeError('a plan without meta')
     const fleet = new Fleet(options, record, meta)
     fleet.#groups = shards
@@ -54,8 +56,9 @@ export class Fleet {
     return [this.meta, ...this.#groups]
   }
 
+  /** Meta is 0. */
   shard(id: number): Group {
-    const found = this.#groups.find(({ shard }) => shard === id)
+    const found = this.all.find(({ shard }) => shard === id)
     if (found === undefined) throw new TypeError(`there is no shard ${id}`)
     return found
   }
@@ -63,22 +66,17 @@ export class Fleet {
   /** Makes sure that the groups up to this one are there, and starts them. Written down before one is made. */
   async growTo(shards: number): Promise<void> {
     this.expectRoom(shards)
-    if (shards > this.record.shards) await this.#reshape(shards)
+    if (shards > this.record.shards) await this.#reshape({ shards })
     const first = (this.#groups.at(-1)?.shard ?? 0) + 1
-    const places = placesFrom(first, this.record)
-    if (places.length > 0) {
-      const { clusterId } = this.record
-      const ofNodes = placesOf(this.record).length
-      const plan = { ...this.options, clusterId, ofNodes, supervisors: this.#supervisors }
-      this.#groups = [...this.#groups, ...(await planGroups(places, plan))]
-    }
+    const places = placesFrom(first, this.record, await this.options.registry.groups())
+    if (places.length > 0) this.#groups = [...this.#groups, ...(await planGroups(places, this.#plan))]
     for (const group of this.#groups) group.start()
   }
 
   /** Ends and removes the groups above this one, which no map has any more. */
   async shrinkTo(shards: number, force: AbortSignal): Promise<void> {
     const gone = this.#groups.filter(({ shard }) => shard > shards)
-    if (shards < this.record.shards) await this.#reshape(shards)
+    if (shards < this.record.shards) await this.#reshape({ shards })
     await Promise.all(gone.map((group) => group.stop(this.options.stopTimeoutMs, force)))
     await removeLeftovers(shards, { ...this.options, clusterId: this.record.clusterId })
     this.#groups = this.#groups.filter((group) => !gone.includes(group))
@@ -90,19 +88,62 @@ export class Fleet {
     return this.record.shards <= shards && this.#groups.every(({ shard }) => shard <= shards)
   }
 
-  /** Throws a StartFault unless there is room for so many shards. */
-  expectRoom(shards: number): void {
-    expectRoomFor({ ...this.record, shards }, this.options.directory)
+  /** The node that is being added to a group: begun now, unless it was before. Written down before it is made. */
+  async admit(group: Group): Promise<Supervisor> {
+    await group.change(withJoiner)
+    const { joining } = group.record ?? {}
+    if (joining === undefined) throw new TypeError(`nobody joins ${group.name}`)
+    const node = group.nodeAt(joining.index) ?? (await planNode(group, joining.index, this.#plan))
+    node.start()
+    return node
   }
 
-  async #reshape(shards: number): Promise<void> {
-    const record = { ...this.record, shards }
+  /**
+   * Ends and removes what is left of the node that is no member of its group any more: process, directory, and what is known
+   * of it. In this order, so that whatever is left can be found again.
+   */
+  async clear(group: Group, force: AbortSignal): Promise<void> {
+    const index = group.record?.leaving
+    if (index === undefined) return
+    const node = group.nodeAt(index)
+    if (node !== undefined) {
+      group.dismiss(node)
+      await node.stop(this.options.stopTimeoutMs, force)
+      this.#supervisors.delete(node)
+    }
+    await removeLeaver({ shard: group.shard, index }, { ...this.options, clusterId: this.record.clusterId })
+    await group.change(withoutLeaver)
+  }
+
+  /** From now on a new group has so many nodes. Every group has already. */
+  async setReplicas(replicas: number): Promise<void> {
+    if (this.record.replicas !== replicas) await this.#reshape({ replicas })
+  }
+
+  /** Throws a StartFault unless there is room for so many shards. */
+  expectRoom(shards: number): void {
+    const records = this.all.map(({ record }) => record).filter((record) => record !== undefined)
+    expectRoomFor(placesFrom(0, { ...this.record, shards }, records), this.options.directory)
+  }
+
+  /** Throws a StartFault unless there is room for so many more nodes. */
+  expectRoomForMore(nodes: number): void {
+    this.options.directory.expectRoom(nodes)
+  }
+
+  get #plan(): PlanOptions {
+    const { clusterId } = this.record
+    return { ...this.options, clusterId, ofNodes: nodesOf(this.record), supervisors: this.#supervisors }
+  }
+
+  async #reshape(change: Partial<Shape>): Promise<void> {
+    const record = { ...this.record, ...change }
     await this.options.registry.setCluster(record)
     this.record = record
   }
 }
 
 /** Nodes that have data already need no room to begin with. */
-function expectRoomFor(shape: Shape, directory: DataDirectory): void {
-  directory.expectRoom(placesOf(shape).filter((place) => !existsSync(directory.node(place))).length)
+function expectRoomFor(places: readonly NodePlace[], directory: DataDirectory): void {
+  directory.expectRoom(places.filter((place) => !existsSync(directory.node(place))).length)
 }

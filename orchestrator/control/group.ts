@@ -4,7 +4,7 @@ import type { Telemetry } from '../telemetry/index.js'
 import { Role, State } from '../wire/node-admin.js'
 import { groupName } from './data-directory.js'
 import type { NodeLink } from './links.js'
-import type { GroupRecord } from './registry.js'
+import { firstMembers, type GroupRecord, idAt, joinerWith, mayHaveVoted } from './membership.js'
 import { Rounds } from './rounds.js'
 import { PUT_BACK, type Supervisor } from './supervisor.js'
 
@@ -31,6 +31,9 @@ export class Group {
   #ledBefore: string | undefined
   /** What each node was last told of its peers, and over which connection. */
   readonly #told = new Map<Supervisor, { readonly admin: NodeLink; readonly peers: string }>()
+  #nodes: readonly Supervisor[] = []
+  /** One change of the record at a time. Never rejects. */
+  #lastWrite: Promise<unknown> = Promise.resolve()
   readonly #waiters = new Set<() => void>()
   readonly #rounds: Rounds
   #closed = false
@@ -39,8 +42,6 @@ export class Group {
     readonly shard: number,
     record: GroupRecord | undefined,
     private readonly deps: GroupDeps,
-    /** In the order of their indexes. They call `changed`. */
-    readonly nodes: readonly Supervisor[],
   ) {
     this.#record = record
     this.#rounds = new Rounds({
@@ -57,9 +58,69 @@ export class Group {
     return groupName(this.shard)
   }
 
-  /** Its members and where they listen; undefined until all of them have told their ids. */
+  /** In the order of their indexes: its members, and one that is to become a member. They call `changed`. */
+  get nodes(): readonly Supervisor[] {
+    return this.#nodes
+  }
+
+  /** What is written down of its members; undefined until all of the first ones have told their ids. */
+  get record(): GroupRecord | undefined {
+    return this.#record
+  }
+
+  /** Its members and where they listen. */
   get members(): readonly NodeInfo[] | undefined {
-    return this.#record?.members.map((id, at) => ({ id, address: this.nodes[at]?.address ?? '' }))
+    return this.#record?.members.map(({ id, index }) => ({ id, address: this.nodeAt(index)?.address ?? '' }))
+  }
+
+  /** Who is to know each other: the members, and one that is to become a member, since it hears from them then. */
+  get peers(): readonly NodeInfo[] {
+    const { members = [], joiner } = this
+    return joiner === undefined ? members : [...members, joiner]
+  }
+
+  /** The node that is being added, when it has told its id. */
+  get joiner(): NodeInfo | undefined {
+    const { index, id } = this.#record?.joining ?? {}
+    const address = index === undefined ? undefined : this.nodeAt(index)?.address
+    return id === undefined || address === undefined ? undefined : { id, address }
+  }
+
+  nodeAt(index: number): Supervisor | undefined {
+    return this.#nodes.find(({ spec }) => spec.index === index)
+  }
+
+  /** Who the node at this index must be, if that is known. */
+  idOf(index: number): string | undefined {
+    return this.#record === undefined ? undefined : idAt(this.#record, index)
+  }
+
+  /** Those whose votes count, as far as it is written down: a node that is being added is not missed. */
+  get voters(): readonly Supervisor[] {
+    const record = this.#record
+    if (record === undefined) return this.#nodes
+    return this.#nodes.filter(({ spec }) => record.members.some(({ index }) => index === spec.index))
+  }
+
+  /** One more node. */
+  admit(node: Supervisor): void {
+    this.#nodes = [...this.#nodes, node].sort((a, b) => a.spec.index - b.spec.index)
+    this.changed()
+  }
+
+  /** The node is not one of its nodes any more; whoever calls stops it. */
+  dismiss(node: Supervisor): void {
+    this.#nodes = this.#nodes.filter((one) => one !== node)
+    this.#told.delete(node)
+    this.changed()
+  }
+
+  /** Writes down another state of its members; `next` sees what is there by now. Done when it is durable. */
+  change(next: (record: GroupRecord) => GroupRecord): Promise<void> {
+    return this.#write((record) => {
+      if (record === undefined) throw new TypeError(`the members of ${this.name} are not known yet`)
+      return next(record)
+    })
   }
 
   /** Who leads, as far as the nodes tell. */
@@ -102,16 +163,18 @@ export class Group {
 
   /** Why it will not become ready however long one waits, or undefined. */
   impediment(): string | undefined {
-    const failed = this.nodes.filter((node) => node.condition === 'held' || node.failures >= FAILURES_MAX)
-    const needed = this.#record?.bootstrapped ? Math.floor(this.nodes.length / 2) + 1 : this.nodes.length
-    if (this.nodes.length - failed.length >= needed) return undefined
+    const { voters } = this
+    const failed = voters.filter((node) => node.condition === 'held' || node.failures >= FAILURES_MAX)
+    const needed = this.#record?.bootstrapped ? Math.floor(voters.length / 2) + 1 : voters.length
+    if (voters.length - failed.length >= needed) return undefined
     return byReason(failed)
   }
 
   /** What it still waits for, for people. */
   waitsFor(): string {
-    const up = this.nodes.filter((node) => node.condition === 'up').length
-    const what = up < this.nodes.length ? `${up} of ${this.nodes.length} nodes are up` : 'no leader yet'
+    const { voters } = this
+    const up = voters.filter((node) => node.condition === 'up').length
+    const what = up < voters.length ? `${up} of ${voters.length} nodes are up` : 'no leader yet'
     return `${this.name} (${what}${this.#trouble === '' ? '' : `; ${this.#trouble}`})`
   }
 
@@ -155,33 +218,47 @@ export class Group {
 
   /** The members are written down before anything is done with them; from then on a node must be who it was. */
   async #know(): Promise<void> {
-    const ids = this.nodes.map((node) => node.status?.nodeId)
     if (this.#record === undefined) {
-      const members = ids.filter((id) => id !== undefined)
+      const members = this.nodes.flatMap(({ spec, status }) =>
+        status === undefined ? [] : [{ id: status.nodeId, index: spec.index }],
+      )
       if (members.length < this.nodes.length) return
-      await this.#write({ shard: this.shard, members, bootstrapped: false })
+      await this.#write((record) => record ?? firstMembers(this.shard, members))
     }
-    this.nodes.forEach((node, at) => {
-      const member = this.#record?.members[at]
-      if (ids[at] === undefined || ids[at] === member || node.condition === 'held') return
-      const how = `its directory holds node ${ids[at]}, but the member is ${member}`
-      node.hold(how, PUT_BACK)
-    })
+    await this.#knowJoiner()
+    for (const node of this.nodes) {
+      const [id, member] = [node.status?.nodeId, this.idOf(node.spec.index)]
+      if (id === undefined || member === undefined || id === member || node.condition === 'held') continue
+      node.hold(`its directory holds node ${id}, but the member is ${member}`, PUT_BACK)
+    }
+  }
+
+  async #knowJoiner(): Promise<void> {
+    const { joining } = this.#record ?? {}
+    if (joining === undefined || joining.id !== undefined) return
+    const id = this.nodeAt(joining.index)?.status?.nodeId
+    if (id === undefined) return
+    await this.change((record) => (record.joining?.index === joining.index ? joinerWith(record, { id }) : record))
   }
 
   /** Every node is asked, whatever was done before: one that has been bootstrapped with these members says so. */
   async #bootstrap(): Promise<void> {
     const { members } = this
-    if (this.#record === undefined || members === undefined) return
-    if (this.#record.bootstrapped) {
-      const waiting = this.nodes.filter((node) => node.status?.state === State.WAITING && node.condition === 'up')
+    const record = this.#record
+    if (record === undefined || members === undefined) return
+    if (record.bootstrapped) {
+      // One that is being added waits rightly.
+      const waiting = this.nodes.filter(
+        ({ status, condition, spec }) =>
+          status?.state === State.WAITING && condition === 'up' && mayHaveVoted(record, spec.index),
+      )
       await Promise.all(waiting.map((node) => this.#suspect(node)))
       return
     }
     const admins = this.nodes.map((node) => node.admin).filter((admin) => admin !== undefined)
     if (admins.length < this.nodes.length) return
     await Promise.all(admins.map((admin) => admin.bootstrap(members)))
-    await this.#write({ ...this.#record, bootstrapped: true })
+    await this.change((now) => ({ ...now, bootstrapped: true }))
   }
 
   /** A member without a Raft log may have voted already: bootstrapped again it could vote twice in one term. */
@@ -194,15 +271,15 @@ export class Group {
 
   /** A node that was started at another time may know addresses of then. */
   async #introduce(): Promise<void> {
-    const { members } = this
-    if (members === undefined) return
-    const peers = JSON.stringify(members)
+    if (this.#record === undefined) return
+    const all = this.peers
+    const peers = JSON.stringify(all)
     await Promise.all(
       this.nodes.map(async (node) => {
         const { admin } = node
         const told = this.#told.get(node)
         if (admin === undefined || (told?.admin === admin && told.peers === peers)) return
-        await admin.setPeers(members)
+        await admin.setPeers(all)
         this.#told.set(node, { admin, peers })
       }),
     )
@@ -218,18 +295,25 @@ export class Group {
       return
     }
     if (this.#campaigned || !this.#record?.bootstrapped) return
-    if (this.nodes.some((node) => node.condition === 'silent')) return
-    const serving = this.nodes.filter((node) => node.status?.state === State.SERVING)
-    if (serving.length * 2 <= this.nodes.length) return
+    const { voters } = this
+    if (voters.some((node) => node.condition === 'silent')) return
+    const serving = voters.filter((node) => node.status?.state === State.SERVING)
+    if (serving.length * 2 <= voters.length) return
     const lastIndex = (node: Supervisor) => node.status?.lastLogIndex ?? 0n
     const best = serving.reduce((a, b) => (lastIndex(b) > lastIndex(a) ? b : a))
     this.#campaigned = true
     await best.admin?.campaign()
   }
 
-  async #write(record: GroupRecord): Promise<void> {
-    await this.deps.record(record)
-    this.#record = record
+  #write(next: (record: GroupRecord | undefined) => GroupRecord): Promise<void> {
+    const written = this.#lastWrite.then(async () => {
+      const record = next(this.#record)
+      if (record === this.#record) return
+      await this.deps.record(record)
+      this.#record = record
+    })
+    this.#lastWrite = written.catch(() => {})
+    return written
   }
 
   #tellOfLeader(): void {

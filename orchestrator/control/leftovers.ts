@@ -1,6 +1,6 @@
 import { rmdirSync, rmSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { DataDirectory } from './data-directory.js'
+import { type DataDirectory, type NodePlace, nodeName } from './data-directory.js'
 import type { Driver } from './drivers/driver.js'
 import { pathFault } from './faults.js'
 import { specOf } from './plan.js'
@@ -22,6 +22,14 @@ export async function removeLeftovers(last: number, deps: LeftoverDeps): Promise
   const left = (await deps.registry.nodes()).filter(({ shard }) => shard > last)
   await Promise.all(left.map((record) => removeNode(record, deps)))
   for (const shard of new Set(left.map((record) => record.shard))) await deps.registry.forgetGroup(shard)
+}
+
+/** Ends and removes what is left of one node, which is no member of its group any more. Again, if it was cut off. */
+export async function removeLeaver(place: NodePlace, deps: LeftoverDeps): Promise<void> {
+  const record = (await deps.registry.nodes()).find((one) => nodeName(one) === nodeName(place))
+  if (record === undefined) return
+  await removeNode(record, deps)
+  await deps.registry.forgetNode(place)
 }
 
 async function removeNode(record: NodeRecord, { driver, directory, clusterId }: LeftoverDeps): Promise<void> {

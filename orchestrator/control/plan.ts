@@ -5,7 +5,7 @@ import type { Driver, NodeSpec } from './drivers/driver.js'
 import { Group } from './group.js'
 import type { Links } from './links.js'
 import type { NodeRecord, Registry } from './registry.js'
-import type { Shape } from './shape.js'
+import { nodesOf, type Shape } from './shape.js'
 import { Supervisor } from './supervisor.js'
 
 export interface PlanOptions {
@@ -32,14 +32,26 @@ export async function planGroups(places: readonly NodePlace[], options: PlanOpti
   // Not one that is a node's, even if that is down and nobody listens there now.
   const free = () => freeAddress(driver, new Set([...supervisors].map(({ address }) => address)))
   return [...new Set(places.map(({ shard }) => shard))].map((shard) => {
-    const nodes: Supervisor[] = []
-    const group = new Group(shard, known.get(shard), { ...options, record: registry.setGroup.bind(registry) }, nodes)
+    const group = new Group(shard, known.get(shard), { ...options, record: registry.setGroup.bind(registry) })
     for (const record of records.filter((one) => one.shard === shard)) {
-      nodes.push(supervise(record, group, options, free))
+      const node = supervise(record, group, options, free)
+      group.admit(node)
+      supervisors.add(node)
     }
-    for (const node of nodes) supervisors.add(node)
     return group
   })
+}
+
+/** One more node of a group that is there. */
+export async function planNode(group: Group, index: number, options: PlanOptions): Promise<Supervisor> {
+  const { driver, supervisors } = options
+  const [record] = await recordsFor([{ shard: group.shard, index }], options)
+  if (record === undefined) throw new TypeError(`no record of node ${index} of ${group.name}`)
+  const free = () => freeAddress(driver, new Set([...supervisors].map(({ address }) => address)))
+  const node = supervise(record, group, options, free)
+  group.admit(node)
+  supervisors.add(node)
+  return node
 }
 
 async function recordsFor(places: readonly NodePlace[], { registry, driver }: PlanOptions): Promise<NodeRecord[]> {
@@ -81,14 +93,15 @@ function supervise(record: NodeRecord, group: Group, options: PlanOptions, free:
     telemetry: options.telemetry,
     clock: options.clock,
     record: (changed) => options.registry.setNodes([changed]),
-    peers: () => group.members ?? [],
-    isMember: () => group.members !== undefined,
+    peers: () => group.peers,
+    isMember: () => group.idOf(record.index) !== undefined,
     changed: () => group.changed(),
     moved: options.moved,
   })
 }
 
 /** What a start says first. */
-export function describePlan({ shards, replicas }: Shape): string {
-  return `starting ${(shards + 1) * replicas} nodes: ${shards} x ${replicas} for the data, ${replicas} for ${groupName(0)}`
+export function describePlan(shape: Shape): string {
+  const { shards, replicas } = shape
+  return `starting ${nodesOf(shape)} nodes: ${shards} x ${replicas} for the data, ${replicas} for ${groupName(0)}`
 }

@@ -22,7 +22,8 @@ describe('registry', () => {
       { shard: 0, index: 1, address: 'a:1' },
       { shard: 2, index: 1, address: 'a:2', pid: 7, startedAt: 8 },
     ])
-    await first.setGroup({ shard: 2, members: ['x'], bootstrapped: false })
+    const group = { shard: 2, members: [{ id: 'x', index: 3 }], bootstrapped: false, lastIndex: 3 }
+    await first.setGroup(group)
     await first.setMap(Uint8Array.of(0, 255))
     await first.close()
 
@@ -32,7 +33,7 @@ describe('registry', () => {
       { shard: 0, index: 1, address: 'a:1' },
       { shard: 2, index: 1, address: 'a:2', pid: 7, startedAt: 8 },
     ])
-    expect(await again.groups()).toEqual([{ shard: 2, members: ['x'], bootstrapped: false }])
+    expect(await again.groups()).toEqual([group])
     expect([...((await again.map()) ?? [])]).toEqual([0, 255])
     await again.close()
   })

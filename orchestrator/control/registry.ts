@@ -4,6 +4,7 @@ import type { DataDirectory, NodePlace } from './data-directory.js'
 import { nodeName } from './data-directory.js'
 import { pathFault, StartFault } from './faults.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
+import { type GroupRecord, readGroup } from './membership.js'
 
 // What an orchestrator must know to find its cluster again: which one it is, its processes, and the last map. It lies
 // in `level`, whose lock is also the lock of the data directory: the kernel drops it when its owner dies, however it
@@ -17,6 +18,7 @@ export interface ClusterRecord {
    * a group any more: the nodes of a greater one are left over.
    */
   readonly shards: number
+  /** How many nodes a new group has. An operation that changes it writes it down when every group has so many. */
   readonly replicas: number
 }
 
@@ -27,14 +29,6 @@ export interface NodeRecord extends NodePlace {
   readonly pid?: number
   /** Ms since 1970. */
   readonly startedAt?: number
-}
-
-export interface GroupRecord {
-  readonly shard: number
-  /** Server ids in the order of their indexes. Written before the first Bootstrap, so that every try is with the same. */
-  readonly members: readonly string[]
-  /** Every member has been bootstrapped: one that waits for it from now on has lost its Raft log. */
-  readonly bootstrapped: boolean
 }
 
 const FORMAT = 1
@@ -100,8 +94,8 @@ export class Registry {
     await this.#write(records.map((record) => put(`node/${nodeName(record)}`, record)))
   }
 
-  groups(): Promise<GroupRecord[]> {
-    return this.#all<GroupRecord>('group/')
+  async groups(): Promise<GroupRecord[]> {
+    return (await this.#all<unknown>('group/')).map(readGroup)
   }
 
   async setGroup(record: GroupRecord): Promise<void> {
@@ -116,6 +110,11 @@ export class Registry {
 
   async setMap(bytes: Uint8Array): Promise<void> {
     await this.#write([put('map', Buffer.from(bytes).toString('base64'))])
+  }
+
+  /** Forgets a node, of which nothing must be left. */
+  async forgetNode(place: NodePlace): Promise<void> {
+    await this.#write([{ type: 'del', key: `node/${nodeName(place)}` }])
   }
 
   /** Forgets a group and its nodes, of which nothing must be left. */

@@ -18,7 +18,7 @@ export function reportOf(groups: readonly Group[]): Promise<GroupReport[]> {
   return Promise.all(
     groups.map(async (group) => ({
       shard: group.shard,
-      nodes: await Promise.all(group.nodes.map((node, at) => reportOn(node, group.members?.[at]?.id ?? ''))),
+      nodes: await Promise.all(group.nodes.map((node) => reportOn(node, group.idOf(node.spec.index) ?? ''))),
     })),
   )
 }

@@ -1,8 +1,8 @@
-import type { DataDirectory, NodePlace } from './data-directory.js'
+import type { DataDirectory } from './data-directory.js'
 import { StartFault } from './faults.js'
 import type { ClusterRecord } from './registry.js'
 
-/** How many shards of how many nodes a cluster has. Operations change the shards; the replicas are fixed. */
+/** How many shards of how many nodes a cluster has. Operations change both. */
 export interface Shape {
   readonly shards: number
   readonly replicas: number
@@ -23,7 +23,7 @@ export function shapeFor(directory: DataDirectory, has: ClusterRecord | undefine
 }
 
 function hintFor(has: Shape, shards: number | undefined): string {
-  if (shards === has.shards) return ' (the replicas of existing data cannot be changed yet)'
+  if (shards === has.shards) return `; while it runs, kvorum scale --replicas changes the number of replicas`
   return `; while it runs, kvorum scale --shards ${shards} changes the number of shards`
 }
 
@@ -31,14 +31,7 @@ function onlyGiven(wanted: Partial<Shape>): Partial<Shape> {
   return Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined))
 }
 
-/** Every node of a cluster, meta's first. Meta has as many as a shard: it must survive as much. */
-export function placesOf({ shards, replicas }: Shape): NodePlace[] {
-  return placesFrom(0, { shards, replicas })
-}
-
-/** The nodes of the groups from this one on. */
-export function placesFrom(first: number, { shards, replicas }: Shape): NodePlace[] {
-  return Array.from({ length: Math.max(0, shards + 1 - first) }, (_, at) =>
-    Array.from({ length: replicas }, (_, node) => ({ shard: first + at, index: node + 1 })),
-  ).flat()
+/** How many nodes there are, meta's included. Meta has as many as a shard: it must survive as much. */
+export function nodesOf({ shards, replicas }: Shape): number {
+  return (shards + 1) * replicas
 }
