@@ -52,6 +52,16 @@ export class DataDirectory {
     return join(this.path, 'fault-proxy')
   }
 
+  /** The node programs that were taken in, each in a folder of its own. */
+  get programs(): string {
+    return join(this.path, 'bin')
+  }
+
+  /** Processes of nodes are told by their program's name, wherever it lies. */
+  program(name: string): string {
+    return join(this.programs, name, 'kvnode')
+  }
+
   node(place: NodePlace): string {
     return join(this.path, nodeName(place))
   }

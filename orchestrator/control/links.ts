@@ -11,6 +11,7 @@ export type NodeLink = Pick<
   | 'bootstrap'
   | 'setPeers'
   | 'campaign'
+  | 'transferLeadership'
   | 'assignPartitions'
   | 'importPartitions'
   | 'move'

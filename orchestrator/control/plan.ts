@@ -57,12 +57,13 @@ export async function planNode(group: Group, index: number, options: PlanOptions
 async function recordsFor(places: readonly NodePlace[], { registry, driver }: PlanOptions): Promise<NodeRecord[]> {
   const known = new Map((await registry.nodes()).map((record) => [nodeName(record), record]))
   const taken = new Set([...known.values()].map(({ address }) => address))
+  const program = (await registry.cluster())?.program
   const fresh: NodeRecord[] = []
   for (const place of places) {
     if (known.has(nodeName(place))) continue
     const address = await freeAddress(driver, taken)
     taken.add(address)
-    fresh.push({ ...place, address })
+    fresh.push({ ...place, address, program })
   }
   if (fresh.length > 0) await registry.setNodes(fresh)
   for (const record of fresh) known.set(nodeName(record), record)
@@ -93,6 +94,7 @@ function supervise(record: NodeRecord, group: Group, options: PlanOptions, free:
     telemetry: options.telemetry,
     clock: options.clock,
     record: (changed) => options.registry.setNodes([changed]),
+    pathOf: (program) => options.directory.program(program),
     peers: () => group.peers,
     isMember: () => group.idOf(record.index) !== undefined,
     changed: () => group.changed(),

@@ -20,6 +20,8 @@ export interface ClusterRecord {
   readonly shards: number
   /** How many nodes a new group has. An operation that changes it writes it down when every group has so many. */
   readonly replicas: number
+  /** What nodes are started with that are new: the name of a program that was taken in. Absent: the driver's own. */
+  readonly program?: string
 }
 
 export interface NodeRecord extends NodePlace {
@@ -29,6 +31,12 @@ export interface NodeRecord extends NodePlace {
   readonly pid?: number
   /** Ms since 1970. */
   readonly startedAt?: number
+  /** What that process was started with: the name of a program that was taken in. Absent: the driver's own. */
+  readonly program?: string
+  /** What that program was, byte for byte: a path alone may hold another one by now. */
+  readonly build?: string
+  /** For what that process, or one before it since, was started in place of another: the stamp of a rolling operation. */
+  readonly startedFor?: string
 }
 
 const FORMAT = 1

@@ -40,6 +40,7 @@ function supervise(pass: (what: string) => Promise<void> = async () => {}): Supe
   const record = { shard: 1, index: 1, address: '127.0.0.1:1' }
   return new Supervisor(spec, record, {
     driver: world.driver(pass),
+    pathOf: (program) => `/data/bin/${program}/kvnode`,
     freeAddress: async () => '127.0.0.1:2',
     links: world.links(pass),
     telemetry,
@@ -254,6 +255,96 @@ describe('a supervisor', () => {
     await until(() => node.condition === 'silent')
     expect(node.status).toBeUndefined()
     expect(node.reason).toBe('it does not answer')
+    await node.stop(1_000, never)
+  })
+})
+
+describe('a restart', () => {
+  const manner = { program: '2.0.0-b', startedFor: 'op' }
+
+  test.each([
+    ['of a node that was started here', false],
+    ['of a node that was found', true],
+  ])('%s ends the process and starts another, and counts as no failure', async (_, found) => {
+    const node = supervise()
+    const { spec, address } = node
+    if (found) await world.driver(async () => {}).spawn(spec, address, [])
+    node.start()
+    await until(() => node.condition === 'up')
+    const before = node.pid
+    node.restart(manner, 1_000)
+    await until(() => node.condition === 'up' && node.pid !== before)
+    expect(world.process(NAME)).toMatchObject({ pid: node.pid, program: '2.0.0-b' })
+    expect(node.manner).toEqual(manner)
+    const build = 'build of /data/bin/2.0.0-b/kvnode'
+    expect(records.findLast((record) => record.pid === node.pid)).toMatchObject({ ...manner, build })
+    expect(node.failures).toBe(0)
+    expect(named('node.exited')).toEqual([])
+    expect(named('node.adopted')).toHaveLength(found ? 1 : 0)
+    // What it was started with it is started with again.
+    world.kill(NAME)
+    const second = node.pid
+    await until(() => node.condition === 'up' && node.pid !== second)
+    expect(world.process(NAME)?.program).toBe('2.0.0-b')
+    await node.stop(1_000, never)
+  })
+
+  test('starts a held node again, and is over when it is stopped', async () => {
+    world.ends.set(NAME, { code: 65 })
+    const node = supervise()
+    node.start()
+    await until(() => node.condition === 'held')
+    world.ends.clear()
+    node.restart({}, 1_000)
+    await until(() => node.condition === 'up')
+    await node.stop(1_000, never)
+    expect(world.running.size).toBe(0)
+    node.restart({}, 1_000)
+    expect(node.condition).toBe('stopped')
+    expect(world.running.size).toBe(0)
+  })
+
+  test('ends the wait for the next try', async () => {
+    world.ends.set(NAME, { code: 74 })
+    const node = supervise()
+    node.start()
+    await until(() => node.failures >= 3)
+    world.ends.clear()
+    node.restart({}, 1_000)
+    await until(() => node.condition === 'up')
+    expect(node.failures).toBe(0)
+    await node.stop(1_000, never)
+  })
+
+  test('ends by force what does not end by itself, and gives way to a hold and a stop', async () => {
+    const node = supervise()
+    node.start()
+    await until(() => node.condition === 'up')
+    world.deaf.add(NAME)
+    const before = node.pid
+    node.restart(manner, 100)
+    await until(() => node.condition === 'up' && node.pid !== before)
+    expect(named('node.killed')).toHaveLength(1)
+    node.restart(manner, 100)
+    node.hold('it is somebody else', 'Look.')
+    await expect.poll(() => node.pid).toBeUndefined()
+    expect(node.condition).toBe('held')
+    node.restart(manner, 100)
+    await node.stop(100, never)
+    expect(world.running.size).toBe(0)
+  })
+
+  test('that finds its program broken goes on trying, and a later one is tried with another', async () => {
+    const node = supervise()
+    node.start()
+    await until(() => node.condition === 'up')
+    world.broken.set('2.0.0-b', { code: 64 })
+    node.restart(manner, 1_000)
+    await until(() => node.condition === 'held')
+    expect(node.manner).toEqual(manner)
+    node.restart({ startedFor: 'op back' }, 1_000)
+    await until(() => node.condition === 'up')
+    expect(node.manner).toEqual({ program: undefined, startedFor: 'op back' })
     await node.stop(1_000, never)
   })
 })

@@ -30,6 +30,8 @@ export interface SupervisorDeps {
   readonly clock: Clock
   /** Writes down where the node is; done when it is durable. */
   readonly record: (record: NodeRecord) => Promise<void>
+  /** Where a program that was taken in lies. */
+  readonly pathOf: (program: string) => string
   /** The other nodes of its group, as far as they are known. */
   readonly peers: () => readonly NodeInfo[]
   /** Whether the group counts on the node's data. */
@@ -44,16 +46,27 @@ export interface SupervisorDeps {
 const REACH_MS_MIN = 20
 const REACH_MS_MAX = 500
 
-/** What a supervisor was told to do with its process, once and for all. */
+/**
+ * What a supervisor was told to do with its process. A restart is done when the process has ended; the others are for good,
+ * but that a restart also ends a hold.
+ */
 interface Order {
-  readonly kind: 'end' | 'release'
+  readonly kind: 'restart' | 'hold' | 'release' | 'end'
   /** How long its process may take to end. */
   readonly timeoutMs: number
 }
 
+/** Of two orders the greater one stands, and of two that are alike the first. */
+const RANK: Readonly<Record<Order['kind'], number>> = { restart: 0, hold: 1, release: 2, end: 2 }
+
+/** How the node is started, besides where: written down with the process that was started so. */
+export type Manner = Pick<NodeRecord, 'program' | 'startedFor'>
+
 /** What to do about a member that is not what it was. */
 export const PUT_BACK =
   'Put its directory back and start Kvorum again; its shard goes on with the other nodes meanwhile.'
+
+const RESTARTING = 'it is being restarted'
 
 /** How long a node that is held may take to end. */
 const HOLD_TIMEOUT_MS = 10_000
@@ -70,9 +83,11 @@ export class Supervisor {
   /** The process of which it has been told that it is seeded: a status comes more than once. */
   #seeding: number | undefined
   #running: Promise<void> | undefined
+  /** Of the next process. That of the last one is in the record. */
+  #manner: Manner
   #order: Order | undefined
   /** Aborted when there is an order. */
-  readonly #ordered = new AbortController()
+  #ordered = new AbortController()
   /** Aborted when the process must be gone now. */
   readonly #killed = new AbortController()
 
@@ -82,6 +97,7 @@ export class Supervisor {
     private readonly deps: SupervisorDeps,
   ) {
     this.#record = record
+    this.#manner = { program: record.program, startedFor: record.startedFor }
   }
 
   get name(): string {
@@ -94,6 +110,12 @@ export class Supervisor {
 
   get pid(): number | undefined {
     return this.#process?.pid
+  }
+
+  /** How its last process was started. */
+  get manner(): Manner {
+    const { program, startedFor } = this.#record
+    return { program, startedFor }
   }
 
   get condition(): Condition {
@@ -130,6 +152,23 @@ export class Supervisor {
     this.#running ??= this.#run()
   }
 
+  /**
+   * Ends its process in order, by force when it has not ended after `timeoutMs`, and starts it again in this manner: also one
+   * that is held, or waits for its next try. It counts as no failure. `manner` tells when such a process has been started.
+   */
+  restart(manner: Manner, timeoutMs: number): void {
+    this.#manner = manner
+    this.deps.telemetry.emit('node.restarting', { node: this.name, pid: this.pid })
+    if (this.#order?.kind !== 'hold') {
+      this.#give({ kind: 'restart', timeoutMs })
+      return
+    }
+    this.#order = { kind: 'restart', timeoutMs }
+    this.#becomes('down', RESTARTING)
+    // What was held runs no more, or ends just now and sees the order itself.
+    this.#running = this.#running?.then(() => this.#run())
+  }
+
   /** Ends its process for good, by force when it has not ended after `timeoutMs` or `force` is aborted. */
   stop(timeoutMs: number, force: AbortSignal): Promise<void> {
     return this.#finish({ kind: 'end', timeoutMs }, force)
@@ -140,17 +179,28 @@ export class Supervisor {
     return this.#finish({ kind: 'release', timeoutMs }, force)
   }
 
-  /** Ends its process and does not start it again. */
+  /** Ends its process, and starts it again only when that is ordered. */
   hold(how: string, advice: string): void {
     this.deps.telemetry.emit('node.held', { node: this.name, how, advice })
     this.#becomes('held', `${how}. ${advice}`)
-    this.#give({ kind: 'end', timeoutMs: HOLD_TIMEOUT_MS })
+    this.#give({ kind: 'hold', timeoutMs: HOLD_TIMEOUT_MS })
   }
 
-  /** The first order stands. */
   #give(order: Order): void {
-    this.#order ??= order
+    if (this.#order !== undefined && RANK[this.#order.kind] >= RANK[order.kind]) return
+    this.#order = order
     this.#ordered.abort()
+  }
+
+  /** Whether a process is to run now. */
+  #isWanted(): boolean {
+    if (this.#order?.kind === 'restart') {
+      this.#order = undefined
+      this.#ordered = new AbortController()
+      this.#failures = 0
+      this.#becomes('down', RESTARTING)
+    }
+    return this.#order === undefined
   }
 
   async #finish(order: Order, force: AbortSignal): Promise<void> {
@@ -164,7 +214,7 @@ export class Supervisor {
   }
 
   async #run(): Promise<void> {
-    while (this.#order === undefined) {
+    while (this.#isWanted()) {
       if (this.#isLost()) return
       const since = this.deps.clock.monotonic()
       try {
@@ -185,15 +235,27 @@ export class Supervisor {
   }
 
   async #findOrSpawn(): Promise<NodeProcess> {
-    const { driver, clock, telemetry } = this.deps
+    const { driver, telemetry } = this.deps
     makeNodeDirectory(this.spec)
     const found = await driver.find(this.spec, this.#record)
-    const process = found ?? (await driver.spawn(this.spec, this.#record.address, this.deps.peers()))
+    const process = found ?? (await this.#spawn(this.#manner))
     this.#process = process
-    await this.#write({ pid: process.pid, startedAt: found === undefined ? clock.now() : this.#record.startedAt })
+    if (found !== undefined) await this.#write({ pid: process.pid })
     const event = { node: this.name, pid: process.pid, address: this.address }
     telemetry.emit(process.adopted ? 'node.adopted' : 'node.started', event)
     this.#becomes('silent', process.adopted ? 'it does not answer' : 'it is starting')
+    return process
+  }
+
+  /** What was started how is written down together: whoever reads it later believes it of the process that has this pid. */
+  async #spawn(manner: Manner): Promise<NodeProcess> {
+    const { driver, clock, peers, pathOf } = this.deps
+    const program = manner.program === undefined ? undefined : pathOf(manner.program)
+    const build = driver.build(program)
+    const process = await driver.spawn(this.spec, this.#record.address, peers(), program)
+    this.#process = process
+    const { startedFor } = manner
+    await this.#write({ pid: process.pid, startedAt: clock.now(), build, program: manner.program, startedFor })
     return process
   }
 

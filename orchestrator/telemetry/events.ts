@@ -23,6 +23,8 @@ export interface Events {
   /** Its engine was damaged; it takes the data from a peer. */
   'node.seeding': { readonly node: string; readonly directory: string }
   'node.moved': { readonly node: string; readonly from: string; readonly to: string }
+  /** Its process is ended and started again, as was ordered. */
+  'node.restarting': { readonly node: string; readonly pid: number | undefined }
   /** It did not stop in time. */
   'node.killed': { readonly node: string; readonly pid: number; readonly afterMs: number }
   /** Something that must not be: another node answers, a member has lost its log. */

@@ -22,6 +22,10 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
       `${node} had a damaged engine and takes its data from a peer; the damaged one is kept in ${directory}`,
   },
   'node.moved': { level: 'warn', say: ({ node, from, to }) => `${node} moves from ${from}, which is in use, to ${to}` },
+  'node.restarting': {
+    level: 'info',
+    say: ({ node, pid }) => `${node}${pid === undefined ? '' : ` (pid ${pid})`} is started again, as was asked`,
+  },
   'node.killed': {
     level: 'warn',
     say: ({ node, pid, afterMs }) => `${node} (pid ${pid}) did not stop within ${afterMs} ms: killed`,

@@ -38,17 +38,27 @@ export interface LastSeen {
   readonly pid?: number
 }
 
+export interface ProgramInfo {
+  readonly version: string
+}
+
 /** How node processes come to be. Every implementation passes testing/driver-contract.ts. */
 export interface Driver {
-  /** Throws a StartFault when it could start nothing at all. */
-  check(): void
+  /** The path of the driver's own node program, which is started unless another one is asked for. */
+  readonly program: string
+  /** Throws a StartFault when it could start nothing at all with this program. Default: the driver's own. */
+  check(program?: string): void
+  /** Another word for a program as soon as a byte of it is another; '' when it cannot be read. Default: the driver's own. */
+  build(program?: string): string
+  /** What the program says of itself. Rejects with a StartFault when it is no node program. */
+  inspect(program: string): Promise<ProgramInfo>
   /** The process that runs on the node's directory already, if there is one. Starts nothing. */
   find(spec: NodeSpec, last: LastSeen): Promise<NodeProcess | undefined>
   /**
    * Starts the node so that it outlives this process. Two nodes never run on one directory: the second ends with
-   * exit code 73. Rejects with a StartFault when the system does not let it start.
+   * exit code 73. Rejects with a StartFault when the system does not let it start. `program`: the driver's own by default.
    */
-  spawn(spec: NodeSpec, address: string, peers: readonly NodeInfo[]): Promise<NodeProcess>
+  spawn(spec: NodeSpec, address: string, peers: readonly NodeInfo[], program?: string): Promise<NodeProcess>
   /** An address that nobody listens on now, for a node that has none or whose address is taken. */
   freeAddress(): Promise<string>
 }

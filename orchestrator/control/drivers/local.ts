@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, fstatSync } from 'node:fs'
+import { closeSync, fstatSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
@@ -11,12 +11,15 @@ import { pathFault, StartFault } from '../faults.js'
 import type { Driver, Exit, LastSeen, NodeProcess, NodeSpec } from './driver.js'
 import { lastWords, openNodeLog } from './node-log.js'
 import { isNode, sendSignal } from './processes.js'
+import { Builds, checkProgram, inspectProgram, wrappedFault } from './program.js'
 
 export interface LocalOptions {
   /** The path of the node program. */
   readonly program: string
   /** More flags, the same for every node. */
   readonly flags: readonly string[]
+  /** The program puts something before the node, so that no other one can take its place. */
+  readonly wrapped?: boolean
   readonly clock?: Clock
   readonly rng?: Rng
 }
@@ -33,16 +36,29 @@ const LOOK_EVERY_MS = 500
 const LOOK_EVERY_MS_WHEN_SIGNALLED = 20
 
 /** Nodes as processes on this machine. They outlive the orchestrator, and the next one finds them again. */
-export function localDriver({ program, flags, clock = systemClock, rng = systemRng }: LocalOptions): Driver {
-  const path = resolve(program)
+export function localDriver(options: LocalOptions): Driver {
+  const { flags, wrapped = false, clock = systemClock, rng = systemRng } = options
+  const path = resolve(options.program)
+  const builds = new Builds()
   return {
-    check: () => checkProgram(path),
+    program: path,
+    check: (program) => {
+      if (wrapped && program !== undefined) throw wrappedFault(path)
+      if (program === undefined) checkProgram(path, 'build it (npm run build)')
+      else checkProgram(program, 'kvorum upgrade took it in; put it back')
+    },
+    build: (program = path) => builds.of(program),
+    inspect: async (program) => {
+      if (wrapped) throw wrappedFault(path)
+      return inspectProgram(program)
+    },
     find: async (spec, last) => {
       const isIt = (pid: number) => isNode(pid, spec.directory, path)
       const pid = await findPid(spec, last, isIt, clock)
       return pid === undefined ? undefined : new AdoptedProcess(pid, spec.directory, isIt, clock)
     },
-    spawn: (spec, address, peers) => spawnNode(path, [...argumentsOf(spec, address, peers), ...flags], spec),
+    spawn: (spec, address, peers, program = path) =>
+      spawnNode(program, [...argumentsOf(spec, address, peers), ...flags], spec),
     freeAddress: async () => {
       for (let tries = 0; tries < PORT_TRIES; tries++) {
         const port = PORT_MIN + Math.floor(rng.float() * (PORT_MAX - PORT_MIN))
@@ -50,14 +66,6 @@ export function localDriver({ program, flags, clock = systemClock, rng = systemR
       }
       throw new StartFault(`no free port between ${PORT_MIN} and ${PORT_MAX} on ${HOST}`)
     },
-  }
-}
-
-function checkProgram(path: string): void {
-  try {
-    accessSync(path, constants.X_OK)
-  } catch (error) {
-    throw new StartFault(`the node program ${path} cannot be run: build it (npm run build)`, { cause: error })
   }
 }
 

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
 import type { NodeInfo } from '../../core/topology.js'
 import { PreconditionFailedError, UnavailableError } from '../../errors/index.js'
 import { emptyStatus } from '../../wire/control.js'
@@ -19,6 +21,8 @@ interface Running {
   readonly data: Data
   readonly pid: number
   readonly address: string
+  /** The name of the program that was taken in; undefined: the driver's own. */
+  readonly program: string | undefined
   readonly end: (exit: Exit) => void
   readonly exited: Promise<Exit>
   peers: readonly NodeInfo[]
@@ -45,6 +49,12 @@ export class FakeWorld {
   readonly meta = new Map<string, { value: Uint8Array; version: bigint }>()
   /** What the next processes of a node (by name) do instead of running. */
   readonly ends = new Map<string, Exit>()
+  /** What processes of a program (by the name of its folder) do instead of running. */
+  readonly broken = new Map<string, Exit>()
+  /** Nodes (by name) that do not apply what their leader has committed. */
+  readonly lagging = new Set<string>()
+  /** Told of each process that ends, when it has. */
+  ended: (process: Running) => void = () => {}
   /** Nodes (by name) that SIGTERM does not end. */
   readonly deaf = new Set<string>()
   /** Nodes (by name) that say that they take their data from a peer. */
@@ -97,16 +107,20 @@ export class FakeWorld {
   /** `pass` is awaited before everything that has an effect or is seen from outside. */
   driver(pass: (what: string) => Promise<void>): Driver {
     return {
+      program: '/built/kvnode',
       check: () => {},
+      build: (program = '') => `build of ${program}`,
+      inspect: async (program) => ({ version: readFileSync(program, 'utf8') }),
       freeAddress: async () => this.nextFree.shift() ?? `127.0.0.1:${this.#ports++}`,
       find: async (spec) => {
         await pass(`find ${spec.name}`)
         const found = this.process(spec.name)
         return found === undefined ? undefined : this.#processOf(found, true)
       },
-      spawn: async (spec, address, peers) => {
+      spawn: async (spec, address, peers, program) => {
         await pass(`spawn ${spec.name}`)
-        return this.#processOf(this.#spawn(spec, address, peers), false)
+        const name = program === undefined ? undefined : basename(dirname(program))
+        return this.#processOf(this.#spawn(spec, address, peers, name), false)
       },
     }
   }
@@ -115,15 +129,16 @@ export class FakeWorld {
     return { node: (address) => this.#nodeLink(address, pass), kv: (address) => this.#kvLink(address, pass) }
   }
 
-  #spawn(spec: NodeSpec, address: string, peers: readonly NodeInfo[]): Running {
+  #spawn(spec: NodeSpec, address: string, peers: readonly NodeInfo[], program: string | undefined): Running {
     let end: (exit: Exit) => void = () => {}
     const exited = new Promise<Exit>((resolve) => {
       end = resolve
     })
     const data = this.data.get(spec.name) ?? this.#makeData(spec)
-    const process: Running = { data, pid: this.#pids++, address, end, exited, peers, gone: false, opening: true }
+    const state = { gone: false, opening: true }
+    const process: Running = { data, pid: this.#pids++, address, program, end, exited, peers, ...state }
     const listening = [...this.running].some((one) => one.address === address) || this.taken.has(address)
-    const planned = this.ends.get(spec.name)
+    const planned = this.ends.get(spec.name) ?? this.broken.get(program ?? '')
     if (planned !== undefined) end(planned)
     else if (this.process(spec.name) !== undefined) end({ code: 73 })
     else if (listening) end({ code: 69 })
@@ -165,6 +180,7 @@ export class FakeWorld {
     shard.calls.push(`end ${process.data.spec.name}`)
     if (shard.leader === process) shard.leader = undefined
     process.end(exit)
+    this.ended(process)
     this.#changed()
   }
 
@@ -197,6 +213,11 @@ export class FakeWorld {
         node.peers = peers
       },
       campaign: async () => this.#campaign(await reach('campaign')),
+      transferLeadership: async (to) => {
+        const node = await reach('transfer')
+        const next = [...this.running].find(({ data }) => data.id === to)
+        if (this.shard(node.data.spec.shard).leader === node && next !== undefined) this.#campaign(next)
+      },
       assignPartitions: async (epoch, owned) => {
         const shard = this.#ledBy(await reach('assign'))
         shard.ownershipEpoch = epoch
@@ -271,6 +292,7 @@ export class FakeWorld {
   #statusOf(node: Running): NodeStatus {
     const shard = this.shard(node.data.spec.shard)
     const leads = shard.leader === node
+    const committed = shard.leader?.data.lastLogIndex ?? 0n
     return {
       ...emptyStatus(),
       clusterId: node.data.spec.clusterId,
@@ -283,7 +305,10 @@ export class FakeWorld {
       state: this.#stateOf(node),
       term: shard.term,
       ready: leads,
+      leaderId: shard.leader?.data.id ?? '',
       lastLogIndex: node.data.lastLogIndex,
+      commitIndex: committed,
+      appliedIndex: this.lagging.has(node.data.spec.name) ? 0n : committed,
       ownershipEpoch: shard.ownershipEpoch,
     }
   }

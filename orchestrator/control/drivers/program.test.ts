@@ -1,0 +1,57 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { StartFault } from '../faults.js'
+import { localDriver } from './local.js'
+import { Builds } from './program.js'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'kvorum-program-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+function script(text: string): string {
+  const path = join(folder, 'program')
+  writeFileSync(path, `#!/bin/sh\n${text}\n`)
+  chmodSync(path, 0o755)
+  return path
+}
+
+test('a node program says its version', async () => {
+  const driver = localDriver({ program: 'kvnode', flags: [] })
+  expect(await driver.inspect(script('[ "$1" = --version ] && echo 1.2.3-rc.1'))).toEqual({ version: '1.2.3-rc.1' })
+})
+
+test.each([
+  ['says something else', 'echo ls 9.4', 'is no node program'],
+  ['fails', 'echo no such option >&2; exit 2', '--version failed'],
+  ['talks for ever', 'while :; do echo 1.2.3; done', '--version failed'],
+])('a program that %s is none', async (_, text, says) => {
+  const inspected = localDriver({ program: 'kvnode', flags: [] }).inspect(script(text))
+  await expect(inspected).rejects.toThrow(StartFault)
+  await expect(inspected).rejects.toThrow(says)
+})
+
+test('behind a proxy no other program takes the place of the first', async () => {
+  const driver = localDriver({ program: script('exit'), flags: [], wrapped: true })
+  expect(() => driver.check()).not.toThrow()
+  expect(() => driver.check(join(folder, 'program'))).toThrow('puts a proxy before them')
+  await expect(driver.inspect(join(folder, 'program'))).rejects.toThrow('puts a proxy before them')
+})
+
+test('a build is told by what is in the file, whenever that changes', () => {
+  const builds = new Builds()
+  const path = script('one')
+  const first = builds.of(path)
+  expect(first).toMatch(/^[0-9a-f]{12}$/)
+  expect(builds.of(path)).toBe(first)
+  script('another')
+  const second = builds.of(path)
+  expect(second).not.toBe(first)
+  rmSync(path)
+  expect(builds.of(path)).toBe('')
+  script('another')
+  expect(builds.of(path)).toBe(second)
+})

@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto'
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { execa } from 'execa'
+import { StartFault } from '../faults.js'
+import type { ProgramInfo } from './driver.js'
+
+// The node program as a file: whether it can be run, what it says of itself, which bytes it has.
+
+/** How long a program may take to say its version. */
+const VERSION_MS_MAX = 5_000
+/** What kvnode --version prints. Anything else is another program. */
+const VERSION = /^(\d+\.\d+\.\d+[\w.+-]{0,32})$/
+const BUILD_LENGTH = 12
+
+/** Throws a StartFault unless it can be run. */
+export function checkProgram(path: string, advice: string): void {
+  try {
+    accessSync(path, constants.X_OK)
+  } catch (error) {
+    throw new StartFault(`the node program ${path} cannot be run: ${advice}`, { cause: error })
+  }
+}
+
+export async function inspectProgram(path: string): Promise<ProgramInfo> {
+  const result = await execa(path, ['--version'], { reject: false, timeout: VERSION_MS_MAX, maxBuffer: 4_096 })
+  if (result.failed) throw new StartFault(`${path} --version failed: ${result.shortMessage}`)
+  const version = VERSION.exec(result.stdout.trim())?.[1]
+  if (version === undefined) throw new StartFault(`${path} is no node program: it does not say its version`)
+  return { version }
+}
+
+export function wrappedFault(path: string): StartFault {
+  return new StartFault(`nodes are started by ${path}, which puts a proxy before them: no other program can take its place`)
+}
+
+/** Which bytes programs have. Read again only when a file has changed. */
+export class Builds {
+  readonly #known = new Map<string, { readonly file: string; readonly build: string }>()
+
+  /** '' when it cannot be read: whoever starts it will say why. */
+  of(path: string): string {
+    try {
+      const { ino, size, mtimeMs } = statSync(path)
+      const file = `${ino} ${size} ${mtimeMs}`
+      const known = this.#known.get(path)
+      if (known?.file === file) return known.build
+      const build = createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, BUILD_LENGTH)
+      this.#known.set(path, { file, build })
+      return build
+    } catch {
+      return ''
+    }
+  }
+}
