@@ -1,14 +1,13 @@
-import { existsSync } from 'node:fs'
-import type { DataDirectory, NodePlace } from './data-directory.js'
+import type { NodePlace } from './data-directory.js'
 import type { Group } from './group.js'
 import { removeLeaver, removeLeftovers } from './leftovers.js'
 import { placesFrom, withJoiner, withoutLeaver } from './membership.js'
 import { type PlanOptions, planGroups, planNode } from './plan.js'
 import type { ClusterRecord } from './registry.js'
-import { nodesOf, type Shape } from './shape.js'
+import type { Shape } from './shape.js'
 import type { Supervisor } from './supervisor.js'
 
-export interface FleetOptions extends Omit<PlanOptions, 'ofNodes' | 'supervisors' | 'clusterId'> {
+export interface FleetOptions extends Omit<PlanOptions, 'supervisors' | 'clusterId'> {
   readonly stopTimeoutMs: number
 }
 
@@ -29,12 +28,11 @@ export class Fleet {
    * `needed`; further ones are for whoever wants them.
    */
   static async open(options: FleetOptions, record: ClusterRecord, needed: number): Promise<Fleet> {
-    const { registry, directory } = options
-    expectRoomFor(placesFrom(0, { ...record, shards: needed }, await registry.groups()), directory)
+    const { registry } = options
+    expectRoomFor(placesFrom(0, { ...record, shards: needed }, await registry.groups()), options)
     await removeLeftovers(record.shards, { ...options, clusterId: record.clusterId })
     const supervisors = new Set<Supervisor>()
-    const ofNodes = nodesOf(record)
-    const plan = { ...options, clusterId: record.clusterId, ofNodes, supervisors }
+    const plan = { ...options, clusterId: record.clusterId, supervisors }
     const [meta, ...shards] = await planGroups(placesFrom(0, record, await registry.groups()), plan)
     if (meta === undefined) throw new TypeError('a plan without meta')
     const fleet = new Fleet(options, record, meta)
@@ -123,17 +121,20 @@ export class Fleet {
   /** Throws a StartFault unless there is room for so many shards. */
   expectRoom(shards: number): void {
     const records = this.all.map(({ record }) => record).filter((record) => record !== undefined)
-    expectRoomFor(placesFrom(0, { ...this.record, shards }, records), this.options.directory)
+    expectRoomFor(placesFrom(0, { ...this.record, shards }, records), this.options)
   }
 
-  /** Throws a StartFault unless there is room for so many more nodes. */
+  /** Throws a StartFault unless there is room for so many more nodes in each group. */
   expectRoomForMore(nodes: number): void {
-    this.options.directory.expectRoom(nodes)
+    const places = this.all.flatMap(({ shard, record }) =>
+      Array.from({ length: nodes }, (_, at) => ({ shard, index: (record?.lastIndex ?? 0) + at + 1 })),
+    )
+    expectRoomFor(places, this.options)
   }
 
   get #plan(): PlanOptions {
     const { clusterId } = this.record
-    return { ...this.options, clusterId, ofNodes: nodesOf(this.record), supervisors: this.#supervisors }
+    return { ...this.options, clusterId, supervisors: this.#supervisors }
   }
 
   async #reshape(change: Partial<Shape>): Promise<void> {
@@ -144,6 +145,9 @@ export class Fleet {
 }
 
 /** Nodes that have data already need no room to begin with. */
-function expectRoomFor(places: readonly NodePlace[], directory: DataDirectory): void {
-  directory.expectRoom(places.filter((place) => !existsSync(directory.node(place))).length)
+function expectRoomFor(
+  places: readonly NodePlace[],
+  { driver, directory }: Pick<FleetOptions, 'driver' | 'directory'>,
+) {
+  driver.expectRoom(places, directory)
 }

@@ -1,8 +1,5 @@
-import { rmdirSync, rmSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { type DataDirectory, type NodePlace, nodeName } from './data-directory.js'
 import type { Driver } from './drivers/driver.js'
-import { pathFault } from './faults.js'
 import { specOf } from './plan.js'
 import type { NodeRecord, Registry } from './registry.js'
 
@@ -32,25 +29,12 @@ export async function removeLeaver(place: NodePlace, deps: LeftoverDeps): Promis
   await deps.registry.forgetNode(place)
 }
 
-async function removeNode(record: NodeRecord, { driver, directory, clusterId }: LeftoverDeps): Promise<void> {
-  const process = await driver.find(specOf(record, { clusterId, directory, ofNodes: 1 }), record)
+async function removeNode(record: NodeRecord, deps: LeftoverDeps): Promise<void> {
+  const { driver } = deps
+  const spec = specOf(record, deps, 1)
+  const process = await driver.find(spec, record)
   // By force: what it holds is nobody's any more.
   process?.signal('SIGKILL')
   await process?.exited
-  const path = directory.node(record)
-  try {
-    rmSync(path, { recursive: true, force: true, maxRetries: 3 })
-  } catch (error) {
-    throw pathFault('the directory of a node that was taken away,', path, error)
-  }
-  removeIfEmpty(dirname(path))
-}
-
-/** The group's own directory may be a disk, or hold what is not ours. */
-function removeIfEmpty(path: string): void {
-  try {
-    rmdirSync(path)
-  } catch {
-    // Then it stays, and does no harm.
-  }
+  await driver.remove(spec)
 }

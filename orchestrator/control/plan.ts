@@ -4,6 +4,7 @@ import { type DataDirectory, groupName, type NodePlace, nodeName } from './data-
 import type { Driver, NodeSpec } from './drivers/driver.js'
 import { Group } from './group.js'
 import type { Links } from './links.js'
+import { chooseMachines, type Placed, riskOf, THIS_MACHINE } from './machines.js'
 import type { NodeRecord, Registry } from './registry.js'
 import { nodesOf, type Shape } from './shape.js'
 import { Supervisor } from './supervisor.js'
@@ -12,8 +13,6 @@ export interface PlanOptions {
   readonly directory: DataDirectory
   readonly registry: Registry
   readonly clusterId: string
-  /** How many nodes run on this machine. */
-  readonly ofNodes: number
   /** The nodes that are planned already; the new ones are added. */
   readonly supervisors: Set<Supervisor>
   readonly driver: Driver
@@ -30,11 +29,13 @@ export async function planGroups(places: readonly NodePlace[], options: PlanOpti
   const records = await recordsFor(places, options)
   const known = new Map((await registry.groups()).map((record) => [record.shard, record]))
   // Not one that is a node's, even if that is down and nobody listens there now.
-  const free = () => freeAddress(driver, new Set([...supervisors].map(({ address }) => address)))
+  const free = (machine: string) => freeAddress(driver, machine, new Set([...supervisors].map((one) => one.address)))
+  const everywhere = (await registry.nodes()).map(placedOf)
+  const beside = ({ machine }: Placed) => everywhere.filter((one) => one.machine === machine).length
   return [...new Set(places.map(({ shard }) => shard))].map((shard) => {
     const group = new Group(shard, known.get(shard), { ...options, record: registry.setGroup.bind(registry) })
     for (const record of records.filter((one) => one.shard === shard)) {
-      const node = supervise(record, group, options, free)
+      const node = supervise(record, group, options, beside(placedOf(record)), free)
       group.admit(node)
       supervisors.add(node)
     }
@@ -44,52 +45,89 @@ export async function planGroups(places: readonly NodePlace[], options: PlanOpti
 
 /** One more node of a group that is there. */
 export async function planNode(group: Group, index: number, options: PlanOptions): Promise<Supervisor> {
-  const { driver, supervisors } = options
+  const { registry, driver, supervisors } = options
   const [record] = await recordsFor([{ shard: group.shard, index }], options)
   if (record === undefined) throw new TypeError(`no record of node ${index} of ${group.name}`)
-  const free = () => freeAddress(driver, new Set([...supervisors].map(({ address }) => address)))
-  const node = supervise(record, group, options, free)
+  const free = (machine: string) => freeAddress(driver, machine, new Set([...supervisors].map((one) => one.address)))
+  const { machine } = placedOf(record)
+  const beside = (await registry.nodes()).filter((one) => placedOf(one).machine === machine).length
+  const node = supervise(record, group, options, beside, free)
   group.admit(node)
   supervisors.add(node)
   return node
 }
 
-async function recordsFor(places: readonly NodePlace[], { registry, driver }: PlanOptions): Promise<NodeRecord[]> {
+async function recordsFor(places: readonly NodePlace[], options: PlanOptions): Promise<NodeRecord[]> {
+  const { registry, driver } = options
   const known = new Map((await registry.nodes()).map((record) => [nodeName(record), record]))
   const taken = new Set([...known.values()].map(({ address }) => address))
   const program = (await registry.cluster())?.program
+  const absent = places.filter((place) => !known.has(nodeName(place)))
   const fresh: NodeRecord[] = []
-  for (const place of places) {
-    if (known.has(nodeName(place))) continue
-    const address = await freeAddress(driver, taken)
+  for (const placed of await machinesFor(absent, [...known.values()].map(placedOf), options)) {
+    const address = await freeAddress(driver, placed.machine, taken)
     taken.add(address)
-    fresh.push({ ...place, address, program })
+    fresh.push({ ...placed, address, program })
   }
   if (fresh.length > 0) await registry.setNodes(fresh)
   for (const record of fresh) known.set(nodeName(record), record)
   return places.map((place) => known.get(nodeName(place))).filter((record) => record !== undefined)
 }
 
-async function freeAddress(driver: Driver, taken: ReadonlySet<string>): Promise<string> {
+/** Chosen once: from then on a node is where its data is. Says so if that makes a shard less safe than its replicas would. */
+async function machinesFor(
+  places: readonly NodePlace[],
+  known: readonly Placed[],
+  { driver, telemetry }: PlanOptions,
+): Promise<Placed[]> {
+  if (places.length === 0) return []
+  const shards = new Set(places.map(({ shard }) => shard))
+  const sizes = new Map<number, number>()
+  for (const { shard } of [...known, ...places]) sizes.set(shard, (sizes.get(shard) ?? 0) + 1)
+  const machines = await driver.machines(Math.max(...[...shards].map((shard) => sizes.get(shard) ?? 0)))
+  const chosen = chooseMachines(places, machines, known)
+  const risk = riskOf(
+    [...known, ...chosen].filter(({ shard }) => shards.has(shard)),
+    machines,
+  )
+  // Whoever runs everything on one machine knows it.
+  if (risk !== undefined && machines.some(({ name }) => name !== THIS_MACHINE)) telemetry.emit('machines.few', { risk })
+  return chosen
+}
+
+function placedOf({ shard, index, machine = THIS_MACHINE }: NodeRecord): Placed {
+  return { shard, index, machine }
+}
+
+async function freeAddress(driver: Driver, machine: string, taken: ReadonlySet<string>): Promise<string> {
   for (;;) {
-    const address = await driver.freeAddress()
+    const address = await driver.freeAddress(machine)
     if (!taken.has(address)) return address
   }
 }
 
-/** What a node is to be. */
+/** What a node is to be, on a machine where so many run. */
 export function specOf(
-  place: NodePlace,
-  { clusterId, directory, ofNodes }: Pick<PlanOptions, 'clusterId' | 'directory' | 'ofNodes'>,
+  record: NodeRecord,
+  { clusterId, directory, driver }: Pick<PlanOptions, 'clusterId' | 'directory' | 'driver'>,
+  ofNodes: number,
 ): NodeSpec {
-  const { shard, index } = place
-  return { shard, index, name: nodeName(place), clusterId, directory: directory.node(place), ofNodes }
+  const { shard, index, machine } = placedOf(record)
+  const path = driver.directoryOf(record, machine, directory)
+  return { shard, index, name: nodeName(record), clusterId, machine, directory: path, ofNodes }
 }
 
-function supervise(record: NodeRecord, group: Group, options: PlanOptions, free: () => Promise<string>): Supervisor {
-  return new Supervisor(specOf(record, options), record, {
+function supervise(
+  record: NodeRecord,
+  group: Group,
+  options: PlanOptions,
+  ofNodes: number,
+  free: (machine: string) => Promise<string>,
+): Supervisor {
+  const spec = specOf(record, options, ofNodes)
+  return new Supervisor(spec, record, {
     driver: options.driver,
-    freeAddress: free,
+    freeAddress: () => free(spec.machine),
     links: options.links,
     telemetry: options.telemetry,
     clock: options.clock,

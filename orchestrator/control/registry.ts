@@ -25,6 +25,8 @@ export interface ClusterRecord {
 }
 
 export interface NodeRecord extends NodePlace {
+  /** Where it runs and has its data, for ever. Absent in what earlier versions wrote: on this machine. */
+  readonly machine?: string
   /** host:port. Chosen before the node is started for the first time; changed only when somebody else took it. */
   readonly address: string
   /** The process that was last started or adopted. It may be gone. */

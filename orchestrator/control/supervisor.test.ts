@@ -36,7 +36,15 @@ const telemetry: Telemetry = {
 }
 
 function supervise(pass: (what: string) => Promise<void> = async () => {}): Supervisor {
-  const spec = { shard: 1, index: 1, name: NAME, clusterId: 'c', directory: join(folder, 'n'), ofNodes: 1 }
+  const spec = {
+    shard: 1,
+    index: 1,
+    name: NAME,
+    clusterId: 'c',
+    machine: 'localhost',
+    directory: join(folder, 'n'),
+    ofNodes: 1,
+  }
   const record = { shard: 1, index: 1, address: '127.0.0.1:1' }
   return new Supervisor(spec, record, {
     driver: world.driver(pass),

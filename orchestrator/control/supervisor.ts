@@ -1,14 +1,11 @@
-import { existsSync } from 'node:fs'
 import { type Clock, sleep } from '../core/clock.js'
 import type { NodeInfo } from '../core/topology.js'
 import { WrongPeerError } from '../errors/index.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { type NodeStatus, State } from '../wire/node-admin.js'
 import type { PeerIdentity } from '../wire/peer.js'
-import type { Driver, Exit, NodeProcess, NodeSpec } from './drivers/driver.js'
-import { pathFault } from './faults.js'
+import { type Driver, type Exit, isAt, type NodeProcess, type NodeSpec, whereOf } from './drivers/driver.js'
 import type { Links, NodeLink } from './links.js'
-import { makeDirectory } from './make-directory.js'
 import type { NodeRecord } from './registry.js'
 import { decide, delayAfter, describeExit, STABLE_MS } from './restart-policy.js'
 
@@ -215,9 +212,9 @@ export class Supervisor {
 
   async #run(): Promise<void> {
     while (this.#isWanted()) {
-      if (this.#isLost()) return
       const since = this.deps.clock.monotonic()
       try {
+        if (await this.#isLost()) return
         const process = await this.#findOrSpawn()
         const exit = await this.#attend(process)
         if (this.#order === undefined) await this.#afterExit(process, exit, this.deps.clock.monotonic() - since)
@@ -228,15 +225,14 @@ export class Supervisor {
   }
 
   /** A member without its data must not come back as somebody new: it may have voted, and it had what others lack. */
-  #isLost(): boolean {
-    if (!this.deps.isMember() || existsSync(this.spec.directory)) return false
-    this.hold(`its directory ${this.spec.directory} is gone`, PUT_BACK)
+  async #isLost(): Promise<boolean> {
+    if (!this.deps.isMember() || (await this.deps.driver.holds(this.spec))) return false
+    this.hold(`its directory ${whereOf(this.spec)} is gone`, PUT_BACK)
     return true
   }
 
   async #findOrSpawn(): Promise<NodeProcess> {
     const { driver, telemetry } = this.deps
-    makeNodeDirectory(this.spec)
     const found = await driver.find(this.spec, this.#record)
     const process = found ?? (await this.#spawn(this.#manner))
     this.#process = process
@@ -320,8 +316,8 @@ export class Supervisor {
 
   /** Takes in what the node says, unless it is not our node that says it: then the reason why not. */
   #hears(admin: NodeLink, status: NodeStatus): string | undefined {
-    const { clusterId, shard, directory } = this.spec
-    if (status.clusterId !== clusterId || status.shard !== shard || status.dataDir !== directory) {
+    const { clusterId, shard } = this.spec
+    if (status.clusterId !== clusterId || status.shard !== shard || !isAt(status.dataDir, this.spec)) {
       const who = `cluster ${status.clusterId}, shard ${status.shard}, directory ${status.dataDir}`
       return `another node listens on ${this.address}: ${who}`
     }
@@ -335,7 +331,7 @@ export class Supervisor {
   #tellSeeding({ state, pid }: NodeStatus): void {
     if (state !== State.SEEDING || this.#seeding === pid) return
     this.#seeding = pid
-    this.deps.telemetry.emit('node.seeding', { node: this.name, directory: this.spec.directory })
+    this.deps.telemetry.emit('node.seeding', { node: this.name, directory: whereOf(this.spec) })
   }
 
   #isSilent(stranger: string | undefined): void {
@@ -398,12 +394,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-function makeNodeDirectory(spec: NodeSpec): void {
-  try {
-    makeDirectory(spec.directory)
-  } catch (error) {
-    throw pathFault(`the directory of ${spec.name},`, spec.directory, error)
-  }
 }

@@ -31,6 +31,8 @@ export interface Events {
   'node.refused': { readonly node: string; readonly reason: string }
   /** What stands between the nodes (--fault-proxy) has ended although nobody asked it to. */
   'proxy.lost': { readonly reason: string }
+  /** Replicas had to be placed so that one loss takes a majority with it. */
+  'machines.few': { readonly risk: string }
   'shard.led': { readonly shard: string; readonly leader: string; readonly term: bigint }
   'shard.leaderless': { readonly shard: string }
   'map.published': { readonly epoch: bigint }

@@ -32,6 +32,10 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   },
   'node.refused': { level: 'error', say: ({ node, reason }) => `${node}: ${reason}` },
   'proxy.lost': { level: 'error', say: ({ reason }) => `the proxy between the nodes has ended: ${reason}` },
+  'machines.few': {
+    level: 'warn',
+    say: ({ risk }) => `there are too few machines, or zones, for the replicas: ${risk}. Nodes stay where they are now`,
+  },
   'shard.led': { level: 'info', say: ({ shard, leader, term }) => `${shard} is led by ${leader} (term ${term})` },
   'shard.leaderless': { level: 'warn', say: ({ shard }) => `${shard} has no leader that answers` },
   'map.published': { level: 'debug', say: ({ epoch }) => `cluster map ${epoch} is published` },

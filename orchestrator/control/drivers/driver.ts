@@ -1,14 +1,17 @@
 import type { NodeInfo } from '../../core/topology.js'
-import type { NodePlace } from '../data-directory.js'
+import type { DataDirectory, NodePlace } from '../data-directory.js'
+import { type Machine, THIS_MACHINE } from '../machines.js'
 
 /** What a node is to be: the same in every start of it, but for the addresses. */
 export interface NodeSpec extends NodePlace {
   /** For people: "shard-1/node-2". */
   readonly name: string
   readonly clusterId: string
-  /** Absolute. It exists when `spawn` is called. */
+  /** Whose process it is, and whose disk its data is on. */
+  readonly machine: string
+  /** Absolute; or, on another machine, below what only that machine knows: "shard-1/node-2". */
   readonly directory: string
-  /** How many nodes run beside it, itself included: they share what the machine has. */
+  /** How many nodes run on its machine, itself included: they share what it has. */
   readonly ofNodes: number
 }
 
@@ -42,7 +45,10 @@ export interface ProgramInfo {
   readonly version: string
 }
 
-/** How node processes come to be. Every implementation passes testing/driver-contract.ts. */
+/**
+ * How node processes come to be, and where: processes and directories may be on other machines, so nobody else looks at them.
+ * Every implementation passes testing/driver-contract.ts.
+ */
 export interface Driver {
   /** The path of the driver's own node program, which is started unless another one is asked for. */
   readonly program: string
@@ -52,13 +58,39 @@ export interface Driver {
   build(program?: string): string
   /** What the program says of itself. Rejects with a StartFault when it is no node program. */
   inspect(program: string): Promise<ProgramInfo>
+  /**
+   * Where new nodes can be placed now, at least `wanted` of them if there are so many at all. Rejects with a StartFault when
+   * some do not answer without which there are too few.
+   */
+  machines(wanted: number): Promise<readonly Machine[]>
+  /** As NodeSpec has it. Throws a StartFault when no machine of this driver can be called so. */
+  directoryOf(place: NodePlace, machine: string, data: DataDirectory): string
+  /** Throws a StartFault unless there is room for those of these nodes that have no data yet, as far as is known here. */
+  expectRoom(places: readonly NodePlace[], data: DataDirectory): void
+  /** Whether the node's directory is there. False only if that was seen: where nobody can look it counts as there. */
+  holds(spec: NodeSpec): Promise<boolean>
+  /** Removes the node's directory with what is in it; done when it is gone. Nobody may run on it. */
+  remove(spec: NodeSpec): Promise<void>
   /** The process that runs on the node's directory already, if there is one. Starts nothing. */
   find(spec: NodeSpec, last: LastSeen): Promise<NodeProcess | undefined>
   /**
-   * Starts the node so that it outlives this process. Two nodes never run on one directory: the second ends with
-   * exit code 73. Rejects with a StartFault when the system does not let it start. `program`: the driver's own by default.
+   * Starts the node so that it outlives this process, and makes its directory if it is absent. Two nodes never run on one
+   * directory: the second ends with exit code 73. Rejects with a StartFault when the system does not let it start. `program`:
+   * the driver's own by default.
    */
   spawn(spec: NodeSpec, address: string, peers: readonly NodeInfo[], program?: string): Promise<NodeProcess>
-  /** An address that nobody listens on now, for a node that has none or whose address is taken. */
-  freeAddress(): Promise<string>
+  /** An address of the machine that nobody listens on now, for a node that has none or whose address is taken. */
+  freeAddress(machine: string): Promise<string>
+  /** Lets go of what it holds. The processes go on. */
+  close(): void
+}
+
+/** Whether what a node says of itself is the directory that it was meant to have. */
+export function isAt(dataDir: string, { directory }: Pick<NodeSpec, 'directory'>): boolean {
+  return dataDir === directory || (!directory.startsWith('/') && dataDir.endsWith(`/${directory}`))
+}
+
+/** Where its data is, for people. */
+export function whereOf({ directory, machine }: Pick<NodeSpec, 'directory' | 'machine'>): string {
+  return machine === THIS_MACHINE ? directory : `${directory} on ${machine}`
 }

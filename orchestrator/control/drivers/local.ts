@@ -8,6 +8,8 @@ import { type Rng, systemRng } from '../../core/rng.js'
 import type { NodeInfo } from '../../core/topology.js'
 import { NodeAdmin, type NodeStatus } from '../../wire/node-admin.js'
 import { pathFault, StartFault } from '../faults.js'
+import { THIS_MACHINE } from '../machines.js'
+import { localDirectories, makeNodeDirectory } from './directories.js'
 import type { Driver, Exit, LastSeen, NodeProcess, NodeSpec } from './driver.js'
 import { lastWords, openNodeLog } from './node-log.js'
 import { isNode, sendSignal } from './processes.js'
@@ -41,6 +43,7 @@ export function localDriver(options: LocalOptions): Driver {
   const path = resolve(options.program)
   const builds = new Builds()
   return {
+    ...localDirectories,
     program: path,
     check: (program) => {
       if (wrapped && program !== undefined) throw wrappedFault(path)
@@ -52,6 +55,8 @@ export function localDriver(options: LocalOptions): Driver {
       if (wrapped) throw wrappedFault(path)
       return inspectProgram(program)
     },
+    machines: async () => [{ name: THIS_MACHINE, zone: THIS_MACHINE }],
+    close: () => {},
     find: async (spec, last) => {
       const isIt = (pid: number) => isNode(pid, spec.directory, path)
       const pid = await findPid(spec, last, isIt, clock)
@@ -78,6 +83,7 @@ function argumentsOf(spec: NodeSpec, address: string, peers: readonly NodeInfo[]
 }
 
 async function spawnNode(program: string, argv: string[], spec: NodeSpec): Promise<NodeProcess> {
+  makeNodeDirectory(spec)
   const log = openLog(spec)
   const since = fstatSync(log).size
   // execa passes any descriptor on; its types name only those up to 9.

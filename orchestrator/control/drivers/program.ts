@@ -30,7 +30,9 @@ export async function inspectProgram(path: string): Promise<ProgramInfo> {
 }
 
 export function wrappedFault(path: string): StartFault {
-  return new StartFault(`nodes are started by ${path}, which puts a proxy before them: no other program can take its place`)
+  return new StartFault(
+    `nodes are started by ${path}, which puts a proxy before them: no other program can take its place`,
+  )
 }
 
 /** Which bytes programs have. Read again only when a file has changed. */

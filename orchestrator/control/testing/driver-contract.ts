@@ -1,18 +1,20 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { NodeStatus } from '../../wire/node-admin.js'
-import type { Driver, Exit, NodeProcess, NodeSpec } from '../drivers/driver.js'
+import { DataDirectory, type NodePlace, nodeName } from '../data-directory.js'
+import { type Driver, type Exit, isAt, type NodeProcess, type NodeSpec } from '../drivers/driver.js'
 import { wireLinks } from '../links.js'
 
-/** What every driver of nodes on this machine promises. */
-export function driverContract(name: string, makeDriver: () => Driver): void {
+/** What every driver promises that starts processes. It has its nodes below the folder, which is on this machine for once. */
+export function driverContract(name: string, makeDriver: (folder: string) => Promise<Driver>): void {
   describe(name, () => {
     const bench = new Bench()
-    beforeEach(() => bench.open(makeDriver()))
+    beforeEach(() => bench.open(makeDriver))
     afterEach(() => bench.close())
+    describe('has directories', () => directoryTests(bench))
     describe('finds', () => findTests(bench))
     describe('starts', () => startTests(bench))
   })
@@ -22,20 +24,23 @@ export function driverContract(name: string, makeDriver: () => Driver): void {
 class Bench {
   #folder = ''
   #driver: Driver | undefined
+  #machine = ''
   #address = ''
   #processes: NodeProcess[] = []
 
-  async open(driver: Driver): Promise<void> {
+  async open(makeDriver: (folder: string) => Promise<Driver>): Promise<void> {
     this.#folder = mkdtempSync(join(tmpdir(), 'kvorum-driver-'))
-    this.#driver = driver
-    this.#address = await driver.freeAddress()
+    this.#driver = await makeDriver(this.#folder)
+    const [machine] = await this.#driver.machines(1)
+    this.#machine = machine?.name ?? ''
+    this.#address = await this.freeAddress()
     this.#processes = []
-    mkdirSync(this.spec.directory, { recursive: true })
   }
 
   async close(): Promise<void> {
     for (const process of this.#processes) process.signal('SIGKILL')
     await Promise.all(this.#processes.map(({ exited }) => exited))
+    this.driver.close()
     rmSync(this.#folder, { recursive: true })
   }
 
@@ -48,9 +53,23 @@ class Bench {
     return this.#address
   }
 
+  freeAddress(): Promise<string> {
+    return this.driver.freeAddress(this.#machine)
+  }
+
   get spec(): NodeSpec {
-    const directory = join(this.#folder, 'shard-1', 'node-1')
-    return { shard: 1, index: 1, name: 'shard-1/node-1', clusterId: 'c1', directory, ofNodes: 3 }
+    return this.specOf({ shard: 1, index: 1 })
+  }
+
+  specOf(place: NodePlace): NodeSpec {
+    const machine = this.#machine
+    const directory = this.driver.directoryOf(place, machine, new DataDirectory(this.#folder))
+    return { ...place, name: nodeName(place), clusterId: 'c1', machine, directory, ofNodes: 3 }
+  }
+
+  /** Where it really is. */
+  pathOf(place: NodePlace): string {
+    return join(this.#folder, nodeName(place))
   }
 
   async spawn(spec = this.spec, address = this.#address): Promise<NodeProcess> {
@@ -80,6 +99,35 @@ class Bench {
       }
     }
   }
+}
+
+function directoryTests(bench: Bench): void {
+  test('that are there from the start of a node until they are removed, with the group’s if that is empty', async () => {
+    const { driver, spec } = bench
+    expect(await driver.holds(spec)).toBe(false)
+    const { process } = await bench.run()
+    expect(await driver.holds(spec)).toBe(true)
+    process.signal('SIGKILL')
+    await process.exited
+    await driver.remove(spec)
+    expect(await driver.holds(spec)).toBe(false)
+    expect(existsSync(dirname(bench.pathOf(spec)))).toBe(false)
+    await driver.remove(spec)
+  })
+
+  test('each node its own', async () => {
+    const { driver, spec } = bench
+    const { status } = await bench.run()
+    expect(isAt(status.dataDir, spec)).toBe(true)
+    for (const place of [
+      { shard: 1, index: 11 },
+      { shard: 1, index: 2 },
+      { shard: 11, index: 1 },
+    ]) {
+      expect(isAt(status.dataDir, bench.specOf(place))).toBe(false)
+      expect(await driver.holds(bench.specOf(place))).toBe(false)
+    }
+  })
 }
 
 function findTests(bench: Bench): void {
@@ -123,12 +171,20 @@ function findTests(bench: Bench): void {
     expect(await bench.driver.find(bench.spec, { address: bench.address, pid: process.pid })).toBeUndefined()
   })
 
-  test('nobody when a node of another directory, cluster or shard answers', async () => {
-    const { spec } = bench
+  test('nobody when a node of another directory or shard answers', async () => {
     await bench.run()
-    for (const other of [{ directory: `${spec.directory}-else` }, { clusterId: 'c2' }, { shard: 2 }]) {
-      expect(await bench.driver.find({ ...spec, ...other }, { address: bench.address })).toBeUndefined()
+    for (const place of [
+      { shard: 1, index: 2 },
+      { shard: 2, index: 1 },
+    ]) {
+      expect(await bench.driver.find(bench.specOf(place), { address: bench.address })).toBeUndefined()
     }
+  })
+
+  test('nobody of another cluster: it may also refuse to look', async () => {
+    await bench.run()
+    const found = bench.driver.find({ ...bench.spec, clusterId: 'c2' }, { address: bench.address })
+    expect(await found.catch(() => undefined)).toBeUndefined()
   })
 }
 
@@ -137,12 +193,12 @@ function startTests(bench: Bench): void {
     const { process, status } = await bench.run()
     expect(process.adopted).toBe(false)
     const { address, spec } = bench
-    expect(status).toMatchObject({ clusterId: 'c1', shard: 1, address, pid: process.pid, dataDir: spec.directory })
+    expect(status).toMatchObject({ clusterId: 'c1', shard: 1, address, pid: process.pid, dataDir: bench.pathOf(spec) })
   })
 
   test('no two nodes on one directory', async () => {
     const first = await bench.run()
-    const second = await bench.spawn(bench.spec, await bench.driver.freeAddress())
+    const second = await bench.spawn(bench.spec, await bench.freeAddress())
     const exit = await second.exited
     expect(exit.code).toBe(73)
     expect(exit.lastWords).toContain(`${first.process.pid}`)
@@ -159,7 +215,10 @@ function startTests(bench: Bench): void {
     const first = await bench.run()
     first.process.signal('SIGTERM')
     await first.process.exited
-    const second = await bench.spawn({ ...bench.spec, shard: 2 })
+    const other = { shard: 2, index: 1 }
+    mkdirSync(dirname(bench.pathOf(other)))
+    renameSync(bench.pathOf(bench.spec), bench.pathOf(other))
+    const second = await bench.spawn(bench.specOf(other))
     expect((await second.exited).code).toBe(76)
   })
 

@@ -4,8 +4,10 @@ import type { NodeInfo } from '../../core/topology.js'
 import { PreconditionFailedError, UnavailableError } from '../../errors/index.js'
 import { emptyStatus } from '../../wire/control.js'
 import { type ImportOrder, type ImportResponse, type NodeStatus, Role, State } from '../../wire/node-admin.js'
+import { localDirectories, makeNodeDirectory } from '../drivers/directories.js'
 import type { Driver, Exit, NodeProcess, NodeSpec } from '../drivers/driver.js'
 import type { KvLink, Links, NodeLink } from '../links.js'
+import { THIS_MACHINE } from '../machines.js'
 import { fakeImport, type ImportFaults } from './fake-import.js'
 import { expectOneOwner, FakePartitions } from './fake-partitions.js'
 
@@ -107,10 +109,13 @@ export class FakeWorld {
   /** `pass` is awaited before everything that has an effect or is seen from outside. */
   driver(pass: (what: string) => Promise<void>): Driver {
     return {
+      ...localDirectories,
       program: '/built/kvnode',
       check: () => {},
       build: (program = '') => `build of ${program}`,
       inspect: async (program) => ({ version: readFileSync(program, 'utf8') }),
+      machines: async () => [{ name: THIS_MACHINE, zone: THIS_MACHINE }],
+      close: () => {},
       freeAddress: async () => this.nextFree.shift() ?? `127.0.0.1:${this.#ports++}`,
       find: async (spec) => {
         await pass(`find ${spec.name}`)
@@ -119,6 +124,7 @@ export class FakeWorld {
       },
       spawn: async (spec, address, peers, program) => {
         await pass(`spawn ${spec.name}`)
+        makeNodeDirectory(spec)
         const name = program === undefined ? undefined : basename(dirname(program))
         return this.#processOf(this.#spawn(spec, address, peers, name), false)
       },
