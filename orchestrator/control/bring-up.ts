@@ -8,14 +8,16 @@ import { decodeClusterMap } from '../wire/cluster-map.js'
 import { StartFault } from './faults.js'
 import type { Group } from './group.js'
 import { agree, mapAsItIs } from './map-keeper.js'
-import type { MetaStore } from './meta-store.js'
+import type { MetaKeys } from './meta-keys.js'
 import { type Range, rangesOf } from './placement.js'
 import { PUT_BACK } from './supervisor.js'
 
 export interface Parts {
   readonly clusterId: string
   readonly meta: Group
-  readonly store: MetaStore
+  readonly store: MetaKeys
+  /** From now on meta can be asked for the control lease, without which `store` waits. */
+  readonly lead: () => void
   readonly shards: () => readonly Group[]
   /** The map that was published last, in the bytes of the wire. */
   readonly lastMap: Uint8Array | undefined
@@ -99,6 +101,7 @@ async function decidedMap(parts: Parts, signal: AbortSignal): Promise<ClusterMap
   await serving(parts.meta, signal)
   const all = [{ first: 0, last: PARTITIONS - 1 }]
   await own(parts.meta, 1n, all, parts.clock, signal, parts.lastMap === undefined)
+  parts.lead()
   for (const group of neededOf(parts)) await group.until(() => group.members !== undefined, signal)
   return agree(parts, signal)
 }

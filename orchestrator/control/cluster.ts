@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '../core/clock.js'
 import type { MapSource } from '../core/map-source.js'
 import type { Rng } from '../core/rng.js'
-import type { ClusterMap } from '../core/topology.js'
+import type { ClusterMap, NodeInfo } from '../core/topology.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { decodeClusterMap } from '../wire/cluster-map.js'
 import type { ControlHandlers } from '../wire/control.js'
@@ -9,8 +9,10 @@ import { bringUp } from './bring-up.js'
 import type { DataDirectory } from './data-directory.js'
 import type { Driver } from './drivers/driver.js'
 import { StartFault } from './faults.js'
+import { FencedStore } from './fence.js'
 import { Fleet } from './fleet.js'
 import type { Group } from './group.js'
+import { Lease } from './lease.js'
 import type { Links } from './links.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
 import { MapPublisher } from './map-publisher.js'
@@ -22,6 +24,7 @@ import { describePlan } from './plan.js'
 import { type ClusterRecord, Registry } from './registry.js'
 import { reportOf } from './report.js'
 import { type Shape, shapeFor } from './shape.js'
+import { stampAll } from './stamp-all.js'
 
 export interface ClusterOptions {
   readonly directory: DataDirectory
@@ -40,6 +43,10 @@ export interface ClusterOptions {
   readonly lingerMs: number
   /** Default PARTITIONS_PER_MOVE_MAX. */
   readonly partitionsPerMoveMax?: number
+  /** Who holds the control lease: a name that no other process has, and where its gateway listens. Default: a random one. */
+  readonly holder?: { readonly id: string; readonly address: () => string }
+  /** The nodes are another one's: a start that does not come to its end leaves them running. Default false. */
+  readonly takesOver?: boolean
 }
 
 /** That a person wants it to end. */
@@ -58,6 +65,11 @@ export interface Cluster {
   readonly maps: MapSource
   /** What people's tools ask of it. */
   readonly control: ControlHandlers
+  readonly lease: Lease
+  /** Meta's nodes; empty until all of them have told who they are. */
+  meta(): readonly NodeInfo[]
+  /** Leaves every node running, for another orchestrator, and gives the data directory free. */
+  leave(): Promise<void>
   /** Stops every node, by force those that take too long, and gives the data directory free. */
   stop(forced: AbortSignal): Promise<void>
 }
@@ -105,11 +117,16 @@ async function startGroups(
   const needed = lastMap === undefined ? record.shards : greatestIn(decodeClusterMap(lastMap))
   const fleet = await Fleet.open({ ...options, registry, moved: () => hooks.moved() }, record, needed)
   const { meta } = fleet
-  const store = new MetaStore({ clusterId, meta, links, clock })
-  const parts = { clusterId, meta, store, shards: () => fleet.shards, lastMap, telemetry, clock }
+  const records = new MetaStore({ clusterId, meta, links, clock })
+  const lease = await leaseFor(records, registry, options)
+  const store = new FencedStore(records, lease)
+  const lead = () => lease.start()
+  const parts = { clusterId, meta, store, lead, shards: () => fleet.shards, lastMap, telemetry, clock }
   try {
     telemetry.emit('start.progress', { doing: describePlan(record), seconds: 0 })
     const map = await inTime(fleet, options, stop.asked, (signal) => bringUp(parts, signal))
+    // Also when meta was away: it is taken as soon as it can be.
+    lead()
     const publisher = await MapPublisher.begin({ ...parts, remember: (bytes) => registry.setMap(bytes) }, map)
     hooks.moved = () => publisher.moved()
     // A node may have moved meanwhile, or the map may be an old one.
@@ -117,22 +134,42 @@ async function startGroups(
     const operations = new Operations({ ...options, journal: new Journal(store), fleet, publisher })
     operations.start()
     const status = async () => ({ epoch: publisher.maps.current().epoch, groups: await reportOf(fleet.all) })
+    const end = async (nodes: (group: Group) => Promise<void>) => {
+      await Promise.all([operations.close(), publisher.close(), lease.close()])
+      await Promise.all(fleet.all.map(nodes))
+      await registry.close()
+    }
     return {
       shape: record,
       maps: publisher.maps,
       control: { status, ...operationHandlers(operations, clock) },
-      stop: async (forced) => {
-        await Promise.all([operations.close(), publisher.close()])
-        await Promise.all(fleet.all.map((group) => group.stop(stopTimeoutMs, forced)))
-        await registry.close()
-      },
+      lease,
+      meta: () => meta.members ?? [],
+      stop: (forced) => end((group) => group.stop(stopTimeoutMs, forced)),
+      leave: () => end((group) => group.leave()),
     }
   } catch (error) {
+    await lease.close()
     // Asked to stop: everything stops. Failed: what ran before goes on running.
-    const how = stop.asked.aborted ? 'stop' : 'release'
+    const how = options.takesOver === true ? 'leave' : stop.asked.aborted ? 'stop' : 'release'
     await Promise.all(fleet.all.map((group) => group[how](stopTimeoutMs, stop.forced)))
     throw error
   }
+}
+
+async function leaseFor(store: MetaStore, registry: Registry, options: ClusterOptions): Promise<Lease> {
+  const { clock, telemetry, rng, driver } = options
+  const { id, address } = options.holder ?? { id: rng.id(), address: () => '' }
+  return new Lease({
+    store,
+    clock,
+    telemetry,
+    holder: id,
+    address,
+    registry: await registry.id(rng),
+    stamp: (term, signal) => stampAll(store, term, signal),
+    begins: (term) => driver.lead?.(term),
+  })
 }
 
 function greatestIn(map: ClusterMap): number {

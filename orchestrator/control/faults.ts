@@ -3,6 +3,9 @@ export class StartFault extends Error {
   override name = 'StartFault'
 }
 
+/** Another orchestrator has the data directory's lock. */
+export class InUseFault extends StartFault {}
+
 /** What a failed system call on a path means for a person. */
 export function pathFault(what: string, path: string, error: unknown): StartFault {
   const code = (error as NodeJS.ErrnoException).code ?? ''
@@ -20,4 +23,12 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOSPC: 'cannot be written: the disk is full',
   EDQUOT: 'cannot be written: the quota is used up',
   ENAMETOOLONG: 'has too long a name',
+}
+
+/** Another orchestrator holds the control lease: what this one had begun is its business now. */
+export class NotHolder extends Error {
+  override name = 'NotHolder'
+  constructor(readonly term: number) {
+    super(`another orchestrator holds the control lease, in term ${term}`)
+  }
 }

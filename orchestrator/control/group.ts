@@ -202,6 +202,13 @@ export class Group {
     await closing
   }
 
+  /** Leaves all its nodes to another orchestrator, whoever started them. */
+  async leave(): Promise<void> {
+    const closing = this.#close()
+    await Promise.all(this.nodes.map((node) => node.leave()))
+    await closing
+  }
+
   /** Done when no step is under way; one that waits for a node ends with the node. */
   async #close(): Promise<void> {
     this.#closed = true

@@ -1,12 +1,12 @@
 import { type ClusterMap, makeClusterMap, type ShardInfo } from '../core/topology.js'
 import { decodeClusterMap, encodeClusterMap } from '../wire/cluster-map.js'
 import type { Group } from './group.js'
-import type { MetaStore } from './meta-store.js'
+import type { MetaKeys } from './meta-keys.js'
 import { place } from './placement.js'
 
 export interface KeeperDeps {
   readonly clusterId: string
-  readonly store: MetaStore
+  readonly store: MetaKeys
   /** The groups that are there now. Their members are known when the first map is made. */
   readonly shards: () => readonly Group[]
 }
@@ -15,7 +15,7 @@ export interface KeeperDeps {
 export type MapChange = (current: ClusterMap) => ClusterMap
 
 /** Where meta stores the map. */
-const KEY = 'map'
+export const MAP_KEY = 'map'
 
 /**
  * Brings the map in meta up to date with where the nodes listen and with a change, and returns it. The first map decides the
@@ -29,11 +29,11 @@ export async function agree(
   change: MapChange = (map) => map,
 ): Promise<ClusterMap> {
   for (;;) {
-    const stored = await store.read(KEY, signal)
+    const stored = await store.read(MAP_KEY, signal)
     const current = stored.value === undefined ? undefined : decodeClusterMap(stored.value)
     const wanted = change(nextMap(current, clusterId, shards().map(infoOf)))
     if (wanted === current) return wanted
-    if ((await store.replace(KEY, encodeClusterMap(wanted), stored.version, signal)) !== undefined) return wanted
+    if ((await store.replace(MAP_KEY, encodeClusterMap(wanted), stored.version, signal)) !== undefined) return wanted
   }
 }
 

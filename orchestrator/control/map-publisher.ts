@@ -3,6 +3,7 @@ import { MapCell } from '../core/map-source.js'
 import type { ClusterMap } from '../core/topology.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { encodeClusterMap } from '../wire/cluster-map.js'
+import { NotHolder } from './faults.js'
 import { agree, type KeeperDeps, type MapChange, mapAsItIs } from './map-keeper.js'
 import { Rounds } from './rounds.js'
 
@@ -33,7 +34,10 @@ export class MapPublisher {
       work: async (signal) => {
         await this.change((map) => map, signal)
       },
-      failed: (error) => deps.telemetry.emit('fault', { where: 'publishing the cluster map', error }),
+      failed: (error) => {
+        // Then it is published by whoever has taken over.
+        if (!(error instanceof NotHolder)) deps.telemetry.emit('fault', { where: 'publishing the cluster map', error })
+      },
       pauseMs: RETRY_MS,
       clock: deps.clock,
     })

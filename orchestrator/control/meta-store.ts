@@ -1,21 +1,21 @@
 import { type Clock, sleep } from '../core/clock.js'
 import { KvError } from '../errors/index.js'
-import type { Group } from './group.js'
 import type { KvLink, Links } from './links.js'
+import type { Stored } from './meta-keys.js'
+
+/** Where meta's leader is: for whoever runs its nodes a Group, for others a MetaWatch. */
+export interface MetaReach {
+  readonly shard: number
+  readonly isReady: boolean
+  readonly leader: { readonly address: string; readonly status: { readonly nodeId: string } | undefined } | undefined
+  until(holds: () => boolean, signal: AbortSignal): Promise<void>
+}
 
 export interface MetaStoreDeps {
   readonly clusterId: string
-  readonly meta: Group
+  readonly meta: MetaReach
   readonly links: Links
   readonly clock: Clock
-}
-
-/** What a key of meta holds. */
-export interface Stored {
-  /** Undefined when the key is absent. */
-  readonly value: Uint8Array | undefined
-  /** 0 when it is absent. */
-  readonly version: bigint
 }
 
 const ABSENT: Stored = { value: undefined, version: 0n }
@@ -47,8 +47,16 @@ export class MetaStore {
     return this.#ask(write, signal)
   }
 
-  async remove(key: string, signal: AbortSignal): Promise<void> {
-    await this.#ask((kv) => kv.delete(Buffer.from(key), { deadlineMs: CALL_MS }), signal)
+  /** Removes that version of the key. Says whether it is gone; not when another write came first. */
+  async remove(key: string, version: bigint, signal: AbortSignal): Promise<boolean> {
+    const write = async (kv: KvLink) => {
+      const before = await kv.get(Buffer.from(key), { deadlineMs: CALL_MS })
+      if (!before.found) return true
+      if (before.version !== version) return false
+      await kv.delete(Buffer.from(key), { deadlineMs: CALL_MS, ifVersion: version })
+      return true
+    }
+    return this.#ask(write, signal)
   }
 
   async #ask<T>(call: (kv: KvLink) => Promise<T>, signal: AbortSignal): Promise<T> {

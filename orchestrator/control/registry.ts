@@ -1,8 +1,9 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { Level } from 'level'
+import type { Rng } from '../core/rng.js'
 import type { DataDirectory, NodePlace } from './data-directory.js'
 import { nodeName } from './data-directory.js'
-import { pathFault, StartFault } from './faults.js'
+import { InUseFault, pathFault, StartFault } from './faults.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
 import { type GroupRecord, readGroup } from './membership.js'
 
@@ -94,6 +95,14 @@ export class Registry {
 
   async setCluster(record: ClusterRecord): Promise<void> {
     await this.#write([put('cluster', record)])
+  }
+
+  /** Which registry this is: random, and made once. Whoever has its lock knows that nobody else acts on it. */
+  async id(rng: Rng): Promise<string> {
+    const has = (await this.#level.get('id')) as string | undefined
+    const id = has ?? rng.id()
+    if (has === undefined) await this.#write([put('id', id)])
+    return id
   }
 
   nodes(): Promise<NodeRecord[]> {
@@ -193,7 +202,7 @@ function openFault(directory: DataDirectory, error: unknown): StartFault {
   if (code === 'LEVEL_LOCKED') {
     const owner = readOwner(directory)
     const who = owner === undefined ? 'another orchestrator' : `the orchestrator with pid ${owner}`
-    return new StartFault(
+    return new InUseFault(
       `the data directory ${directory.given} is in use by ${who}: stop it, or choose another --data`,
     )
   }

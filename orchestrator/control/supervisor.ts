@@ -48,13 +48,19 @@ const REACH_MS_MAX = 500
  * but that a restart also ends a hold.
  */
 interface Order {
-  readonly kind: 'restart' | 'hold' | 'release' | 'end'
+  readonly kind: 'restart' | 'hold' | 'release' | 'leave' | 'end'
   /** How long its process may take to end. */
   readonly timeoutMs: number
 }
 
 /** Of two orders the greater one stands, and of two that are alike the first. */
-const RANK: Readonly<Record<Order['kind'], number>> = { restart: 0, hold: 1, release: 2, end: 2 }
+const RANK: Readonly<Record<Order['kind'], number>> = {
+  restart: 0,
+  hold: 1,
+  release: 2,
+  leave: 2,
+  end: 2,
+}
 
 /** How the node is started, besides where: written down with the process that was started so. */
 export type Manner = Pick<NodeRecord, 'program' | 'startedFor'>
@@ -176,6 +182,11 @@ export class Supervisor {
     return this.#finish({ kind: 'release', timeoutMs }, force)
   }
 
+  /** Forgets its process, which goes on running for another orchestrator. */
+  leave(): Promise<void> {
+    return this.#finish({ kind: 'leave', timeoutMs: 0 }, new AbortController().signal)
+  }
+
   /** Ends its process, and starts it again only when that is ordered. */
   hold(how: string, advice: string): void {
     this.deps.telemetry.emit('node.held', { node: this.name, how, advice })
@@ -271,7 +282,7 @@ export class Supervisor {
     await aborted(AbortSignal.any([this.#ordered.signal, over]))
     if (over.aborted || this.#order === undefined) return {}
     const { kind, timeoutMs } = this.#order
-    if (kind === 'release' && process.adopted) {
+    if (kind === 'leave' || (kind === 'release' && process.adopted)) {
       process.forget()
       return {}
     }

@@ -44,6 +44,16 @@ export interface Events {
   /** It cannot go on now, and is tried again. */
   'operation.stumbled': { readonly reason: string }
   'operation.ended': { readonly id: string; readonly how: string }
+  /** This orchestrator holds the control lease. */
+  'control.held': { readonly term: number }
+  /** It does not any more: another one does. */
+  'control.deposed': { readonly term: number }
+  /** It stands by, or only routes, for this reason. */
+  'control.follows': { readonly holder: string; readonly reason: string }
+  /** It is to take over and cannot yet, for this reason. */
+  'control.waits': { readonly reason: string }
+  /** Another one was let have the control lease; the nodes run on. */
+  'control.handed': { readonly term: number }
   'stop.began': { readonly signal: string }
   'stop.forced': { readonly reason: string }
   /** One request, when requests are logged. */

@@ -47,6 +47,17 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   },
   'operation.stumbled': { level: 'warn', say: ({ reason }) => `the operation is tried again: ${reason}` },
   'operation.ended': { level: 'info', say: ({ id, how }) => `operation ${id} is ${how}` },
+  'control.held': { level: 'debug', say: ({ term }) => `this orchestrator holds the control lease, in term ${term}` },
+  'control.deposed': {
+    level: 'warn',
+    say: ({ term }) => `another orchestrator holds the control lease, in term ${term}: this one leaves the nodes to it`,
+  },
+  'control.follows': {
+    level: 'info',
+    say: ({ holder, reason }) => `the nodes are run by ${holder === '' ? 'nobody yet' : holder}: ${reason}`,
+  },
+  'control.waits': { level: 'warn', say: ({ reason }) => `cannot take over yet: ${reason}` },
+  'control.handed': { level: 'info', say: ({ term }) => `the control lease was handed over after term ${term}` },
   'stop.began': { level: 'info', say: ({ signal }) => `${signal}: stopping` },
   'stop.forced': { level: 'warn', say: ({ reason }) => `${reason}: killing what is left` },
   request: {

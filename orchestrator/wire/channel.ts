@@ -6,9 +6,17 @@ import { PlainCredentials } from './credentials.js'
 import { errorFromStatus } from './errors.js'
 import { metadataFor, type PeerIdentity } from './peer.js'
 
+/** How soon a peer that hangs is found: it is pinged, and may take so long to answer. */
+export interface Pulse {
+  readonly everyMs: number
+  readonly patienceMs: number
+}
+
 /** The one place that makes gRPC clients. TLS will come in here and nowhere else. */
-export function openClient(address: string): Client {
-  return new Client(address, new PlainCredentials(), CLIENT_OPTIONS)
+export function openClient(address: string, pulse?: Pulse): Client {
+  if (pulse === undefined) return new Client(address, new PlainCredentials(), CLIENT_OPTIONS)
+  const keepalive = { 'grpc.keepalive_time_ms': pulse.everyMs, 'grpc.keepalive_timeout_ms': pulse.patienceMs }
+  return new Client(address, new PlainCredentials(), { ...CLIENT_OPTIONS, ...keepalive })
 }
 
 const CLIENT_OPTIONS = {
@@ -46,8 +54,9 @@ export class Channel {
     readonly address: string,
     private readonly clock: Clock = systemClock,
     private readonly peer?: PeerIdentity,
+    pulse?: Pulse,
   ) {
-    this.#client = openClient(address)
+    this.#client = openClient(address, pulse)
   }
 
   /** Rejects with a KvError, at the latest after `deadlineMs`. */

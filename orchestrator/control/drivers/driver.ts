@@ -50,6 +50,11 @@ export interface ProgramInfo {
  * Every implementation passes testing/driver-contract.ts.
  */
 export interface Driver {
+  /**
+   * Whatever is asked of it from now on is asked by the holder of the control lease in this term. A driver whose processes
+   * are not guarded by the registry's lock passes it on, so that a smaller term is refused where they run.
+   */
+  lead?(term: number): void
   /** The path of the driver's own node program, which is started unless another one is asked for. */
   readonly program: string
   /** Throws a StartFault when it could start nothing at all with this program. Default: the driver's own. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { MetaStore, Stored } from '../meta-store.js'
+import type { MetaKeys, Stored } from '../meta-keys.js'
 import { Journal } from './journal.js'
 import type { OperationRecord } from './record.js'
 import type { ReshardRecord } from './reshard-record.js'
@@ -7,7 +7,7 @@ import type { ReshardRecord } from './reshard-record.js'
 const signal = new AbortController().signal
 
 /** Meta's keys. `cut` is called before each write; what it throws is thrown to the writer, after the write if it says so. */
-class FakeStore implements Pick<MetaStore, 'read' | 'replace' | 'remove'> {
+class FakeStore implements MetaKeys {
   readonly rows = new Map<string, { value: Uint8Array; version: bigint }>()
   cut: (what: string) => 'before' | 'after' | undefined = () => undefined
 
@@ -33,7 +33,7 @@ class FakeStore implements Pick<MetaStore, 'read' | 'replace' | 'remove'> {
 }
 
 function journalOn(store: FakeStore): Journal {
-  return new Journal(store as unknown as MetaStore)
+  return new Journal(store)
 }
 
 function operation(id: string, state: OperationRecord['state'] = 'running'): ReshardRecord {

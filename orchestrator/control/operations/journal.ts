@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { InternalError, UnsupportedError } from '../../errors/index.js'
-import type { MetaStore } from '../meta-store.js'
+import type { MetaKeys } from '../meta-keys.js'
 import { isOver, type OperationRecord, operationSchema } from './record.js'
 
 // What is to be done and what has been, in meta: the index under one key, each operation under its own. The index is
@@ -9,7 +9,7 @@ import { isOver, type OperationRecord, operationSchema } from './record.js'
 /** How many operations that have ended are kept. */
 const ENDED_MAX = 20
 
-const INDEX = 'operations'
+export const INDEX = 'operations'
 
 const indexSchema = z.strictObject({
   format: z.literal(1),
@@ -36,7 +36,7 @@ export class Journal {
   /** One at a time. Never rejects. */
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(private readonly store: MetaStore) {}
+  constructor(private readonly store: MetaKeys) {}
 
   /** As last read or written, newest first. */
   get operations(): readonly OperationRecord[] {
@@ -148,7 +148,7 @@ export class Journal {
   }
 }
 
-function keyOf(id: string): string {
+export function keyOf(id: string): string {
   return `operation/${id}`
 }
 

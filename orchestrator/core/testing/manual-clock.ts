@@ -36,6 +36,11 @@ export class ManualClock implements Clock {
     return this.#entries.length
   }
 
+  /** Time passes for a process that stands still: what falls due runs with the next `advance`. */
+  skip(ms: number): void {
+    this.#elapsed += ms
+  }
+
   /** Moves time on, running what falls due in its order. */
   advance(ms: number): void {
     const end = this.#elapsed + ms
