@@ -26,6 +26,8 @@ type logGuard struct {
 	leads atomic.Pointer[func() bool]
 	// installed: the state machine has been restored, so that what Raft deletes next is the whole log.
 	installed atomic.Bool
+	// configurations are told of what is in the log.
+	configurations *configurations
 }
 
 // snapshots is what the log needs to know of them.
@@ -34,6 +36,8 @@ type snapshots interface {
 	Covered() uint64
 	// Newest is the newest one whose content the state machine has.
 	Newest() (snapshot.Info, bool)
+	// Configuration is that of the newest one, and the index of its entry.
+	Configuration() (raft.Configuration, uint64)
 }
 
 var errLogBeyondSnapshot = errors.New("the log reaches beyond the installed snapshot")
@@ -44,10 +48,14 @@ var errLogBeyondSnapshot = errors.New("the log reaches beyond the installed snap
 func (l *logGuard) DeleteRange(minimum, maximum uint64) error {
 	covered := l.snapshots.Covered()
 	across := minimum <= covered && covered < maximum
-	if whole := l.installed.Swap(false); across || whole && covered <= maximum {
+	whole := l.installed.Swap(false)
+	if across || whole && covered <= maximum {
 		err := fmt.Errorf("%w at entry %d, up to %d: starting again", errLogBeyondSnapshot, covered, maximum)
 		l.onFatal(&FatalError{Cause: CauseRestart, Err: err})
 		return err
+	}
+	if whole || covered < minimum {
+		l.configurations.removed(minimum)
 	}
 	return l.Log.DeleteRange(minimum, maximum)
 }
@@ -66,7 +74,11 @@ func (l *logGuard) StoreLogs(entries []*raft.Log) error {
 	if l.mayStoreAhead(entries) {
 		return l.Log.StoreAhead(entries)
 	}
-	return l.Log.StoreLogs(entries)
+	if err := l.Log.StoreLogs(entries); err != nil {
+		return err
+	}
+	l.configurations.stored(entries)
+	return nil
 }
 
 // GetLog knows the term of a snapshot's last entry although the log begins behind it. hashicorp/raft asks only the log
@@ -76,6 +88,10 @@ func (l *logGuard) GetLog(index uint64, entry *raft.Log) error {
 		return err
 	}
 	err := l.Log.GetLog(index, entry)
+	if err == nil && l.leads.Load() == nil {
+		// Raft is starting, and reads all that follows its snapshot.
+		l.configurations.stored([]*raft.Log{entry})
+	}
 	if !errors.Is(err, raft.ErrLogNotFound) {
 		return err
 	}

@@ -23,6 +23,12 @@ func (s fakeSnapshots) Newest() (snapshot.Info, bool) {
 	return snapshot.Info{Index: uint64(s), Term: 2}, true
 }
 
+func (s fakeSnapshots) Configuration() (raft.Configuration, uint64) { return raft.Configuration{}, 0 }
+
+func noConfigurations() *configurations {
+	return &configurations{snapshots: fakeSnapshots(0), changed: func() {}}
+}
+
 func openLog(t *testing.T) *raftlog.Log {
 	t.Helper()
 	log, err := raftlog.Open(t.TempDir(), raftlog.Options{
@@ -63,7 +69,7 @@ func TestTheLogIsNotEmptiedBeyondASnapshot(t *testing.T) {
 		{"install over a log that ends with it", 10, 1, 10, true, true, 1, 10},
 	} {
 		var fatal *FatalError
-		guarded := &logGuard{Log: open(), snapshots: fakeSnapshots(c.covered), onFatal: func(err *FatalError) { fatal = err }}
+		guarded := &logGuard{Log: open(), snapshots: fakeSnapshots(c.covered), onFatal: func(err *FatalError) { fatal = err }, configurations: noConfigurations()}
 		guarded.installed.Store(c.installed)
 		err := guarded.DeleteRange(c.from, c.to)
 		if refused := errors.Is(err, errLogBeyondSnapshot); refused != c.refused || refused != (fatal != nil) || !refused && err != nil {
@@ -84,7 +90,7 @@ func TestTheLogIsNotEmptiedBeyondASnapshot(t *testing.T) {
 func TestWhatASnapshotStandsForIsNotStored(t *testing.T) {
 	for index, refused := range map[uint64]bool{1: true, 5: true, 6: false} {
 		var fatal *FatalError
-		guarded := &logGuard{Log: openLog(t), snapshots: fakeSnapshots(5), onFatal: func(err *FatalError) { fatal = err }}
+		guarded := &logGuard{Log: openLog(t), snapshots: fakeSnapshots(5), onFatal: func(err *FatalError) { fatal = err }, configurations: noConfigurations()}
 		err := guarded.StoreLog(&raft.Log{Index: index, Term: 1})
 		if (err != nil) != refused || (fatal != nil) != refused || fatal != nil && fatal.Cause != CauseRestart {
 			t.Errorf("entry %d: %v, fatal %v", index, err, fatal)

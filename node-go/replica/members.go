@@ -24,8 +24,8 @@ func (r *Replica) Bootstrap(ctx context.Context, ids []string) *kverr.Error {
 	}
 	for {
 		changed := r.changed.Next()
-		if servers := r.members(); len(servers) > 0 {
-			return r.compareMembers(servers, ids)
+		if now := r.configurations.newest(); now.index > 0 {
+			return compareMembers(now, ids)
 		}
 		err := r.raft.BootstrapCluster(configurationOf(ids)).Error()
 		if err == nil {
@@ -65,9 +65,9 @@ func (r *Replica) campaignFirst(ids []string) {
 	}
 }
 
-func (r *Replica) compareMembers(servers []raft.Server, ids []string) *kverr.Error {
+func compareMembers(now configuration, ids []string) *kverr.Error {
 	var have []string
-	for _, server := range servers {
+	for _, server := range now.servers {
 		have = append(have, string(server.ID))
 	}
 	slices.Sort(have)
@@ -75,10 +75,6 @@ func (r *Replica) compareMembers(servers []raft.Server, ids []string) *kverr.Err
 		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED, "the shard has other members: %v", have)
 	}
 	return nil
-}
-
-func (r *Replica) members() []raft.Server {
-	return r.raft.GetConfiguration().Configuration().Servers
 }
 
 // TransferLeadership hands leadership to a voter, or to the most up-to-date one that answers when `to` is empty. A node
@@ -119,17 +115,17 @@ func (r *Replica) handTo(ctx context.Context, id raft.ServerID) error {
 
 // successors are whom to try, best first. Raft's own choice may be a node that is gone: it only looks at the log.
 func (r *Replica) successors(ctx context.Context, to string) ([]raft.ServerID, *kverr.Error) {
-	servers := r.members()
+	voters := r.voters()
 	if to != "" {
-		if raft.ServerID(to) == r.id || !isVoter(servers, raft.ServerID(to)) {
+		if raft.ServerID(to) == r.id || !slices.Contains(voters, raft.ServerID(to)) {
 			return nil, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "node %s is not another voter of this shard", to)
 		}
 		return []raft.ServerID{raft.ServerID(to)}, nil
 	}
 	var alive []raft.ServerID
-	for _, server := range servers {
-		if server.Suffrage == raft.Voter && server.ID != r.id && r.heardFrom(server.ID) && !r.transport.Refused(ctx, server.ID) {
-			alive = append(alive, server.ID)
+	for _, voter := range voters {
+		if voter != r.id && r.heardFrom(voter) && !r.transport.Refused(ctx, voter) {
+			alive = append(alive, voter)
 		}
 	}
 	return alive, nil

@@ -30,6 +30,7 @@ func Open(ctx context.Context, o Options) (*Replica, error) {
 	r := &Replica{
 		options: o, id: raft.ServerID(o.Identity.NodeID), changed: o.Changed,
 		engine: s.engine, log: s.log, fsm: s.fsm, compactor: s.compactor.Load(),
+		changing:       make(chan struct{}, 1),
 		stopLeadership: make(chan struct{}),
 	}
 	r.transport, err = transport.New(transport.Options{
@@ -55,7 +56,8 @@ func (r *Replica) start(s *stores) error {
 	logger := telemetry.HCLog(r.options.Log, "raft", r.options.Clock, &r.ending)
 	config := raftConfig(r.id, r.options.Timing, logger, notices)
 	var err error
-	log := &logGuard{Log: s.log, snapshots: s.snapshots, onFatal: r.options.OnFatal}
+	r.configurations = &configurations{snapshots: s.snapshots, changed: r.changed.Raise}
+	log := &logGuard{Log: s.log, snapshots: s.snapshots, onFatal: r.options.OnFatal, configurations: r.configurations}
 	machine := &watchedFSM{FSM: s.fsm, changed: r.changed, restored: func() { log.installed.Store(true) }}
 	r.raft, err = raft.NewRaft(config, machine, log, s.log, s.snapshots, r.gate)
 	if err != nil {
@@ -187,14 +189,9 @@ func (r *Replica) openTerm() (raft.ApplyFuture, error) {
 	return r.raft.Apply(data, 0), nil
 }
 
+// voters are those that Raft counts.
 func (r *Replica) voters() []raft.ServerID {
-	var voters []raft.ServerID
-	for _, server := range r.members() {
-		if server.Suffrage == raft.Voter {
-			voters = append(voters, server.ID)
-		}
-	}
-	return voters
+	return configuration{servers: r.raft.GetConfiguration().Configuration().Servers}.votersWithout("")
 }
 
 // watchedFSM tells watchers of new members and of ownership, of which Raft makes no observation on followers, and the log

@@ -208,7 +208,7 @@ func TestAFollowerLooksAtNothingThatIsNotDurable(t *testing.T) {
 	}
 	leading := true
 	leads := func() bool { return leading }
-	guard := &logGuard{Log: log, snapshots: fakeSnapshots(0), onFatal: func(err *FatalError) { t.Error(err) }}
+	guard := &logGuard{Log: log, snapshots: fakeSnapshots(0), onFatal: func(err *FatalError) { t.Error(err) }, configurations: noConfigurations()}
 	store := func(index uint64, kind raft.LogType) {
 		t.Helper()
 		if err := guard.StoreLog(&raft.Log{Index: index, Term: 1, Type: kind}); err != nil {

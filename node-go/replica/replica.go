@@ -80,6 +80,10 @@ type Replica struct {
 	compactor *snapshot.Compactor
 	failover  *failover.Failover
 	changed   *Signal
+	// configurations are who the members are, and were.
+	configurations *configurations
+	// changing has room for the one change of members that is being made.
+	changing chan struct{}
 	// turned is when Raft's role, or its leader, changed last.
 	turned atomic.Pointer[time.Time]
 
@@ -128,6 +132,9 @@ func (r *Replica) ReadIndex(ctx context.Context, deadline time.Time) (uint64, *k
 // Fresh returns nil when Get gives a state that is at least as new as the shard's was `bound` before `arrived`. A read must
 // have begun by then; what it meets after Fresh, however late, is no older.
 func (r *Replica) Fresh(ctx context.Context, arrived time.Time, bound time.Duration, deadline time.Time) *kverr.Error {
+	if !r.isMember() {
+		return notMember()
+	}
 	return r.freshness.await(ctx, arrived, bound, deadline)
 }
 
@@ -136,6 +143,9 @@ func (r *Replica) Get(key []byte) (engine.Record, bool, error) { return r.fsm.Ge
 
 // Seed is a view that holds everything up to atLeast. The caller closes it.
 func (r *Replica) Seed(atLeast uint64) (engine.View, *kverr.Error) {
+	if !r.isMember() {
+		return nil, notMember()
+	}
 	view, err := r.engine.View()
 	if err != nil {
 		return nil, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "open a view: %w", err)

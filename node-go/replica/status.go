@@ -4,36 +4,81 @@ import (
 	"github.com/hashicorp/raft"
 
 	pb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
 )
 
 // Status is what this replica knows of itself and its shard, read at one moment.
 type Status struct {
 	Role raft.RaftState
-	// Voter is false for a member without a vote, and for a node that is no member.
-	Voter bool
-	Term  uint64
+	// Member and Voter are this node's place in the newest configuration that it has.
+	Member bool
+	Voter  bool
+	Term   uint64
 	// Leader is empty unless it leads in Term.
 	Leader string
 	// Ready: this node leads and serves.
-	Ready          bool
-	LastLogIndex   uint64
-	CommitIndex    uint64
-	AppliedIndex   uint64
-	SyncedIndex    uint64
-	Members        []raft.Server
-	OwnershipEpoch uint64
+	Ready        bool
+	LastLogIndex uint64
+	CommitIndex  uint64
+	AppliedIndex uint64
+	SyncedIndex  uint64
+	// Configuration is the entry that says who the members are, 0 when there are none yet.
+	Configuration          uint64
+	ConfigurationCommitted bool
+	Members                []Member
+	OwnershipEpoch         uint64
+}
+
+// Member is one of the shard's nodes.
+type Member struct {
+	ID    string
+	Voter bool
+	// Behind is, on a leader, how many entries of its log this member has not acknowledged as durable.
+	Behind uint64
 }
 
 // Status reads the status now.
 func (r *Replica) Status() Status {
 	term, leader := r.leader()
-	servers := r.raft.GetConfiguration().Configuration().Servers
+	// Before the configuration is read: what is committed then is not replaced in between.
+	committed := max(r.raft.CommitIndex(), r.fsm.Applied())
+	now := r.configurations.newest()
 	return Status{
-		Role: r.raft.State(), Voter: isVoter(servers, r.id), Term: term, Leader: string(leader),
+		Role: r.raft.State(), Member: now.has(r.id), Voter: isVoter(now.servers, r.id), Term: term, Leader: string(leader),
 		Ready: r.leadership.isReady(), LastLogIndex: r.raft.LastIndex(), CommitIndex: r.raft.CommitIndex(),
-		AppliedIndex: r.fsm.Applied(), SyncedIndex: r.engine.Synced(), Members: servers,
-		OwnershipEpoch: r.fsm.OwnershipEpoch(),
+		AppliedIndex: r.fsm.Applied(), SyncedIndex: r.engine.Synced(),
+		Configuration: now.index, ConfigurationCommitted: now.index > 0 && now.index <= committed,
+		Members: r.membersOf(now, term), OwnershipEpoch: r.fsm.OwnershipEpoch(),
 	}
+}
+
+func (r *Replica) membersOf(now configuration, term uint64) []Member {
+	var members []Member
+	leads := r.raft.State() == raft.Leader
+	for _, server := range now.servers {
+		member := Member{ID: string(server.ID), Voter: server.Suffrage == raft.Voter}
+		if leads && server.ID != r.id {
+			member.Behind = r.behind(term, server.ID)
+		}
+		members = append(members, member)
+	}
+	return members
+}
+
+// behind is for the leader of the term.
+func (r *Replica) behind(term uint64, id raft.ServerID) uint64 {
+	last, stored := r.raft.LastIndex(), r.transport.Stored(term, id)
+	return last - min(last, stored)
+}
+
+// isMember is true also when there are no members yet.
+func (r *Replica) isMember() bool {
+	now := r.configurations.newest()
+	return now.index == 0 || now.has(r.id)
+}
+
+func notMember() *kverr.Error {
+	return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "this node is no member of the shard, as far as it knows: ask another one")
 }
 
 // leader is the term and who leads in it; the id is empty when unknown. Raft forgets a leader before it moves its term,

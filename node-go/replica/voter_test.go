@@ -28,7 +28,7 @@ func oneCampaigns(t *testing.T, silence time.Duration) (c *cluster, leader, cand
 		n.catchUp(leader)
 	}
 	voter.transport.OnCampaign((&silentVoter{
-		log: &logGuard{Log: voter.log, snapshots: fakeSnapshots(0)}, clock: voter.options.Clock, timing: Timing{Heartbeat: silence},
+		log: &logGuard{Log: voter.log, snapshots: fakeSnapshots(0), configurations: noConfigurations()}, clock: voter.options.Clock, timing: Timing{Heartbeat: silence},
 		voters: voter.voters, raft: voter.raft, header: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax},
 	}).asked())
 	return c, leader, candidate, voter
@@ -62,7 +62,7 @@ func TestWhoHearsTheLeaderKeepsIt(t *testing.T) {
 func TestAPreVoteIsForAVoterWithAGoodLogAndANewTerm(t *testing.T) {
 	_, _, candidate, voter := oneCampaigns(t, 0)
 	v := silentVoter{
-		log: &logGuard{Log: voter.log, snapshots: fakeSnapshots(0)}, clock: voter.options.Clock, voters: voter.voters, raft: voter.raft,
+		log: &logGuard{Log: voter.log, snapshots: fakeSnapshots(0), configurations: noConfigurations()}, clock: voter.options.Clock, voters: voter.voters, raft: voter.raft,
 	}
 	term, last := voter.raft.CurrentTerm(), voter.raft.LastIndex()
 	for name, c := range map[string]struct {

@@ -55,6 +55,9 @@ func sameApartFromIndices(a, b *nodev1.NodeStatus) bool {
 	a, b = proto.CloneOf(a), proto.CloneOf(b)
 	for _, status := range []*nodev1.NodeStatus{a, b} {
 		status.LastLogIndex, status.CommitIndex, status.AppliedIndex, status.SyncedIndex = 0, 0, 0, 0
+		for _, member := range status.Members {
+			member.Behind = 0
+		}
 	}
 	return proto.Equal(a, b)
 }

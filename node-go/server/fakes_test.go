@@ -50,6 +50,8 @@ type fakeNode struct {
 	index    uint64
 	provable time.Duration
 	bounds   []time.Duration
+	// changes are the changes of members that were asked for.
+	changes []string
 }
 
 var _ Node = (*nodeView)(nil)

@@ -55,6 +55,10 @@ type Replica interface {
 
 	Assign(ctx context.Context, assign *command.AssignPartitions, deadline time.Time) *kverr.Error
 	Bootstrap(ctx context.Context, members []string) *kverr.Error
+	// The changes of members give the index of the configuration that has the change; leader only.
+	AddNonVoter(ctx context.Context, id, address string, ifConfiguration uint64, deadline time.Time) (uint64, *kverr.Error)
+	Promote(ctx context.Context, id string, ifConfiguration uint64, deadline time.Time) (uint64, *kverr.Error)
+	RemoveMember(ctx context.Context, id string, ifConfiguration uint64, deadline time.Time) (uint64, *kverr.Error)
 	Campaign(ctx context.Context) *kverr.Error
 	TransferLeadership(ctx context.Context, to string) *kverr.Error
 	// Export begins an export of partitions; leader only. The caller closes it.

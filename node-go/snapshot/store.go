@@ -104,6 +104,17 @@ func (s *Store) Newest() (Info, bool) {
 	return Info{}, false
 }
 
+// Configuration is that of the newest snapshot, received ones included, and the index of its entry; 0 if there is none.
+func (s *Store) Configuration() (raft.Configuration, uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.records) == 0 {
+		return raft.Configuration{}, 0
+	}
+	newest := s.records[0].raft
+	return newest.Configuration.Clone(), newest.ConfigurationIndex
+}
+
 // Covered is the last entry of the newest snapshot, received ones included, 0 if there is none.
 func (s *Store) Covered() uint64 {
 	s.mu.Lock()

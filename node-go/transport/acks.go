@@ -18,27 +18,61 @@ type acks struct {
 	mu   sync.Mutex
 	term uint64
 	sent map[raft.ServerID]time.Time
+	// stored is, per peer, the newest entry that it has acknowledged as durable in the newest term.
+	stored map[raft.ServerID]uint64
 	// next closes at the next acknowledgement. It is nil when nobody waits, so that recording costs nothing then.
 	next chan struct{}
 }
 
-func newAcks() *acks { return &acks{sent: map[raft.ServerID]time.Time{}} }
+func newAcks() *acks {
+	return &acks{sent: map[raft.ServerID]time.Time{}, stored: map[raft.ServerID]uint64{}}
+}
 
 // record notes that peer has acknowledged, in term, a message that was about to be written at `sent`.
 func (a *acks) record(peer raft.ServerID, term uint64, sent time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if term < a.term {
-		// A message of an earlier leadership of this node.
+	if !a.enter(term) {
 		return
-	}
-	if term > a.term {
-		a.term = term
-		clear(a.sent)
 	}
 	if sent.After(a.sent[peer]) {
 		a.sent[peer] = sent
 	}
+	a.tell()
+}
+
+// store notes that peer has acknowledged, in term, that its log is this node's up to an entry, durably.
+func (a *acks) store(peer raft.ServerID, term, index uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.enter(term) {
+		return
+	}
+	a.stored[peer] = max(a.stored[peer], index)
+	a.tell()
+}
+
+// storedIn is what peer has acknowledged in term; 0 when nothing is known.
+func (a *acks) storedIn(term uint64, peer raft.ServerID) uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if term != a.term {
+		return 0
+	}
+	return a.stored[peer]
+}
+
+// enter forgets older terms; false for a message of an earlier leadership of this node. The caller holds mu.
+func (a *acks) enter(term uint64) bool {
+	if term > a.term {
+		a.term = term
+		clear(a.sent)
+		clear(a.stored)
+	}
+	return term == a.term
+}
+
+func (a *acks) tell() {
 	if a.next != nil {
 		close(a.next)
 		a.next = nil

@@ -180,6 +180,9 @@ func (t *Transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, r
 	t.reach.heard(id)
 	if response.Term == request.Term {
 		t.acks.record(id, request.Term, sent)
+		if n := len(request.Entries); n > 0 && response.Success {
+			t.acks.store(id, request.Term, request.Entries[n-1].Index)
+		}
 	}
 	return nil
 }
@@ -227,8 +230,12 @@ func (t *Transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress,
 	err := t.NetworkTransport.InstallSnapshot(id, target, request, response, data)
 	if err != nil {
 		t.reach.failed(id)
+		return err
 	}
-	return err
+	if response.Success && response.Term == request.Term {
+		t.acks.store(id, request.Term, request.LastLogIndex)
+	}
+	return nil
 }
 
 // TimeoutNow asks a peer to take leadership over. A peer that is paused may still do so when it wakes up: a campaign
@@ -252,6 +259,12 @@ func (t *Transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, requ
 // AppendEntries that was sent after t0, which is a reading of the Transport's clock.
 func (t *Transport) AckedSince(term uint64, t0 time.Time, voters []raft.ServerID, self raft.ServerID) bool {
 	return t.acks.since(term, t0, voters, self)
+}
+
+// Stored is the newest entry that a peer has acknowledged in this term as durable, with all before it; 0 when this node, as
+// the leader of the term, has heard of none yet.
+func (t *Transport) Stored(term uint64, peer raft.ServerID) uint64 {
+	return t.acks.storedIn(term, peer)
 }
 
 // Acks closes at the next acknowledgement. Take it before asking AckedSince, and wait on it if that says no.

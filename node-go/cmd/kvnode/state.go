@@ -38,13 +38,25 @@ func fill(status *nodev1.NodeStatus, now replica.Status) {
 	status.LastLogIndex, status.CommitIndex = now.LastLogIndex, now.CommitIndex
 	status.AppliedIndex, status.SyncedIndex = now.AppliedIndex, now.SyncedIndex
 	status.OwnershipEpoch = now.OwnershipEpoch
+	status.Configuration, status.ConfigurationCommitted = now.Configuration, now.ConfigurationCommitted
 	for _, member := range now.Members {
 		status.Members = append(status.Members, &nodev1.Member{
-			NodeId: string(member.ID), Voter: member.Suffrage == raft.Voter,
+			NodeId: member.ID, Voter: member.Voter, Behind: member.Behind,
 		})
 	}
-	if status.State == nodev1.State_STATE_SERVING && len(now.Members) == 0 {
-		status.State = nodev1.State_STATE_WAITING
+	if status.State == nodev1.State_STATE_SERVING {
+		status.State = servingState(now)
+	}
+}
+
+func servingState(now replica.Status) nodev1.State {
+	switch {
+	case now.Member:
+		return nodev1.State_STATE_SERVING
+	case len(now.Members) == 0:
+		return nodev1.State_STATE_WAITING
+	default:
+		return nodev1.State_STATE_NOT_MEMBER
 	}
 }
 
@@ -56,7 +68,7 @@ func roleOf(now replica.Status) nodev1.Role {
 		return nodev1.Role_ROLE_CANDIDATE
 	case now.Role == raft.Follower && now.Voter:
 		return nodev1.Role_ROLE_FOLLOWER
-	case now.Role == raft.Follower && len(now.Members) > 0:
+	case now.Role == raft.Follower && now.Member:
 		return nodev1.Role_ROLE_NON_VOTER
 	default:
 		return nodev1.Role_ROLE_UNSPECIFIED
