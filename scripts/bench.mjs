@@ -1,10 +1,10 @@
 // npm run bench -- --workers 5: the concurrent benchmark; npm run bench -- core, scale: the figures of bench/README.md;
-// npm run bench -- placement: the picture of orchestrator/control;
+// npm run bench -- placement, reshard: the pictures of orchestrator/control;
 // npm run bench:peers: ours beside others.
 import './build/node-version.mjs'
 
 /** Programs with a folder of their own under bench/. */
-const PROGRAMS = ['core', 'overload', 'peers', 'placement', 'scale']
+const PROGRAMS = ['core', 'overload', 'peers', 'placement', 'reshard', 'scale']
 
 const named = PROGRAMS.find((name) => name === process.argv[2])
 if (named !== undefined) process.argv.splice(2, 1)

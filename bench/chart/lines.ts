@@ -14,12 +14,22 @@ export interface LineSeries {
   readonly points: readonly (readonly [number, number])[]
 }
 
+/** A part of the x axis that has a name. */
+export interface Span {
+  readonly name: string
+  readonly from: number
+  readonly to: number
+}
+
 export interface LineChartOptions {
   readonly title: string
   readonly x: Axis
   readonly y: Axis
   readonly y2?: Axis
   readonly series: readonly LineSeries[]
+  readonly spans?: readonly Span[]
+  /** Whether points have marks; they do unless there are too many of them. Default 'points'. */
+  readonly marks?: 'points' | 'none'
 }
 
 const WIDTH = 860
@@ -44,7 +54,7 @@ interface Scales {
  * colour and mark, and so on: two that are given in the same order are seen to belong together.
  */
 export function lineChart(options: LineChartOptions): string {
-  const { title, x, y, y2, series } = options
+  const { title, x, y, y2, series, spans = [], marks = 'points' } = options
   const numbers = numbersOf(series)
   const left = svg.AXIS_WIDTH + MARGIN / 2
   const right = Math.max(WIDTH, svg.textWidth(title, svg.SIZE.title)) - (y2 === undefined ? MARGIN : left)
@@ -63,7 +73,8 @@ export function lineChart(options: LineChartOptions): string {
     ...(y2 === undefined ? [] : [svg.verticalAxis(box, 'right', named(y2), ticksOf(scales.y2, y2))]),
     horizontalAxis(box, x, scales.x, series),
     svg.element('rect', { ...placeOf(box), fill: 'none', stroke: svg.COLOUR.axis }),
-    ...series.map((one, i) => drawSeries(one, numbers[i] ?? i, box, scales)),
+    ...spans.map((span) => drawSpan(span, box, scales.x)),
+    ...series.map((one, i) => drawSeries(one, numbers[i] ?? i, box, scales, marks)),
   ])
 }
 
@@ -134,7 +145,23 @@ function horizontalTicks(scale: Scale, series: readonly LineSeries[]): readonly 
   return places.length > 0 && places.length <= POINT_TICKS_MAX ? places : scale.ticks
 }
 
-function drawSeries({ name, axis, points }: LineSeries, index: number, box: svg.Box, scales: Scales): string {
+function drawSpan({ name, from, to }: Span, box: svg.Box, scale: Scale): string {
+  const [left, right] = [across(box, scale.at(from) ?? 0), across(box, scale.at(to) ?? 1)]
+  const shape = { x: left, y: box.top, width: right - left, height: box.bottom - box.top }
+  const middle = { 'font-size': svg.SIZE.tick, 'text-anchor': 'middle', fill: svg.COLOUR.faint }
+  return [
+    svg.element('rect', { ...shape, fill: svg.COLOUR.axis, 'fill-opacity': 0.12 }),
+    svg.label((left + right) / 2, box.top + 18, name, middle),
+  ].join('\n')
+}
+
+function drawSeries(
+  { name, axis, points }: LineSeries,
+  index: number,
+  box: svg.Box,
+  scales: Scales,
+  marks: 'points' | 'none',
+): string {
   const vertical = scales[axis ?? 'y']
   const drawn = points.flatMap(([at, value]) => {
     const [x, y] = [scales.x.at(at), vertical.at(value)]
@@ -145,7 +172,7 @@ function drawSeries({ name, axis, points }: LineSeries, index: number, box: svg.
   const stroke = strokeOf(index, axis)
   return [
     ...(drawn.length > 1 ? [svg.element('polyline', { points: line, fill: 'none', ...stroke })] : []),
-    ...drawn.map(({ x, y, hint }) => mark(index, axis, x, y, hint)),
+    ...(marks === 'none' ? [] : drawn.map(({ x, y, hint }) => mark(index, axis, x, y, hint))),
   ].join('\n')
 }
 
