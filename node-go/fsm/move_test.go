@@ -192,6 +192,30 @@ func TestAFreezeEndsInLogTime(t *testing.T) {
 	}
 }
 
+// What is refused without an entry is what Apply would refuse in that entry.
+func TestFrozenIsWhatApplyWouldSay(t *testing.T) {
+	for _, ms := range []uint64{500, 500 + freezeMs - 1, 500 + freezeMs} {
+		f := owner(t)
+		if f.AnyFrozen() {
+			t.Fatal("nothing is frozen")
+		}
+		mustApply(t, f, at(500, move(stepFreeze, 2, all())))
+		if !f.AnyFrozen() || f.Frozen(open(1, 60_000), ms) != nil {
+			t.Fatal("a session is of no partition")
+		}
+		told := f.Frozen(put("k", "w"), ms)
+		applied := applyNext(t, f, at(ms, writes(put("k", "w")))).Results[0].Err
+		if (told == nil) != (applied == nil) || told != nil && (told.Code != applied.Code || told.RetryAfterMs != applied.RetryAfterMs) {
+			t.Fatalf("at %d: %v, and Apply says %v", ms, told, applied)
+		}
+	}
+	f := owner(t)
+	release(t, f, 2, all())
+	if f.AnyFrozen() || f.Frozen(put("k", "w"), 0) != nil {
+		t.Fatal("a refusal that is kept needs its entry")
+	}
+}
+
 func TestFreezesEndOneByOne(t *testing.T) {
 	f := owner(t)
 	mustApply(t, f, at(100, move(stepFreeze, 2, span(0, 0))), at(300, move(stepFreeze, 3, span(1, 1))), at(1099, writes()))

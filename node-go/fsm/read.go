@@ -5,6 +5,7 @@ import (
 
 	"kvorum/node/engine"
 	"kvorum/node/fsm/command"
+	pb "kvorum/node/gen/command"
 	errpb "kvorum/node/gen/errors"
 	"kvorum/node/kverr"
 )
@@ -51,6 +52,27 @@ func (f *FSM) Partitions() *[command.Partitions]Holding {
 		return &t.holdings
 	}
 	return nil
+}
+
+// AnyFrozen says whether a write may be to a frozen partition.
+func (f *FSM) AnyFrozen() bool {
+	t := f.table.Load()
+	return t != nil && t.frozen
+}
+
+// Frozen refuses a write as Apply would refuse it in an entry of this log time: MOVING while its partition is frozen, and nil
+// otherwise, also when the freeze would end with that entry. So it costs no entry, and nothing is kept: unlike other
+// refusals this one is about the moment.
+func (f *FSM) Frozen(write *pb.Write, logTimeMs uint64) *kverr.Error {
+	t, key := f.table.Load(), keyOf(write)
+	if t == nil || len(key) == 0 {
+		return nil
+	}
+	number := command.Partition(key)
+	if t.holdings[number].State != Frozen || t.thaws[number] <= logTimeMs {
+		return nil
+	}
+	return f.elsewhere(number, Frozen, t.epoch)
 }
 
 func readError(err error) *kverr.Error {

@@ -67,12 +67,19 @@ type partition struct {
 type table struct {
 	epoch    uint64
 	holdings [command.Partitions]Holding
+	// thaws has the log time at which each freeze ends by itself; frozen says whether there is any.
+	thaws  [command.Partitions]uint64
+	frozen bool
 }
 
 func (s *state) table() *table {
 	t := &table{epoch: s.epoch}
 	for i := range s.partitions {
-		t.holdings[i] = s.partitions[i].Holding
+		p := &s.partitions[i]
+		t.holdings[i] = p.Holding
+		if p.State == Frozen {
+			t.thaws[i], t.frozen = p.until, true
+		}
 	}
 	return t
 }

@@ -101,7 +101,11 @@ type Replica struct {
 // Write answers each write, in their order, when all are answered. hold, if any, is kept until Raft has let go of them.
 // The batch is the replica's from now on.
 func (r *Replica) Write(ctx context.Context, batch *command.WriteBatch, deadline time.Time, hold *Hold) []fsm.Result {
-	return r.proposer.write(ctx, batch, deadline, hold)
+	if !r.fsm.AnyFrozen() || r.raft.State() != raft.Leader {
+		return r.proposer.write(ctx, batch, deadline, hold)
+	}
+	frozen := frozenSeams{refuse: r.fsm.Frozen, logTime: r.logTime.now, write: r.proposer.write}
+	return frozen.answer(ctx, batch, deadline, hold)
 }
 
 // Full says why writes would be refused now; nil when they would not. It is cheap, so it can be asked before a message is

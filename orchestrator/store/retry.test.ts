@@ -36,7 +36,7 @@ describe('decide', () => {
     ['UNAVAILABLE', 'unknown', 1, 'unsafe', 1],
     ['UNAVAILABLE', 'applied', 1, 'unsafe', 1],
     ['WRONG_SHARD', 'not-applied', 1, 1, 1],
-    ['MOVING', 'not-applied', 3, 4, 4],
+    ['MOVING', 'not-applied', 3, 5, 5],
     ['MOVING', 'not-applied', 600, 5, 5],
     ['OVERLOADED', 'not-applied', 1, 1, 1],
     ['DEADLINE_EXCEEDED', 'not-applied', 1, 1, 1],

@@ -30,8 +30,11 @@ export type Decision =
 
 const BACKOFF_FIRST_MS = 2
 export const BACKOFF_MS_MAX = 50
-/** A move takes a few ms of a partition's time: who asks seldom would make it more. */
-const MOVING_MS_MAX = 10
+/**
+ * A move takes some ms of a partition's time: who asks seldom would make it more, and who asks often makes messages of one
+ * operation each, just when the machine has most to do.
+ */
+const MOVING_MS = 10
 
 /** Longer than a crowd needs to be worked off; what a server asks for itself may be more. */
 const OVERLOADED_MS_MAX = 500
@@ -71,8 +74,8 @@ export function isFinal(code: Code): boolean {
 function delay({ code, attempt, redirected, redirects, retryAfterMs, chance }: Failure): number {
   // Two nodes may disagree for a moment, each naming the other: follow once, then wait.
   if (redirected && redirects === 0) return 0
-  const longest = code === 'MOVING' ? MOVING_MS_MAX : BACKOFF_MS_MAX
-  const ceiling = Math.min(longest, BACKOFF_FIRST_MS * 2 ** Math.min(attempt - 1, 10))
+  const grown = Math.min(BACKOFF_MS_MAX, BACKOFF_FIRST_MS * 2 ** Math.min(attempt - 1, 10))
+  const ceiling = code === 'MOVING' ? MOVING_MS : grown
   const backoff = ceiling * (0.5 + chance / 2)
   if (code !== 'OVERLOADED' || retryAfterMs === undefined) return backoff
   // Each refusal doubles the wait, and the spread with it: a crowd that came together comes back apart, and less often.
