@@ -19,6 +19,9 @@ export const reshard: Kind<ReshardRecord> = {
   run,
 }
 
+/** A move that takes longer is of many records, and its copying is held to a rate. */
+const REST_MS_MAX = 1_000
+
 /** That there be so many shards. */
 export function wishForShards(shards: number): Wish {
   return {
@@ -112,13 +115,23 @@ class Reshard {
     // Written down before it is used: whoever comes next settles this attempt before there is another one.
     const epoch = await journal.nextEpoch(publisher.maps.current().epoch, this.underWay.signal)
     await this.underWay.update((now) => withMove(now, at, { state: 'running', epoch, attempts: move.attempts + 1 }))
+    const began = clock.monotonic()
     const outcome = await runImport(this.#partsOf(at), this.tools.heard, this.underWay.either)
-    if (!(outcome instanceof KvError)) await this.#moved(at, outcome)
-    else if ((await this.#settle(at)) === 'not moved' && !this.underWay.recalled.aborted) {
+    if (!(outcome instanceof KvError)) {
+      await this.#moved(at, outcome)
+      await this.#yieldToClients(clock.monotonic() - began)
+    } else if ((await this.#settle(at)) === 'not moved' && !this.underWay.recalled.aborted) {
       telemetry.emit('move.failed', { from: move.from, to: move.to, reason: outcome.message })
       this.tools.doing(`shard ${move.from} to shard ${move.to} is tried again: ${outcome.message}`)
     }
     return true
+  }
+
+  /** What a move costs is taken from clients. Half of the time they have everything. */
+  async #yieldToClients(tookMs: number): Promise<void> {
+    if (this.underWay.now.moves.every(({ state }) => state === 'done')) return
+    const restMs = Math.min(tookMs, REST_MS_MAX)
+    await this.underWay.unlessRecalled((signal) => sleep(this.tools.clock, restMs, signal))
   }
 
   /** Takes away the shards that are not to be. They own nothing any more. */
