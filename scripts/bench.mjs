@@ -1,10 +1,11 @@
 // npm run bench -- --workers 5: the concurrent benchmark; npm run bench -- core, scale: the figures of bench/README.md;
 // npm run bench -- placement, reshard: the pictures of orchestrator/control;
+// npm run bench -- fleet: a thousand shards on paper;
 // npm run bench:peers: ours beside others.
 import './build/node-version.mjs'
 
 /** Programs with a folder of their own under bench/. */
-const PROGRAMS = ['core', 'overload', 'peers', 'placement', 'reshard', 'scale']
+const PROGRAMS = ['core', 'fleet', 'overload', 'peers', 'placement', 'reshard', 'scale']
 
 const named = PROGRAMS.find((name) => name === process.argv[2])
 if (named !== undefined) process.argv.splice(2, 1)

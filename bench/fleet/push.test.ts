@@ -1,0 +1,72 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { mapAsItIs, nextMap } from '../../orchestrator/control/map-keeper.js'
+import { Rounds } from '../../orchestrator/control/rounds.js'
+import { sleep } from '../../orchestrator/core/clock.js'
+import { MapCell } from '../../orchestrator/core/map-source.js'
+import { ManualClock } from '../../orchestrator/core/testing/manual-clock.js'
+import { mapOf } from './map.js'
+import { mapsForAddresses, reshardMaps, roundsFor } from './push.js'
+
+/** Lets everything that is ready go on. */
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** How many rounds the real Rounds makes of the same. */
+async function realRounds(asked: readonly number[], roundMs: number): Promise<number> {
+  const clock = new ManualClock()
+  let count = 0
+  const work = async (signal: AbortSignal) => {
+    count++
+    await sleep(clock, roundMs, signal)
+  }
+  const failed = (error: unknown) => expect.fail(String(error))
+  const rounds = new Rounds({ work, failed, pauseMs: 1, clock })
+  const end = (asked.at(-1) ?? 0) + 3 * roundMs
+  for (let ms = 0; ms <= end; ms++) {
+    for (const at of asked) if (at === ms) rounds.ask()
+    await settle()
+    clock.advance(1)
+    await settle()
+  }
+  await rounds.close()
+  return count
+}
+
+test('counts the rounds that the real Rounds makes', async () => {
+  // Tens, and up to nine rounds of tens and one: nothing is asked in the moment in which a round ends.
+  const moments = fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 1, maxLength: 9 })
+  const cases = fc.record({ moments, tens: fc.integer({ min: 1, max: 5 }) })
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ moments: drawn, tens }) => {
+      const asked = drawn.map((at) => at * 10).sort((a, b) => a - b)
+      const roundMs = 10 * tens + 1
+      expect(roundsFor(asked, roundMs)).toBe(await realRounds(asked, roundMs))
+    }),
+    { numRuns: 25 },
+  )
+})
+
+test('an address is published twice: as it is, and with the next epoch', () => {
+  const stored = mapOf(3, 3, 1)
+  const groups = stored.shards.map(({ id, nodes }) => ({ shard: id, members: nodes }))
+  const [first, ...others] = groups
+  if (first === undefined) throw new Error('no groups')
+  const moved = first.members.map((node, at) => (at === 0 ? { ...node, address: '10.9.9.9:1' } : node))
+  const now = [{ ...first, members: moved }, ...others]
+  const cell = new MapCell(stored)
+  let published = 0
+  cell.subscribe(() => published++)
+  cell.publish(mapAsItIs(cell.current(), now))
+  const infos = now.map(({ shard, members }) => ({ id: shard, nodes: members }))
+  cell.publish(nextMap(stored, stored.clusterId, infos))
+  expect(published).toBe(2)
+  expect(mapsForAddresses([0])).toBe(2)
+})
+
+test('a burst of addresses is one epoch for all that wait, and a map at once for each', () => {
+  expect(mapsForAddresses([0, 1, 2, 3])).toBe(4 + 2)
+})
+
+test('a reshard is a map for the new shards and one for each move', () => {
+  expect(reshardMaps(512, 513)).toEqual({ moves: 1, maps: 2 })
+})
