@@ -104,7 +104,7 @@ function clusterOptions(config: Started, telemetry: Telemetry) {
   return {
     directory: new DataDirectory(config.data),
     shape: { shards, replicas },
-    driver: localDriver({ program: config.kvnode, flags }),
+    driver: localDriver({ program: config.kvnode, flags, wrapped: config.faultProxy }),
     links: wireLinks(),
     telemetry,
     clock: systemClock,

@@ -21,6 +21,8 @@ import { operationHandlers } from './operations/handlers.js'
 import { Journal } from './operations/journal.js'
 import { Operations } from './operations/operations.js'
 import { describePlan } from './plan.js'
+import { tellPrograms } from './program-news.js'
+import { Programs } from './programs.js'
 import { type ClusterRecord, Registry } from './registry.js'
 import { reportOf } from './report.js'
 import { type Shape, shapeFor } from './shape.js'
@@ -94,13 +96,14 @@ export async function startCluster(options: ClusterOptions, stop: Stop): Promise
 }
 
 /** Which cluster it is. Decided once, before anything else is made. */
-async function recordFor(registry: Registry, { directory, shape, rng }: ClusterOptions): Promise<ClusterRecord> {
+async function recordFor(registry: Registry, { directory, shape, rng, driver }: ClusterOptions): Promise<ClusterRecord> {
   const has = await registry.cluster()
   const lost = has === undefined ? lostRegistry(directory) : undefined
   if (lost !== undefined) throw lost
   const { shards, replicas } = shapeFor(directory, has, shape)
   const record = has ?? { format: 1, clusterId: rng.id(), shards, replicas }
   if (has === undefined) await registry.setCluster(record)
+  if (record.program !== undefined) driver.check(directory.program(record.program))
   return record
 }
 
@@ -131,7 +134,9 @@ async function startGroups(
     hooks.moved = () => publisher.moved()
     // A node may have moved meanwhile, or the map may be an old one.
     publisher.moved()
-    const operations = new Operations({ ...options, journal: new Journal(store), fleet, publisher })
+    await tellPrograms({ ...options, registry })
+    const programs = new Programs(options.directory, options.driver)
+    const operations = new Operations({ ...options, journal: new Journal(store), fleet, publisher, programs })
     operations.start()
     const status = async () => ({ epoch: publisher.maps.current().epoch, groups: await reportOf(fleet.all) })
     const end = async (nodes: (group: Group) => Promise<void>) => {
@@ -142,7 +147,7 @@ async function startGroups(
     return {
       shape: record,
       maps: publisher.maps,
-      control: { status, ...operationHandlers(operations, clock) },
+      control: { status, ...operationHandlers(operations, programs, clock) },
       lease,
       meta: () => meta.members ?? [],
       stop: (forced) => end((group) => group.stop(stopTimeoutMs, forced)),

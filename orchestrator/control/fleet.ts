@@ -81,6 +81,11 @@ export class Fleet {
     for (const node of gone.flatMap((group) => group.nodes)) this.#supervisors.delete(node)
   }
 
+  /** What nodes that are new are started with from now on: a program that was taken in, or the driver's own. */
+  async useProgram(program: string | undefined): Promise<void> {
+    if (program !== this.record.program) await this.#reshape({ program })
+  }
+
   /** Whether nothing is there, or left over, above this group. */
   isAt(shards: number): boolean {
     return this.record.shards <= shards && this.#groups.every(({ shard }) => shard <= shards)
@@ -137,7 +142,7 @@ export class Fleet {
     return { ...this.options, clusterId, supervisors: this.#supervisors }
   }
 
-  async #reshape(change: Partial<Shape>): Promise<void> {
+  async #reshape(change: Partial<ClusterRecord>): Promise<void> {
     const record = { ...this.record, ...change }
     await this.options.registry.setCluster(record)
     this.record = record

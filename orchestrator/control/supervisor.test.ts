@@ -284,7 +284,7 @@ describe('a restart', () => {
     await until(() => node.condition === 'up' && node.pid !== before)
     expect(world.process(NAME)).toMatchObject({ pid: node.pid, program: '2.0.0-b' })
     expect(node.manner).toEqual(manner)
-    const build = 'build of /data/bin/2.0.0-b/kvnode'
+    const build = 'build of 2.0.0-b'
     expect(records.findLast((record) => record.pid === node.pid)).toMatchObject({ ...manner, build })
     expect(node.failures).toBe(0)
     expect(named('node.exited')).toEqual([])

@@ -125,6 +125,11 @@ export class Supervisor {
     return this.#condition
   }
 
+  /** Whether its process, if it has one, is about to be replaced. */
+  get isRestarting(): boolean {
+    return this.#order?.kind === 'restart'
+  }
+
   /** Why it is not up, for people. */
   get reason(): string {
     return this.#reason
@@ -161,6 +166,7 @@ export class Supervisor {
    */
   restart(manner: Manner, timeoutMs: number): void {
     this.#manner = manner
+    this.#failures = 0
     this.deps.telemetry.emit('node.restarting', { node: this.name, pid: this.pid })
     if (this.#order?.kind !== 'hold') {
       this.#give({ kind: 'restart', timeoutMs })
@@ -205,7 +211,6 @@ export class Supervisor {
     if (this.#order?.kind === 'restart') {
       this.#order = undefined
       this.#ordered = new AbortController()
-      this.#failures = 0
       this.#becomes('down', RESTARTING)
     }
     return this.#order === undefined
@@ -258,7 +263,7 @@ export class Supervisor {
   async #spawn(manner: Manner): Promise<NodeProcess> {
     const { driver, clock, peers, pathOf } = this.deps
     const program = manner.program === undefined ? undefined : pathOf(manner.program)
-    const build = driver.build(program)
+    const build = await driver.build(program)
     const process = await driver.spawn(this.spec, this.#record.address, peers(), program)
     this.#process = process
     const { startedFor } = manner

@@ -33,6 +33,10 @@ export interface Events {
   'proxy.lost': { readonly reason: string }
   /** Replicas had to be placed so that one loss takes a majority with it. */
   'machines.few': { readonly risk: string }
+  /** Nodes that run already were started with another program than they would be now. */
+  'nodes.outdated': { readonly count: number; readonly program: string }
+  /** Nodes are started with a program that was taken in, which is another than the orchestrator's own. */
+  'program.kept': { readonly kept: string; readonly program: string }
   'shard.led': { readonly shard: string; readonly leader: string; readonly term: bigint }
   'shard.leaderless': { readonly shard: string }
   'map.published': { readonly epoch: bigint }
@@ -43,6 +47,8 @@ export interface Events {
   'move.failed': { readonly from: number; readonly to: number; readonly reason: string }
   /** It cannot go on now, and is tried again. */
   'operation.stumbled': { readonly reason: string }
+  /** It has paused by itself: a person is needed. */
+  'operation.stuck': { readonly reason: string }
   'operation.ended': { readonly id: string; readonly how: string }
   /** This orchestrator holds the control lease. */
   'control.held': { readonly term: number }

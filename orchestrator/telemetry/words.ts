@@ -36,6 +36,18 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
     level: 'warn',
     say: ({ risk }) => `there are too few machines, or zones, for the replicas: ${risk}. Nodes stay where they are now`,
   },
+  'nodes.outdated': {
+    level: 'info',
+    say: ({ count, program }) =>
+      `${count} nodes go on with the program that they were started with, which was another than ${program} is now: ` +
+      'kvorum restart --rolling replaces it, one node at a time',
+  },
+  'program.kept': {
+    level: 'info',
+    say: ({ kept, program }) =>
+      `nodes are started with ${kept}, as kvorum upgrade has left it, and not with ${program}: ` +
+      `kvorum upgrade --binary ${program} changes that`,
+  },
   'shard.led': { level: 'info', say: ({ shard, leader, term }) => `${shard} is led by ${leader} (term ${term})` },
   'shard.leaderless': { level: 'warn', say: ({ shard }) => `${shard} has no leader that answers` },
   'map.published': { level: 'debug', say: ({ epoch }) => `cluster map ${epoch} is published` },
@@ -46,6 +58,7 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
     say: ({ from, to, reason }) => `partitions of shard ${from} for shard ${to} are tried again: ${reason}`,
   },
   'operation.stumbled': { level: 'warn', say: ({ reason }) => `the operation is tried again: ${reason}` },
+  'operation.stuck': { level: 'error', say: ({ reason }) => `the operation has paused: ${reason}` },
   'operation.ended': { level: 'info', say: ({ id, how }) => `operation ${id} is ${how}` },
   'control.held': { level: 'debug', say: ({ term }) => `this orchestrator holds the control lease, in term ${term}` },
   'control.deposed': {

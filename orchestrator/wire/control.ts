@@ -11,12 +11,14 @@ import {
   OperationState,
   type OperationsRequest,
   type PlannedMove,
+  type RestartRequest,
   type ScaleRequest,
   type StatusRequest,
   type StatusResponse,
   Steer,
   type SteerOperationRequest,
   StepState,
+  type UpgradeRequest,
   type WatchOperationRequest,
 } from './gen/control/v1/control.js'
 import { NodeStatus } from './gen/node/v1/node.js'
@@ -40,6 +42,10 @@ export {
 export interface ControlHandlers {
   status(): Promise<StatusResponse>
   scale(shards: number, dryRun: boolean): Promise<Operation>
+  /** Every node when none is named. */
+  restart(node: string): Promise<Operation>
+  /** To the orchestrator's own program when none is named. */
+  upgrade(program: string): Promise<Operation>
   operations(): Promise<Operation[]>
   /** The operation now and whenever it has got further, until it has ended or `signal` is aborted. */
   watch(id: string, signal: AbortSignal): AsyncIterable<Operation>
@@ -53,6 +59,16 @@ export function controlService(handlers: ControlHandlers, clock: Clock = systemC
       status: unary((_: StatusRequest) => handlers.status(), 'read', clock),
       scale: unary(
         async ({ shards, dryRun }: ScaleRequest) => ({ operation: await handlers.scale(shards, dryRun) }),
+        'write',
+        clock,
+      ),
+      restart: unary(
+        async ({ node }: RestartRequest) => ({ operation: await handlers.restart(node) }),
+        'write',
+        clock,
+      ),
+      upgrade: unary(
+        async ({ program }: UpgradeRequest) => ({ operation: await handlers.upgrade(program) }),
         'write',
         clock,
       ),
@@ -95,6 +111,16 @@ export class ControlClient {
     const request = { shards, dryRun }
     const effect = dryRun ? 'read' : 'write'
     return present((await this.#channel.unary(ControlService.scale, request, effect, deadlineMs)).operation)
+  }
+
+  /** Begins to restart a node, or every node when none is named. */
+  async restart(node: string, { deadlineMs }: Patience): Promise<Operation> {
+    return present((await this.#channel.unary(ControlService.restart, { node }, 'write', deadlineMs)).operation)
+  }
+
+  /** Begins to replace the program of every node; by the orchestrator's own when none is named. */
+  async upgrade(program: string, { deadlineMs }: Patience): Promise<Operation> {
+    return present((await this.#channel.unary(ControlService.upgrade, { program }, 'write', deadlineMs)).operation)
   }
 
   async operations({ deadlineMs }: Patience): Promise<readonly Operation[]> {

@@ -60,7 +60,7 @@ export interface Driver {
   /** Throws a StartFault when it could start nothing at all with this program. Default: the driver's own. */
   check(program?: string): void
   /** Another word for a program as soon as a byte of it is another; '' when it cannot be read. Default: the driver's own. */
-  build(program?: string): string
+  build(program?: string): Promise<string>
   /** What the program says of itself. Rejects with a StartFault when it is no node program. */
   inspect(program: string): Promise<ProgramInfo>
   /**

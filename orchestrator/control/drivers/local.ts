@@ -50,7 +50,7 @@ export function localDriver(options: LocalOptions): Driver {
       if (program === undefined) checkProgram(path, 'build it (npm run build)')
       else checkProgram(program, 'kvorum upgrade took it in; put it back')
     },
-    build: (program = path) => builds.of(program),
+    build: async (program = path) => builds.of(program),
     inspect: async (program) => {
       if (wrapped) throw wrappedFault(path)
       return inspectProgram(program)

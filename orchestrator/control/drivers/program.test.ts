@@ -41,17 +41,17 @@ test('behind a proxy no other program takes the place of the first', async () =>
   await expect(driver.inspect(join(folder, 'program'))).rejects.toThrow('puts a proxy before them')
 })
 
-test('a build is told by what is in the file, whenever that changes', () => {
+test('a build is told by what is in the file, whenever that changes', async () => {
   const builds = new Builds()
   const path = script('one')
-  const first = builds.of(path)
+  const first = await builds.of(path)
   expect(first).toMatch(/^[0-9a-f]{12}$/)
-  expect(builds.of(path)).toBe(first)
+  expect(await builds.of(path)).toBe(first)
   script('another')
-  const second = builds.of(path)
+  const second = await builds.of(path)
   expect(second).not.toBe(first)
   rmSync(path)
-  expect(builds.of(path)).toBe('')
+  expect(await builds.of(path)).toBe('')
   script('another')
-  expect(builds.of(path)).toBe(second)
+  expect(await builds.of(path)).toBe(second)
 })

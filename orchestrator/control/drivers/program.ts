@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
-import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { pipeline } from 'node:stream/promises'
 import { execa } from 'execa'
 import { StartFault } from '../faults.js'
 import type { ProgramInfo } from './driver.js'
@@ -40,13 +42,15 @@ export class Builds {
   readonly #known = new Map<string, { readonly file: string; readonly build: string }>()
 
   /** '' when it cannot be read: whoever starts it will say why. */
-  of(path: string): string {
+  async of(path: string): Promise<string> {
     try {
-      const { ino, size, mtimeMs } = statSync(path)
+      const { ino, size, mtimeMs } = await stat(path)
       const file = `${ino} ${size} ${mtimeMs}`
       const known = this.#known.get(path)
       if (known?.file === file) return known.build
-      const build = createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, BUILD_LENGTH)
+      const hash = createHash('sha256')
+      await pipeline(createReadStream(path), hash)
+      const build = hash.digest('hex').slice(0, BUILD_LENGTH)
       this.#known.set(path, { file, build })
       return build
     } catch {

@@ -11,16 +11,19 @@ import {
 } from '../../wire/control.js'
 import { ImportPhase, type ImportResponse } from '../../wire/node-admin.js'
 import { StartFault } from '../faults.js'
+import type { Programs } from '../programs.js'
 import { kindOf } from './kinds.js'
 import type { Operations, OperationView, SteerHow } from './operations.js'
 import type { OperationRecord } from './record.js'
 import { wishForShards } from './reshard.js'
 import { type MoveRecord, SHARDS_MAX } from './reshard-record.js'
+import { wishForProgram, wishForRestart } from './rolling.js'
 
 /** How long a caller waits for meta. The operations themselves wait for ever. */
 const PATIENCE_MS = 4_000
 
 const shardsSchema = z.int().min(1).max(SHARDS_MAX)
+const nodeSchema = z.string().regex(/^(?:meta|shard-\d{1,5})\/node-\d{1,5}$/)
 const idSchema = z.string().min(1).max(64)
 const steers: ReadonlyMap<Steer, SteerHow> = new Map([
   [Steer.PAUSE, 'pause'],
@@ -29,7 +32,11 @@ const steers: ReadonlyMap<Steer, SteerHow> = new Map([
 ])
 
 /** What of control.v1 is about operations. */
-export function operationHandlers(operations: Operations, clock: Clock): Omit<ControlHandlers, 'status'> {
+export function operationHandlers(
+  operations: Operations,
+  programs: Programs,
+  clock: Clock,
+): Omit<ControlHandlers, 'status'> {
   return {
     scale: async (shards, dryRun) => {
       const wanted = expectValid(shardsSchema, shards, `the number of shards must be from 1 to ${SHARDS_MAX}`)
@@ -37,6 +44,16 @@ export function operationHandlers(operations: Operations, clock: Clock): Omit<Co
       if (dryRun) return toWire(operations.plan(wish))
       return toWire(await patiently(clock, (signal) => operations.begin(wish, signal)))
     },
+    restart: async (node) => {
+      const name = node === '' ? undefined : expectValid(nodeSchema, node, NODE_WANTED)
+      return toWire(await patiently(clock, (signal) => operations.begin(wishForRestart(name), signal)))
+    },
+    upgrade: (program) =>
+      // Not within the patience for meta: a copy takes as long as the disk does.
+      inWords(async () => {
+        const taken = await programs.takeIn(program === '' ? programs.own : program)
+        return toWire(await patiently(clock, (signal) => operations.begin(wishForProgram(taken), signal)))
+      }),
     operations: async () => (await patiently(clock, (signal) => operations.list(signal))).map(toWire),
     watch: async function* (id, signal) {
       const valid = expectValid(idSchema, id, ID_WANTED)
@@ -57,17 +74,25 @@ export function operationHandlers(operations: Operations, clock: Clock): Omit<Co
   }
 }
 
+const NODE_WANTED = 'a node is named as kvorum status shows it, like shard-1/node-2'
 const ID_WANTED = 'an operation is named by its id, as kvorum operations shows it'
 
 async function patiently<T>(clock: Clock, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const { timer, impatient } = patience(clock)
   try {
-    return await work(impatient.signal)
+    return await inWords(() => work(impatient.signal))
+  } finally {
+    timer.cancel()
+  }
+}
+
+/** What a person can do something about is no fault of ours. */
+async function inWords<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
   } catch (error) {
     if (error instanceof StartFault) throw new PreconditionFailedError(error.message, { outcome: 'not-applied' })
     throw error
-  } finally {
-    timer.cancel()
   }
 }
 
@@ -102,7 +127,7 @@ function toWire({ record, detail, progress }: OperationView): Operation {
     steps: kindOf(record)
       .steps(record)
       .map((step) => ({ ...step, state: STEP_STATES[step.state] })),
-    detail: progress === undefined ? detail : `${detail}: ${PHASES[progress.phase]}`,
+    detail: progress === undefined ? detail || (kindOf(record).trouble?.(record) ?? '') : `${detail}: ${PHASES[progress.phase]}`,
   }
 }
 

@@ -3,6 +3,7 @@ import type { Telemetry } from '../../telemetry/index.js'
 import type { ImportResponse } from '../../wire/node-admin.js'
 import type { Fleet } from '../fleet.js'
 import type { MapPublisher } from '../map-publisher.js'
+import type { Programs } from '../programs.js'
 import type { Journal } from './journal.js'
 import type { OperationRecord } from './record.js'
 
@@ -16,6 +17,10 @@ export interface OperationParts {
   /** How long a shard without partitions goes on answering for the writes that it was sent before. */
   readonly lingerMs: number
   readonly partitionsPerMoveMax?: number
+  readonly programs: Programs
+  /** How long a node may take to end, and how long to get any further when it starts. */
+  readonly stopTimeoutMs: number
+  readonly startTimeoutMs: number
 }
 
 /** The same, and whom to tell how far it is. */
@@ -39,6 +44,8 @@ export interface Kind<Record extends OperationRecord> {
   readonly describe: (record: Record) => string
   /** What is done and what is to be done, in order. None of a kind whose progress its moves tell. */
   readonly steps: (record: Record) => readonly Step[]
+  /** Why it has paused by itself, for people; empty when it has not. Absent: this kind never does. */
+  readonly trouble?: (record: Record) => string
   /** Throws when it can only be finished. Else what it becomes when it is cancelled, besides its state. */
   readonly cancelled: (record: Record) => Record
   /**

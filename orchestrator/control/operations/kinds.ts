@@ -1,8 +1,9 @@
 import type { Kind } from './kind.js'
 import type { Records } from './record.js'
 import { reshard } from './reshard.js'
+import { rolling } from './rolling.js'
 
-const KINDS: { readonly [Name in keyof Records]: Kind<Records[Name]> } = { reshard }
+const KINDS: { readonly [Name in keyof Records]: Kind<Records[Name]> } = { reshard, rolling }
 
 /** What operations of this one's kind do. */
 export function kindOf<Name extends keyof Records>(record: Records[Name]): Kind<Records[Name]> {

@@ -1,18 +1,20 @@
 import { z } from 'zod'
 import { reshardSchema } from './reshard-record.js'
+import { type RollingRecord, rollingSchema } from './rolling-record.js'
 
 // An operation as the journal in meta has it: JSON, checked when it is read. It is a plan and what has become of it.
 
 /** Each kind of operation, by its name. */
 export interface Records {
   readonly reshard: z.output<typeof reshardSchema>
+  readonly rolling: RollingRecord
 }
 
 export type OperationRecord = Records[keyof Records]
 
 export const operationSchema: z.ZodType<OperationRecord> = z.preprocess(
   withKind,
-  z.discriminatedUnion('kind', [reshardSchema]),
+  z.discriminatedUnion('kind', [reshardSchema, rollingSchema]),
 )
 
 /** There was only one kind, and it had no name. */

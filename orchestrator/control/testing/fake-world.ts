@@ -115,7 +115,7 @@ export class FakeWorld {
       ...localDirectories,
       program: '/built/kvnode',
       check: () => {},
-      build: (program = '') => `build of ${program}`,
+      build: async (program = '') => `build of ${basename(dirname(program))}`,
       inspect: async (program) => ({ version: readFileSync(program, 'utf8') }),
       machines: async () => [{ name: THIS_MACHINE, zone: THIS_MACHINE }],
       close: () => {},

@@ -7,5 +7,6 @@ export function controlHandlers(some: Partial<ControlHandlers>): ControlHandlers
     throw new UnsupportedError('not served here', { outcome: 'not-applied' })
   }
   const unserved = async () => refuse()
-  return { status: unserved, scale: unserved, operations: unserved, watch: refuse, steer: unserved, ...some }
+  const changes = { scale: unserved, restart: unserved, upgrade: unserved }
+  return { status: unserved, ...changes, operations: unserved, watch: refuse, steer: unserved, ...some }
 }

@@ -396,6 +396,185 @@ func (x *ScaleResponse) GetOperation() *Operation {
 	return nil
 }
 
+type RestartRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "shard-1/node-2"; empty: every node, one after the other.
+	Node          string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartRequest) Reset() {
+	*x = RestartRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartRequest) ProtoMessage() {}
+
+func (x *RestartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartRequest.ProtoReflect.Descriptor instead.
+func (*RestartRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RestartRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type RestartResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operation     *Operation             `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartResponse) Reset() {
+	*x = RestartResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartResponse) ProtoMessage() {}
+
+func (x *RestartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartResponse.ProtoReflect.Descriptor instead.
+func (*RestartResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RestartResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+type UpgradeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absolute, on the orchestrator's machine; it is copied first. Empty: the one that the orchestrator came with.
+	Program       string `protobuf:"bytes,1,opt,name=program,proto3" json:"program,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpgradeRequest) Reset() {
+	*x = UpgradeRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpgradeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpgradeRequest) ProtoMessage() {}
+
+func (x *UpgradeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpgradeRequest.ProtoReflect.Descriptor instead.
+func (*UpgradeRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *UpgradeRequest) GetProgram() string {
+	if x != nil {
+		return x.Program
+	}
+	return ""
+}
+
+type UpgradeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without an id when every node runs it already.
+	Operation     *Operation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpgradeResponse) Reset() {
+	*x = UpgradeResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpgradeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpgradeResponse) ProtoMessage() {}
+
+func (x *UpgradeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpgradeResponse.ProtoReflect.Descriptor instead.
+func (*UpgradeResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UpgradeResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
 type OperationsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -404,7 +583,7 @@ type OperationsRequest struct {
 
 func (x *OperationsRequest) Reset() {
 	*x = OperationsRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[2]
+	mi := &file_control_v1_control_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +595,7 @@ func (x *OperationsRequest) String() string {
 func (*OperationsRequest) ProtoMessage() {}
 
 func (x *OperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[2]
+	mi := &file_control_v1_control_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +608,7 @@ func (x *OperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperationsRequest.ProtoReflect.Descriptor instead.
 func (*OperationsRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{2}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{6}
 }
 
 type OperationsResponse struct {
@@ -441,7 +620,7 @@ type OperationsResponse struct {
 
 func (x *OperationsResponse) Reset() {
 	*x = OperationsResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[3]
+	mi := &file_control_v1_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +632,7 @@ func (x *OperationsResponse) String() string {
 func (*OperationsResponse) ProtoMessage() {}
 
 func (x *OperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[3]
+	mi := &file_control_v1_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +645,7 @@ func (x *OperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperationsResponse.ProtoReflect.Descriptor instead.
 func (*OperationsResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{3}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OperationsResponse) GetOperations() []*Operation {
@@ -485,7 +664,7 @@ type WatchOperationRequest struct {
 
 func (x *WatchOperationRequest) Reset() {
 	*x = WatchOperationRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[4]
+	mi := &file_control_v1_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +676,7 @@ func (x *WatchOperationRequest) String() string {
 func (*WatchOperationRequest) ProtoMessage() {}
 
 func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[4]
+	mi := &file_control_v1_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +689,7 @@ func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
 func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{4}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WatchOperationRequest) GetId() string {
@@ -529,7 +708,7 @@ type WatchOperationResponse struct {
 
 func (x *WatchOperationResponse) Reset() {
 	*x = WatchOperationResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[5]
+	mi := &file_control_v1_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +720,7 @@ func (x *WatchOperationResponse) String() string {
 func (*WatchOperationResponse) ProtoMessage() {}
 
 func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[5]
+	mi := &file_control_v1_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +733,7 @@ func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
 func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{5}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WatchOperationResponse) GetOperation() *Operation {
@@ -574,7 +753,7 @@ type SteerOperationRequest struct {
 
 func (x *SteerOperationRequest) Reset() {
 	*x = SteerOperationRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[6]
+	mi := &file_control_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +765,7 @@ func (x *SteerOperationRequest) String() string {
 func (*SteerOperationRequest) ProtoMessage() {}
 
 func (x *SteerOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[6]
+	mi := &file_control_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +778,7 @@ func (x *SteerOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerOperationRequest.ProtoReflect.Descriptor instead.
 func (*SteerOperationRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{6}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SteerOperationRequest) GetId() string {
@@ -625,7 +804,7 @@ type SteerOperationResponse struct {
 
 func (x *SteerOperationResponse) Reset() {
 	*x = SteerOperationResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[7]
+	mi := &file_control_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +816,7 @@ func (x *SteerOperationResponse) String() string {
 func (*SteerOperationResponse) ProtoMessage() {}
 
 func (x *SteerOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[7]
+	mi := &file_control_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +829,7 @@ func (x *SteerOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerOperationResponse.ProtoReflect.Descriptor instead.
 func (*SteerOperationResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{7}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SteerOperationResponse) GetOperation() *Operation {
@@ -682,7 +861,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_control_v1_control_proto_msgTypes[8]
+	mi := &file_control_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +873,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[8]
+	mi := &file_control_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +886,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{8}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Operation) GetId() string {
@@ -785,7 +964,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_control_v1_control_proto_msgTypes[9]
+	mi := &file_control_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +976,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[9]
+	mi := &file_control_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +989,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{9}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Step) GetWhat() string {
@@ -853,7 +1032,7 @@ type PlannedMove struct {
 
 func (x *PlannedMove) Reset() {
 	*x = PlannedMove{}
-	mi := &file_control_v1_control_proto_msgTypes[10]
+	mi := &file_control_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +1044,7 @@ func (x *PlannedMove) String() string {
 func (*PlannedMove) ProtoMessage() {}
 
 func (x *PlannedMove) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[10]
+	mi := &file_control_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +1057,7 @@ func (x *PlannedMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedMove.ProtoReflect.Descriptor instead.
 func (*PlannedMove) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PlannedMove) GetFromShard() uint32 {
@@ -945,7 +1124,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[11]
+	mi := &file_control_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1136,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[11]
+	mi := &file_control_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1149,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 type StatusResponse struct {
@@ -985,7 +1164,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[12]
+	mi := &file_control_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1176,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[12]
+	mi := &file_control_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1189,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StatusResponse) GetEpoch() uint64 {
@@ -1037,7 +1216,7 @@ type GroupReport struct {
 
 func (x *GroupReport) Reset() {
 	*x = GroupReport{}
-	mi := &file_control_v1_control_proto_msgTypes[13]
+	mi := &file_control_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1228,7 @@ func (x *GroupReport) String() string {
 func (*GroupReport) ProtoMessage() {}
 
 func (x *GroupReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[13]
+	mi := &file_control_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1241,7 @@ func (x *GroupReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupReport.ProtoReflect.Descriptor instead.
 func (*GroupReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GroupReport) GetShard() uint32 {
@@ -1094,7 +1273,7 @@ type NodeReport struct {
 
 func (x *NodeReport) Reset() {
 	*x = NodeReport{}
-	mi := &file_control_v1_control_proto_msgTypes[14]
+	mi := &file_control_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1285,7 @@ func (x *NodeReport) String() string {
 func (*NodeReport) ProtoMessage() {}
 
 func (x *NodeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[14]
+	mi := &file_control_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1298,7 @@ func (x *NodeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
 func (*NodeReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *NodeReport) GetName() string {
@@ -1160,6 +1339,14 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x06shards\x18\x01 \x01(\rR\x06shards\x12\x17\n" +
 	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"D\n" +
 	"\rScaleResponse\x123\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"$\n" +
+	"\x0eRestartRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"F\n" +
+	"\x0fRestartResponse\x123\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"*\n" +
+	"\x0eUpgradeRequest\x12\x18\n" +
+	"\aprogram\x18\x01 \x01(\tR\aprogram\"F\n" +
+	"\x0fUpgradeResponse\x123\n" +
 	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"\x13\n" +
 	"\x11OperationsRequest\"K\n" +
 	"\x12OperationsResponse\x125\n" +
@@ -1241,10 +1428,12 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\fCONDITION_UP\x10\x01\x12\x14\n" +
 	"\x10CONDITION_SILENT\x10\x02\x12\x12\n" +
 	"\x0eCONDITION_DOWN\x10\x03\x12\x12\n" +
-	"\x0eCONDITION_HELD\x10\x042\x89\x03\n" +
+	"\x0eCONDITION_HELD\x10\x042\x91\x04\n" +
 	"\aControl\x12?\n" +
 	"\x06Status\x12\x19.control.v1.StatusRequest\x1a\x1a.control.v1.StatusResponse\x12<\n" +
-	"\x05Scale\x12\x18.control.v1.ScaleRequest\x1a\x19.control.v1.ScaleResponse\x12K\n" +
+	"\x05Scale\x12\x18.control.v1.ScaleRequest\x1a\x19.control.v1.ScaleResponse\x12B\n" +
+	"\aRestart\x12\x1a.control.v1.RestartRequest\x1a\x1b.control.v1.RestartResponse\x12B\n" +
+	"\aUpgrade\x12\x1a.control.v1.UpgradeRequest\x1a\x1b.control.v1.UpgradeResponse\x12K\n" +
 	"\n" +
 	"Operations\x12\x1d.control.v1.OperationsRequest\x1a\x1e.control.v1.OperationsResponse\x12Y\n" +
 	"\x0eWatchOperation\x12!.control.v1.WatchOperationRequest\x1a\".control.v1.WatchOperationResponse0\x01\x12W\n" +
@@ -1263,7 +1452,7 @@ func file_control_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_control_v1_control_proto_goTypes = []any{
 	(Steer)(0),                     // 0: control.v1.Steer
 	(StepState)(0),                 // 1: control.v1.StepState
@@ -1272,53 +1461,63 @@ var file_control_v1_control_proto_goTypes = []any{
 	(Condition)(0),                 // 4: control.v1.Condition
 	(*ScaleRequest)(nil),           // 5: control.v1.ScaleRequest
 	(*ScaleResponse)(nil),          // 6: control.v1.ScaleResponse
-	(*OperationsRequest)(nil),      // 7: control.v1.OperationsRequest
-	(*OperationsResponse)(nil),     // 8: control.v1.OperationsResponse
-	(*WatchOperationRequest)(nil),  // 9: control.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil), // 10: control.v1.WatchOperationResponse
-	(*SteerOperationRequest)(nil),  // 11: control.v1.SteerOperationRequest
-	(*SteerOperationResponse)(nil), // 12: control.v1.SteerOperationResponse
-	(*Operation)(nil),              // 13: control.v1.Operation
-	(*Step)(nil),                   // 14: control.v1.Step
-	(*PlannedMove)(nil),            // 15: control.v1.PlannedMove
-	(*StatusRequest)(nil),          // 16: control.v1.StatusRequest
-	(*StatusResponse)(nil),         // 17: control.v1.StatusResponse
-	(*GroupReport)(nil),            // 18: control.v1.GroupReport
-	(*NodeReport)(nil),             // 19: control.v1.NodeReport
-	(*v1.PartitionRange)(nil),      // 20: node.v1.PartitionRange
-	(*v1.NodeStatus)(nil),          // 21: node.v1.NodeStatus
+	(*RestartRequest)(nil),         // 7: control.v1.RestartRequest
+	(*RestartResponse)(nil),        // 8: control.v1.RestartResponse
+	(*UpgradeRequest)(nil),         // 9: control.v1.UpgradeRequest
+	(*UpgradeResponse)(nil),        // 10: control.v1.UpgradeResponse
+	(*OperationsRequest)(nil),      // 11: control.v1.OperationsRequest
+	(*OperationsResponse)(nil),     // 12: control.v1.OperationsResponse
+	(*WatchOperationRequest)(nil),  // 13: control.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil), // 14: control.v1.WatchOperationResponse
+	(*SteerOperationRequest)(nil),  // 15: control.v1.SteerOperationRequest
+	(*SteerOperationResponse)(nil), // 16: control.v1.SteerOperationResponse
+	(*Operation)(nil),              // 17: control.v1.Operation
+	(*Step)(nil),                   // 18: control.v1.Step
+	(*PlannedMove)(nil),            // 19: control.v1.PlannedMove
+	(*StatusRequest)(nil),          // 20: control.v1.StatusRequest
+	(*StatusResponse)(nil),         // 21: control.v1.StatusResponse
+	(*GroupReport)(nil),            // 22: control.v1.GroupReport
+	(*NodeReport)(nil),             // 23: control.v1.NodeReport
+	(*v1.PartitionRange)(nil),      // 24: node.v1.PartitionRange
+	(*v1.NodeStatus)(nil),          // 25: node.v1.NodeStatus
 }
 var file_control_v1_control_proto_depIdxs = []int32{
-	13, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
-	13, // 1: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
-	13, // 2: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
-	0,  // 3: control.v1.SteerOperationRequest.steer:type_name -> control.v1.Steer
-	13, // 4: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
-	2,  // 5: control.v1.Operation.state:type_name -> control.v1.OperationState
-	15, // 6: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
-	14, // 7: control.v1.Operation.steps:type_name -> control.v1.Step
-	1,  // 8: control.v1.Step.state:type_name -> control.v1.StepState
-	20, // 9: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
-	3,  // 10: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
-	18, // 11: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
-	19, // 12: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
-	4,  // 13: control.v1.NodeReport.condition:type_name -> control.v1.Condition
-	21, // 14: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
-	16, // 15: control.v1.Control.Status:input_type -> control.v1.StatusRequest
-	5,  // 16: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
-	7,  // 17: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
-	9,  // 18: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
-	11, // 19: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
-	17, // 20: control.v1.Control.Status:output_type -> control.v1.StatusResponse
-	6,  // 21: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
-	8,  // 22: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
-	10, // 23: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
-	12, // 24: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
-	20, // [20:25] is the sub-list for method output_type
-	15, // [15:20] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	17, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
+	17, // 1: control.v1.RestartResponse.operation:type_name -> control.v1.Operation
+	17, // 2: control.v1.UpgradeResponse.operation:type_name -> control.v1.Operation
+	17, // 3: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
+	17, // 4: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
+	0,  // 5: control.v1.SteerOperationRequest.steer:type_name -> control.v1.Steer
+	17, // 6: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
+	2,  // 7: control.v1.Operation.state:type_name -> control.v1.OperationState
+	19, // 8: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
+	18, // 9: control.v1.Operation.steps:type_name -> control.v1.Step
+	1,  // 10: control.v1.Step.state:type_name -> control.v1.StepState
+	24, // 11: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
+	3,  // 12: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
+	22, // 13: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
+	23, // 14: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
+	4,  // 15: control.v1.NodeReport.condition:type_name -> control.v1.Condition
+	25, // 16: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
+	20, // 17: control.v1.Control.Status:input_type -> control.v1.StatusRequest
+	5,  // 18: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
+	7,  // 19: control.v1.Control.Restart:input_type -> control.v1.RestartRequest
+	9,  // 20: control.v1.Control.Upgrade:input_type -> control.v1.UpgradeRequest
+	11, // 21: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
+	13, // 22: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
+	15, // 23: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
+	21, // 24: control.v1.Control.Status:output_type -> control.v1.StatusResponse
+	6,  // 25: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
+	8,  // 26: control.v1.Control.Restart:output_type -> control.v1.RestartResponse
+	10, // 27: control.v1.Control.Upgrade:output_type -> control.v1.UpgradeResponse
+	12, // 28: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
+	14, // 29: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
+	16, // 30: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
+	24, // [24:31] is the sub-list for method output_type
+	17, // [17:24] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_control_v1_control_proto_init() }
@@ -1332,7 +1531,7 @@ func file_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_v1_control_proto_rawDesc), len(file_control_v1_control_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   15,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Control_Status_FullMethodName         = "/control.v1.Control/Status"
 	Control_Scale_FullMethodName          = "/control.v1.Control/Scale"
+	Control_Restart_FullMethodName        = "/control.v1.Control/Restart"
+	Control_Upgrade_FullMethodName        = "/control.v1.Control/Upgrade"
 	Control_Operations_FullMethodName     = "/control.v1.Control/Operations"
 	Control_WatchOperation_FullMethodName = "/control.v1.Control/WatchOperation"
 	Control_SteerOperation_FullMethodName = "/control.v1.Control/SteerOperation"
@@ -37,6 +39,10 @@ type ControlClient interface {
 	// Changes how many shards there are, as an operation that goes on whatever becomes of its caller. Asked for again with the
 	// same number while it runs: the same operation.
 	Scale(ctx context.Context, in *ScaleRequest, opts ...grpc.CallOption) (*ScaleResponse, error)
+	// Ends nodes and starts them again, one of a shard at a time, as an operation. Asked for again while it runs: the same one.
+	Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (*RestartResponse, error)
+	// The same with another node program, which new nodes are started with too from then on.
+	Upgrade(ctx context.Context, in *UpgradeRequest, opts ...grpc.CallOption) (*UpgradeResponse, error)
 	// Those that run, and the last ones that have ended; newest first.
 	Operations(ctx context.Context, in *OperationsRequest, opts ...grpc.CallOption) (*OperationsResponse, error)
 	// The operation now and whenever it has got further; ends when it has ended.
@@ -67,6 +73,26 @@ func (c *controlClient) Scale(ctx context.Context, in *ScaleRequest, opts ...grp
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ScaleResponse)
 	err := c.cc.Invoke(ctx, Control_Scale_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (*RestartResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestartResponse)
+	err := c.cc.Invoke(ctx, Control_Restart_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) Upgrade(ctx context.Context, in *UpgradeRequest, opts ...grpc.CallOption) (*UpgradeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpgradeResponse)
+	err := c.cc.Invoke(ctx, Control_Upgrade_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +147,10 @@ type ControlServer interface {
 	// Changes how many shards there are, as an operation that goes on whatever becomes of its caller. Asked for again with the
 	// same number while it runs: the same operation.
 	Scale(context.Context, *ScaleRequest) (*ScaleResponse, error)
+	// Ends nodes and starts them again, one of a shard at a time, as an operation. Asked for again while it runs: the same one.
+	Restart(context.Context, *RestartRequest) (*RestartResponse, error)
+	// The same with another node program, which new nodes are started with too from then on.
+	Upgrade(context.Context, *UpgradeRequest) (*UpgradeResponse, error)
 	// Those that run, and the last ones that have ended; newest first.
 	Operations(context.Context, *OperationsRequest) (*OperationsResponse, error)
 	// The operation now and whenever it has got further; ends when it has ended.
@@ -142,6 +172,12 @@ func (UnimplementedControlServer) Status(context.Context, *StatusRequest) (*Stat
 }
 func (UnimplementedControlServer) Scale(context.Context, *ScaleRequest) (*ScaleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Scale not implemented")
+}
+func (UnimplementedControlServer) Restart(context.Context, *RestartRequest) (*RestartResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Restart not implemented")
+}
+func (UnimplementedControlServer) Upgrade(context.Context, *UpgradeRequest) (*UpgradeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Upgrade not implemented")
 }
 func (UnimplementedControlServer) Operations(context.Context, *OperationsRequest) (*OperationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Operations not implemented")
@@ -209,6 +245,42 @@ func _Control_Scale_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Control_Restart_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestartRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Restart(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Restart_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Restart(ctx, req.(*RestartRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_Upgrade_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpgradeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Upgrade(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Upgrade_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Upgrade(ctx, req.(*UpgradeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Control_Operations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(OperationsRequest)
 	if err := dec(in); err != nil {
@@ -270,6 +342,14 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Scale",
 			Handler:    _Control_Scale_Handler,
+		},
+		{
+			MethodName: "Restart",
+			Handler:    _Control_Restart_Handler,
+		},
+		{
+			MethodName: "Upgrade",
+			Handler:    _Control_Upgrade_Handler,
 		},
 		{
 			MethodName: "Operations",

@@ -1,0 +1,141 @@
+import { type Clock, sleep } from '../../core/clock.js'
+import { KvError } from '../../errors/index.js'
+import { type NodeStatus, Role, State } from '../../wire/node-admin.js'
+import type { Group } from '../group.js'
+import type { Manner, Supervisor } from '../supervisor.js'
+
+// One node of a group is ended and started again, and the group serves all the while. Everything is looked at anew by each
+// call: nothing of an earlier one is needed but how the node's process was started, which is written down with its pid.
+
+export interface RollParts {
+  readonly group: Group
+  readonly node: Supervisor
+  /** `startedFor` says of the node's process whether this has been done. */
+  readonly manner: Manner
+  readonly clock: Clock
+  readonly stopTimeoutMs: number
+  /** How long the node may take to get any further on its way up. */
+  readonly startTimeoutMs: number
+  readonly doing: (what: string) => void
+}
+
+const LOOK_EVERY_MS = 50
+const ASK_MS = 1_000
+/** So many failures in a row, and the node is not waited for. */
+const FAILURES_MAX = 3
+
+/** Undefined when the node is up and has caught up; else why it does not come up. Rejects when `signal` is aborted. */
+export async function rollNode(parts: RollParts, signal: AbortSignal): Promise<string | undefined> {
+  const { group, node, manner, stopTimeoutMs, doing } = parts
+  const isStarted = () => node.manner.startedFor === manner.startedFor && !node.isRestarting
+  const isFailing = failureOf(node) !== undefined
+  if (!isStarted() || isFailing) {
+    // One that does not run can only be missed less.
+    if (!isFailing) await awaitOthers(parts, signal)
+    if (group.voters.length > 1) await handOver(parts, signal)
+    signal.throwIfAborted()
+    doing(`restarting ${node.name}`)
+    node.restart(manner, stopTimeoutMs)
+  }
+  return awaitUp(parts, isStarted, signal)
+}
+
+/** Waits until every other member serves, follows the leader, and has applied what was committed when this began to wait. */
+async function awaitOthers({ group, node, clock, doing }: RollParts, signal: AbortSignal): Promise<void> {
+  const others = group.voters.filter((one) => one !== node)
+  let goal: bigint | undefined
+  for (;;) {
+    signal.throwIfAborted()
+    const leader = others.length === 0 ? undefined : await leaderOf(group)
+    goal ??= leader?.commitIndex
+    const lacks = await Promise.all(others.map((one) => whatLacks(one, leader, goal)))
+    const missing = lacks.find((lack) => lack !== undefined)
+    if (missing === undefined) return
+    doing(`waiting with ${node.name} for ${missing}`)
+    await sleep(clock, LOOK_EVERY_MS, signal)
+  }
+}
+
+/** Hands leadership to the other member whose log is the longest, as often as that is necessary. */
+async function handOver(parts: RollParts, signal: AbortSignal): Promise<void> {
+  const { group, node, clock, doing } = parts
+  while (group.leader === node) {
+    const { term, nodeId } = node.status ?? { term: 0n, nodeId: '' }
+    const others = (await Promise.all(group.voters.map(ask))).filter((one) => one !== undefined && one.nodeId !== nodeId)
+    const best = others.reduce((a, b) => ((b?.lastLogIndex ?? 0n) > (a?.lastLogIndex ?? 0n) ? b : a), others[0])
+    doing(`${node.name} hands over`)
+    try {
+      await node.admin?.transferLeadership(best?.nodeId)
+      await group.until(() => group.isReady && (group.leader?.status?.term ?? 0n) > term, signal)
+    } catch (error) {
+      // It leads still, or nobody knows: looked at again.
+      if (!(error instanceof KvError)) throw error
+      await sleep(clock, LOOK_EVERY_MS, signal)
+    }
+  }
+  // Whoever made the new leader's majority may have been the old one: the others follow it too, before that one goes.
+  await awaitOthers(parts, signal)
+}
+
+/** Waits until the node has what was committed when it was up. Gives up when it fails, or gets no further for too long. */
+async function awaitUp(
+  { group, node, clock, startTimeoutMs, doing }: RollParts,
+  isStarted: () => boolean,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  let goal: bigint | undefined
+  let [seen, since] = ['', clock.monotonic()]
+  for (;;) {
+    signal.throwIfAborted()
+    const failure = failureOf(node)
+    if (failure !== undefined && isStarted()) return failure
+    const leader = await leaderOf(group)
+    const status = isStarted() ? await ask(node) : undefined
+    if (status?.state === State.SERVING) goal ??= leader?.commitIndex
+    const lack = isStarted() ? await whatLacks(node, leader, goal) : `${node.name} to end`
+    if (lack === undefined && goal !== undefined) return undefined
+    const now = `${node.pid} ${status?.state} ${status?.appliedIndex}`
+    if (now !== seen) [seen, since] = [now, clock.monotonic()]
+    if (clock.monotonic() - since > startTimeoutMs && isStarted()) {
+      return `it has got no further for ${startTimeoutMs / 1_000} s: ${node.reason || `waiting for ${lack}`}`
+    }
+    doing(`waiting for ${lack ?? `${group.name} to have a leader`}`)
+    await sleep(clock, LOOK_EVERY_MS, signal)
+  }
+}
+
+/** Why the node is not waited for. */
+function failureOf(node: Supervisor): string | undefined {
+  const fails = node.condition === 'held' || (node.condition !== 'up' && node.failures >= FAILURES_MAX)
+  return fails ? node.reason : undefined
+}
+
+/** What is missing until a member is one on which its group can count; in words, after "waiting for". */
+async function whatLacks(
+  node: Supervisor,
+  leader: NodeStatus | undefined,
+  goal: bigint | undefined,
+): Promise<string | undefined> {
+  const status = await ask(node)
+  if (status === undefined) return `${node.name} (${node.reason || 'it does not answer'})`
+  if (status.state !== State.SERVING) return `${node.name} to serve`
+  if (leader === undefined || goal === undefined) return `a leader of ${node.name.replace(/\/.*/, '')}`
+  if (status.nodeId !== leader.nodeId && status.leaderId !== leader.nodeId) return `${node.name} to follow its leader`
+  if (status.appliedIndex < goal) return `${node.name} to catch up (${status.appliedIndex} of ${goal})`
+  return undefined
+}
+
+/** The leader's own word, now; undefined when there is none that serves. */
+async function leaderOf(group: Group): Promise<NodeStatus | undefined> {
+  const status = group.leader === undefined ? undefined : await ask(group.leader)
+  return status?.role === Role.LEADER && status.ready ? status : undefined
+}
+
+async function ask(node: Supervisor): Promise<NodeStatus | undefined> {
+  try {
+    return await node.admin?.status({ deadlineMs: ASK_MS })
+  } catch (error) {
+    if (error instanceof KvError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,174 @@
+import { PreconditionFailedError } from '../../errors/index.js'
+import { nodeName } from '../data-directory.js'
+import { StartFault } from '../faults.js'
+import type { Group } from '../group.js'
+import type { Manner, Supervisor } from '../supervisor.js'
+import type { Kind, OperationParts, OperationTools, Wish } from './kind.js'
+import { rollNode } from './roll-node.js'
+import { type RollingRecord, type RollingStep, turnedBack, withStep } from './rolling-record.js'
+import { UnderWay } from './under-way.js'
+
+/** Ends nodes and starts them again, one after the other, with another program when it is an upgrade. */
+export const rolling: Kind<RollingRecord> = {
+  describe,
+  steps: (record) =>
+    record.nodes.map((step) => ({ what: `restart ${nodeName(step)}`, state: step.state, detail: step.program ?? '' })),
+  trouble: ({ trouble }) => trouble,
+  cancelled: (record) => ({ ...record, trouble: '' }),
+  run,
+}
+
+/** That every node, or the one of this name, be started anew. */
+export function wishForRestart(name: string | undefined): Wish {
+  return {
+    isMetBy: (open) =>
+      open.kind === 'rolling' && open.program === undefined && open.state === 'running' && open.node === name,
+    plan: (parts) => ({ ...planned(parts, (node) => name === undefined || node.name === name), node: name }),
+    expectPossible: ({ fleet }) => {
+      if (name === undefined || fleet.all.some(({ nodes }) => nodes.some((node) => node.name === name))) return
+      throw new PreconditionFailedError(`there is no node ${name}; kvorum status lists them`, { outcome: 'not-applied' })
+    },
+  }
+}
+
+/** That every node, now and later, be started with a program that was taken in. */
+export function wishForProgram(program: string): Wish {
+  return {
+    isMetBy: (open) => open.kind === 'rolling' && open.program === program && open.state === 'running',
+    plan: (parts) => planned(parts, ({ manner }) => manner.program !== program, program),
+    expectPossible: ({ programs }) => {
+      if (!programs.has(program)) throw new StartFault(`the copy of program ${program} was removed meanwhile: ask again`)
+    },
+  }
+}
+
+function planned(
+  { fleet, clock }: OperationParts,
+  isMeant: (node: Supervisor) => boolean,
+  program?: string,
+): RollingRecord {
+  const nodes = fleet.all.flatMap((group) => group.nodes.filter(isMeant)).map((node): RollingStep => {
+    const { shard, index } = node.spec
+    const before = node.manner.program ?? null
+    return { shard, index, state: 'waiting', program: program ?? before, before }
+  })
+  const isThere = nodes.length === 0 && program !== undefined && fleet.shape.program === program
+  const programBefore = fleet.shape.program ?? null
+  const fresh = { paused: false, turned: false, trouble: '', begunAt: clock.now(), endedAt: 0 }
+  const state = isThere ? 'done' : 'running'
+  return { format: 1, kind: 'rolling', id: '', state, program, programBefore, ...fresh, nodes }
+}
+
+function describe({ program, node }: RollingRecord): string {
+  return program === undefined ? `restart ${node ?? 'every node, one after the other'}` : `upgrade to ${program}`
+}
+
+async function run(record: RollingRecord, tools: OperationTools, recalled: AbortSignal, signal: AbortSignal) {
+  const underWay = new UnderWay(record, tools, recalled, signal)
+  const operation = new Rolling(underWay, tools)
+  await operation.finishWhatRan()
+  if (underWay.isSteered || underWay.isPaused) return
+  await operation.turnBackIfCancelled()
+  while (!underWay.isSteered && (await operation.rollNext())) {}
+  if (underWay.isSteered) return
+  await operation.keepProgram()
+  await underWay.end()
+}
+
+class Rolling {
+  constructor(
+    private readonly underWay: UnderWay<RollingRecord>,
+    private readonly tools: OperationTools,
+  ) {}
+
+  /** Whatever becomes of the operation, a node is not left between two programs. */
+  async finishWhatRan(): Promise<void> {
+    const { now } = this.underWay
+    const at = now.nodes.findIndex(({ state }) => state === 'running')
+    // What a person has cancelled since leads back by itself.
+    if (at >= 0 && (now.state === 'running' || now.turned)) await this.#roll(at)
+  }
+
+  async turnBackIfCancelled(): Promise<void> {
+    await this.underWay.update((now) => (now.state !== 'cancelling' || now.turned ? now : turnedBack(now)))
+  }
+
+  /** Restarts the next node. False when none is left. */
+  async rollNext(): Promise<boolean> {
+    const at = this.#next()
+    if (at === undefined) return false
+    // Also what was the trouble before somebody resumed it.
+    await this.underWay.updateUnlessSteered((now) => ({ ...withStep(now, at, { state: 'running' }), trouble: '' }))
+    if (!this.underWay.isSteered) await this.#roll(at)
+    return true
+  }
+
+  /** Nodes that are new are started with it too, from now on; and those that nobody needs are removed. */
+  async keepProgram(): Promise<void> {
+    const { program, programBefore, state } = this.underWay.now
+    const { fleet, programs } = this.tools
+    if (program !== undefined) await fleet.useProgram(state === 'running' ? program : (programBefore ?? undefined))
+    const used = fleet.all.flatMap(({ nodes }) => nodes.map(({ manner }) => manner.program))
+    await programs.keepOnly(new Set([...used, fleet.shape.program]))
+  }
+
+  /** One group after the other, meta first; in each the leader last, so that it is handed over once. */
+  #next(): number | undefined {
+    const { nodes } = this.underWay.now
+    const waiting = nodes.flatMap((step, at) => (step.state === 'waiting' ? [at] : []))
+    const shard = nodes[waiting[0] ?? -1]?.shard
+    const ofGroup = waiting.filter((at) => nodes[at]?.shard === shard)
+    return ofGroup.find((at) => this.#partsOf(at).node !== this.#partsOf(at).group.leader) ?? ofGroup[0]
+  }
+
+  /** Sees a node through. When it does not come up it goes back to what it was, and a person is needed. */
+  async #roll(at: number): Promise<void> {
+    const { group, node, manner, before } = this.#partsOf(at)
+    const trouble = await this.#unlessCancelled((signal) => this.#rollNode(group, node, manner, signal))
+    if (trouble === 'cancelled') return
+    if (trouble === undefined) {
+      await this.underWay.update((now) => withStep(now, at, { state: 'done' }))
+      return
+    }
+    const words = [`${node.name} did not come up${manner.program === before.program ? '' : ` with ${manner.program}`}: ${trouble}`]
+    if (manner.program !== before.program) words.push(await this.#goBack(group, node, before))
+    this.tools.telemetry.emit('operation.stuck', { reason: words.join('; ') })
+    await this.underWay.update((now) => ({
+      ...withStep(now, at, { state: 'waiting' }),
+      trouble: words.join('; '),
+      paused: this.underWay.isSteered ? now.paused : true,
+    }))
+  }
+
+  async #goBack(group: Group, node: Supervisor, before: Manner): Promise<string> {
+    const trouble = await this.#rollNode(group, node, before, this.underWay.signal)
+    if (trouble === undefined) return `it runs with ${before.program ?? 'the program of before'} again`
+    return `nor with ${before.program ?? 'the program of before'}: ${trouble}`
+  }
+
+  #rollNode(group: Group, node: Supervisor, manner: Manner, signal: AbortSignal): Promise<string | undefined> {
+    return rollNode({ ...this.tools, group, node, manner }, signal)
+  }
+
+  async #unlessCancelled<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T | 'cancelled'> {
+    try {
+      return await work(this.underWay.either)
+    } catch (error) {
+      this.underWay.signal.throwIfAborted()
+      if (this.underWay.recalled.aborted) return 'cancelled'
+      throw error
+    }
+  }
+
+  #partsOf(at: number) {
+    const { now } = this.underWay
+    const step = now.nodes[at]
+    const group = this.tools.fleet.all.find(({ shard }) => shard === step?.shard)
+    const node = group?.nodes.find(({ spec }) => spec.index === step?.index)
+    if (step === undefined || group === undefined || node === undefined) throw new TypeError(`no step ${at}`)
+    const [there, back] = [now.id, `${now.id} back`]
+    const manner: Manner = { program: step.program ?? undefined, startedFor: now.turned ? back : there }
+    const before: Manner = { program: step.before ?? undefined, startedFor: back }
+    return { group, node, manner, before }
+  }
+}
