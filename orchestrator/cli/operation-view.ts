@@ -4,7 +4,7 @@ import { MoveState, type Operation, OperationState, type PlannedMove, StepState 
 /** An operation as `--json` prints it: stable, for programs. */
 export interface OperationView {
   readonly id: string
-  /** reshard. */
+  /** reshard, rolling. */
   readonly kind: string
   readonly what: string
   /** running, paused, cancelling, done, cancelled. */
@@ -94,6 +94,11 @@ function moveView(move: PlannedMove): MoveView {
 
 export function hasEnded({ state }: OperationView): boolean {
   return state === 'done' || state === 'cancelled'
+}
+
+/** Whether it has paused by itself and says why; behind a step that a person waits for, one is still running. */
+export function isStuck({ state, detail, steps }: OperationView): boolean {
+  return state === 'paused' && detail !== '' && steps.length > 0 && steps.every((step) => step.state !== 'running')
 }
 
 /** How much of it is done: in partitions, or in steps where none are moved. */

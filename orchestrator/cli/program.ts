@@ -15,6 +15,7 @@ import { get } from './get.js'
 import { listOperations, STEERS, steerOperation } from './operations.js'
 import { put } from './put.js'
 import { REACH_MS, reach } from './reach.js'
+import { roll } from './rolling.js'
 import { scale } from './scale.js'
 import { status } from './status.js'
 import { faultIn, shown } from './words.js'
@@ -136,10 +137,25 @@ function addOperations(command: MakeCommand, perform: Perform, context: Context)
     .action(({ json, shards, detach = false, dryRun = false }: Flags & ScaleFlags) =>
       perform({ name: 'scale', json }, (form, to) => scale({ shards, detach, dryRun }, form, to, context)),
     )
+  command('restart [node]', 'restart a node, or all of them, while the cluster serves: one of a shard at a time')
+    .option('--rolling', 'every node, one after the other')
+    .option('--detach', 'return when it has begun; it goes on by itself')
+    .addHelpText('after', '\nA node is named as kvorum status shows it: shard-1/node-2.')
+    .action((node: string | undefined, { json, rolling = false, detach = false }: Flags & RestartFlags) => {
+      if ((node === undefined) !== rolling) throw new TypeError('kvorum restart takes a node, or --rolling for all of them')
+      return perform({ name: 'restart', json }, (form, to) => roll({ how: 'restart', node, detach }, form, to, context))
+    })
+  command('upgrade', 'replace the node program of every node while the cluster serves; a copy of it is kept with the data')
+    .option('--binary <path>', 'the program, on the machine of the server (default: the one that the server came with)')
+    .option('--detach', 'return when it has begun; it goes on by itself')
+    .addHelpText('after', '\nA node that does not come up with it goes back by itself, and the upgrade pauses.')
+    .action(({ json, binary, detach = false }: Flags & UpgradeFlags) =>
+      perform({ name: 'upgrade', json }, (form, to) => roll({ how: 'upgrade', binary, detach }, form, to, context)),
+    )
   command('operations [how] [id]', `list what is and was under way; or ${STEERS.join(', ')} one of them, by its id`)
     .addHelpText(
       'after',
-      '\nA pause begins behind the move that is under way; a cancelled operation moves back what it has moved.',
+      '\nA pause begins behind the move or node that is under way; a cancelled operation takes back what it has done.',
     )
     .action((word: string | undefined, id: string | undefined, { json }: Flags) => {
       if (word === undefined) {
@@ -157,6 +173,16 @@ interface ScaleFlags {
   readonly shards: number
   readonly detach?: boolean
   readonly dryRun?: boolean
+}
+
+interface RestartFlags {
+  readonly rolling?: boolean
+  readonly detach?: boolean
+}
+
+interface UpgradeFlags {
+  readonly binary?: string
+  readonly detach?: boolean
 }
 
 interface Flags {

@@ -1,0 +1,129 @@
+// Nodes are restarted, and their program replaced, under clients of every kind; everything that any of them was told is checked.
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { ControlClient, type Operation, OperationState, Steer, StepState } from '../../orchestrator/wire/control.js'
+import { Cluster } from '../harness/cluster.js'
+import { ROOT } from '../harness/root.js'
+import { until } from '../harness/wait.js'
+import { recorded } from './recorded.js'
+
+const CALL = { deadlineMs: 30_000 }
+const ROLL_MS_MAX = 180_000
+const SHARDS = 3
+const REPLICAS = 3
+const NODES = (SHARDS + 1) * REPLICAS
+const KVNODE = join(ROOT, 'dist/bin/kvnode')
+
+let cluster: Cluster
+let control: ControlClient
+beforeAll(async () => {
+  cluster = await Cluster.start({ shards: SHARDS, replicas: REPLICAS })
+  control = new ControlClient(cluster.address)
+})
+afterAll(async () => {
+  control?.close()
+  await cluster?.dispose()
+})
+
+test('every node is restarted: no request fails, every key is linearizable, every append is there once', {
+  timeout: 300_000,
+}, async () => {
+  const before = pids()
+  const killed = async (): Promise<Operation> => {
+    const { id } = await control.restart('', CALL)
+    await until('four nodes to be done', async () => doneIn(await newest(id)) >= 4, ROLL_MS_MAX)
+    cluster.orchestrator.signal('SIGKILL')
+    await cluster.orchestrator.ended
+    await cluster.restart()
+    return ended(id)
+  }
+  await expectUnharmed('restart, the orchestrator killed in the middle', killed)
+  const after = pids()
+  expect(after).toHaveLength(NODES)
+  expect(after.filter((pid) => before.includes(pid))).toEqual([])
+})
+
+test('an upgrade to another program, which vanishes behind it: the same, and a later start uses the copy', {
+  timeout: 300_000,
+}, async () => {
+  const given = join(cluster.data, 'given', 'kvnode')
+  mkdirSync(dirname(given))
+  copyFileSync(KVNODE, given)
+  const upgrade = async (): Promise<Operation> => {
+    const { id } = await control.upgrade(given, CALL)
+    rmSync(given)
+    return ended(id)
+  }
+  await expectUnharmed('upgrade', upgrade)
+  expect(copies()).toHaveLength(NODES)
+  await cluster.stop()
+  await cluster.orchestrator.ended
+  await cluster.restart()
+  expect(copies()).toHaveLength(NODES)
+  await cluster.settled()
+})
+
+test('a program that cannot serve is left by the first node that tried it, and nobody notices', {
+  timeout: 300_000,
+}, async () => {
+  const before = pids()
+  const bad = join(cluster.data, 'given', 'bad')
+  writeFileSync(bad, '#!/bin/sh\n[ "$1" = --version ] && echo 9.9.9 && exit\necho kvnode: not today >&2\nexit 64\n')
+  chmodSync(bad, 0o755)
+  const paused = async (): Promise<Operation> => {
+    const { id } = await control.upgrade(bad, CALL)
+    const isPaused = async () => (await newest(id)).state === OperationState.PAUSED && newest(id)
+    const operation = await until('the upgrade to pause', isPaused, ROLL_MS_MAX)
+    expect(operation.detail).toMatch(/did not come up with 9\.9\.9-\w+: exit code 64.*not today.*runs with \S+ again/)
+    await control.steer(id, Steer.CANCEL, CALL)
+    return ended(id, OperationState.CANCELLED)
+  }
+  await expectUnharmed('upgrade to a broken program', paused)
+  expect(pids().filter((pid) => before.includes(pid))).toHaveLength(NODES - 1)
+  expect(copies()).toHaveLength(NODES)
+})
+
+async function expectUnharmed(what: string, operation: () => Promise<Operation>): Promise<void> {
+  const seed = Date.now() % 2 ** 31
+  const result = await recorded(cluster, operation, { seed })
+  const { begunAt, endedAt } = result.value
+  console.log(`seed ${seed}, ${what}:`, result.counts, `${Number(endedAt - begunAt) / 1_000} s, longest gaps, ms:`, result.gapMs)
+  expect(result.violations, `all of it is in ${result.folder}`).toEqual([])
+  expect(result.failures).toEqual([])
+  expect(result.counts.undecided).toBe(0)
+  // Else nothing was tested.
+  expect(result.counts.acknowledged).toBeGreaterThan(200)
+  await cluster.settled()
+}
+
+async function ended(id: string, how = OperationState.DONE): Promise<Operation> {
+  return until(
+    `operation ${id} to end`,
+    async () => {
+      const operation = await newest(id)
+      return operation.state === how && operation
+    },
+    ROLL_MS_MAX,
+  )
+}
+
+async function newest(id: string): Promise<Operation> {
+  const operation = (await control.operations(CALL)).find((one) => one.id === id)
+  if (operation === undefined) throw new Error(`no operation ${id}`)
+  return operation
+}
+
+function doneIn({ steps }: Operation): number {
+  return steps.filter(({ state }) => state === StepState.DONE).length
+}
+
+function pids(): number[] {
+  return cluster.nodeProcesses().map(({ pid }) => pid)
+}
+
+/** The nodes that run the copy in the data directory, by the command lines of their processes. */
+function copies(): string[] {
+  const names = cluster.nodeProcesses().map(({ pid }) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? '')
+  return names.filter((name) => name.startsWith(join(cluster.data, 'bin')))
+}
