@@ -25,9 +25,13 @@ func (f *FSM) Apply(entry *raft.Log) any {
 	if err := f.options.AwaitDurable(entry.Index); err != nil {
 		return f.fatal(entry.Index, fmt.Errorf("entry %d is not durable: %w", entry.Index, err))
 	}
-	c, err := command.Decode(entry.Data)
+	c, err := command.Decode(entry.Data, f.options.FormatMax)
 	if err != nil {
 		return f.fatal(entry.Index, fmt.Errorf("entry %d: %w", entry.Index, err))
+	}
+	if c.GetRaise() == nil && c.GetFormat() > uint32(f.state.head.format) {
+		return f.fatal(entry.Index, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_CORRUPT,
+			"entry %d has format %d, and the shard was raised to %d only", entry.Index, c.GetFormat(), f.state.head.format))
 	}
 	applied, err := f.apply(entry, c)
 	if err != nil {
@@ -56,6 +60,7 @@ func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
 		return nil, err
 	}
 	f.logTimeMs.Store(s.head.logTimeMs)
+	f.format.Store(uint32(s.head.format))
 	f.progress.advance(entry.Index)
 	return applied, nil
 }
@@ -92,10 +97,23 @@ func (f *FSM) run(c *pb.Command, applied *Applied) (changed bool, err error) {
 		changed, applied.Err = f.importRecords(kind.Import)
 	case *pb.Command_Sweep:
 		changed, applied.Err = f.sweep(kind.Sweep)
+	case *pb.Command_Raise:
+		applied.Already = !f.raise(kind.Raise)
 	default:
 		panic(fmt.Sprintf("command.Decode let %T pass", kind))
 	}
 	return changed, err
+}
+
+// raise is for good: rows and commands of the new format may follow.
+func (f *FSM) raise(raise *pb.RaiseFormat) bool {
+	head := &f.state.head
+	if raise.GetFormat() <= uint32(head.format) {
+		return false
+	}
+	head.format = uint8(raise.GetFormat())
+	f.batch.Put(engine.Record{Key: headKey, Value: head.encode()})
+	return true
 }
 
 // skip passes over an entry that the engine holds already. If it is the newest one that the engine holds, it must be

@@ -146,8 +146,13 @@ func TestWritesToForeignPartitionsAreRefused(t *testing.T) {
 // stopsFor applies an entry that must stop the state machine, and returns what OnFatal was told.
 func stopsFor(t *testing.T, e engine.Engine, log *raft.Log) error {
 	t.Helper()
+	return stopsKnowing(t, e, command.Format, log)
+}
+
+func stopsKnowing(t *testing.T, e engine.Engine, formatMax uint32, log *raft.Log) error {
+	t.Helper()
 	fatal := make(chan error, 2)
-	f, err := New(e, Options{Shard: 1, Log: quiet(), OnFatal: func(err error) { fatal <- err }})
+	f, err := New(e, Options{Shard: 1, FormatMax: formatMax, Log: quiet(), OnFatal: func(err error) { fatal <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}

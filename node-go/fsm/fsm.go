@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"kvorum/node/engine"
+	"kvorum/node/fsm/command"
 	errpb "kvorum/node/gen/errors"
 	"kvorum/node/kverr"
 )
@@ -26,6 +27,8 @@ var ErrStopped = errors.New("the state machine has stopped")
 type Options struct {
 	// Shard is written into the data; data of another shard is refused.
 	Shard uint32
+	// FormatMax is the newest format of commands and rows that is known here; 0: command.Format.
+	FormatMax uint32
 	// Log is slog.Default() if nil.
 	Log *slog.Logger
 	// OnFatal is told, once, why the state machine has stopped: an entry that this version cannot understand
@@ -53,6 +56,8 @@ type FSM struct {
 	progress progress
 	// logTimeMs is that of the state.
 	logTimeMs atomic.Uint64
+	// format is that of the state.
+	format atomic.Uint32
 
 	stopOnce sync.Once
 	stopped  chan struct{} // closed by stop, after which nothing is applied any more
@@ -71,7 +76,10 @@ func New(e engine.Engine, o Options) (*FSM, error) {
 	if o.AwaitDurable == nil {
 		o.AwaitDurable = func(uint64) error { return nil }
 	}
-	s, err := load(e, o.Shard)
+	if o.FormatMax == 0 {
+		o.FormatMax = command.Format
+	}
+	s, err := load(e, o.Shard, o.FormatMax)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +117,9 @@ func (f *FSM) StoreConfiguration(index uint64, _ raft.Configuration) { f.Passed(
 // LogTimeMs is the log time of the newest entry that was applied. A leader whose first entry is applied goes on from it.
 func (f *FSM) LogTimeMs() uint64 { return f.logTimeMs.Load() }
 
+// Format is the format of commands that the shard uses. One that is newer than this may be under way.
+func (f *FSM) Format() uint32 { return f.format.Load() }
+
 // OwnershipEpoch is the epoch in which this shard last changed ownership, 0 if it never did, and 0 during a Restore.
 func (f *FSM) OwnershipEpoch() uint64 {
 	if t := f.table.Load(); t != nil {
@@ -128,6 +139,7 @@ func (f *FSM) adopt(s *state) {
 	f.state = s
 	f.table.Store(s.table())
 	f.logTimeMs.Store(s.head.logTimeMs)
+	f.format.Store(uint32(s.head.format))
 	f.progress.advance(s.applied)
 }
 

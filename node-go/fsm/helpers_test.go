@@ -46,7 +46,7 @@ func owner(t fataler) *FSM {
 
 func entry(t fataler, index uint64, c *pb.Command) *raft.Log {
 	t.Helper()
-	data, err := command.Encode(c)
+	data, err := command.Encode(c, 1)
 	if err != nil {
 		t.Fatalf("encode: %v", err)
 	}

@@ -223,7 +223,7 @@ func TestAgainstModel(t *testing.T) {
 		f, m := newFSM(t, memory.New()), newModel()
 		for _, e := range drawHistory(t) {
 			applied := f.Apply(e).(*Applied)
-			c, err := command.Decode(e.Data)
+			c, err := command.Decode(e.Data, command.Format)
 			if err != nil {
 				t.Fatal(err)
 			}

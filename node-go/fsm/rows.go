@@ -16,14 +16,13 @@ const (
 	spaceUser   = 0x02
 )
 
-// rowFormat is the format of everything the state machine keeps in an engine.
-const rowFormat = 1
-
 // System rows, all numbers little-endian except the partition in a key, which must sort.
 //
 //	head        key   01 00
 //	            value | format | shard | log time | index | term |   of the newest command
 //	                  | 1      | 4     | 8        | 8     | 8    |
+//	                  format is the one that the shard uses, for commands and for everything that the state machine
+//	                  keeps in an engine: a node that does not know it refuses the data
 //
 //	ownership   key   01 01
 //	            value | epoch |   in which the shard last changed ownership
@@ -59,7 +58,7 @@ func partitionKey(number int) []byte {
 }
 
 func (h head) encode() []byte {
-	to := append(make([]byte, 0, headBytes), rowFormat)
+	to := append(make([]byte, 0, headBytes), h.format)
 	to = binary.LittleEndian.AppendUint32(to, h.shard)
 	to = binary.LittleEndian.AppendUint64(to, h.logTimeMs)
 	to = binary.LittleEndian.AppendUint64(to, h.index)
@@ -82,16 +81,16 @@ func encodeOwnership(epoch uint64) []byte {
 
 // load reads the system rows of an engine. It refuses what it does not know in full, as command.Decode does, and the
 // data of another shard.
-func load(e engine.Engine, shard uint32) (*state, error) {
+func load(e engine.Engine, shard, formatMax uint32) (*state, error) {
 	view, err := e.View()
 	if err != nil {
 		return nil, fmt.Errorf("load the state machine: %w", err)
 	}
 	defer view.Close()
-	s := &state{applied: view.Applied()}
+	s := &state{applied: view.Applied(), head: head{format: 1}}
 	var bad error
 	err = view.Ascend([]byte{spaceSystem}, []byte{spaceUser}, func(r engine.Record) bool {
-		bad = s.load(r.Key, r.Value)
+		bad = s.load(r.Key, r.Value, formatMax)
 		return bad == nil
 	})
 	if err != nil {
@@ -115,13 +114,14 @@ func load(e engine.Engine, shard uint32) (*state, error) {
 	return s, nil
 }
 
-func (s *state) load(key, value []byte) error {
+func (s *state) load(key, value []byte, formatMax uint32) error {
 	switch {
-	case len(key) == 2 && key[1] == rowHead && len(value) >= 1 && value[0] != rowFormat:
+	case len(key) == 2 && key[1] == rowHead && len(value) >= 1 && (value[0] < 1 || uint32(value[0]) > formatMax):
 		return kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED,
-			"the data has format %d, this node knows %d: upgrade it", value[0], rowFormat)
+			"the data has format %d, this node knows %d: upgrade it", value[0], formatMax)
 	case len(key) == 2 && key[1] == rowHead && len(value) == headBytes:
 		s.head = head{
+			format:    value[0],
 			shard:     binary.LittleEndian.Uint32(value[1:]),
 			logTimeMs: binary.LittleEndian.Uint64(value[5:]),
 			index:     binary.LittleEndian.Uint64(value[13:]),

@@ -6,6 +6,7 @@ import (
 
 	"kvorum/node/engine"
 	"kvorum/node/engine/memory"
+	"kvorum/node/fsm/command"
 	errpb "kvorum/node/gen/errors"
 )
 
@@ -47,14 +48,15 @@ func TestRowsGolden(t *testing.T) {
 }
 
 func TestRowsThatAreNotUnderstoodAreRefused(t *testing.T) {
-	head, foreign := head{index: 1, term: 1}.encode(), head{shard: 2, index: 1, term: 1}.encode()
-	newer := append([]byte{rowFormat + 1}, head[1:]...)
+	head, foreign := head{format: 1, index: 1, term: 1}.encode(), head{format: 1, shard: 2, index: 1, term: 1}.encode()
+	newer := append([]byte{command.Format + 1}, head[1:]...)
 	for name, c := range map[string]struct {
 		key, value []byte
 		code       errpb.ErrorCode
 	}{
 		"newer format":     {headKey, newer, errpb.ErrorCode_ERROR_CODE_UNSUPPORTED},
 		"longer and newer": {headKey, append(newer, 1), errpb.ErrorCode_ERROR_CODE_UNSUPPORTED},
+		"format 0":         {headKey, append([]byte{0}, head[1:]...), errpb.ErrorCode_ERROR_CODE_UNSUPPORTED},
 		"short head":       {headKey, head[:9], errpb.ErrorCode_ERROR_CODE_CORRUPT},
 		"empty head":       {headKey, nil, errpb.ErrorCode_ERROR_CODE_CORRUPT},
 		"other shard":      {headKey, foreign, errpb.ErrorCode_ERROR_CODE_CORRUPT},

@@ -67,7 +67,7 @@ func (f *FSM) Restore(snapshot io.ReadCloser) error {
 	if _, err := f.engine.Restore(source); err != nil {
 		return f.restoreFailed(err)
 	}
-	s, err := load(f.engine, f.options.Shard)
+	s, err := load(f.engine, f.options.Shard, f.options.FormatMax)
 	if err != nil {
 		f.fatal(applied, fmt.Errorf("after a restore: %w", err))
 		return ErrStopped

@@ -19,6 +19,8 @@ type state struct {
 
 // head describes the newest command.
 type head struct {
+	// format is the one that the shard uses (command.Format).
+	format uint8
 	// shard guards against the data of another shard, say from a peer whose address is somebody else's by now.
 	shard uint32
 	// logTimeMs is the only time there is in here: the greatest stamp of a leader so far (protos/command.proto).

@@ -141,7 +141,7 @@ func (g *group) commit(term uint64, c *command.Command) *fsm.Applied {
 	}
 	g.timeMs++
 	c.StampMs = g.timeMs
-	data, err := fsmcommand.Encode(c)
+	data, err := fsmcommand.Encode(c, 1)
 	if err != nil {
 		panic(err)
 	}

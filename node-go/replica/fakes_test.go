@@ -48,7 +48,7 @@ func (f *fakeFuture) succeed(response any) {
 // command is what was proposed.
 func (f *fakeFuture) command(t *testing.T) *command.Command {
 	t.Helper()
-	c, err := fsmcommand.Decode(f.data)
+	c, err := fsmcommand.Decode(f.data, fsmcommand.Format)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func startProposer(t *testing.T, r *fakeRaft, clock *clocktest.Manual) *proposer
 	t.Helper()
 	p := newProposer(proposerSeams{
 		propose: r.apply, leads: r.leads.Load, hint: func() *pb.LeaderHint { return r.hint },
-		logTime: func() uint64 { return 7 }, clock: clock,
+		logTime: func() uint64 { return 7 }, format: func() uint32 { return 1 }, clock: clock,
 	})
 	go p.run()
 	t.Cleanup(func() {

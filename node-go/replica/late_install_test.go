@@ -80,7 +80,7 @@ func (l *handLeader) install() {
 // append sends n entries of a term that follow an entry, and says whether they were taken.
 func (l *handLeader) append(prev, prevTerm, term uint64, n int) bool {
 	l.t.Helper()
-	data, err := fsmcommand.Encode(&command.Command{Kind: &command.Command_Write{Write: &command.WriteBatch{}}})
+	data, err := fsmcommand.Encode(&command.Command{Kind: &command.Command_Write{Write: &command.WriteBatch{}}}, 1)
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -24,15 +24,24 @@ type membership struct {
 	term     uint64
 	now      configuration
 	deadline time.Time
+	// settling closes when Raft has answered; nil when it was not asked.
+	settling <-chan struct{}
 }
 
-// AddNonVoter makes a node a member without a vote, and notes where it listens. It gives the index of the configuration, as
+// AddNonVoter makes a node a member without a vote, and notes where it listens. A node that does not know the shard's format is
+// refused. It gives the index of the configuration, as
 // the other changes do. One that is done already succeeds; ifConfiguration, unless 0, is the one that it must follow.
 func (r *Replica) AddNonVoter(ctx context.Context, id, address string, ifConfiguration uint64, deadline time.Time) (uint64, *kverr.Error) {
-	return r.change(ctx, ifConfiguration, deadline, func(ctx context.Context, m membership) (uint64, *kverr.Error) {
+	return r.change(ctx, ifConfiguration, deadline, func(ctx context.Context, m *membership) (uint64, *kverr.Error) {
 		r.options.Book.Set(id, address)
 		if m.now.has(raft.ServerID(id)) {
 			return m.now.index, nil
+		}
+		// The first format is everybody's.
+		if format := max(r.fsm.Format(), r.raising.Load()); format > 1 {
+			if err := r.knows(ctx, format, raft.ServerID(id)); err != nil {
+				return 0, err
+			}
 		}
 		return r.settle(ctx, m, func(limit time.Duration) raft.IndexFuture {
 			return r.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(id), m.now.index, limit)
@@ -42,7 +51,7 @@ func (r *Replica) AddNonVoter(ctx context.Context, id, address string, ifConfigu
 
 // Promote gives a member its vote, if it has caught up.
 func (r *Replica) Promote(ctx context.Context, id string, ifConfiguration uint64, deadline time.Time) (uint64, *kverr.Error) {
-	return r.change(ctx, ifConfiguration, deadline, func(ctx context.Context, m membership) (uint64, *kverr.Error) {
+	return r.change(ctx, ifConfiguration, deadline, func(ctx context.Context, m *membership) (uint64, *kverr.Error) {
 		member := raft.ServerID(id)
 		if !m.now.has(member) {
 			return 0, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED, "node %s is no member: add it first", id)
@@ -61,7 +70,7 @@ func (r *Replica) Promote(ctx context.Context, id string, ifConfiguration uint64
 
 // RemoveMember removes a member. A leader that is to remove itself hands over: the next one removes it.
 func (r *Replica) RemoveMember(ctx context.Context, id string, ifConfiguration uint64, deadline time.Time) (uint64, *kverr.Error) {
-	return r.change(ctx, ifConfiguration, deadline, func(ctx context.Context, m membership) (uint64, *kverr.Error) {
+	return r.change(ctx, ifConfiguration, deadline, func(ctx context.Context, m *membership) (uint64, *kverr.Error) {
 		member := raft.ServerID(id)
 		if !m.now.has(member) {
 			return m.now.index, nil
@@ -83,19 +92,19 @@ func (r *Replica) RemoveMember(ctx context.Context, id string, ifConfiguration u
 // change makes one change after the other. `decide` is called when this node has proven that it leads, with the committed
 // configuration; nothing but what it does can change that while this node leads.
 func (r *Replica) change(ctx context.Context, ifConfiguration uint64, deadline time.Time,
-	decide func(context.Context, membership) (uint64, *kverr.Error)) (uint64, *kverr.Error) {
+	decide func(context.Context, *membership) (uint64, *kverr.Error)) (uint64, *kverr.Error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	timer := r.options.Clock.AfterFunc(deadline.Sub(r.options.Clock.Now()), cancel)
 	defer timer.Stop()
 	select {
 	case r.changing <- struct{}{}:
-		defer func() { <-r.changing }()
 	case <-ctx.Done():
 		return 0, notChanged(ctx.Err())
 	}
-	m, err := r.membership(ctx, deadline)
-	if err != nil {
+	m := &membership{deadline: deadline}
+	defer r.endChange(m)
+	if err := r.settled(ctx, m); err != nil {
 		return 0, err
 	}
 	if ifConfiguration != 0 && ifConfiguration != m.now.index {
@@ -105,12 +114,24 @@ func (r *Replica) change(ctx context.Context, ifConfiguration uint64, deadline t
 	return decide(ctx, m)
 }
 
-// membership waits until the newest configuration is committed. That it is looked at after this node has proven its leadership
+// endChange lets the next one begin: also after a caller has left, not before Raft has answered.
+func (r *Replica) endChange(m *membership) {
+	if m.settling == nil {
+		<-r.changing
+		return
+	}
+	go func() {
+		<-m.settling
+		<-r.changing
+	}()
+}
+
+// settled waits until the newest configuration is committed. That it is looked at after this node has proven its leadership
 // makes "done already" true: a deposed leader may hold a change that its successor undoes.
-func (r *Replica) membership(ctx context.Context, deadline time.Time) (membership, *kverr.Error) {
-	m := membership{term: r.raft.CurrentTerm(), deadline: deadline}
-	if err := r.Confirm(ctx, deadline); err != nil {
-		return m, err
+func (r *Replica) settled(ctx context.Context, m *membership) *kverr.Error {
+	m.term = r.raft.CurrentTerm()
+	if err := r.Confirm(ctx, m.deadline); err != nil {
+		return err
 	}
 	for {
 		m.now = r.configurations.newest()
@@ -118,13 +139,13 @@ func (r *Replica) membership(ctx context.Context, deadline time.Time) (membershi
 			break
 		}
 		if err := r.fsm.WaitApplied(ctx, m.now.index); err != nil {
-			return m, notChanged(err)
+			return notChanged(err)
 		}
 	}
 	if !r.leadsIn(m.term) {
-		return m, notLeader(r.hint())
+		return notLeader(r.hint())
 	}
-	return m, nil
+	return nil
 }
 
 func (r *Replica) leadsIn(term uint64) bool {
@@ -135,7 +156,7 @@ func (r *Replica) leadsIn(term uint64) bool {
 // time-out. So a shard that counts on its vote from then on waits no longer for it than for an election, however busy it
 // is. A bound in entries would say nothing of time: entries have between a few bytes and megabytes. The member must
 // also answer now: one that had everything and has died since would be a vote that is missing.
-func (r *Replica) caughtUp(ctx context.Context, m membership, member raft.ServerID) *kverr.Error {
+func (r *Replica) caughtUp(ctx context.Context, m *membership, member raft.ServerID) *kverr.Error {
 	since, round := r.options.Clock.Now(), r.raft.LastIndex()
 	answers := func() bool {
 		return r.transport.AckedSince(m.term, since, []raft.ServerID{r.id, member}, r.id)
@@ -157,7 +178,7 @@ func (r *Replica) caughtUp(ctx context.Context, m membership, member raft.Server
 
 // canDoWithout says whether the voters that are left would go on: a majority of them answers now. Without that the shard would
 // stop with this very change, whose own entry they have to store.
-func (r *Replica) canDoWithout(ctx context.Context, m membership, member raft.ServerID) *kverr.Error {
+func (r *Replica) canDoWithout(ctx context.Context, m *membership, member raft.ServerID) *kverr.Error {
 	left := m.now.votersWithout(member)
 	if len(left) == 0 {
 		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED, "node %s is the only voter", member)
@@ -207,7 +228,7 @@ func (r *Replica) giveWay(ctx context.Context) *kverr.Error {
 
 // settle proposes a change and waits for its commit. Raft is told the configuration that everything here was judged by, and
 // refuses for any other one.
-func (r *Replica) settle(ctx context.Context, m membership, propose func(limit time.Duration) raft.IndexFuture) (uint64, *kverr.Error) {
+func (r *Replica) settle(ctx context.Context, m *membership, propose func(limit time.Duration) raft.IndexFuture) (uint64, *kverr.Error) {
 	limit := m.deadline.Sub(r.options.Clock.Now())
 	if limit <= 0 || ctx.Err() != nil {
 		return 0, notChanged(ctx.Err())
@@ -216,10 +237,12 @@ func (r *Replica) settle(ctx context.Context, m membership, propose func(limit t
 		index uint64
 		err   error
 	}
-	done := make(chan outcome, 1)
+	done, settling := make(chan outcome, 1), make(chan struct{})
+	m.settling = settling
 	// It ends with its future: Raft takes or refuses it within limit, and answers it when it is committed, when leadership
 	// ends, or when it is shut down.
 	go func() {
+		defer close(settling)
 		future := propose(limit)
 		if err := future.Error(); err != nil {
 			done <- outcome{err: err}

@@ -20,6 +20,13 @@ var steady = Timing{Heartbeat: 2 * time.Second, Lease: 2 * time.Second, Commit: 
 func startSome(t *testing.T, size, members int, timing Timing, change func(int, *Options)) *cluster {
 	t.Helper()
 	c := newCluster(t, size, timing, change)
+	c.startFirst(members)
+	return c
+}
+
+func (c *cluster) startFirst(members int) {
+	t := c.t
+	t.Helper()
 	for _, n := range c.nodes {
 		n.open()
 	}
@@ -32,7 +39,6 @@ func startSome(t *testing.T, size, members int, timing Timing, change func(int, 
 	if err := c.leader().Assign(c.ctx, assign, c.deadline()); err != nil {
 		t.Fatal(err)
 	}
-	return c
 }
 
 func (n *testNode) add(member *testNode, ifConfiguration uint64) (uint64, *kverr.Error) {

@@ -128,7 +128,7 @@ func (r *Replica) wire(notices <-chan bool) {
 	r.logTime = &logTime{applied: r.fsm.LogTimeMs, clock: r.options.Clock}
 	r.proposer = newProposer(proposerSeams{
 		propose: func(data []byte) raft.ApplyFuture { return r.raft.Apply(data, 0) },
-		leads:   leads, hint: r.hint, logTime: r.logTime.now, clock: r.options.Clock,
+		leads:   leads, hint: r.hint, logTime: r.logTime.now, format: r.fsm.Format, clock: r.options.Clock,
 	})
 	r.leadership = newLeadership(leadershipSeams{
 		notices: notices, term: r.raft.CurrentTerm, leads: leads, open: r.openTerm,
@@ -182,7 +182,7 @@ func (r *Replica) openTerm() (raft.ApplyFuture, error) {
 	data, err := fsmcommand.Encode(&command.Command{
 		StampMs: r.fsm.LogTimeMs(),
 		Kind:    &command.Command_Write{Write: &command.WriteBatch{}},
-	})
+	}, r.fsm.Format())
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func (r *Replica) voters() []raft.ServerID {
 	return configuration{servers: r.raft.GetConfiguration().Configuration().Servers}.votersWithout("")
 }
 
-// watchedFSM tells watchers of new members and of ownership, of which Raft makes no observation on followers, and the log
+// watchedFSM tells watchers of new members, of ownership and of a newer format, of which Raft makes no observation on followers, and the log
 // that a snapshot was installed.
 type watchedFSM struct {
 	*fsm.FSM
@@ -211,9 +211,9 @@ func (f *watchedFSM) Restore(content io.ReadCloser) error {
 }
 
 func (f *watchedFSM) Apply(entry *raft.Log) any {
-	before := f.FSM.Partitions()
+	before, format := f.FSM.Partitions(), f.FSM.Format()
 	response := f.FSM.Apply(entry)
-	if f.FSM.Partitions() != before {
+	if f.FSM.Partitions() != before || f.FSM.Format() != format {
 		f.changed.Raise()
 	}
 	return response

@@ -51,7 +51,9 @@ type proposerSeams struct {
 	hint func() *pb.LeaderHint
 	// logTime stamps an entry, in ms.
 	logTime func() uint64
-	clock   clock.Clock
+	// format is the one that the shard uses.
+	format func() uint32
+	clock  clock.Clock
 }
 
 func newProposer(seams proposerSeams) *proposer {
@@ -216,7 +218,7 @@ func (p *proposer) next() *entry {
 }
 
 func (p *proposer) send(e *entry) {
-	data, err := fsmcommand.Encode(e.command)
+	data, err := fsmcommand.Encode(e.command, p.seams.format())
 	if err != nil {
 		p.finish(e, nil, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_INTERNAL, "encode a command: %w", err))
 		return

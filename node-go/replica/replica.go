@@ -47,6 +47,10 @@ type Options struct {
 	Fetch Fetch
 	// AskIndex asks a leader. nil: reads with a bound of staleness are answered by the leader only.
 	AskIndex AskIndex
+	// FormatMax is the newest format of commands that this node knows; 0: command.Format.
+	FormatMax uint32
+	// AskFormat asks a peer which format it knows at most. nil: the format is not raised, and no member is added afterwards.
+	AskFormat AskFormat
 	// Seeding is told when Fetch is about to be needed. May be nil.
 	Seeding func()
 	// Lead, if any, is called when a leadership of this node is ready, and should return soon after ctx ends, which it does with
@@ -84,6 +88,8 @@ type Replica struct {
 	configurations *configurations
 	// changing has room for the one change of members that is being made.
 	changing chan struct{}
+	// raising is the newest format that this node has proposed to raise to. What became of it may be unknown.
+	raising atomic.Uint32
 	// turned is when Raft's role, or its leader, changed last.
 	turned atomic.Pointer[time.Time]
 

@@ -27,6 +27,8 @@ type Status struct {
 	ConfigurationCommitted bool
 	Members                []Member
 	OwnershipEpoch         uint64
+	// Format of commands that the shard uses, as far as this node has applied its log.
+	Format uint32
 }
 
 // Member is one of the shard's nodes.
@@ -48,7 +50,7 @@ func (r *Replica) Status() Status {
 		Ready: r.leadership.isReady(), LastLogIndex: r.raft.LastIndex(), CommitIndex: r.raft.CommitIndex(),
 		AppliedIndex: r.fsm.Applied(), SyncedIndex: r.engine.Synced(),
 		Configuration: now.index, ConfigurationCommitted: now.index > 0 && now.index <= committed,
-		Members: r.membersOf(now, term), OwnershipEpoch: r.fsm.OwnershipEpoch(),
+		Members: r.membersOf(now, term), OwnershipEpoch: r.fsm.OwnershipEpoch(), Format: r.fsm.Format(),
 	}
 }
 

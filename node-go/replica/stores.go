@@ -106,7 +106,7 @@ func (s *stores) openContent(o *Options) error {
 	}
 	var err error
 	s.fsm, err = fsm.New(s.engine, fsm.Options{
-		Shard: o.Identity.Shard, Log: o.Log, AwaitDurable: s.log.AwaitDurable,
+		Shard: o.Identity.Shard, FormatMax: o.FormatMax, Log: o.Log, AwaitDurable: s.log.AwaitDurable,
 		OnFatal: func(err error) { o.OnFatal(classify("the state machine has stopped", err)) },
 	})
 	return err

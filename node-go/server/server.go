@@ -61,6 +61,7 @@ type Replica interface {
 	RemoveMember(ctx context.Context, id string, ifConfiguration uint64, deadline time.Time) (uint64, *kverr.Error)
 	Campaign(ctx context.Context) *kverr.Error
 	TransferLeadership(ctx context.Context, to string) *kverr.Error
+	RaiseFormat(ctx context.Context, format uint32, deadline time.Time) *kverr.Error
 	// Export begins an export of partitions; leader only. The caller closes it.
 	Export(ctx context.Context, epoch uint64, ranges []*command.PartitionRange, deadline time.Time) (*fsm.Export, *kverr.Error)
 	// Seed is a view that holds everything up to atLeast. The caller closes it.

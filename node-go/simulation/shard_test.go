@@ -93,7 +93,7 @@ func (s *shard) append(c *pb.Command) uint64 {
 	w := s.world
 	s.timeMs += uint64(w.random.IntN(3))
 	c.StampMs = s.timeMs
-	data, err := command.Encode(c)
+	data, err := command.Encode(c, 1)
 	w.must(err)
 	s.last++
 	if w.chance(8) {

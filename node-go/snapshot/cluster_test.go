@@ -196,7 +196,7 @@ func (c *cluster) follower() *member { return c.others(c.leader())[0] }
 
 // propose retries until it is acknowledged. All that is proposed here may be applied twice.
 func (c *cluster) propose(cmd *pb.Command) uint64 {
-	data, err := command.Encode(cmd)
+	data, err := command.Encode(cmd, 1)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -40,6 +40,8 @@ const FULL: NodeStatus = {
   ownershipEpoch: 0n,
   configuration: 1n,
   configurationCommitted: true,
+  format: 1,
+  formatMax: 2,
 }
 
 async function serve(handlers: Record<string, unknown>): Promise<{ admin: NodeAdmin; listener: Listener }> {
@@ -98,14 +100,16 @@ test('has members changed, for the configuration that it names or for any', asyn
     asked.push(call.request)
     done(null, { configuration: 12n })
   }
-  const { admin } = await serve({ addNonVoter: answer, promote: answer, removeMember: answer })
+  const { admin } = await serve({ addNonVoter: answer, promote: answer, removeMember: answer, raiseFormat: answer })
   expect(await admin.addNonVoter({ id: 'n4', address: 'h:4' }, 7n)).toBe(12n)
   expect(await admin.promote('n4')).toBe(12n)
   expect(await admin.removeMember('n1', 12n)).toBe(12n)
+  await admin.raiseFormat(2)
   expect(asked).toEqual([
     { node: { id: 'n4', address: 'h:4' }, ifConfiguration: 7n },
     { nodeId: 'n4', ifConfiguration: 0n },
     { nodeId: 'n1', ifConfiguration: 12n },
+    { format: 2 },
   ])
 })
 

@@ -111,6 +111,14 @@ export class NodeAdmin {
     return (await this.#call(NodeService.removeMember, request, 'write', options)).configuration
   }
 
+  /**
+   * Has the shard use a newer format of commands, for good. Leader only. Every member has to answer (else UNAVAILABLE) and to
+   * know it (else PRECONDITION_FAILED): NodeStatus.formatMax says. In use already, it succeeds.
+   */
+  async raiseFormat(format: number, options?: CallOptions): Promise<void> {
+    await this.#call(NodeService.raiseFormat, { format }, 'write', options)
+  }
+
   /** Makes the shard the owner of partitions, fenced by the epoch. Leader only. */
   async assignPartitions(epoch: bigint, owned: readonly PartitionRange[], options?: CallOptions): Promise<void> {
     await this.#call(NodeService.assignPartitions, { epoch, owned: plain(owned) }, 'write', options)

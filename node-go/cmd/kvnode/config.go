@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
 
+	"kvorum/node/fsm/command"
 	"kvorum/node/replica"
 	"kvorum/node/server"
 )
@@ -40,6 +42,7 @@ type config struct {
 	trailingBytes int64
 	segmentBytes  int64
 	processors    int
+	formatMax     uint32
 }
 
 // maxShard keeps shard ids far from anything that could be mistaken for one.
@@ -50,7 +53,7 @@ var clusterPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // parse reads the flags and reports every fault at once. flag.ErrHelp means that help was printed.
 func parse(args []string, out io.Writer) (config, error) {
 	var c config
-	var shard uint64
+	var shard, formatMax uint64
 	var peers, level, dialFrom string
 	flags := flag.NewFlagSet("kvnode", flag.ContinueOnError)
 	flags.SetOutput(out)
@@ -64,6 +67,7 @@ func parse(args []string, out io.Writer) (config, error) {
 	flags.StringVar(&peers, "peers", "", "`id=host:port,...`: where other nodes of the shard listen, beside what is known already")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error; JSON lines on stderr")
 	flags.StringVar(&c.debug, "debug-listen", "", "loopback `host:port` for pprof (default: off)")
+	flags.Uint64Var(&formatMax, "format-max", command.Format, "newest command `format` to know: 1 behaves as the version before 2 did (tests, a careful upgrade)")
 	flags.BoolVar(&c.version, "version", false, "print the version and exit")
 	c.tunables(flags)
 	if err := flags.Parse(args); err != nil {
@@ -74,7 +78,10 @@ func parse(args []string, out io.Writer) (config, error) {
 		// Status shows it, whatever the process was started in.
 		c.data = absolute
 	}
-	c.shard = uint32(shard)
+	c.shard, c.formatMax = uint32(shard), uint32(min(formatMax, math.MaxUint32))
+	if formatMax < 1 || formatMax > command.Format {
+		faults = append(faults, fmt.Errorf("--format-max %d: 1-%d", formatMax, command.Format))
+	}
 	if c.dialFrom = net.ParseIP(dialFrom); dialFrom != "" && c.dialFrom == nil {
 		faults = append(faults, fmt.Errorf("--dial-from %q: an IP address is required", dialFrom))
 	}

@@ -148,7 +148,8 @@ func (n *node) openReplica(ctx context.Context) {
 			TrailingBytes: n.config.trailingBytes, StallLimit: n.config.stall,
 		},
 		Changed: n.changed, Fetch: server.Seeder(n.around.clock, transport.Dialer(n.config.dialFrom), n.config.cluster, n.config.shard),
-		AskIndex: n.asker.Ask,
+		AskIndex: n.asker.Ask, FormatMax: n.config.formatMax,
+		AskFormat: server.FormatAsker(transport.Dialer(n.config.dialFrom), n.config.cluster, n.config.shard),
 		Lead: func(ctx context.Context, r *replica.Replica) {
 			sweeper := &move.Sweeper{Shard: r, Clock: n.around.clock, Log: n.around.log}
 			sweeper.Run(ctx)

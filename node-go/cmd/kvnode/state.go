@@ -24,7 +24,7 @@ func (n *node) Status() *nodev1.NodeStatus {
 	n.mu.Unlock()
 	status := &nodev1.NodeStatus{
 		ClusterId: n.config.cluster, Shard: n.config.shard, NodeId: n.identity.Node, Address: n.address,
-		Pid: uint32(os.Getpid()), DataDir: n.config.data, Version: version, State: state,
+		Pid: uint32(os.Getpid()), DataDir: n.config.data, Version: version, State: state, FormatMax: n.config.formatMax,
 	}
 	if r != nil {
 		fill(status, r.Status())
@@ -37,7 +37,7 @@ func fill(status *nodev1.NodeStatus, now replica.Status) {
 	status.Term, status.LeaderId, status.Ready = now.Term, now.Leader, now.Ready
 	status.LastLogIndex, status.CommitIndex = now.LastLogIndex, now.CommitIndex
 	status.AppliedIndex, status.SyncedIndex = now.AppliedIndex, now.SyncedIndex
-	status.OwnershipEpoch = now.OwnershipEpoch
+	status.OwnershipEpoch, status.Format = now.OwnershipEpoch, now.Format
 	status.Configuration, status.ConfigurationCommitted = now.Configuration, now.ConfigurationCommitted
 	for _, member := range now.Members {
 		status.Members = append(status.Members, &nodev1.Member{

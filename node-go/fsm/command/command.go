@@ -6,6 +6,8 @@
 package command
 
 import (
+	"fmt"
+
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -14,15 +16,27 @@ import (
 	"kvorum/node/kverr"
 )
 
-// Format is the newest format of commands, and so far the only one. It grows with every change of what a command means.
-const Format = 1
+// Format is the newest format of commands that is known here. It grows with every change of what a command means, and a node
+// understands all formats from 1 on. Which one a shard uses is in its state machine: 1 until a RaiseFormat was applied. So
+// nodes of the version before understand all of a log for as long as nobody has raised it.
+//
+//	1  the first one
+//	2  RaiseFormat
+const Format = 2
 
 // SessionIDBytes is the length of a session's id.
 const SessionIDBytes = 16
 
-// Encode sets the command's format and returns the bytes of its log entry. It refuses what Decode would refuse.
-func Encode(c *pb.Command) ([]byte, error) {
-	c.Format = Format
+// Encode sets the command's format, which is what the shard uses, and returns the bytes of its log entry. A RaiseFormat is of
+// the format that it raises to. It refuses what Decode would refuse.
+func Encode(c *pb.Command, format uint32) ([]byte, error) {
+	c.Format = format
+	if raise := c.GetRaise(); raise != nil {
+		c.Format = raise.GetFormat()
+	}
+	if reason := unknownFormat(c.GetFormat(), Format); reason != "" {
+		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "cannot encode a command: %s", reason)
+	}
 	if reason := unsupported(c); reason != "" {
 		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "cannot encode a command: %s", reason)
 	}
@@ -33,16 +47,15 @@ func Encode(c *pb.Command) ([]byte, error) {
 	return data, nil
 }
 
-// Decode reads an entry. Every failure is UNSUPPORTED: the entry is committed, so that other replicas may know what it
+// Decode reads an entry of a format up to `newest`, which is Format but for a node that is to know less. Every failure is UNSUPPORTED: the entry is committed, so that other replicas may know what it
 // means, and a replica that does not must stop before it. The command does not refer to data.
-func Decode(data []byte) (*pb.Command, error) {
+func Decode(data []byte, newest uint32) (*pb.Command, error) {
 	c := new(pb.Command)
 	if err := proto.Unmarshal(data, c); err != nil {
 		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "undecodable command: %w", err)
 	}
-	if c.GetFormat() != Format {
-		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED,
-			"command format %d is unknown here (the newest known is %d): upgrade this node", c.GetFormat(), Format)
+	if reason := unknownFormat(c.GetFormat(), newest); reason != "" {
+		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "%s: upgrade this node", reason)
 	}
 	if reason := unsupported(c); reason != "" {
 		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "%s: upgrade this node", reason)
@@ -50,7 +63,14 @@ func Decode(data []byte) (*pb.Command, error) {
 	return c, nil
 }
 
-// unsupported says what in a command of the known format is not known here, or "".
+func unknownFormat(format, newest uint32) string {
+	if format < 1 || format > newest {
+		return fmt.Sprintf("command format %d is unknown here (the newest known is %d)", format, newest)
+	}
+	return ""
+}
+
+// unsupported says what in a command of a known format is not known here, or "".
 func unsupported(c *pb.Command) string {
 	if alien(c) {
 		return "command with unknown fields"
@@ -66,6 +86,8 @@ func unsupported(c *pb.Command) string {
 		return unsupportedImport(kind.Import)
 	case *pb.Command_Sweep:
 		return unsupportedSweep(kind.Sweep)
+	case *pb.Command_Raise:
+		return unsupportedRaise(c.GetFormat(), kind.Raise)
 	default:
 		return "command of an unknown kind"
 	}
@@ -151,6 +173,14 @@ func unsupportedSweep(sweep *pb.SweepRecords) string {
 		return "sweep with unknown fields"
 	}
 	return unlessAnyAlien(sweep.GetSwept(), "swept partitions with unknown fields")
+}
+
+// unsupportedRaise: in format 1 there is no such command.
+func unsupportedRaise(format uint32, raise *pb.RaiseFormat) string {
+	if format < 2 || raise.GetFormat() != format {
+		return "raise of the format that is not of the format that it raises to"
+	}
+	return unlessAlien(raise, "raise of the format with unknown fields")
 }
 
 type message interface{ ProtoReflect() protoreflect.Message }

@@ -49,6 +49,10 @@ func swept() *pb.Command {
 	}}}
 }
 
+func raised(format uint32) *pb.Command {
+	return &pb.Command{StampMs: 5, Kind: &pb.Command_Raise{Raise: &pb.RaiseFormat{Format: format}}}
+}
+
 // inSession is an append of a session, and the opening of another one.
 func inSession() *pb.Command {
 	c := writes(
@@ -81,11 +85,12 @@ func TestGolden(t *testing.T) {
 		"move":     {freeze(), "080110052a0e080210ac021a040801100920b817"},
 		"import":   {imported(), "08011005321608ac0212080a016b12017618071a0164220408091004"},
 		"sweep":    {swept(), "080110053a0c0a016b12070801100918ac02"},
+		"raise":    {raised(2), "0802100542020802"},
 		"no write": {writes(), "080110fbd095ffbc311a00"},
 		"session":  {inSession(), "080110fbd095ffbc311a370a0e280130051a080a016b12017618630a0f220d09080706050403020110e0d40312140a10303132333435363738396162636465661004"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			data, err := Encode(c.command)
+			data, err := Encode(c.command, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +98,7 @@ func TestGolden(t *testing.T) {
 				t.Errorf("encoded as %s, want %s", got, c.golden)
 			}
 			golden, _ := hex.DecodeString(c.golden)
-			decoded, err := Decode(golden)
+			decoded, err := Decode(golden, Format)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,6 +121,8 @@ func TestDecodeRefusesTheUnknown(t *testing.T) {
 		"sequence of no session":    changed(func(b *pb.WriteBatch) { b.Writes[0].Session = 0 }),
 		"short session id":          changed(func(b *pb.WriteBatch) { b.Sessions[0].Id = b.Sessions[0].Id[1:] }),
 		"opened in a session":       changed(func(b *pb.WriteBatch) { b.Writes[1].Session, b.Writes[1].Sequence = 1, 1 }),
+		"raise in format 1":         {Format: 1, Kind: &pb.Command_Raise{Raise: &pb.RaiseFormat{Format: 1}}},
+		"raise to another format":   {Format: 2, Kind: &pb.Command_Raise{Raise: &pb.RaiseFormat{Format: 1}}},
 		"no step":                   {Format: Format, Kind: &pb.Command_Move{Move: &pb.MovePartitions{Epoch: 1}}},
 		"unknown step":              {Format: Format, Kind: &pb.Command_Move{Move: &pb.MovePartitions{Epoch: 1, Step: 7}}},
 	} {
@@ -167,7 +174,7 @@ func TestDecodeRefusesUnknownFields(t *testing.T) {
 func requireFieldRefused(t *testing.T, c *pb.Command, part proto.Message) {
 	t.Helper()
 	c.Format = Format
-	if _, err := Decode(marshal(t, c)); err != nil {
+	if _, err := Decode(marshal(t, c), Format); err != nil {
 		t.Fatalf("refused without the field: %v", err)
 	}
 	field := protowire.AppendTag(nil, 99, protowire.VarintType)
@@ -186,7 +193,7 @@ func marshal(t *testing.T, c *pb.Command) []byte {
 
 func requireUnsupported(t *testing.T, data []byte) {
 	t.Helper()
-	_, err := Decode(data)
+	_, err := Decode(data, Format)
 	var e *kverr.Error
 	if !errors.As(err, &e) || e.Code != errpb.ErrorCode_ERROR_CODE_UNSUPPORTED {
 		t.Fatalf("error is %v, want UNSUPPORTED", err)
@@ -194,20 +201,54 @@ func requireUnsupported(t *testing.T, data []byte) {
 }
 
 func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
-	if _, err := Encode(&pb.Command{}); err == nil {
+	if _, err := Encode(&pb.Command{}, Format); err == nil {
 		t.Error("a command without a kind was encoded")
 	}
-	if _, err := Encode(writes(&pb.Write{})); err == nil {
+	if _, err := Encode(writes(&pb.Write{}), Format); err == nil {
 		t.Error("a write without a kind was encoded")
 	}
 }
 
+// A node of the version before stops at what it does not know, and knows all that comes before.
+func TestFormats(t *testing.T) {
+	for name, c := range map[string]struct {
+		command *pb.Command
+		format  uint32
+		// known is the oldest newest format with which the entry is understood.
+		known uint32
+	}{
+		"first":            {writes(put("k", "v", nil)), 1, 1},
+		"second":           {writes(put("k", "v", nil)), 2, 2},
+		"raise":            {raised(2), 1, 2},
+		"raise, once more": {raised(2), 2, 2},
+	} {
+		data, err := Encode(c.command, c.format)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for newest := uint32(1); newest <= Format; newest++ {
+			decoded, err := Decode(data, newest)
+			if understood := err == nil; understood != (newest >= c.known) || understood && decoded.GetFormat() != c.known {
+				t.Errorf("%s, by a node that knows %d: %v %v", name, newest, decoded, err)
+			}
+		}
+	}
+	for _, format := range []uint32{0, 1, Format + 1} {
+		if data, err := Encode(raised(format), 2); err == nil {
+			t.Errorf("a raise to %d was encoded as %x", format, data)
+		}
+	}
+	if data, err := Encode(writes(), Format+1); err == nil {
+		t.Errorf("an unknown format was encoded: %x", data)
+	}
+}
+
 func TestDecodeDoesNotReferToItsInput(t *testing.T) {
-	data, err := Encode(writes(put("key", "value", nil)))
+	data, err := Encode(writes(put("key", "value", nil)), Format)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Decode(data)
+	c, err := Decode(data, Format)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,9 +263,9 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range []*pb.Command{
 		writes(put("k", "v", nil), remove("d", proto.Uint64(3))),
 		assign(7, &pb.PartitionRange{First: 1, Last: 5}),
-		writes(), freeze(), imported(), swept(),
+		writes(), freeze(), imported(), swept(), raised(2),
 	} {
-		data, err := Encode(c)
+		data, err := Encode(c, Format)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -232,20 +273,20 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte{0x08, 0x02})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := Decode(data)
+		c, err := Decode(data, Format)
 		if err != nil {
 			requireUnsupported(t, data)
 			return
 		}
-		again, err := Encode(proto.Clone(c).(*pb.Command))
+		again, err := Encode(proto.Clone(c).(*pb.Command), c.GetFormat())
 		if err != nil {
 			t.Fatalf("accepted, but cannot be encoded: %v", err)
 		}
-		back, err := Decode(again)
+		back, err := Decode(again, Format)
 		if err != nil || !proto.Equal(c, back) {
 			t.Fatalf("changed by a round trip (%v):\n%v\n%v", err, c, back)
 		}
-		more, err := Encode(back)
+		more, err := Encode(back, back.GetFormat())
 		if err != nil || !bytes.Equal(again, more) {
 			t.Fatalf("two encodings of one command: %v", err)
 		}

@@ -88,12 +88,12 @@ func (x MovePartitions_Step) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MovePartitions_Step.Descriptor instead.
 func (MovePartitions_Step) EnumDescriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{9, 0}
+	return file_command_proto_rawDescGZIP(), []int{10, 0}
 }
 
 type Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 is the only format so far.
+	// 1, or what the shard was raised to: 2 is 1 with RaiseFormat.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
 	// Log time, in ms: the log time at which its leader began, and how long it has led since by its monotonic clock. Log
 	// time is the greatest stamp so far. It never goes back, and never runs ahead of real time, whatever wall clocks do.
@@ -105,6 +105,7 @@ type Command struct {
 	//	*Command_Move
 	//	*Command_Import
 	//	*Command_Sweep
+	//	*Command_Raise
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -206,6 +207,15 @@ func (x *Command) GetSweep() *SweepRecords {
 	return nil
 }
 
+func (x *Command) GetRaise() *RaiseFormat {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Raise); ok {
+			return x.Raise
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -230,6 +240,10 @@ type Command_Sweep struct {
 	Sweep *SweepRecords `protobuf:"bytes,7,opt,name=sweep,proto3,oneof"`
 }
 
+type Command_Raise struct {
+	Raise *RaiseFormat `protobuf:"bytes,8,opt,name=raise,proto3,oneof"`
+}
+
 func (*Command_Write) isCommand_Kind() {}
 
 func (*Command_Assign) isCommand_Kind() {}
@@ -239,6 +253,8 @@ func (*Command_Move) isCommand_Kind() {}
 func (*Command_Import) isCommand_Kind() {}
 
 func (*Command_Sweep) isCommand_Kind() {}
+
+func (*Command_Raise) isCommand_Kind() {}
 
 // Writes that were waiting together: independent of one another, applied in this order, as one engine batch.
 type WriteBatch struct {
@@ -765,6 +781,52 @@ func (x *AssignPartitions) GetOwned() []*PartitionRange {
 	return nil
 }
 
+// From here on the shard's commands and rows may be of this format. The command is itself of the format that it raises to: a
+// node that does not know that stops before it. The same or an older format is answered as done.
+type RaiseFormat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaiseFormat) Reset() {
+	*x = RaiseFormat{}
+	mi := &file_command_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaiseFormat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaiseFormat) ProtoMessage() {}
+
+func (x *RaiseFormat) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaiseFormat.ProtoReflect.Descriptor instead.
+func (*RaiseFormat) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RaiseFormat) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
 // A step of partitions from one state to the next, all of them or none (node-go/move/DESIGN.md). Fenced: of each
 // partition the epoch in which its state last changed is remembered. A move begins above it, and its further steps name the
 // same epoch; a step that was done before is answered as done. A refusal says the epoch of the partition that did not allow it:
@@ -783,7 +845,7 @@ type MovePartitions struct {
 
 func (x *MovePartitions) Reset() {
 	*x = MovePartitions{}
-	mi := &file_command_proto_msgTypes[9]
+	mi := &file_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +857,7 @@ func (x *MovePartitions) String() string {
 func (*MovePartitions) ProtoMessage() {}
 
 func (x *MovePartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[9]
+	mi := &file_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +870,7 @@ func (x *MovePartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovePartitions.ProtoReflect.Descriptor instead.
 func (*MovePartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{9}
+	return file_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MovePartitions) GetStep() MovePartitions_Step {
@@ -854,7 +916,7 @@ type ImportRecords struct {
 
 func (x *ImportRecords) Reset() {
 	*x = ImportRecords{}
-	mi := &file_command_proto_msgTypes[10]
+	mi := &file_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +928,7 @@ func (x *ImportRecords) String() string {
 func (*ImportRecords) ProtoMessage() {}
 
 func (x *ImportRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[10]
+	mi := &file_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +941,7 @@ func (x *ImportRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRecords.ProtoReflect.Descriptor instead.
 func (*ImportRecords) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{10}
+	return file_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ImportRecords) GetEpoch() uint64 {
@@ -921,7 +983,7 @@ type ImportedRecord struct {
 
 func (x *ImportedRecord) Reset() {
 	*x = ImportedRecord{}
-	mi := &file_command_proto_msgTypes[11]
+	mi := &file_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +995,7 @@ func (x *ImportedRecord) String() string {
 func (*ImportedRecord) ProtoMessage() {}
 
 func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[11]
+	mi := &file_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1008,7 @@ func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedRecord.ProtoReflect.Descriptor instead.
 func (*ImportedRecord) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{11}
+	return file_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ImportedRecord) GetKey() []byte {
@@ -981,7 +1043,7 @@ type ImportedPartition struct {
 
 func (x *ImportedPartition) Reset() {
 	*x = ImportedPartition{}
-	mi := &file_command_proto_msgTypes[12]
+	mi := &file_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1055,7 @@ func (x *ImportedPartition) String() string {
 func (*ImportedPartition) ProtoMessage() {}
 
 func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[12]
+	mi := &file_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1068,7 @@ func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPartition.ProtoReflect.Descriptor instead.
 func (*ImportedPartition) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{12}
+	return file_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ImportedPartition) GetPartition() uint32 {
@@ -1035,7 +1097,7 @@ type SweepRecords struct {
 
 func (x *SweepRecords) Reset() {
 	*x = SweepRecords{}
-	mi := &file_command_proto_msgTypes[13]
+	mi := &file_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1109,7 @@ func (x *SweepRecords) String() string {
 func (*SweepRecords) ProtoMessage() {}
 
 func (x *SweepRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[13]
+	mi := &file_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1122,7 @@ func (x *SweepRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepRecords.ProtoReflect.Descriptor instead.
 func (*SweepRecords) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{13}
+	return file_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SweepRecords) GetKeys() [][]byte {
@@ -1090,7 +1152,7 @@ type SweptPartitions struct {
 
 func (x *SweptPartitions) Reset() {
 	*x = SweptPartitions{}
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1164,7 @@ func (x *SweptPartitions) String() string {
 func (*SweptPartitions) ProtoMessage() {}
 
 func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1177,7 @@ func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweptPartitions.ProtoReflect.Descriptor instead.
 func (*SweptPartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{14}
+	return file_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SweptPartitions) GetFirst() uint32 {
@@ -1150,7 +1212,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_command_proto_msgTypes[15]
+	mi := &file_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1224,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[15]
+	mi := &file_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1237,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{15}
+	return file_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -1196,7 +1258,7 @@ var File_command_proto protoreflect.FileDescriptor
 
 const file_command_proto_rawDesc = "" +
 	"\n" +
-	"\rcommand.proto\x12\x0ekvorum.command\"\xd9\x02\n" +
+	"\rcommand.proto\x12\x0ekvorum.command\"\x8e\x03\n" +
 	"\aCommand\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x19\n" +
 	"\bstamp_ms\x18\x02 \x01(\x04R\astampMs\x122\n" +
@@ -1204,7 +1266,8 @@ const file_command_proto_rawDesc = "" +
 	"\x06assign\x18\x04 \x01(\v2 .kvorum.command.AssignPartitionsH\x00R\x06assign\x124\n" +
 	"\x04move\x18\x05 \x01(\v2\x1e.kvorum.command.MovePartitionsH\x00R\x04move\x127\n" +
 	"\x06import\x18\x06 \x01(\v2\x1d.kvorum.command.ImportRecordsH\x00R\x06import\x124\n" +
-	"\x05sweep\x18\a \x01(\v2\x1c.kvorum.command.SweepRecordsH\x00R\x05sweepB\x06\n" +
+	"\x05sweep\x18\a \x01(\v2\x1c.kvorum.command.SweepRecordsH\x00R\x05sweep\x123\n" +
+	"\x05raise\x18\b \x01(\v2\x1b.kvorum.command.RaiseFormatH\x00R\x05raiseB\x06\n" +
 	"\x04kind\"p\n" +
 	"\n" +
 	"WriteBatch\x12-\n" +
@@ -1241,7 +1304,9 @@ const file_command_proto_rawDesc = "" +
 	"\texpiry_ms\x18\x02 \x01(\rR\bexpiryMs\"^\n" +
 	"\x10AssignPartitions\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x124\n" +
-	"\x05owned\x18\x02 \x03(\v2\x1e.kvorum.command.PartitionRangeR\x05owned\"\xc3\x02\n" +
+	"\x05owned\x18\x02 \x03(\v2\x1e.kvorum.command.PartitionRangeR\x05owned\"%\n" +
+	"\vRaiseFormat\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\"\xc3\x02\n" +
 	"\x0eMovePartitions\x127\n" +
 	"\x04step\x18\x01 \x01(\x0e2#.kvorum.command.MovePartitions.StepR\x04step\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12>\n" +
@@ -1293,7 +1358,7 @@ func file_command_proto_rawDescGZIP() []byte {
 }
 
 var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_command_proto_goTypes = []any{
 	(MovePartitions_Step)(0),  // 0: kvorum.command.MovePartitions.Step
 	(*Command)(nil),           // 1: kvorum.command.Command
@@ -1305,37 +1370,39 @@ var file_command_proto_goTypes = []any{
 	(*Append)(nil),            // 7: kvorum.command.Append
 	(*OpenSession)(nil),       // 8: kvorum.command.OpenSession
 	(*AssignPartitions)(nil),  // 9: kvorum.command.AssignPartitions
-	(*MovePartitions)(nil),    // 10: kvorum.command.MovePartitions
-	(*ImportRecords)(nil),     // 11: kvorum.command.ImportRecords
-	(*ImportedRecord)(nil),    // 12: kvorum.command.ImportedRecord
-	(*ImportedPartition)(nil), // 13: kvorum.command.ImportedPartition
-	(*SweepRecords)(nil),      // 14: kvorum.command.SweepRecords
-	(*SweptPartitions)(nil),   // 15: kvorum.command.SweptPartitions
-	(*PartitionRange)(nil),    // 16: kvorum.command.PartitionRange
+	(*RaiseFormat)(nil),       // 10: kvorum.command.RaiseFormat
+	(*MovePartitions)(nil),    // 11: kvorum.command.MovePartitions
+	(*ImportRecords)(nil),     // 12: kvorum.command.ImportRecords
+	(*ImportedRecord)(nil),    // 13: kvorum.command.ImportedRecord
+	(*ImportedPartition)(nil), // 14: kvorum.command.ImportedPartition
+	(*SweepRecords)(nil),      // 15: kvorum.command.SweepRecords
+	(*SweptPartitions)(nil),   // 16: kvorum.command.SweptPartitions
+	(*PartitionRange)(nil),    // 17: kvorum.command.PartitionRange
 }
 var file_command_proto_depIdxs = []int32{
 	2,  // 0: kvorum.command.Command.write:type_name -> kvorum.command.WriteBatch
 	9,  // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
-	10, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
-	11, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
-	14, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
-	4,  // 5: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
-	3,  // 6: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
-	5,  // 7: kvorum.command.Write.put:type_name -> kvorum.command.Put
-	6,  // 8: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
-	7,  // 9: kvorum.command.Write.append:type_name -> kvorum.command.Append
-	8,  // 10: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
-	16, // 11: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
-	0,  // 12: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
-	16, // 13: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
-	12, // 14: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
-	13, // 15: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
-	15, // 16: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	11, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
+	12, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
+	15, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
+	10, // 5: kvorum.command.Command.raise:type_name -> kvorum.command.RaiseFormat
+	4,  // 6: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
+	3,  // 7: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
+	5,  // 8: kvorum.command.Write.put:type_name -> kvorum.command.Put
+	6,  // 9: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
+	7,  // 10: kvorum.command.Write.append:type_name -> kvorum.command.Append
+	8,  // 11: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
+	17, // 12: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
+	0,  // 13: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
+	17, // 14: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
+	13, // 15: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
+	14, // 16: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
+	16, // 17: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -1349,6 +1416,7 @@ func file_command_proto_init() {
 		(*Command_Move)(nil),
 		(*Command_Import)(nil),
 		(*Command_Sweep)(nil),
+		(*Command_Raise)(nil),
 	}
 	file_command_proto_msgTypes[3].OneofWrappers = []any{
 		(*Write_Put)(nil),
@@ -1364,7 +1432,7 @@ func file_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -19,7 +19,7 @@ export const protobufFileName = "command.proto";
  */
 
 export interface Command {
-  /** 1 is the only format so far. */
+  /** 1, or what the shard was raised to: 2 is 1 with RaiseFormat. */
   format: number;
   /**
    * Log time, in ms: the log time at which its leader began, and how long it has led since by its monotonic clock. Log
@@ -32,6 +32,7 @@ export interface Command {
     | { $case: "move"; value: MovePartitions }
     | { $case: "import"; value: ImportRecords }
     | { $case: "sweep"; value: SweepRecords }
+    | { $case: "raise"; value: RaiseFormat }
     | undefined;
 }
 
@@ -100,6 +101,14 @@ export interface OpenSession {
 export interface AssignPartitions {
   epoch: bigint;
   owned: PartitionRange[];
+}
+
+/**
+ * From here on the shard's commands and rows may be of this format. The command is itself of the format that it raises to: a
+ * node that does not know that stops before it. The same or an older format is answered as done.
+ */
+export interface RaiseFormat {
+  format: number;
 }
 
 /**
@@ -223,6 +232,9 @@ export const Command: MessageFns<Command> = {
       case "sweep":
         SweepRecords.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
+      case "raise":
+        RaiseFormat.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -294,6 +306,14 @@ export const Command: MessageFns<Command> = {
             }
 
             message.kind = { $case: "sweep", value: SweepRecords.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "raise", value: RaiseFormat.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -836,6 +856,52 @@ export const AssignPartitions: MessageFns<AssignPartitions> = {
             }
 
             message.owned.push(PartitionRange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRaiseFormat(): RaiseFormat {
+  return { format: 0 };
+}
+
+export const RaiseFormat: MessageFns<RaiseFormat> = {
+  encode(message: RaiseFormat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.format !== 0) {
+      writer.uint32(8).uint32(message.format);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RaiseFormat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRaiseFormat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.format = reader.uint32();
             continue;
           }
         }

@@ -1000,8 +1000,12 @@ type NodeStatus struct {
 	Configuration uint64 `protobuf:"varint,19,opt,name=configuration,proto3" json:"configuration,omitempty"`
 	// Whether this node knows that it is committed. A node that was removed may never hear of that.
 	ConfigurationCommitted bool `protobuf:"varint,20,opt,name=configuration_committed,json=configurationCommitted,proto3" json:"configuration_committed,omitempty"`
-	unknownFields          protoimpl.UnknownFields
-	sizeCache              protoimpl.SizeCache
+	// The format of commands that the shard uses, as far as this node has applied its log, and the newest one that the node
+	// knows. 0 in the second: a node of a version that told neither, which knows 1.
+	Format        uint32 `protobuf:"varint,21,opt,name=format,proto3" json:"format,omitempty"`
+	FormatMax     uint32 `protobuf:"varint,22,opt,name=format_max,json=formatMax,proto3" json:"format_max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
@@ -1172,6 +1176,20 @@ func (x *NodeStatus) GetConfigurationCommitted() bool {
 		return x.ConfigurationCommitted
 	}
 	return false
+}
+
+func (x *NodeStatus) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetFormatMax() uint32 {
+	if x != nil {
+		return x.FormatMax
+	}
+	return 0
 }
 
 type Member struct {
@@ -1912,6 +1930,86 @@ func (x *ChangeMembersResponse) GetConfiguration() uint64 {
 	return 0
 }
 
+type RaiseFormatRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaiseFormatRequest) Reset() {
+	*x = RaiseFormatRequest{}
+	mi := &file_node_v1_node_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaiseFormatRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaiseFormatRequest) ProtoMessage() {}
+
+func (x *RaiseFormatRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaiseFormatRequest.ProtoReflect.Descriptor instead.
+func (*RaiseFormatRequest) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *RaiseFormatRequest) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+type RaiseFormatResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaiseFormatResponse) Reset() {
+	*x = RaiseFormatResponse{}
+	mi := &file_node_v1_node_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaiseFormatResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaiseFormatResponse) ProtoMessage() {}
+
+func (x *RaiseFormatResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaiseFormatResponse.ProtoReflect.Descriptor instead.
+func (*RaiseFormatResponse) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{30}
+}
+
 type AssignPartitionsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -1922,7 +2020,7 @@ type AssignPartitionsRequest struct {
 
 func (x *AssignPartitionsRequest) Reset() {
 	*x = AssignPartitionsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[29]
+	mi := &file_node_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +2032,7 @@ func (x *AssignPartitionsRequest) String() string {
 func (*AssignPartitionsRequest) ProtoMessage() {}
 
 func (x *AssignPartitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[29]
+	mi := &file_node_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +2045,7 @@ func (x *AssignPartitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitionsRequest.ProtoReflect.Descriptor instead.
 func (*AssignPartitionsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AssignPartitionsRequest) GetEpoch() uint64 {
@@ -1975,7 +2073,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_node_v1_node_proto_msgTypes[30]
+	mi := &file_node_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2085,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[30]
+	mi := &file_node_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2098,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -2025,7 +2123,7 @@ type AssignPartitionsResponse struct {
 
 func (x *AssignPartitionsResponse) Reset() {
 	*x = AssignPartitionsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[31]
+	mi := &file_node_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2135,7 @@ func (x *AssignPartitionsResponse) String() string {
 func (*AssignPartitionsResponse) ProtoMessage() {}
 
 func (x *AssignPartitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[31]
+	mi := &file_node_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2148,7 @@ func (x *AssignPartitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitionsResponse.ProtoReflect.Descriptor instead.
 func (*AssignPartitionsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 type ReadIndexRequest struct {
@@ -2061,7 +2159,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[32]
+	mi := &file_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2171,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[32]
+	mi := &file_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2184,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 type ReadIndexResponse struct {
@@ -2098,7 +2196,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[33]
+	mi := &file_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2110,7 +2208,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[33]
+	mi := &file_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2123,7 +2221,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -2143,7 +2241,7 @@ type SeedRequest struct {
 
 func (x *SeedRequest) Reset() {
 	*x = SeedRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[34]
+	mi := &file_node_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2253,7 @@ func (x *SeedRequest) String() string {
 func (*SeedRequest) ProtoMessage() {}
 
 func (x *SeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[34]
+	mi := &file_node_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2266,7 @@ func (x *SeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedRequest.ProtoReflect.Descriptor instead.
 func (*SeedRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SeedRequest) GetAtLeastIndex() uint64 {
@@ -2187,7 +2285,7 @@ type SeedResponse struct {
 
 func (x *SeedResponse) Reset() {
 	*x = SeedResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[35]
+	mi := &file_node_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2297,7 @@ func (x *SeedResponse) String() string {
 func (*SeedResponse) ProtoMessage() {}
 
 func (x *SeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[35]
+	mi := &file_node_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2310,7 @@ func (x *SeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedResponse.ProtoReflect.Descriptor instead.
 func (*SeedResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SeedResponse) GetChunk() []byte {
@@ -2282,7 +2380,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04last\x12-\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x17.node.v1.PartitionStateR\x05state\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\x8f\x05\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xc6\x05\n" +
 	"\n" +
 	"NodeStatus\x12\x1d\n" +
 	"\n" +
@@ -2306,7 +2404,10 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\amembers\x18\x11 \x03(\v2\x0f.node.v1.MemberR\amembers\x12'\n" +
 	"\x0fownership_epoch\x18\x12 \x01(\x04R\x0eownershipEpoch\x12$\n" +
 	"\rconfiguration\x18\x13 \x01(\x04R\rconfiguration\x127\n" +
-	"\x17configuration_committed\x18\x14 \x01(\bR\x16configurationCommitted\"O\n" +
+	"\x17configuration_committed\x18\x14 \x01(\bR\x16configurationCommitted\x12\x16\n" +
+	"\x06format\x18\x15 \x01(\rR\x06format\x12\x1d\n" +
+	"\n" +
+	"format_max\x18\x16 \x01(\rR\tformatMax\"O\n" +
 	"\x06Member\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x14\n" +
 	"\x05voter\x18\x02 \x01(\bR\x05voter\x12\x16\n" +
@@ -2338,7 +2439,10 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12)\n" +
 	"\x10if_configuration\x18\x02 \x01(\x04R\x0fifConfiguration\"=\n" +
 	"\x15ChangeMembersResponse\x12$\n" +
-	"\rconfiguration\x18\x01 \x01(\x04R\rconfiguration\"^\n" +
+	"\rconfiguration\x18\x01 \x01(\x04R\rconfiguration\",\n" +
+	"\x12RaiseFormatRequest\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\"\x15\n" +
+	"\x13RaiseFormatResponse\"^\n" +
 	"\x17AssignPartitionsRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12-\n" +
 	"\x05owned\x18\x02 \x03(\v2\x17.node.v1.PartitionRangeR\x05owned\":\n" +
@@ -2382,7 +2486,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\rSTATE_SEEDING\x10\x03\x12\x11\n" +
 	"\rSTATE_SERVING\x10\x04\x12\x12\n" +
 	"\x0eSTATE_STOPPING\x10\x05\x12\x14\n" +
-	"\x10STATE_NOT_MEMBER\x10\x062\xc8\b\n" +
+	"\x10STATE_NOT_MEMBER\x10\x062\x92\t\n" +
 	"\x04Node\x129\n" +
 	"\x06Status\x12\x16.node.v1.StatusRequest\x1a\x17.node.v1.StatusResponse\x128\n" +
 	"\x05Watch\x12\x15.node.v1.WatchRequest\x1a\x16.node.v1.WatchResponse0\x01\x12B\n" +
@@ -2392,7 +2496,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x12TransferLeadership\x12\".node.v1.TransferLeadershipRequest\x1a#.node.v1.TransferLeadershipResponse\x12J\n" +
 	"\vAddNonVoter\x12\x1b.node.v1.AddNonVoterRequest\x1a\x1e.node.v1.ChangeMembersResponse\x12B\n" +
 	"\aPromote\x12\x17.node.v1.PromoteRequest\x1a\x1e.node.v1.ChangeMembersResponse\x12L\n" +
-	"\fRemoveMember\x12\x1c.node.v1.RemoveMemberRequest\x1a\x1e.node.v1.ChangeMembersResponse\x12W\n" +
+	"\fRemoveMember\x12\x1c.node.v1.RemoveMemberRequest\x1a\x1e.node.v1.ChangeMembersResponse\x12H\n" +
+	"\vRaiseFormat\x12\x1b.node.v1.RaiseFormatRequest\x1a\x1c.node.v1.RaiseFormatResponse\x12W\n" +
 	"\x10AssignPartitions\x12 .node.v1.AssignPartitionsRequest\x1a!.node.v1.AssignPartitionsResponse\x12B\n" +
 	"\tReadIndex\x12\x19.node.v1.ReadIndexRequest\x1a\x1a.node.v1.ReadIndexResponse\x125\n" +
 	"\x04Seed\x12\x14.node.v1.SeedRequest\x1a\x15.node.v1.SeedResponse0\x01\x12;\n" +
@@ -2415,7 +2520,7 @@ func file_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_node_v1_node_proto_goTypes = []any{
 	(PartitionState)(0),                // 0: node.v1.PartitionState
 	(MoveStep)(0),                      // 1: node.v1.MoveStep
@@ -2451,24 +2556,26 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*PromoteRequest)(nil),             // 31: node.v1.PromoteRequest
 	(*RemoveMemberRequest)(nil),        // 32: node.v1.RemoveMemberRequest
 	(*ChangeMembersResponse)(nil),      // 33: node.v1.ChangeMembersResponse
-	(*AssignPartitionsRequest)(nil),    // 34: node.v1.AssignPartitionsRequest
-	(*PartitionRange)(nil),             // 35: node.v1.PartitionRange
-	(*AssignPartitionsResponse)(nil),   // 36: node.v1.AssignPartitionsResponse
-	(*ReadIndexRequest)(nil),           // 37: node.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),          // 38: node.v1.ReadIndexResponse
-	(*SeedRequest)(nil),                // 39: node.v1.SeedRequest
-	(*SeedResponse)(nil),               // 40: node.v1.SeedResponse
-	(*v1.Node)(nil),                    // 41: kvorum.v1.Node
+	(*RaiseFormatRequest)(nil),         // 34: node.v1.RaiseFormatRequest
+	(*RaiseFormatResponse)(nil),        // 35: node.v1.RaiseFormatResponse
+	(*AssignPartitionsRequest)(nil),    // 36: node.v1.AssignPartitionsRequest
+	(*PartitionRange)(nil),             // 37: node.v1.PartitionRange
+	(*AssignPartitionsResponse)(nil),   // 38: node.v1.AssignPartitionsResponse
+	(*ReadIndexRequest)(nil),           // 39: node.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),          // 40: node.v1.ReadIndexResponse
+	(*SeedRequest)(nil),                // 41: node.v1.SeedRequest
+	(*SeedResponse)(nil),               // 42: node.v1.SeedResponse
+	(*v1.Node)(nil),                    // 43: kvorum.v1.Node
 }
 var file_node_v1_node_proto_depIdxs = []int32{
-	35, // 0: node.v1.ImportRequest.partitions:type_name -> node.v1.PartitionRange
-	41, // 1: node.v1.ImportRequest.from:type_name -> kvorum.v1.Node
+	37, // 0: node.v1.ImportRequest.partitions:type_name -> node.v1.PartitionRange
+	43, // 1: node.v1.ImportRequest.from:type_name -> kvorum.v1.Node
 	4,  // 2: node.v1.ImportResponse.phase:type_name -> node.v1.ImportResponse.Phase
-	35, // 3: node.v1.ExportRequest.partitions:type_name -> node.v1.PartitionRange
+	37, // 3: node.v1.ExportRequest.partitions:type_name -> node.v1.PartitionRange
 	9,  // 4: node.v1.ExportResponse.records:type_name -> node.v1.ExportedRecord
 	10, // 5: node.v1.ExportResponse.complete:type_name -> node.v1.ExportedPartition
 	1,  // 6: node.v1.MoveRequest.step:type_name -> node.v1.MoveStep
-	35, // 7: node.v1.MoveRequest.partitions:type_name -> node.v1.PartitionRange
+	37, // 7: node.v1.MoveRequest.partitions:type_name -> node.v1.PartitionRange
 	15, // 8: node.v1.PartitionsResponse.partitions:type_name -> node.v1.PartitionReport
 	0,  // 9: node.v1.PartitionReport.state:type_name -> node.v1.PartitionState
 	2,  // 10: node.v1.NodeStatus.role:type_name -> node.v1.Role
@@ -2476,10 +2583,10 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	17, // 12: node.v1.NodeStatus.members:type_name -> node.v1.Member
 	16, // 13: node.v1.StatusResponse.status:type_name -> node.v1.NodeStatus
 	16, // 14: node.v1.WatchResponse.status:type_name -> node.v1.NodeStatus
-	41, // 15: node.v1.BootstrapRequest.members:type_name -> kvorum.v1.Node
-	41, // 16: node.v1.SetPeersRequest.peers:type_name -> kvorum.v1.Node
-	41, // 17: node.v1.AddNonVoterRequest.node:type_name -> kvorum.v1.Node
-	35, // 18: node.v1.AssignPartitionsRequest.owned:type_name -> node.v1.PartitionRange
+	43, // 15: node.v1.BootstrapRequest.members:type_name -> kvorum.v1.Node
+	43, // 16: node.v1.SetPeersRequest.peers:type_name -> kvorum.v1.Node
+	43, // 17: node.v1.AddNonVoterRequest.node:type_name -> kvorum.v1.Node
+	37, // 18: node.v1.AssignPartitionsRequest.owned:type_name -> node.v1.PartitionRange
 	18, // 19: node.v1.Node.Status:input_type -> node.v1.StatusRequest
 	20, // 20: node.v1.Node.Watch:input_type -> node.v1.WatchRequest
 	22, // 21: node.v1.Node.Bootstrap:input_type -> node.v1.BootstrapRequest
@@ -2489,31 +2596,33 @@ var file_node_v1_node_proto_depIdxs = []int32{
 	30, // 25: node.v1.Node.AddNonVoter:input_type -> node.v1.AddNonVoterRequest
 	31, // 26: node.v1.Node.Promote:input_type -> node.v1.PromoteRequest
 	32, // 27: node.v1.Node.RemoveMember:input_type -> node.v1.RemoveMemberRequest
-	34, // 28: node.v1.Node.AssignPartitions:input_type -> node.v1.AssignPartitionsRequest
-	37, // 29: node.v1.Node.ReadIndex:input_type -> node.v1.ReadIndexRequest
-	39, // 30: node.v1.Node.Seed:input_type -> node.v1.SeedRequest
-	5,  // 31: node.v1.Node.Import:input_type -> node.v1.ImportRequest
-	7,  // 32: node.v1.Node.Export:input_type -> node.v1.ExportRequest
-	11, // 33: node.v1.Node.Move:input_type -> node.v1.MoveRequest
-	13, // 34: node.v1.Node.Partitions:input_type -> node.v1.PartitionsRequest
-	19, // 35: node.v1.Node.Status:output_type -> node.v1.StatusResponse
-	21, // 36: node.v1.Node.Watch:output_type -> node.v1.WatchResponse
-	23, // 37: node.v1.Node.Bootstrap:output_type -> node.v1.BootstrapResponse
-	25, // 38: node.v1.Node.SetPeers:output_type -> node.v1.SetPeersResponse
-	27, // 39: node.v1.Node.Campaign:output_type -> node.v1.CampaignResponse
-	29, // 40: node.v1.Node.TransferLeadership:output_type -> node.v1.TransferLeadershipResponse
-	33, // 41: node.v1.Node.AddNonVoter:output_type -> node.v1.ChangeMembersResponse
-	33, // 42: node.v1.Node.Promote:output_type -> node.v1.ChangeMembersResponse
-	33, // 43: node.v1.Node.RemoveMember:output_type -> node.v1.ChangeMembersResponse
-	36, // 44: node.v1.Node.AssignPartitions:output_type -> node.v1.AssignPartitionsResponse
-	38, // 45: node.v1.Node.ReadIndex:output_type -> node.v1.ReadIndexResponse
-	40, // 46: node.v1.Node.Seed:output_type -> node.v1.SeedResponse
-	6,  // 47: node.v1.Node.Import:output_type -> node.v1.ImportResponse
-	8,  // 48: node.v1.Node.Export:output_type -> node.v1.ExportResponse
-	12, // 49: node.v1.Node.Move:output_type -> node.v1.MoveResponse
-	14, // 50: node.v1.Node.Partitions:output_type -> node.v1.PartitionsResponse
-	35, // [35:51] is the sub-list for method output_type
-	19, // [19:35] is the sub-list for method input_type
+	34, // 28: node.v1.Node.RaiseFormat:input_type -> node.v1.RaiseFormatRequest
+	36, // 29: node.v1.Node.AssignPartitions:input_type -> node.v1.AssignPartitionsRequest
+	39, // 30: node.v1.Node.ReadIndex:input_type -> node.v1.ReadIndexRequest
+	41, // 31: node.v1.Node.Seed:input_type -> node.v1.SeedRequest
+	5,  // 32: node.v1.Node.Import:input_type -> node.v1.ImportRequest
+	7,  // 33: node.v1.Node.Export:input_type -> node.v1.ExportRequest
+	11, // 34: node.v1.Node.Move:input_type -> node.v1.MoveRequest
+	13, // 35: node.v1.Node.Partitions:input_type -> node.v1.PartitionsRequest
+	19, // 36: node.v1.Node.Status:output_type -> node.v1.StatusResponse
+	21, // 37: node.v1.Node.Watch:output_type -> node.v1.WatchResponse
+	23, // 38: node.v1.Node.Bootstrap:output_type -> node.v1.BootstrapResponse
+	25, // 39: node.v1.Node.SetPeers:output_type -> node.v1.SetPeersResponse
+	27, // 40: node.v1.Node.Campaign:output_type -> node.v1.CampaignResponse
+	29, // 41: node.v1.Node.TransferLeadership:output_type -> node.v1.TransferLeadershipResponse
+	33, // 42: node.v1.Node.AddNonVoter:output_type -> node.v1.ChangeMembersResponse
+	33, // 43: node.v1.Node.Promote:output_type -> node.v1.ChangeMembersResponse
+	33, // 44: node.v1.Node.RemoveMember:output_type -> node.v1.ChangeMembersResponse
+	35, // 45: node.v1.Node.RaiseFormat:output_type -> node.v1.RaiseFormatResponse
+	38, // 46: node.v1.Node.AssignPartitions:output_type -> node.v1.AssignPartitionsResponse
+	40, // 47: node.v1.Node.ReadIndex:output_type -> node.v1.ReadIndexResponse
+	42, // 48: node.v1.Node.Seed:output_type -> node.v1.SeedResponse
+	6,  // 49: node.v1.Node.Import:output_type -> node.v1.ImportResponse
+	8,  // 50: node.v1.Node.Export:output_type -> node.v1.ExportResponse
+	12, // 51: node.v1.Node.Move:output_type -> node.v1.MoveResponse
+	14, // 52: node.v1.Node.Partitions:output_type -> node.v1.PartitionsResponse
+	36, // [36:53] is the sub-list for method output_type
+	19, // [19:36] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -2530,7 +2639,7 @@ func file_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_node_proto_rawDesc), len(file_node_v1_node_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

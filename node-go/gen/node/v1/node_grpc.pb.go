@@ -30,6 +30,7 @@ const (
 	Node_AddNonVoter_FullMethodName        = "/node.v1.Node/AddNonVoter"
 	Node_Promote_FullMethodName            = "/node.v1.Node/Promote"
 	Node_RemoveMember_FullMethodName       = "/node.v1.Node/RemoveMember"
+	Node_RaiseFormat_FullMethodName        = "/node.v1.Node/RaiseFormat"
 	Node_AssignPartitions_FullMethodName   = "/node.v1.Node/AssignPartitions"
 	Node_ReadIndex_FullMethodName          = "/node.v1.Node/ReadIndex"
 	Node_Seed_FullMethodName               = "/node.v1.Node/Seed"
@@ -64,6 +65,10 @@ type NodeClient interface {
 	// NOT_LEADER, so that the next leader is asked. Of the voters that would be left a majority has to answer now; else
 	// PRECONDITION_FAILED, as the shard would stop.
 	RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*ChangeMembersResponse, error)
+	// Has the shard use a newer format of commands, for good (leader only): for the time when no node is to go back to a version
+	// that does not know it. Every member has to answer and to know it; one that does not answer: UNAVAILABLE, not applied; one
+	// that does not know it: PRECONDITION_FAILED. In use already: succeeds.
+	RaiseFormat(ctx context.Context, in *RaiseFormatRequest, opts ...grpc.CallOption) (*RaiseFormatResponse, error)
 	// Proposes AssignPartitions (leader only).
 	AssignPartitions(ctx context.Context, in *AssignPartitionsRequest, opts ...grpc.CallOption) (*AssignPartitionsResponse, error)
 	// Proves that this node leads (leader only), and gives an index: whoever has applied everything up to it has everything
@@ -185,6 +190,16 @@ func (c *nodeClient) RemoveMember(ctx context.Context, in *RemoveMemberRequest, 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ChangeMembersResponse)
 	err := c.cc.Invoke(ctx, Node_RemoveMember_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeClient) RaiseFormat(ctx context.Context, in *RaiseFormatRequest, opts ...grpc.CallOption) (*RaiseFormatResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RaiseFormatResponse)
+	err := c.cc.Invoke(ctx, Node_RaiseFormat_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -313,6 +328,10 @@ type NodeServer interface {
 	// NOT_LEADER, so that the next leader is asked. Of the voters that would be left a majority has to answer now; else
 	// PRECONDITION_FAILED, as the shard would stop.
 	RemoveMember(context.Context, *RemoveMemberRequest) (*ChangeMembersResponse, error)
+	// Has the shard use a newer format of commands, for good (leader only): for the time when no node is to go back to a version
+	// that does not know it. Every member has to answer and to know it; one that does not answer: UNAVAILABLE, not applied; one
+	// that does not know it: PRECONDITION_FAILED. In use already: succeeds.
+	RaiseFormat(context.Context, *RaiseFormatRequest) (*RaiseFormatResponse, error)
 	// Proposes AssignPartitions (leader only).
 	AssignPartitions(context.Context, *AssignPartitionsRequest) (*AssignPartitionsResponse, error)
 	// Proves that this node leads (leader only), and gives an index: whoever has applied everything up to it has everything
@@ -367,6 +386,9 @@ func (UnimplementedNodeServer) Promote(context.Context, *PromoteRequest) (*Chang
 }
 func (UnimplementedNodeServer) RemoveMember(context.Context, *RemoveMemberRequest) (*ChangeMembersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveMember not implemented")
+}
+func (UnimplementedNodeServer) RaiseFormat(context.Context, *RaiseFormatRequest) (*RaiseFormatResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RaiseFormat not implemented")
 }
 func (UnimplementedNodeServer) AssignPartitions(context.Context, *AssignPartitionsRequest) (*AssignPartitionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AssignPartitions not implemented")
@@ -565,6 +587,24 @@ func _Node_RemoveMember_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Node_RaiseFormat_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RaiseFormatRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServer).RaiseFormat(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Node_RaiseFormat_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServer).RaiseFormat(ctx, req.(*RaiseFormatRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Node_AssignPartitions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AssignPartitionsRequest)
 	if err := dec(in); err != nil {
@@ -708,6 +748,10 @@ var Node_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveMember",
 			Handler:    _Node_RemoveMember_Handler,
+		},
+		{
+			MethodName: "RaiseFormat",
+			Handler:    _Node_RaiseFormat_Handler,
 		},
 		{
 			MethodName: "AssignPartitions",

@@ -237,6 +237,12 @@ export interface NodeStatus {
   configuration: bigint;
   /** Whether this node knows that it is committed. A node that was removed may never hear of that. */
   configurationCommitted: boolean;
+  /**
+   * The format of commands that the shard uses, as far as this node has applied its log, and the newest one that the node
+   * knows. 0 in the second: a node of a version that told neither, which knows 1.
+   */
+  format: number;
+  formatMax: number;
 }
 
 export interface Member {
@@ -315,6 +321,13 @@ export interface RemoveMemberRequest {
 export interface ChangeMembersResponse {
   /** The configuration that has the change. */
   configuration: bigint;
+}
+
+export interface RaiseFormatRequest {
+  format: number;
+}
+
+export interface RaiseFormatResponse {
 }
 
 export interface AssignPartitionsRequest {
@@ -1103,6 +1116,8 @@ function createBaseNodeStatus(): NodeStatus {
     ownershipEpoch: 0n,
     configuration: 0n,
     configurationCommitted: false,
+    format: 0,
+    formatMax: 0,
   };
 }
 
@@ -1188,6 +1203,12 @@ export const NodeStatus: MessageFns<NodeStatus> = {
     }
     if (message.configurationCommitted !== false) {
       writer.uint32(160).bool(message.configurationCommitted);
+    }
+    if (message.format !== 0) {
+      writer.uint32(168).uint32(message.format);
+    }
+    if (message.formatMax !== 0) {
+      writer.uint32(176).uint32(message.formatMax);
     }
     return writer;
   },
@@ -1363,6 +1384,22 @@ export const NodeStatus: MessageFns<NodeStatus> = {
             }
 
             message.configurationCommitted = reader.bool();
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.format = reader.uint32();
+            continue;
+          }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.formatMax = reader.uint32();
             continue;
           }
         }
@@ -2153,6 +2190,87 @@ export const ChangeMembersResponse: MessageFns<ChangeMembersResponse> = {
   },
 };
 
+function createBaseRaiseFormatRequest(): RaiseFormatRequest {
+  return { format: 0 };
+}
+
+export const RaiseFormatRequest: MessageFns<RaiseFormatRequest> = {
+  encode(message: RaiseFormatRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.format !== 0) {
+      writer.uint32(8).uint32(message.format);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RaiseFormatRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRaiseFormatRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.format = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRaiseFormatResponse(): RaiseFormatResponse {
+  return {};
+}
+
+export const RaiseFormatResponse: MessageFns<RaiseFormatResponse> = {
+  encode(_: RaiseFormatResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RaiseFormatResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRaiseFormatResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseAssignPartitionsRequest(): AssignPartitionsRequest {
   return { epoch: 0n, owned: [] };
 }
@@ -2590,6 +2708,20 @@ export const NodeService = {
       Buffer.from(ChangeMembersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ChangeMembersResponse => ChangeMembersResponse.decode(value),
   },
+  /**
+   * Has the shard use a newer format of commands, for good (leader only): for the time when no node is to go back to a version
+   * that does not know it. Every member has to answer and to know it; one that does not answer: UNAVAILABLE, not applied; one
+   * that does not know it: PRECONDITION_FAILED. In use already: succeeds.
+   */
+  raiseFormat: {
+    path: "/node.v1.Node/RaiseFormat" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RaiseFormatRequest): Buffer => Buffer.from(RaiseFormatRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RaiseFormatRequest => RaiseFormatRequest.decode(value),
+    responseSerialize: (value: RaiseFormatResponse): Buffer => Buffer.from(RaiseFormatResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RaiseFormatResponse => RaiseFormatResponse.decode(value),
+  },
   /** Proposes AssignPartitions (leader only). */
   assignPartitions: {
     path: "/node.v1.Node/AssignPartitions" as const,
@@ -2702,6 +2834,12 @@ export interface NodeServer extends UntypedServiceImplementation {
    * PRECONDITION_FAILED, as the shard would stop.
    */
   removeMember: handleUnaryCall<RemoveMemberRequest, ChangeMembersResponse>;
+  /**
+   * Has the shard use a newer format of commands, for good (leader only): for the time when no node is to go back to a version
+   * that does not know it. Every member has to answer and to know it; one that does not answer: UNAVAILABLE, not applied; one
+   * that does not know it: PRECONDITION_FAILED. In use already: succeeds.
+   */
+  raiseFormat: handleUnaryCall<RaiseFormatRequest, RaiseFormatResponse>;
   /** Proposes AssignPartitions (leader only). */
   assignPartitions: handleUnaryCall<AssignPartitionsRequest, AssignPartitionsResponse>;
   /**
@@ -2872,6 +3010,26 @@ export interface NodeClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ChangeMembersResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Has the shard use a newer format of commands, for good (leader only): for the time when no node is to go back to a version
+   * that does not know it. Every member has to answer and to know it; one that does not answer: UNAVAILABLE, not applied; one
+   * that does not know it: PRECONDITION_FAILED. In use already: succeeds.
+   */
+  raiseFormat(
+    request: RaiseFormatRequest,
+    callback: (error: ServiceError | null, response: RaiseFormatResponse) => void,
+  ): ClientUnaryCall;
+  raiseFormat(
+    request: RaiseFormatRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RaiseFormatResponse) => void,
+  ): ClientUnaryCall;
+  raiseFormat(
+    request: RaiseFormatRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RaiseFormatResponse) => void,
   ): ClientUnaryCall;
   /** Proposes AssignPartitions (leader only). */
   assignPartitions(

@@ -1,0 +1,86 @@
+package replica
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	fsmcommand "kvorum/node/fsm/command"
+	"kvorum/node/gen/command"
+	pb "kvorum/node/gen/errors"
+	"kvorum/node/kverr"
+)
+
+// AskFormat asks a peer for the newest format of commands that it knows. It must make sure that it is this very node who
+// answers.
+type AskFormat func(ctx context.Context, peer Peer) (uint32, error)
+
+// A member that does not know the shard's format stops for good. So the format is raised only when all members know the
+// newer one, and nobody becomes a member who does not know the one in use. Both are looked at where members change, one after the
+// other: between a look and what follows from it there is no other member. A leader that is replaced in between has its
+// entry committed before its successor serves, or not at all.
+
+// RaiseFormat has the shard use a format from now on.
+func (r *Replica) RaiseFormat(ctx context.Context, format uint32, deadline time.Time) *kverr.Error {
+	_, err := r.change(ctx, 0, deadline, func(ctx context.Context, m *membership) (uint64, *kverr.Error) {
+		if format <= r.fsm.Format() {
+			return m.now.index, nil
+		}
+		if err := r.allKnow(ctx, format, m.now.servers); err != nil {
+			return 0, err
+		}
+		r.raising.Store(format)
+		raise := &command.Command{Kind: &command.Command_Raise{Raise: &command.RaiseFormat{Format: format}}}
+		return m.now.index, r.Propose(ctx, raise, deadline).Err
+	})
+	return err
+}
+
+func (r *Replica) allKnow(ctx context.Context, format uint32, servers []raft.Server) *kverr.Error {
+	if known := r.formatMax(); format > known {
+		return tooNew(r.id, known, format)
+	}
+	for _, server := range servers {
+		if server.ID == r.id {
+			continue
+		}
+		if err := r.knows(ctx, format, server.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// knows asks a node, which has to answer: what it told earlier was another process's word, perhaps of a newer version.
+func (r *Replica) knows(ctx context.Context, format uint32, id raft.ServerID) *kverr.Error {
+	address, found := r.options.Book.Get(string(id))
+	if !found || r.options.AskFormat == nil {
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "node %s cannot be asked which formats it knows", id)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	limit := r.options.Clock.AfterFunc(askLimit, cancel)
+	defer limit.Stop()
+	known, err := r.options.AskFormat(ctx, Peer{ID: string(id), Address: address})
+	switch {
+	case err != nil:
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "ask node %s which formats it knows: %w", id, err)
+	case known < format:
+		return tooNew(id, known, format)
+	default:
+		return nil
+	}
+}
+
+func (r *Replica) formatMax() uint32 {
+	if r.options.FormatMax == 0 {
+		return fsmcommand.Format
+	}
+	return r.options.FormatMax
+}
+
+func tooNew(id raft.ServerID, known, format uint32) *kverr.Error {
+	return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,
+		"node %s knows command formats up to %d, not %d: upgrade it first", id, known, format)
+}
