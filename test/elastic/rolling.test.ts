@@ -1,9 +1,12 @@
 // Nodes are restarted, and their program replaced, under clients of every kind; everything that any of them was told is checked.
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { KvClient } from '../../orchestrator/client/index.js'
 import { ControlClient, type Operation, OperationState, Steer, StepState } from '../../orchestrator/wire/control.js'
+import { type AppendClient, Appenders } from '../harness/appenders.js'
 import { Cluster } from '../harness/cluster.js'
+import { keysEverywhere } from '../harness/keys.js'
 import { ROOT } from '../harness/root.js'
 import { until } from '../harness/wait.js'
 import { recorded } from './recorded.js'
@@ -30,15 +33,8 @@ test('every node is restarted: no request fails, every key is linearizable, ever
   timeout: 300_000,
 }, async () => {
   const before = pids()
-  const killed = async (): Promise<Operation> => {
-    const { id } = await control.restart('', CALL)
-    await until('four nodes to be done', async () => doneIn(await newest(id)) >= 4, ROLL_MS_MAX)
-    cluster.orchestrator.signal('SIGKILL')
-    await cluster.orchestrator.ended
-    await cluster.restart()
-    return ended(id)
-  }
-  await expectUnharmed('restart, the orchestrator killed in the middle', killed)
+  const restart = async (): Promise<Operation> => ended((await control.restart('', CALL)).id)
+  await expectUnharmed('restart', restart)
   const after = pids()
   expect(after).toHaveLength(NODES)
   expect(after.filter((pid) => before.includes(pid))).toEqual([])
@@ -77,11 +73,40 @@ test('a program that cannot serve is left by the first node that tried it, and n
     const operation = await until('the upgrade to pause', isPaused, ROLL_MS_MAX)
     expect(operation.detail).toMatch(/did not come up with 9\.9\.9-\w+: exit code 64.*not today.*runs with \S+ again/)
     await control.steer(id, Steer.CANCEL, CALL)
-    return ended(id, OperationState.CANCELLED)
+    return ended(id, 'cancelled')
   }
   await expectUnharmed('upgrade to a broken program', paused)
   expect(pids().filter((pid) => before.includes(pid))).toHaveLength(NODES - 1)
   expect(copies()).toHaveLength(NODES)
+})
+
+test('an orchestrator that is killed in the middle goes on where it was; no append fails, each is there once', {
+  timeout: 300_000,
+}, async () => {
+  const before = pids()
+  const keyOf = keysEverywhere(await cluster.map(), 'rolling')
+  const keys = Array.from({ length: 100 }, (_, at) => keyOf(at))
+  const client = await KvClient.connect({ endpoints: [cluster.address] })
+  const append: AppendClient['append'] = async (key, value, options) => (await client.append(key, value, options)).length
+  const appenders = new Appenders([{ append }], 8, keys)
+  try {
+    const { id } = await control.restart('', CALL)
+    for (const done of [2, 7]) {
+      await until(`${done} nodes to be done`, async () => doneIn(await newest(id)) >= done, ROLL_MS_MAX)
+      cluster.orchestrator.signal('SIGKILL')
+      await cluster.orchestrator.ended
+      await cluster.restart()
+    }
+    await ended(id)
+  } finally {
+    await appenders.stop()
+  }
+  console.log('restart, the orchestrator killed twice:', appenders.tally)
+  expect(pids().filter((pid) => before.includes(pid))).toEqual([])
+  const faults = await appenders.faults(async (key) => (await client.get(key, CALL))?.text() ?? null)
+  await client.close()
+  expect(faults.slice(0, 10)).toEqual([])
+  expect(appenders.failures.slice(0, 10)).toEqual([])
 })
 
 async function expectUnharmed(what: string, operation: () => Promise<Operation>): Promise<void> {
@@ -93,16 +118,17 @@ async function expectUnharmed(what: string, operation: () => Promise<Operation>)
   expect(result.failures).toEqual([])
   expect(result.counts.undecided).toBe(0)
   // Else nothing was tested.
-  expect(result.counts.acknowledged).toBeGreaterThan(200)
+  expect(result.counts.acknowledged).toBeGreaterThan(100)
   await cluster.settled()
 }
 
-async function ended(id: string, how = OperationState.DONE): Promise<Operation> {
+async function ended(id: string, how: 'done' | 'cancelled' = 'done'): Promise<Operation> {
+  const goal = how === 'done' ? OperationState.DONE : OperationState.CANCELLED
   return until(
     `operation ${id} to end`,
     async () => {
       const operation = await newest(id)
-      return operation.state === how && operation
+      return operation.state === goal && operation
     },
     ROLL_MS_MAX,
   )
@@ -124,6 +150,6 @@ function pids(): number[] {
 
 /** The nodes that run the copy in the data directory, by the command lines of their processes. */
 function copies(): string[] {
-  const names = cluster.nodeProcesses().map(({ pid }) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? '')
+  const names = cluster.nodeProcesses().map(({ command }) => command)
   return names.filter((name) => name.startsWith(join(cluster.data, 'bin')))
 }
