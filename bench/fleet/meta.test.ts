@@ -26,9 +26,3 @@ describe('the greatest row', () => {
     expect(greatestRow(1023)).toBeLessThan(DEFAULT_LIMITS.valueBytesMax / 2)
   })
 })
-
-test('each move writes an epoch, the row twice and the map', () => {
-  const { moves, writes, bytes, rowBytes } = operationLoad(10, 12, 1000)
-  expect(writes).toBe(4 * moves)
-  expect(bytes).toBe(moves * (2 * rowBytes + 1000))
-})

@@ -43,6 +43,8 @@ export interface OperationLoad {
 /** Of each move meta gets an epoch, `running`, the map, `done`: the row whole twice, the map once. */
 const ROWS_PER_MOVE = 2
 const WRITES_PER_MOVE = ROWS_PER_MOVE + 2
+/** The index and the row when it is begun, the map with the new shards, the row when it has ended. */
+const WRITES_BESIDE = 4
 
 export function operationLoad(from: number, to: number, mapBytes: number): OperationLoad {
   const moves = planMoves(placed(from), placed(to))
@@ -52,8 +54,8 @@ export function operationLoad(from: number, to: number, mapBytes: number): Opera
     moves: moves.length,
     rowBytes,
     turnedBytes: sizeOf({ ...record, moves: turnBack(record.moves) }),
-    writes: moves.length * WRITES_PER_MOVE,
-    bytes: moves.length * (ROWS_PER_MOVE * rowBytes + mapBytes),
+    writes: moves.length * WRITES_PER_MOVE + WRITES_BESIDE,
+    bytes: moves.length * (ROWS_PER_MOVE * rowBytes + mapBytes) + 2 * rowBytes + mapBytes,
     isAllowed: operationSchema.safeParse(record).success,
   }
 }

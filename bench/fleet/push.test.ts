@@ -1,11 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { mapAsItIs, nextMap } from '../../orchestrator/control/map-keeper.js'
 import { Rounds } from '../../orchestrator/control/rounds.js'
 import { sleep } from '../../orchestrator/core/clock.js'
-import { MapCell } from '../../orchestrator/core/map-source.js'
 import { ManualClock } from '../../orchestrator/core/testing/manual-clock.js'
-import { mapOf } from './map.js'
 import { mapsForAddresses, reshardMaps, roundsFor } from './push.js'
 
 /** Lets everything that is ready go on. */
@@ -44,23 +41,6 @@ test('counts the rounds that the real Rounds makes', async () => {
     }),
     { numRuns: 25 },
   )
-})
-
-test('an address is published twice: as it is, and with the next epoch', () => {
-  const stored = mapOf(3, 3, 1)
-  const groups = stored.shards.map(({ id, nodes }) => ({ shard: id, members: nodes }))
-  const [first, ...others] = groups
-  if (first === undefined) throw new Error('no groups')
-  const moved = first.members.map((node, at) => (at === 0 ? { ...node, address: '10.9.9.9:1' } : node))
-  const now = [{ ...first, members: moved }, ...others]
-  const cell = new MapCell(stored)
-  let published = 0
-  cell.subscribe(() => published++)
-  cell.publish(mapAsItIs(cell.current(), now))
-  const infos = now.map(({ shard, members }) => ({ id: shard, nodes: members }))
-  cell.publish(nextMap(stored, stored.clusterId, infos))
-  expect(published).toBe(2)
-  expect(mapsForAddresses([0])).toBe(2)
 })
 
 test('a burst of addresses is one epoch for all that wait, and a map at once for each', () => {
