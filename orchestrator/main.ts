@@ -1,19 +1,22 @@
 // The orchestrator: the only place that wires the rooms together.
+import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { version } from './cli/version.js'
 import { helpText } from './config/help.js'
 import { type Config, ConfigFault, loadConfig } from './config/load.js'
 import {
-  type Cluster,
   DataDirectory,
+  type Ending,
   localDriver,
+  Orchestrator,
+  type OrchestratorOptions,
   StartFault,
   type Stop,
-  startCluster,
   stopOnSignals,
   throughProxy,
   wireLinks,
+  wirePeers,
 } from './control/index.js'
 import { systemClock } from './core/clock.js'
 import type { Limits } from './core/limits.js'
@@ -23,6 +26,7 @@ import { Store } from './store/index.js'
 import { logTelemetry, type Telemetry } from './telemetry/index.js'
 import { controlService } from './wire/control.js'
 import { ListenError, listen } from './wire/listener.js'
+import { standbyService } from './wire/standby.js'
 
 /** How long requests in progress are waited for when it is time to stop. */
 const DRAIN_MS = 1_000
@@ -46,48 +50,81 @@ async function run(config: Config): Promise<void> {
   const stop = stopOnSignals(process, systemClock, telemetry)
   const { data, faultProxy: proxy, kvnode = NODE_PROGRAM } = config
   const wish = { directory: new DataDirectory(data), program: resolve(kvnode), proxy, telemetry }
+  let ending: Ending = config.join === undefined ? { nodes: 'stopped' } : { nodes: 'left', to: config.join }
   try {
-    await throughProxy(wish, stop, (program, until) => serve({ ...config, kvnode: program }, telemetry, until))
+    await throughProxy(wish, stop, async (program, until) => {
+      ending = await serve({ ...config, kvnode: program }, telemetry, until)
+    })
   } catch (error) {
     // A start that was not wanted any more has done what was wanted of it.
     if (!stop.asked.aborted) throw error
   }
-  // Like the ready line no log, but the answer to whoever asked for it: no node runs any more.
-  process.stderr.write(`kvorum stopped; data is in ${config.data}\n`)
+  // Like the ready line no log, but the answer to whoever asked for it.
+  process.stderr.write(`kvorum stopped; ${lastWords(ending, config)}\n`)
+}
+
+function lastWords(ending: Ending, { data }: Config): string {
+  if (ending.nodes === 'stopped') return `data is in ${data}`
+  if (ending.to !== '') return `the nodes go on under the orchestrator at ${ending.to}`
+  return 'the nodes go on, and no orchestrator is known that runs them'
 }
 
 /** Starts everything, says that it is ready, waits until it is to stop, and stops everything in the reverse order. */
-async function serve(config: Started, telemetry: Telemetry, stop: Stop): Promise<void> {
+async function serve(config: Started, telemetry: Telemetry, stop: Stop): Promise<Ending> {
   await expectFree(config)
-  const cluster = await startCluster(clusterOptions(config, telemetry), stop)
+  const orchestrator = await orchestratorFor(config, telemetry, stop)
+  let ending: Ending
   try {
-    const store = new Store({ map: cluster.maps, limits: limitsOf(config), relayed: true })
+    const store = new Store({ map: orchestrator.maps, limits: limitsOf(config), relayed: true })
     try {
-      const gateway = await openGateway(config, cluster, store, telemetry)
-      const { shards, replicas } = cluster.shape
-      const ready = `grpc=${gateway.address} shards=${shards} replicas=${replicas} data=${config.data}`
-      process.stdout.write(`kvorum ready ${ready}\n`)
+      const gateway = await openGateway(config, orchestrator, store, telemetry)
+      orchestrator.listens(reachable(gateway.address))
+      process.stdout.write(readyLine(gateway, orchestrator, config))
       await aborted(stop.asked)
+      await orchestrator.retire(stop.forced)
       await gateway.close(DRAIN_MS)
     } finally {
       store.close()
     }
   } finally {
-    await cluster.stop(stop.forced)
+    ending = await orchestrator.stop(stop.forced)
   }
+  return ending
 }
 
-function openGateway(config: Config, cluster: Cluster, store: Store, telemetry: Telemetry): Promise<Gateway> {
+function orchestratorFor(config: Started, telemetry: Telemetry, stop: Stop): Promise<Orchestrator> {
+  const options = orchestratorOptions(config, telemetry)
+  if (config.join === undefined) return Orchestrator.found(options, stop)
+  return Orchestrator.join(options, config.join.split(','), stop)
+}
+
+function readyLine({ address }: Gateway, { role, shape }: Orchestrator, { join, data }: Config): string {
+  const { shards, replicas } = shape
+  const joined = join === undefined ? '' : `role=${role} `
+  return `kvorum ready grpc=${address} shards=${shards} replicas=${replicas} ${joined}data=${data}\n`
+}
+
+/** Others cannot connect to "any address". */
+function reachable(address: string): string {
+  return address.replace(/^(?:0\.0\.0\.0|\[::\]):/, `${hostname()}:`)
+}
+
+function openGateway(
+  config: Config,
+  orchestrator: Orchestrator,
+  store: Store,
+  telemetry: Telemetry,
+): Promise<Gateway> {
   const { host, port, insecure } = config
   return serveGateway({
     store,
-    maps: cluster.maps,
+    maps: orchestrator.maps,
     host,
     port,
     insecure,
     limits: limitsOf(config),
     telemetry,
-    services: [controlService(cluster.control)],
+    services: [controlService(orchestrator.control), standbyService(orchestrator.standby)],
   })
 }
 
@@ -98,7 +135,7 @@ async function expectFree({ host, port, insecure }: Config): Promise<void> {
   await listener.close()
 }
 
-function clusterOptions(config: Started, telemetry: Telemetry) {
+function orchestratorOptions(config: Started, telemetry: Telemetry): OrchestratorOptions {
   const { shards, replicas, startTimeoutMs, stopTimeoutMs, lingerMs, deadlineMs } = config
   const flags = ['--log-level', config.logLevel, '--value-max-bytes', `${config.valueBytesMax}`]
   return {
@@ -106,6 +143,7 @@ function clusterOptions(config: Started, telemetry: Telemetry) {
     shape: { shards, replicas },
     driver: localDriver({ program: config.kvnode, flags, wrapped: config.faultProxy }),
     links: wireLinks(),
+    peers: wirePeers(),
     telemetry,
     clock: systemClock,
     rng: systemRng,

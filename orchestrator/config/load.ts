@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
+import { checkAddress } from '../core/address.js'
 import { OPTIONS, type Options, schema } from './schema.js'
 import { CONFIG_VARIABLE, readConfigFile, readEnvironment, readFlags, type Setting, type Source } from './sources.js'
 
@@ -50,6 +51,7 @@ function acrossOptions(options: Options): string[] {
         'add --insecure if that is what you want',
     )
   }
+  if (options.join !== undefined) faults.push(...faultsOfJoin(options.join, options))
   const largest = options.keyBytesMax + options.valueBytesMax
   if (largest > options.inFlightBytesMax) {
     faults.push(
@@ -57,6 +59,22 @@ function acrossOptions(options: Options): string[] {
         '--key-bytes-max and --value-bytes-max)',
     )
   }
+  return faults
+}
+
+function faultsOfJoin(join: string, { shards, replicas, faultProxy }: Options): string[] {
+  const faults = join.split(',').flatMap((address) => {
+    try {
+      checkAddress(address)
+      return []
+    } catch {
+      return [`--join is ${JSON.stringify(join)}, but must be host:port, or several of them with commas between them`]
+    }
+  })
+  if (shards !== undefined || replicas !== undefined) {
+    faults.push('--shards and --replicas are for a cluster of its own: with --join they are those of the cluster')
+  }
+  if (faultProxy) faults.push('--fault-proxy is for whoever starts the nodes: with --join it can do nothing')
   return faults
 }
 

@@ -39,6 +39,11 @@ export const schema = z.strictObject({
     what: 'port that clients connect to; 0 takes a free one',
     why: 'fixed, so that clients find it again after a restart',
   }),
+  join: option(z.string().min(1).optional(), {
+    what: 'gateways of a running cluster, host:port and more of them after commas: be one more orchestrator of it',
+    otherwise: 'be the first orchestrator of the data directory',
+    why: 'with the same --data it takes over when the one that runs the nodes ends; with another one it only routes',
+  }),
   insecure: option(z.boolean().default(false), {
     what: 'listen on an address that others can reach, without encryption or authentication',
     why: 'it must be asked for by name: whoever reaches the port can read and change everything',

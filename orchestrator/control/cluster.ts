@@ -84,7 +84,8 @@ export async function startCluster(options: ClusterOptions, stop: Stop): Promise
   options.driver.check()
   // First, so that nothing is written beside what somebody may want to repair.
   expectRegistry(options.directory)
-  options.directory.prepare()
+  // Whoever takes over comes often, until the lock is free; the one before it could write there.
+  if (options.takesOver !== true) options.directory.prepare()
   const registry = await Registry.open(options.directory, options.pid)
   try {
     const record = await recordFor(registry, options)

@@ -4,7 +4,15 @@ export class StartFault extends Error {
 }
 
 /** Another orchestrator has the data directory's lock. */
-export class InUseFault extends StartFault {}
+export class InUseFault extends StartFault {
+  constructor(
+    message: string,
+    /** Its pid, as far as is known. */
+    readonly owner: number | undefined,
+  ) {
+    super(message)
+  }
+}
 
 /** What a failed system call on a path means for a person. */
 export function pathFault(what: string, path: string, error: unknown): StartFault {

@@ -54,6 +54,7 @@ export class Lease implements Tenure {
   /** As this process wrote it last. */
   #mine: { readonly record: LeaseRecord; readonly version: bigint } | undefined
   #isStamped = false
+  #successor = ''
   /** Monotonic: when the last renewal was sent. */
   #renewedAt = Number.NEGATIVE_INFINITY
 
@@ -77,6 +78,11 @@ export class Lease implements Tenure {
   /** Undefined until it has begun, and when it is over. */
   get term(): number | undefined {
     return this.#isStamped && !this.lost.aborted ? this.#mine?.record.term : undefined
+  }
+
+  /** Of the gateway of whoever has it now that this one has lost it; empty when that is not known. */
+  get successor(): string {
+    return this.#successor
   }
 
   get isHeld(): boolean {
@@ -111,7 +117,7 @@ export class Lease implements Tenure {
 
   /**
    * Lets whoever stands by have the lease, and says whether somebody took it. If nobody does in time it is this one's again,
-   * for sure. Nothing may be under way that needs it.
+   * for sure; it is not renewed any more.
    */
   async handOver(force: AbortSignal): Promise<boolean> {
     await this.#rounds.close()
@@ -225,6 +231,7 @@ export class Lease implements Tenure {
       this.#mine = { record, version }
       return
     }
+    this.#successor = record?.address ?? ''
     this.deposed(record?.term ?? 0)
   }
 

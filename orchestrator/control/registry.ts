@@ -204,6 +204,7 @@ function openFault(directory: DataDirectory, error: unknown): StartFault {
     const who = owner === undefined ? 'another orchestrator' : `the orchestrator with pid ${owner}`
     return new InUseFault(
       `the data directory ${directory.given} is in use by ${who}: stop it, or choose another --data`,
+      owner,
     )
   }
   const lost = code === 'LEVEL_CORRUPTION' ? lostRegistry(directory, cause) : undefined

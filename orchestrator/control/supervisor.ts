@@ -54,13 +54,7 @@ interface Order {
 }
 
 /** Of two orders the greater one stands, and of two that are alike the first. */
-const RANK: Readonly<Record<Order['kind'], number>> = {
-  restart: 0,
-  hold: 1,
-  release: 2,
-  leave: 2,
-  end: 2,
-}
+const RANK: Readonly<Record<Order['kind'], number>> = { restart: 0, hold: 1, release: 2, leave: 2, end: 2 }
 
 /** How the node is started, besides where: written down with the process that was started so. */
 export type Manner = Pick<NodeRecord, 'program' | 'startedFor'>

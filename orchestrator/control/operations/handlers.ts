@@ -113,7 +113,7 @@ function invalid(message: string): InvalidArgumentError {
   return new InvalidArgumentError(message, { outcome: 'not-applied' })
 }
 
-function toWire({ record, detail, progress }: OperationView): Operation {
+export function toWire({ record, detail, progress }: OperationView): Operation {
   const { id, kind, begunAt, endedAt } = record
   const moves = record.kind === 'reshard' ? record.moves : []
   return {

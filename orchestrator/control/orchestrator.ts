@@ -1,0 +1,358 @@
+import { setMaxListeners } from 'node:events'
+import { sleep } from '../core/clock.js'
+import { MapCell, type MapSource } from '../core/map-source.js'
+import type { ClusterMap, NodeInfo } from '../core/topology.js'
+import { UnavailableError } from '../errors/index.js'
+import type { ControlHandlers } from '../wire/control.js'
+import type { Bystander, Situation, StandbyHandlers } from '../wire/standby.js'
+import { type Cluster, type ClusterOptions, type Stop, startCluster } from './cluster.js'
+import { NotHolder, StartFault } from './faults.js'
+import { forwardedHandlers } from './forwarded.js'
+import { lookAtNodes } from './look.js'
+import { toWire } from './operations/handlers.js'
+import { Journal } from './operations/journal.js'
+import type { PeerLinks } from './peers.js'
+import { hasNodesOf } from './same-data.js'
+import type { Shape } from './shape.js'
+import { Standing } from './standing.js'
+
+export interface OrchestratorOptions extends Omit<ClusterOptions, 'holder' | 'takesOver'> {
+  readonly peers: PeerLinks
+}
+
+/**
+ * - `holder`: it holds the control lease and runs the nodes
+ * - `standby`: it routes, and takes over when the holder goes
+ * - `router`: it routes, and cannot take over: the nodes' data is elsewhere
+ */
+export type Role = 'holder' | 'standby' | 'router'
+
+/** Who runs the nodes when this orchestrator has ended: nobody, since they were stopped, or the one at this address. */
+export type Ending = { readonly nodes: 'stopped' } | { readonly nodes: 'left'; readonly to: string }
+
+/** How often whoever stands by is told of what no event tells: where meta's nodes are. */
+const TELL_EVERY_MS = 1_000
+/** Pause between two rounds through the endpoints of a cluster that is to be joined. */
+const JOIN_RETRY_MS = 200
+
+interface Known {
+  readonly map: ClusterMap
+  readonly meta: readonly NodeInfo[]
+  readonly addresses: readonly string[]
+}
+
+/** One of any number of orchestrators of a cluster. Whatever its role becomes, what it gives stays the same. */
+export class Orchestrator {
+  readonly #options: OrchestratorOptions
+  readonly #id: string
+  readonly #maps: MapCell
+  readonly #bystanders = new Set<Bystander>()
+  readonly #watchers = new Set<() => void>()
+  readonly #ending = new AbortController()
+  readonly control: ControlHandlers
+  /** Where its gateway does; empty until then. */
+  readonly #listening: { address: string }
+  #known: Known
+  #cluster: Cluster | undefined
+  #standing: Standing | undefined
+  /** It has let go of the lease, or is about to. */
+  #retires = false
+  #ended: Ending | undefined
+  #roles: Promise<void> = Promise.resolve()
+
+  /** Starts the cluster of this data directory, or adopts it. As startCluster, whose faults it rejects with. */
+  static async found(options: OrchestratorOptions, stop: Stop): Promise<Orchestrator> {
+    const id = options.rng.id()
+    const listening = { address: '' }
+    const cluster = await startCluster({ ...options, holder: { id, address: () => listening.address } }, stop)
+    const known = { map: cluster.maps.current(), meta: cluster.meta(), addresses: [] }
+    const orchestrator = new Orchestrator(options, id, known, listening)
+    orchestrator.#begin(cluster)
+    return orchestrator
+  }
+
+  /** Joins the cluster that these gateways serve. Rejects with a StartFault when none of them answers in time. */
+  static async join(options: OrchestratorOptions, endpoints: readonly string[], stop: Stop): Promise<Orchestrator> {
+    const { map, meta, holds, holder, from } = await firstWord(options, endpoints, stop.asked)
+    const addresses = [holds ? from : holder, ...endpoints].filter((address) => address !== '')
+    const known = { map, meta, addresses: [...new Set(addresses)] }
+    const orchestrator = new Orchestrator(options, options.rng.id(), known, { address: '' })
+    orchestrator.#begin(undefined)
+    return orchestrator
+  }
+
+  private constructor(options: OrchestratorOptions, id: string, known: Known, listening: { address: string }) {
+    // Every node listens to it.
+    setMaxListeners(0, this.#ending.signal)
+    this.#options = options
+    this.#id = id
+    this.#listening = listening
+    this.#known = known
+    this.#maps = new MapCell(known.map, (atLeast) => {
+      this.#cluster?.maps.refresh(atLeast)
+      this.#standing?.refresh(atLeast)
+    })
+    this.control = this.#handlers()
+  }
+
+  get maps(): MapSource {
+    return this.#maps
+  }
+
+  get shape(): Shape {
+    const { shards } = this.#maps.current()
+    return this.#cluster?.shape ?? { shards: shards.length, replicas: Math.max(...shards.map(({ nodes }) => nodes.length)) }
+  }
+
+  get role(): Role {
+    if (this.#cluster !== undefined) return 'holder'
+    return this.#isEligible ? 'standby' : 'router'
+  }
+
+  /** Its gateway listens here: others are told. */
+  listens(address: string): void {
+    this.#listening.address = address
+    this.#cluster?.lease.moved()
+  }
+
+  /**
+   * Lets another one have the nodes, if one stands by; else they are its own until `stop`. To be called while its gateway
+   * still serves.
+   */
+  async retire(forced: AbortSignal): Promise<void> {
+    const stands = [...this.#bystanders].some(({ eligible }) => eligible)
+    this.#retires = true
+    this.#tell()
+    this.#ending.abort(new Error('the orchestrator ends'))
+    await this.#roles
+    const cluster = this.#cluster
+    if (cluster === undefined) {
+      this.#ended = { nodes: 'left', to: this.#known.addresses[0] ?? '' }
+      return
+    }
+    const { lease } = cluster
+    const term = lease.term ?? 0
+    if (!(lease.lost.aborted || (stands && (await lease.handOver(forced))))) return
+    this.#options.telemetry.emit('control.handed', { term })
+    await cluster.leave()
+    this.#cluster = undefined
+    this.#ended = { nodes: 'left', to: lease.successor }
+  }
+
+  /** Stops the nodes, if they are its own. */
+  async stop(forced: AbortSignal): Promise<Ending> {
+    if (!this.#retires) await this.retire(forced)
+    await this.#cluster?.stop(forced)
+    return this.#ended ?? { nodes: 'stopped' }
+  }
+
+  /** What others are told of this one. */
+  readonly standby: StandbyHandlers = { standBy: (who, signal) => this.#situations(who, signal) }
+
+  get #isEligible(): boolean {
+    return hasNodesOf(this.#options.directory, this.#known.map.clusterId, this.#known.meta)
+  }
+
+  #begin(cluster: Cluster | undefined): void {
+    this.#cluster = cluster
+    // It ends with `retire`, and every failure ends in another try.
+    this.#roles = this.#live(cluster)
+  }
+
+  /** Holds the lease and stands by in turn. */
+  async #live(first: Cluster | undefined): Promise<void> {
+    const { signal } = this.#ending
+    let cluster = first
+    while (!signal.aborted) {
+      if (cluster !== undefined) await this.#hold(cluster)
+      if (!signal.aborted) cluster = await this.#stand(signal)
+    }
+    // Taken over in the moment in which it was to end: it is let go, or stopped, as one that was held.
+    if (cluster !== undefined) this.#cluster = cluster
+  }
+
+  /** Until another one has the lease, or this one ends. */
+  async #hold(cluster: Cluster): Promise<void> {
+    this.#cluster = cluster
+    const publish = (map: ClusterMap) => void this.#maps.publish(map)
+    const unsubscribe = cluster.maps.subscribe(publish)
+    publish(cluster.maps.current())
+    this.#tell()
+    const { lost } = cluster.lease
+    await aborted(AbortSignal.any([lost, this.#ending.signal]))
+    if (this.#ending.signal.aborted) return
+    unsubscribe()
+    this.#options.telemetry.emit('control.deposed', { term: lost.reason instanceof NotHolder ? lost.reason.term : 0 })
+    const successors = [cluster.lease.successor, ...[...this.#bystanders].map(({ address }) => address)]
+    const addresses = [...new Set([...successors, ...this.#known.addresses])].filter((one) => one !== '')
+    this.#known = { map: this.#maps.current(), meta: cluster.meta(), addresses }
+    this.#cluster = undefined
+    this.#tell()
+    await cluster.leave()
+  }
+
+  /** Until this one runs the nodes, or ends. */
+  async #stand(signal: AbortSignal): Promise<Cluster | undefined> {
+    const { map, meta, addresses } = this.#known
+    const { links, peers, clock, telemetry } = this.#options
+    const eligible = this.#isEligible
+    const deps = {
+      ...{ clusterId: map.clusterId, links, peers, clock, telemetry, holder: this.#id, maps: this.#maps },
+      who: () => ({ address: this.#listening.address, eligible }),
+      takeOver: () => this.#takeOver(),
+      changed: () => this.#tell(),
+    }
+    const standing = new Standing(deps, addresses, meta)
+    this.#standing = standing
+    const reason = eligible
+      ? 'this one routes, and stands by'
+      : `this one only routes, since their data is not in ${this.#options.directory.given}`
+    telemetry.emit('control.follows', { holder: addresses[0] ?? '', reason })
+    try {
+      return await standing.run(signal)
+    } finally {
+      const last = [standing.lastHolder, ...standing.addresses].filter((one) => one !== '' && one !== this.#listening.address)
+      this.#known = { map: this.#maps.current(), meta: standing.meta, addresses: [...new Set(last)] }
+      this.#standing = undefined
+    }
+  }
+
+  #takeOver(): Promise<Cluster> {
+    const holder = { id: this.#id, address: () => this.#listening.address }
+    // Whoever ends now leaves the nodes to those that come after.
+    const stop = { asked: this.#ending.signal, forced: this.#ending.signal }
+    return startCluster({ ...this.#options, shape: {}, holder, takesOver: true }, stop)
+  }
+
+  #handlers(): ControlHandlers {
+    const { peers, clock, links } = this.#options
+    const own = () => this.#cluster?.control
+    const forwarded = forwardedHandlers({
+      peers,
+      clock,
+      own,
+      holder: () => this.#standing?.holder,
+      change: (signal) => this.#change(signal),
+      look: async () => {
+        const map = this.#maps.current()
+        return { epoch: map.epoch, groups: await lookAtNodes(map, this.#standing?.meta ?? this.#known.meta, links) }
+      },
+      journal: async (signal) => {
+        const { records } = this.#standing ?? {}
+        if (records === undefined) throw new UnavailableError('it is about to take over', { outcome: 'not-applied' })
+        const found = await new Journal(records).load(signal)
+        return found.map((record) => toWire({ record, detail: '', progress: undefined }))
+      },
+    })
+    return {
+      status: () => (own() ?? forwarded).status(),
+      operations: () => stillHolding(() => (own() ?? forwarded).operations()),
+      scale: (shards, dryRun) => stillHolding(() => (own() ?? forwarded).scale(shards, dryRun)),
+      steer: (id, steer) => stillHolding(() => (own() ?? forwarded).steer(id, steer)),
+      watch: (id, signal) => forwarded.watch(id, signal),
+    }
+  }
+
+  async *#situations(who: Bystander, signal: AbortSignal): AsyncGenerator<Situation> {
+    const either = AbortSignal.any([signal, this.#ending.signal])
+    const unsubscribe = this.#maps.subscribe(() => this.#tell())
+    this.#bystanders.add(who)
+    try {
+      let told = ''
+      while (!either.aborted) {
+        const lapse = new AbortController()
+        const changed = this.#change(AbortSignal.any([either, lapse.signal]))
+        const now = this.#situation()
+        const words = [now.map.epoch, JSON.stringify(now.map.shards), JSON.stringify({ ...now, map: '' })].join()
+        if (words !== told) yield now
+        told = words
+        const timer = this.#options.clock.setTimeout(() => lapse.abort(), TELL_EVERY_MS)
+        await changed
+        timer.cancel()
+      }
+    } finally {
+      this.#bystanders.delete(who)
+      unsubscribe()
+    }
+  }
+
+  #situation(): Situation {
+    const map = this.#maps.current()
+    const cluster = this.#cluster
+    if (cluster !== undefined) {
+      const holds = !this.#retires && !cluster.lease.lost.aborted
+      return { map, meta: cluster.meta(), holder: holds ? this.#listening.address : cluster.lease.successor, holds }
+    }
+    return { map, meta: this.#standing?.meta ?? [], holder: this.#standing?.holder ?? '', holds: false }
+  }
+
+  #tell(): void {
+    for (const wake of [...this.#watchers]) wake()
+  }
+
+  /** Resolves with the next change, or when `signal` is aborted. */
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#watchers.delete(wake)
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#watchers.add(wake)
+      signal.addEventListener('abort', wake)
+      if (signal.aborted) wake()
+    })
+  }
+}
+
+interface FirstWord extends Situation {
+  /** Who said it. */
+  readonly from: string
+}
+
+/** How things are, from the first of the endpoints that says so. */
+async function firstWord(
+  { peers, clock, startTimeoutMs, telemetry }: OrchestratorOptions,
+  endpoints: readonly string[],
+  asked: AbortSignal,
+): Promise<FirstWord> {
+  const late = new AbortController()
+  const timer = clock.setTimeout(() => late.abort(), startTimeoutMs)
+  const signal = AbortSignal.any([asked, late.signal])
+  let last = ''
+  telemetry.emit('start.progress', { doing: `joining the cluster of ${endpoints.join(', ')}`, seconds: 0 })
+  try {
+    for (let turn = 0; !signal.aborted; turn++) {
+      const from = endpoints[turn % endpoints.length] as string
+      try {
+        // It counts as nobody who stands by until it knows whether it can.
+        const words = peers.standBy(from, { address: '', eligible: false }, signal)
+        for await (const situation of words) if (situation.meta.length > 0) return { ...situation, from }
+      } catch (error) {
+        last = `: ${error instanceof Error ? error.message : String(error)}`
+      }
+      await sleep(clock, JOIN_RETRY_MS, signal).catch(() => {})
+    }
+  } finally {
+    timer.cancel()
+  }
+  asked.throwIfAborted()
+  throw new StartFault(`no orchestrator answers on ${endpoints.join(', ')} within ${startTimeoutMs / 1000} s${last}`)
+}
+
+/** Whoever has lost the lease while it was asked does not know what became of it. */
+async function stillHolding<T>(answer: () => Promise<T>): Promise<T> {
+  try {
+    return await answer()
+  } catch (error) {
+    if (!(error instanceof NotHolder)) throw error
+    throw new UnavailableError(`${error.message}: ask again`, { outcome: 'unknown', cause: error })
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
