@@ -301,7 +301,18 @@ describe('an orchestrator that dies', () => {
     return how ?? undefined
   }
 
-  const steps = ['assign', 'bootstrap', 'campaign', 'find', 'lease', 'meta', 'setCluster', 'setGroup', 'setMap', 'setNodes']
+  const steps = [
+    'assign',
+    'bootstrap',
+    'campaign',
+    'find',
+    'lease',
+    'meta',
+    'setCluster',
+    'setGroup',
+    'setMap',
+    'setNodes',
+  ]
   test.each([...steps, 'setPeers', 'spawn', 'status', 'watch'])(
     'at any %s of the first start is followed by one that finishes it',
     async (step) => {

@@ -97,7 +97,10 @@ export async function startCluster(options: ClusterOptions, stop: Stop): Promise
 }
 
 /** Which cluster it is. Decided once, before anything else is made. */
-async function recordFor(registry: Registry, { directory, shape, rng, driver }: ClusterOptions): Promise<ClusterRecord> {
+async function recordFor(
+  registry: Registry,
+  { directory, shape, rng, driver }: ClusterOptions,
+): Promise<ClusterRecord> {
   const has = await registry.cluster()
   const lost = has === undefined ? lostRegistry(directory) : undefined
   if (lost !== undefined) throw lost

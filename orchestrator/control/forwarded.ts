@@ -28,7 +28,12 @@ export function forwardedHandlers(deps: ForwardDeps): ControlHandlers {
   return {
     status: async () => {
       try {
-        return await ask(deps, 0, (link) => link.status({ deadlineMs: LOOK_MS }), (own) => own.status())
+        return await ask(
+          deps,
+          0,
+          (link) => link.status({ deadlineMs: LOOK_MS }),
+          (own) => own.status(),
+        )
       } catch (error) {
         if (isGone(error)) return deps.look()
         throw error
@@ -44,9 +49,33 @@ export function forwardedHandlers(deps: ForwardDeps): ControlHandlers {
       }
     },
     scale: (shards, dryRun) =>
-      ask(deps, PATIENCE_MS, (link) => link.scale(shards, { deadlineMs: CALL_MS, dryRun }), (own) => own.scale(shards, dryRun)),
+      ask(
+        deps,
+        PATIENCE_MS,
+        (link) => link.scale(shards, { deadlineMs: CALL_MS, dryRun }),
+        (own) => own.scale(shards, dryRun),
+      ),
+    restart: (node) =>
+      ask(
+        deps,
+        PATIENCE_MS,
+        (link) => link.restart(node, { deadlineMs: CALL_MS }),
+        (own) => own.restart(node),
+      ),
+    upgrade: (program) =>
+      ask(
+        deps,
+        PATIENCE_MS,
+        (link) => link.upgrade(program, { deadlineMs: CALL_MS }),
+        (own) => own.upgrade(program),
+      ),
     steer: (id, steer) =>
-      ask(deps, PATIENCE_MS, (link) => link.steer(id, steer, { deadlineMs: CALL_MS }), (own) => own.steer(id, steer)),
+      ask(
+        deps,
+        PATIENCE_MS,
+        (link) => link.steer(id, steer, { deadlineMs: CALL_MS }),
+        (own) => own.steer(id, steer),
+      ),
     watch: (id, signal) => watched(id, deps, signal),
   }
 }

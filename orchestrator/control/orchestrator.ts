@@ -101,7 +101,9 @@ export class Orchestrator {
 
   get shape(): Shape {
     const { shards } = this.#maps.current()
-    return this.#cluster?.shape ?? { shards: shards.length, replicas: Math.max(...shards.map(({ nodes }) => nodes.length)) }
+    return (
+      this.#cluster?.shape ?? { shards: shards.length, replicas: Math.max(...shards.map(({ nodes }) => nodes.length)) }
+    )
   }
 
   get role(): Role {
@@ -211,7 +213,9 @@ export class Orchestrator {
     try {
       return await standing.run(signal)
     } finally {
-      const last = [standing.lastHolder, ...standing.addresses].filter((one) => one !== '' && one !== this.#listening.address)
+      const last = [standing.lastHolder, ...standing.addresses].filter(
+        (one) => one !== '' && one !== this.#listening.address,
+      )
       this.#known = { map: this.#maps.current(), meta: standing.meta, addresses: [...new Set(last)] }
       this.#standing = undefined
     }
@@ -248,6 +252,8 @@ export class Orchestrator {
       status: () => (own() ?? forwarded).status(),
       operations: () => stillHolding(() => (own() ?? forwarded).operations()),
       scale: (shards, dryRun) => stillHolding(() => (own() ?? forwarded).scale(shards, dryRun)),
+      restart: (node) => stillHolding(() => (own() ?? forwarded).restart(node)),
+      upgrade: (program) => stillHolding(() => (own() ?? forwarded).upgrade(program)),
       steer: (id, steer) => stillHolding(() => (own() ?? forwarded).steer(id, steer)),
       watch: (id, signal) => forwarded.watch(id, signal),
     }

@@ -46,7 +46,8 @@ export class Programs {
 
   async #takeIn(path: string): Promise<string> {
     if (!isAbsolute(path)) throw new StartFault(`a node program is named by its absolute path, and not as ${path}`)
-    if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) throw new StartFault(`there is no program ${path}`)
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
+      throw new StartFault(`there is no program ${path}`)
     const coming = this.directory.program(COMING)
     await this.#copy(path, coming)
     // The copy is asked, and not the original: it is what will be run, and from where it will be.

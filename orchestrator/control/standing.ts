@@ -178,7 +178,8 @@ export class Standing {
       return await this.#deps.takeOver()
     } catch (error) {
       if (error instanceof InUseFault) await this.#waitForLock(error)
-      else if (!(error instanceof NotHolder || signal.aborted)) this.#tellWhy(error instanceof Error ? error.message : String(error))
+      else if (!(error instanceof NotHolder || signal.aborted))
+        this.#tellWhy(error instanceof Error ? error.message : String(error))
       return undefined
     }
   }

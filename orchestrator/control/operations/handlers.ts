@@ -127,7 +127,10 @@ export function toWire({ record, detail, progress }: OperationView): Operation {
     steps: kindOf(record)
       .steps(record)
       .map((step) => ({ ...step, state: STEP_STATES[step.state] })),
-    detail: progress === undefined ? detail || (kindOf(record).trouble?.(record) ?? '') : `${detail}: ${PHASES[progress.phase]}`,
+    detail:
+      progress === undefined
+        ? detail || (kindOf(record).trouble?.(record) ?? '')
+        : `${detail}: ${PHASES[progress.phase]}`,
   }
 }
 

@@ -61,7 +61,9 @@ async function handOver(parts: RollParts, signal: AbortSignal): Promise<void> {
   const { group, node, clock, doing } = parts
   while (group.leader === node) {
     const { term, nodeId } = node.status ?? { term: 0n, nodeId: '' }
-    const others = (await Promise.all(group.voters.map(ask))).filter((one) => one !== undefined && one.nodeId !== nodeId)
+    const others = (await Promise.all(group.voters.map(ask))).filter(
+      (one) => one !== undefined && one.nodeId !== nodeId,
+    )
     const best = others.reduce((a, b) => ((b?.lastLogIndex ?? 0n) > (a?.lastLogIndex ?? 0n) ? b : a), others[0])
     doing(`${node.name} hands over`)
     try {

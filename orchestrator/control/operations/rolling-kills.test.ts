@@ -133,7 +133,8 @@ test.each<readonly [string, Scene]>([
       const isNew = scenery.upgrade && operation?.state === OperationState.DONE
       expectAllRun(world, NODES, isNew ? V2 : undefined)
       expect(watch.faults, how).toEqual([])
-      if (operation !== undefined && scenery.upgrade) expect(readdirSync(join(folder, 'bin'))).toEqual(isNew ? [V2] : [])
+      if (operation !== undefined && scenery.upgrade)
+        expect(readdirSync(join(folder, 'bin'))).toEqual(isNew ? [V2] : [])
       await cluster.stop(never.forced)
       rmSync(folder, { recursive: true })
     }

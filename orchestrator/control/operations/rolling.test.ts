@@ -51,7 +51,8 @@ describe('a rolling restart', () => {
     expect([2, 5, 8].map((at) => watch.ends[at])).toEqual(leaders)
     expect(watch.ends.slice(0, 3).every((name) => name.startsWith('meta/'))).toBe(true)
     for (const [name, pid] of pidsOf(world)) expect(pid, name).not.toBe(before.get(name))
-    for (const shard of [0, 1, 2]) expect(world.shard(shard).calls.filter((call) => /^transfer/.test(call))).toHaveLength(1)
+    for (const shard of [0, 1, 2])
+      expect(world.shard(shard).calls.filter((call) => /^transfer/.test(call))).toHaveLength(1)
     await cluster.stop(never.forced)
   })
 
@@ -202,7 +203,10 @@ describe('an upgrade', () => {
       if (steps.some(({ state }) => state === StepState.DONE)) break
     }
     await cluster.control.steer(id, Steer.PAUSE)
-    const { steps } = await until(cluster, (one) => one?.steps.every(({ state }) => state !== StepState.RUNNING) === true)
+    const { steps } = await until(
+      cluster,
+      (one) => one?.steps.every(({ state }) => state !== StepState.RUNNING) === true,
+    )
     const done = steps.filter(({ state }) => state === StepState.DONE).length
     expect([...running(world).values()].filter((program) => program === V2)).toHaveLength(done)
     // Who dies now comes back as what it was.

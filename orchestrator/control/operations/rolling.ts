@@ -26,7 +26,9 @@ export function wishForRestart(name: string | undefined): Wish {
     plan: (parts) => ({ ...planned(parts, (node) => name === undefined || node.name === name), node: name }),
     expectPossible: ({ fleet }) => {
       if (name === undefined || fleet.all.some(({ nodes }) => nodes.some((node) => node.name === name))) return
-      throw new PreconditionFailedError(`there is no node ${name}; kvorum status lists them`, { outcome: 'not-applied' })
+      throw new PreconditionFailedError(`there is no node ${name}; kvorum status lists them`, {
+        outcome: 'not-applied',
+      })
     },
   }
 }
@@ -37,7 +39,8 @@ export function wishForProgram(program: string): Wish {
     isMetBy: (open) => open.kind === 'rolling' && open.program === program && open.state === 'running',
     plan: (parts) => planned(parts, ({ manner }) => manner.program !== program, program),
     expectPossible: ({ programs }) => {
-      if (!programs.has(program)) throw new StartFault(`the copy of program ${program} was removed meanwhile: ask again`)
+      if (!programs.has(program))
+        throw new StartFault(`the copy of program ${program} was removed meanwhile: ask again`)
     },
   }
 }
@@ -47,11 +50,13 @@ function planned(
   isMeant: (node: Supervisor) => boolean,
   program?: string,
 ): RollingRecord {
-  const nodes = fleet.all.flatMap((group) => group.nodes.filter(isMeant)).map((node): RollingStep => {
-    const { shard, index } = node.spec
-    const before = node.manner.program ?? null
-    return { shard, index, state: 'waiting', program: program ?? before, before }
-  })
+  const nodes = fleet.all
+    .flatMap((group) => group.nodes.filter(isMeant))
+    .map((node): RollingStep => {
+      const { shard, index } = node.spec
+      const before = node.manner.program ?? null
+      return { shard, index, state: 'waiting', program: program ?? before, before }
+    })
   const isThere = nodes.length === 0 && program !== undefined && fleet.shape.program === program
   const programBefore = fleet.shape.program ?? null
   const fresh = { paused: false, turned: false, trouble: '', begunAt: clock.now(), endedAt: 0 }
@@ -130,7 +135,9 @@ class Rolling {
       await this.underWay.update((now) => withStep(now, at, { state: 'done' }))
       return
     }
-    const words = [`${node.name} did not come up${manner.program === before.program ? '' : ` with ${manner.program}`}: ${trouble}`]
+    const words = [
+      `${node.name} did not come up${manner.program === before.program ? '' : ` with ${manner.program}`}: ${trouble}`,
+    ]
     if (manner.program !== before.program) words.push(await this.#goBack(group, node, before))
     this.tools.telemetry.emit('operation.stuck', { reason: words.join('; ') })
     await this.underWay.update((now) => ({

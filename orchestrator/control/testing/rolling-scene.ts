@@ -38,7 +38,8 @@ export function watchEnds(world: FakeWorld, replicas: number): { readonly ends: 
     const others = [...world.running].filter((one) => one.data.spec.shard === shard && one.data !== data)
     const well = others.filter((one) => !one.opening && !one.gone && !world.lagging.has(one.data.spec.name))
     ends.push(name)
-    if (well.length < replicas - 1) faults.push(`${name} ended beside ${well.map((one) => one.data.spec.name).join(', ')}`)
+    if (well.length < replicas - 1)
+      faults.push(`${name} ended beside ${well.map((one) => one.data.spec.name).join(', ')}`)
   }
   return { ends, faults }
 }
