@@ -4,10 +4,13 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { version } from './cli/version.js'
 import { helpText } from './config/help.js'
-import { type Config, ConfigFault, loadConfig } from './config/load.js'
+import { type Config, ConfigFault, listOf, loadConfig } from './config/load.js'
 import {
+  agentDriver,
   DataDirectory,
+  type Driver,
   type Ending,
+  flagsOf,
   localDriver,
   Orchestrator,
   type OrchestratorOptions,
@@ -72,7 +75,16 @@ function lastWords(ending: Ending, { data }: Config): string {
 /** Starts everything, says that it is ready, waits until it is to stop, and stops everything in the reverse order. */
 async function serve(config: Started, telemetry: Telemetry, stop: Stop): Promise<Ending> {
   await expectFree(config)
-  const orchestrator = await orchestratorFor(config, telemetry, stop)
+  const driver = openDriver(config, telemetry)
+  try {
+    return await serveWith(driver, config, telemetry, stop)
+  } finally {
+    await driver.close()
+  }
+}
+
+async function serveWith(driver: Driver, config: Started, telemetry: Telemetry, stop: Stop): Promise<Ending> {
+  const orchestrator = await orchestratorFor(config, driver, telemetry, stop)
   let ending: Ending
   try {
     const store = new Store({ map: orchestrator.maps, limits: limitsOf(config), relayed: true })
@@ -92,8 +104,8 @@ async function serve(config: Started, telemetry: Telemetry, stop: Stop): Promise
   return ending
 }
 
-function orchestratorFor(config: Started, telemetry: Telemetry, stop: Stop): Promise<Orchestrator> {
-  const options = orchestratorOptions(config, telemetry)
+function orchestratorFor(config: Started, driver: Driver, telemetry: Telemetry, stop: Stop): Promise<Orchestrator> {
+  const options = orchestratorOptions(config, driver, telemetry)
   if (config.join === undefined) return Orchestrator.found(options, stop)
   return Orchestrator.join(options, config.join.split(','), stop)
 }
@@ -109,12 +121,7 @@ function reachable(address: string): string {
   return address.replace(/^(?:0\.0\.0\.0|\[::\]):/, `${hostname()}:`)
 }
 
-function openGateway(
-  config: Config,
-  orchestrator: Orchestrator,
-  store: Store,
-  telemetry: Telemetry,
-): Promise<Gateway> {
+function openGateway(config: Config, orchestrator: Orchestrator, store: Store, telemetry: Telemetry): Promise<Gateway> {
   const { host, port, insecure } = config
   return serveGateway({
     store,
@@ -135,13 +142,21 @@ async function expectFree({ host, port, insecure }: Config): Promise<void> {
   await listener.close()
 }
 
-function orchestratorOptions(config: Started, telemetry: Telemetry): OrchestratorOptions {
+function openDriver(
+  { driver, agents, faultProxy, kvnode, logLevel, valueBytesMax }: Started,
+  telemetry: Telemetry,
+): Driver {
+  const settings = { logLevel, valueBytesMax }
+  if (driver === 'agent') return agentDriver({ agents: listOf(agents), settings, telemetry })
+  return localDriver({ program: kvnode, flags: flagsOf(settings), wrapped: faultProxy })
+}
+
+function orchestratorOptions(config: Started, driver: Driver, telemetry: Telemetry): OrchestratorOptions {
   const { shards, replicas, startTimeoutMs, stopTimeoutMs, lingerMs, deadlineMs } = config
-  const flags = ['--log-level', config.logLevel, '--value-max-bytes', `${config.valueBytesMax}`]
   return {
     directory: new DataDirectory(config.data),
     shape: { shards, replicas },
-    driver: localDriver({ program: config.kvnode, flags, wrapped: config.faultProxy }),
+    driver,
     links: wireLinks(),
     peers: wirePeers(),
     telemetry,

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { checkAddress } from '../core/address.js'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { KvError } from '../errors/index.js'
+import { addAgent } from './agent.js'
 import { append } from './append.js'
 import { chaos } from './chaos.js'
 import type { Connection, Context, Form } from './context.js'
@@ -91,6 +92,7 @@ function programFor(
   )
   addFaults(command, perform, context)
   addOperations(command, perform, context)
+  addAgent(program, context, done)
   // It needs no cluster: it starts one. Its options are its own, --help too.
   const breaks = program.command('chaos').description('start a cluster, break it in every way, check every answer')
   breaks
@@ -142,10 +144,14 @@ function addOperations(command: MakeCommand, perform: Perform, context: Context)
     .option('--detach', 'return when it has begun; it goes on by itself')
     .addHelpText('after', '\nA node is named as kvorum status shows it: shard-1/node-2.')
     .action((node: string | undefined, { json, rolling = false, detach = false }: Flags & RestartFlags) => {
-      if ((node === undefined) !== rolling) throw new TypeError('kvorum restart takes a node, or --rolling for all of them')
+      if ((node === undefined) !== rolling)
+        throw new TypeError('kvorum restart takes a node, or --rolling for all of them')
       return perform({ name: 'restart', json }, (form, to) => roll({ how: 'restart', node, detach }, form, to, context))
     })
-  command('upgrade', 'replace the node program of every node while the cluster serves; a copy of it is kept with the data')
+  command(
+    'upgrade',
+    'replace the node program of every node while the cluster serves; a copy of it is kept with the data',
+  )
     .option('--binary <path>', 'the program, on the machine of the server (default: the one that the server came with)')
     .option('--detach', 'return when it has begun; it goes on by itself')
     .addHelpText('after', '\nA node that does not come up with it goes back by itself, and the upgrade pauses.')

@@ -44,7 +44,18 @@ function operation(done: number, changes: Partial<Operation> = {}): Operation {
     detail: '',
   }))
   const state = OperationState.RUNNING
-  return { id: 'abc', kind: 'rolling', what: 'a roll', state, begunAt: 1n, endedAt: 0n, moves: [], steps, detail: '', ...changes }
+  return {
+    id: 'abc',
+    kind: 'rolling',
+    what: 'a roll',
+    state,
+    begunAt: 1n,
+    endedAt: 0n,
+    moves: [],
+    steps,
+    detail: '',
+    ...changes,
+  }
 }
 
 function run(args: readonly string[]): Promise<number> {
@@ -59,9 +70,18 @@ function run(args: readonly string[]): Promise<number> {
 }
 
 test.each([
-  [['restart', '--rolling'], ['restart', '']],
-  [['restart', 'shard-1/node-2'], ['restart', 'shard-1/node-2']],
-  [['upgrade', '--binary', 'here/kvnode'], ['upgrade', resolve('here/kvnode')]],
+  [
+    ['restart', '--rolling'],
+    ['restart', ''],
+  ],
+  [
+    ['restart', 'shard-1/node-2'],
+    ['restart', 'shard-1/node-2'],
+  ],
+  [
+    ['upgrade', '--binary', 'here/kvnode'],
+    ['upgrade', resolve('here/kvnode')],
+  ],
   [['upgrade'], ['upgrade', '']],
 ])('%j asks for it and follows it', async (args, request) => {
   expect(await run(args)).toBe(0)

@@ -52,6 +52,7 @@ function acrossOptions(options: Options): string[] {
     )
   }
   if (options.join !== undefined) faults.push(...faultsOfJoin(options.join, options))
+  faults.push(...driverFaults(options))
   const largest = options.keyBytesMax + options.valueBytesMax
   if (largest > options.inFlightBytesMax) {
     faults.push(
@@ -76,6 +77,27 @@ function faultsOfJoin(join: string, { shards, replicas, faultProxy }: Options): 
   }
   if (faultProxy) faults.push('--fault-proxy is for whoever starts the nodes: with --join it can do nothing')
   return faults
+}
+
+function driverFaults({ driver, agents, faultProxy }: Options): string[] {
+  const faults: string[] = []
+  if (driver === 'agent' && agents === undefined) faults.push('--driver agent needs --agents host:port,...')
+  if (driver !== 'agent' && agents !== undefined) faults.push('--agents needs --driver agent')
+  if (driver !== 'local' && faultProxy) faults.push('--fault-proxy is for nodes on this machine: --driver local')
+  for (const address of listOf(agents)) {
+    try {
+      checkAddress(address)
+    } catch (error) {
+      faults.push(`--agents: ${(error as TypeError).message}`)
+    }
+  }
+  if (new Set(listOf(agents)).size < listOf(agents).length) faults.push(`--agents ${agents}: one is there twice`)
+  return faults
+}
+
+/** The words between commas. */
+export function listOf(text: string | undefined): string[] {
+  return text?.split(',').map((word) => word.trim()) ?? []
 }
 
 function isLoopback(host: string): boolean {

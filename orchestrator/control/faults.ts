@@ -14,6 +14,11 @@ export class InUseFault extends StartFault {
   }
 }
 
+/** A machine does not answer: what is there may be as it was. */
+export class OutOfReach extends StartFault {
+  override name = 'OutOfReach'
+}
+
 /** What a failed system call on a path means for a person. */
 export function pathFault(what: string, path: string, error: unknown): StartFault {
   const code = (error as NodeJS.ErrnoException).code ?? ''

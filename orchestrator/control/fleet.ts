@@ -1,4 +1,5 @@
 import type { NodePlace } from './data-directory.js'
+import { OutOfReach } from './faults.js'
 import type { Group } from './group.js'
 import { removeLeaver, removeLeftovers } from './leftovers.js'
 import { placesFrom, withJoiner, withoutLeaver } from './membership.js'
@@ -30,7 +31,7 @@ export class Fleet {
   static async open(options: FleetOptions, record: ClusterRecord, needed: number): Promise<Fleet> {
     const { registry } = options
     expectRoomFor(placesFrom(0, { ...record, shards: needed }, await registry.groups()), options)
-    await removeLeftovers(record.shards, { ...options, clusterId: record.clusterId })
+    await removeLeftovers(record.shards, { ...options, clusterId: record.clusterId }).catch(laterIfOutOfReach(options))
     const supervisors = new Set<Supervisor>()
     const plan = { ...options, clusterId: record.clusterId, supervisors }
     const [meta, ...shards] = await planGroups(placesFrom(0, record, await registry.groups()), plan)
@@ -64,6 +65,8 @@ export class Fleet {
   /** Makes sure that the groups up to this one are there, and starts them. Written down before one is made. */
   async growTo(shards: number): Promise<void> {
     this.expectRoom(shards)
+    // What could not be reached before: a directory's name is free for new nodes only when nothing lies there.
+    await removeLeftovers(this.record.shards, { ...this.options, clusterId: this.record.clusterId })
     if (shards > this.record.shards) await this.#reshape({ shards })
     const first = (this.#groups.at(-1)?.shard ?? 0) + 1
     const places = placesFrom(first, this.record, await this.options.registry.groups())
@@ -146,6 +149,14 @@ export class Fleet {
     const record = { ...this.record, ...change }
     await this.options.registry.setCluster(record)
     this.record = record
+  }
+}
+
+/** Data flows on while a machine is away that has something left to remove. */
+function laterIfOutOfReach({ telemetry }: Pick<FleetOptions, 'telemetry'>): (error: unknown) => void {
+  return (error) => {
+    if (!(error instanceof OutOfReach)) throw error
+    telemetry.emit('leftovers.stay', { reason: error.message })
   }
 }
 

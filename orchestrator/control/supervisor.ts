@@ -64,6 +64,7 @@ export const PUT_BACK =
   'Put its directory back and start Kvorum again; its shard goes on with the other nodes meanwhile.'
 
 const RESTARTING = 'it is being restarted'
+const SILENCE = 'it does not answer'
 
 /** How long a node that is held may take to end. */
 const HOLD_TIMEOUT_MS = 10_000
@@ -73,6 +74,8 @@ export class Supervisor {
   #record: NodeRecord
   #condition: Condition = 'down'
   #reason = 'not started yet'
+  /** What is known to be the matter while it is silent. */
+  #trouble: string | undefined
   #failures = 0
   #process: NodeProcess | undefined
   #admin: NodeLink | undefined
@@ -248,8 +251,9 @@ export class Supervisor {
     this.#process = process
     if (found !== undefined) await this.#write({ pid: process.pid })
     const event = { node: this.name, pid: process.pid, address: this.address }
-    telemetry.emit(process.adopted ? 'node.adopted' : 'node.started', event)
-    this.#becomes('silent', process.adopted ? 'it does not answer' : 'it is starting')
+    const doubt = process.doubt?.()
+    if (doubt === undefined) telemetry.emit(process.adopted ? 'node.adopted' : 'node.started', event)
+    this.#becomes('silent', doubt ?? (process.adopted ? SILENCE : 'it is starting'))
     return process
   }
 
@@ -318,7 +322,7 @@ export class Supervisor {
       admin.close()
       if (over.aborted) return
       process.check()
-      this.#isSilent(stranger)
+      this.#isSilent(stranger ?? process.doubt?.())
       await sleep(this.deps.clock, pauseMs, over).catch(() => {})
       pauseMs = Math.min(REACH_MS_MAX, pauseMs * 1.5)
     }
@@ -344,9 +348,11 @@ export class Supervisor {
     this.deps.telemetry.emit('node.seeding', { node: this.name, directory: whereOf(this.spec) })
   }
 
-  #isSilent(stranger: string | undefined): void {
-    if (this.#condition === 'up') this.#becomes('silent', stranger ?? 'it does not answer')
-    else if (this.#condition === 'silent' && stranger !== undefined) this.#becomes('silent', stranger)
+  /** What was the matter may not be it any more; that it starts goes on being true. */
+  #isSilent(why: string | undefined): void {
+    if (this.#condition === 'up') this.#becomes('silent', why ?? SILENCE)
+    else if (this.#condition === 'silent' && why !== this.#trouble) this.#becomes('silent', why ?? SILENCE)
+    this.#trouble = why
   }
 
   async #afterExit(process: NodeProcess, exit: Exit, ranMs: number): Promise<void> {

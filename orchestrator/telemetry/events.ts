@@ -31,6 +31,12 @@ export interface Events {
   'node.refused': { readonly node: string; readonly reason: string }
   /** What stands between the nodes (--fault-proxy) has ended although nobody asked it to. */
   'proxy.lost': { readonly reason: string }
+  /** Nodes of shards that are no more could not be removed; it is tried again before their names are used again. */
+  'leftovers.stay': { readonly reason: string }
+  /** The agent of a machine has been heard, for the first time or again. */
+  'machine.answers': { readonly machine: string; readonly zone: string; readonly address: string }
+  /** Its nodes may run on; nothing is decided about them. The machine is empty when the agent was never heard. */
+  'machine.silent': { readonly machine: string; readonly address: string; readonly reason: string }
   /** Replicas had to be placed so that one loss takes a majority with it. */
   'machines.few': { readonly risk: string }
   /** Nodes that run already were started with another program than they would be now. */

@@ -32,6 +32,17 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   },
   'node.refused': { level: 'error', say: ({ node, reason }) => `${node}: ${reason}` },
   'proxy.lost': { level: 'error', say: ({ reason }) => `the proxy between the nodes has ended: ${reason}` },
+  'leftovers.stay': { level: 'warn', say: ({ reason }) => `nodes of shards that are no more stay for now: ${reason}` },
+  'machine.answers': {
+    level: 'info',
+    say: ({ machine, zone, address }) => `machine ${machine} in zone ${zone} answers: ${address}`,
+  },
+  'machine.silent': {
+    level: 'warn',
+    say: ({ machine, address, reason }) =>
+      `the agent at ${address}${machine === '' ? '' : ` (machine ${machine})`} does not answer: ${reason}. Its nodes may ` +
+      'run on; nothing is decided about them',
+  },
   'machines.few': {
     level: 'warn',
     say: ({ risk }) => `there are too few machines, or zones, for the replicas: ${risk}. Nodes stay where they are now`,

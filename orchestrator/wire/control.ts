@@ -62,11 +62,7 @@ export function controlService(handlers: ControlHandlers, clock: Clock = systemC
         'write',
         clock,
       ),
-      restart: unary(
-        async ({ node }: RestartRequest) => ({ operation: await handlers.restart(node) }),
-        'write',
-        clock,
-      ),
+      restart: unary(async ({ node }: RestartRequest) => ({ operation: await handlers.restart(node) }), 'write', clock),
       upgrade: unary(
         async ({ program }: UpgradeRequest) => ({ operation: await handlers.upgrade(program) }),
         'write',

@@ -15,7 +15,9 @@ export const TS_ARROWS: Readonly<Record<string, readonly string[]>> = {
   client: [...BASE, 'wire', 'store'],
   gateway: [...BASE, 'wire', 'store'],
   control: [...BASE, 'wire', 'config'],
-  cli: [...BASE, 'wire', 'config', 'client'],
+  // The hand of control on another machine: it starts nodes as the local driver does.
+  agent: [...BASE, 'wire', 'control'],
+  cli: [...BASE, 'wire', 'config', 'client', 'agent'],
   // What `import` gives to users of the package.
   index: ['client', 'errors'],
   // The composition root: the only place that wires rooms together.
@@ -49,7 +51,7 @@ export const GO_ARROWS: Readonly<Record<string, readonly string[]>> = {
 export const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   '@grpc/grpc-js': ['wire'],
   '@bufbuild/protobuf': ['wire'],
-  level: ['control'],
+  level: ['control', 'agent'],
   execa: ['control'],
   zod: ['config', 'control'],
   commander: ['cli'],
@@ -60,9 +62,9 @@ export const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Modules of Node.js that reach the operating system. `core` and `errors` stay pure; what is not listed is free. */
 export const BUILTIN_ROOMS: Readonly<Record<string, readonly string[]>> = {
-  'node:fs': ['control', 'config', 'cli', 'main'],
+  'node:fs': ['control', 'agent', 'config', 'cli', 'main'],
   'node:fs/promises': ['control', 'config', 'cli', 'main'],
-  'node:os': ['control', 'config', 'cli', 'main'],
+  'node:os': ['control', 'agent', 'config', 'cli', 'main'],
   'node:net': ['control', 'config', 'wire', 'main'],
   // cli: whoever ends a fault outlives the command that began it.
   'node:child_process': ['control', 'cli'],

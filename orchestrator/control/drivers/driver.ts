@@ -29,6 +29,8 @@ export interface NodeProcess {
   readonly adopted: boolean
   /** Resolves once, when the process is gone. Never rejects. */
   readonly exited: Promise<Exit>
+  /** Why nobody can say now whether it runs; undefined when that is known. Nothing is decided about it then. */
+  doubt?(): string | undefined
   /** Looks again whether it lives: somebody has a reason to doubt it. */
   check(): void
   signal(signal: 'SIGTERM' | 'SIGKILL'): void
@@ -87,7 +89,7 @@ export interface Driver {
   /** An address of the machine that nobody listens on now, for a node that has none or whose address is taken. */
   freeAddress(machine: string): Promise<string>
   /** Lets go of what it holds. The processes go on. */
-  close(): void
+  close(): Promise<void>
 }
 
 /** Whether what a node says of itself is the directory that it was meant to have. */

@@ -20,7 +20,10 @@ import { lastWords, openNodeLog } from './node-log.js'
 // The program that `npm test` builds before it runs this.
 const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'dist', 'bin', 'kvnode')
 
-driverContract('the local driver', async () => localDriver({ program: PROGRAM, flags: [] }))
+driverContract('the local driver', async () => ({
+  driver: localDriver({ program: PROGRAM, flags: [] }),
+  close: async () => {},
+}))
 
 let folder: string
 beforeEach(() => {

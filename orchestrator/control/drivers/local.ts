@@ -6,6 +6,7 @@ import { execa } from 'execa'
 import { type Clock, systemClock } from '../../core/clock.js'
 import { type Rng, systemRng } from '../../core/rng.js'
 import type { NodeInfo } from '../../core/topology.js'
+import { hostPort, isLoopback } from '../../wire/listener.js'
 import { NodeAdmin, type NodeStatus } from '../../wire/node-admin.js'
 import { pathFault, StartFault } from '../faults.js'
 import { THIS_MACHINE } from '../machines.js'
@@ -22,11 +23,13 @@ export interface LocalOptions {
   readonly flags: readonly string[]
   /** The program puts something before the node, so that no other one can take its place. */
   readonly wrapped?: boolean
+  /** Where nodes listen; beyond loopback they are told that it is meant (--insecure). Default 127.0.0.1. */
+  readonly host?: string
   readonly clock?: Clock
   readonly rng?: Rng
 }
 
-const HOST = '127.0.0.1'
+const LOOPBACK = '127.0.0.1'
 /** Below the ports that systems give to outgoing connections, which could take one while its node is down. */
 const PORT_MIN = 20_000
 const PORT_MAX = 32_000
@@ -39,8 +42,9 @@ const LOOK_EVERY_MS_WHEN_SIGNALLED = 20
 
 /** Nodes as processes on this machine. They outlive the orchestrator, and the next one finds them again. */
 export function localDriver(options: LocalOptions): Driver {
-  const { flags, wrapped = false, clock = systemClock, rng = systemRng } = options
+  const { flags, wrapped = false, host = LOOPBACK, clock = systemClock, rng = systemRng } = options
   const path = resolve(options.program)
+  const more = isLoopback(host) ? flags : [...flags, '--insecure']
   const builds = new Builds()
   return {
     ...localDirectories,
@@ -56,20 +60,20 @@ export function localDriver(options: LocalOptions): Driver {
       return inspectProgram(program)
     },
     machines: async () => [{ name: THIS_MACHINE, zone: THIS_MACHINE }],
-    close: () => {},
+    close: async () => {},
     find: async (spec, last) => {
       const isIt = (pid: number) => isNode(pid, spec.directory, path)
       const pid = await findPid(spec, last, isIt, clock)
       return pid === undefined ? undefined : new AdoptedProcess(pid, spec.directory, isIt, clock)
     },
     spawn: (spec, address, peers, program = path) =>
-      spawnNode(program, [...argumentsOf(spec, address, peers), ...flags], spec),
+      spawnNode(program, [...argumentsOf(spec, address, peers), ...more], spec),
     freeAddress: async () => {
       for (let tries = 0; tries < PORT_TRIES; tries++) {
         const port = PORT_MIN + Math.floor(rng.float() * (PORT_MAX - PORT_MIN))
-        if (await isFree(port)) return `${HOST}:${port}`
+        if (await isFree(host, port)) return hostPort(host, port)
       }
-      throw new StartFault(`no free port between ${PORT_MIN} and ${PORT_MAX} on ${HOST}`)
+      throw new StartFault(`no free port between ${PORT_MIN} and ${PORT_MAX} on ${host}`)
     },
   }
 }
@@ -226,10 +230,10 @@ async function probe(address: string, { clusterId, shard }: NodeSpec, clock: Clo
   }
 }
 
-function isFree(port: number): Promise<boolean> {
+function isFree(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', () => resolve(false))
-    server.listen(port, HOST, () => server.close(() => resolve(true)))
+    server.listen(port, host, () => server.close(() => resolve(true)))
   })
 }

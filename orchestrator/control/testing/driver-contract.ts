@@ -8,11 +8,18 @@ import { DataDirectory, type NodePlace, nodeName } from '../data-directory.js'
 import { type Driver, type Exit, isAt, type NodeProcess, type NodeSpec } from '../drivers/driver.js'
 import { wireLinks } from '../links.js'
 
+/** A driver, and what it needs to be there. */
+export interface Subject {
+  readonly driver: Driver
+  /** After the driver's own. */
+  close(): Promise<void>
+}
+
 /** What every driver promises that starts processes. It has its nodes below the folder, which is on this machine for once. */
-export function driverContract(name: string, makeDriver: (folder: string) => Promise<Driver>): void {
+export function driverContract(name: string, make: (folder: string) => Promise<Subject>): void {
   describe(name, () => {
     const bench = new Bench()
-    beforeEach(() => bench.open(makeDriver))
+    beforeEach(() => bench.open(make))
     afterEach(() => bench.close())
     describe('has directories', () => directoryTests(bench))
     describe('finds', () => findTests(bench))
@@ -23,15 +30,15 @@ export function driverContract(name: string, makeDriver: (folder: string) => Pro
 /** A directory for one node, and the processes that a test starts on it. */
 class Bench {
   #folder = ''
-  #driver: Driver | undefined
+  #subject: Subject | undefined
   #machine = ''
   #address = ''
   #processes: NodeProcess[] = []
 
-  async open(makeDriver: (folder: string) => Promise<Driver>): Promise<void> {
+  async open(make: (folder: string) => Promise<Subject>): Promise<void> {
     this.#folder = mkdtempSync(join(tmpdir(), 'kvorum-driver-'))
-    this.#driver = await makeDriver(this.#folder)
-    const [machine] = await this.#driver.machines(1)
+    this.#subject = await make(this.#folder)
+    const [machine] = await this.driver.machines(1)
     this.#machine = machine?.name ?? ''
     this.#address = await this.freeAddress()
     this.#processes = []
@@ -40,13 +47,14 @@ class Bench {
   async close(): Promise<void> {
     for (const process of this.#processes) process.signal('SIGKILL')
     await Promise.all(this.#processes.map(({ exited }) => exited))
-    this.driver.close()
+    await this.driver.close()
+    await this.#subject?.close()
     rmSync(this.#folder, { recursive: true })
   }
 
   get driver(): Driver {
-    if (this.#driver === undefined) throw new TypeError('not open')
-    return this.#driver
+    if (this.#subject === undefined) throw new TypeError('not open')
+    return this.#subject.driver
   }
 
   get address(): string {

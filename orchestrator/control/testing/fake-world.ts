@@ -118,7 +118,7 @@ export class FakeWorld {
       build: async (program = '') => `build of ${basename(dirname(program))}`,
       inspect: async (program) => ({ version: readFileSync(program, 'utf8') }),
       machines: async () => [{ name: THIS_MACHINE, zone: THIS_MACHINE }],
-      close: () => {},
+      close: async () => {},
       freeAddress: async () => this.nextFree.shift() ?? `127.0.0.1:${this.#ports++}`,
       find: async (spec) => {
         await pass(`find ${spec.name}`)
