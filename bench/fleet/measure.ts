@@ -83,14 +83,16 @@ export async function streamSection({ shards, replicas }: Fleet): Promise<Sectio
     const each = (bytes: number) => bytes / STREAMS / 1024
     const cpuUs = (user + system) / STREAMS / (IDLE_MS / 1000)
     const heapKiB = each(after.heap - before.heap)
+    const rssKiB = each(after.rss - before.rss)
+    const memoryMiB = (streams: number) => ((streams * Math.max(heapKiB, rssKiB)) / 1024).toFixed(0)
     const nodes = (shards + 1) * replicas
     return {
       title: `Measured here: an idle stream on a connection of its own, both ends in one process (${STREAMS} of them)`,
       head: ['heap and buffers KiB', 'RSS KiB', 'CPU us a second'],
-      rows: [[heapKiB, each(after.rss - before.rss), cpuUs]],
+      rows: [[heapKiB, rssKiB, cpuUs]],
       notes: [
-        `An orchestrator that watches ${nodes} nodes: at most ${((nodes * heapKiB) / 1024).toFixed(0)} MiB and ` +
-          `${((nodes * cpuUs) / 1e6).toFixed(3)} cores, idle; a gateway’s ${shards} lanes: ${((shards * heapKiB) / 1024).toFixed(0)} MiB.`,
+        `An orchestrator that watches ${nodes} nodes: at most ${memoryMiB(nodes)} MiB and ` +
+          `${((nodes * cpuUs) / 1e6).toFixed(3)} cores, idle; a gateway’s ${shards} lanes: ${memoryMiB(shards)} MiB.`,
       ],
     }
   } finally {

@@ -14,7 +14,8 @@ describe('the model', () => {
   })
 
   test('is tables whose rows fit their heads, without a figure that is none', () => {
-    for (const section of modelOf(small)) {
+    const bare = { ...small, replicas: 1, racks: 1, clients: 0 }
+    for (const section of [...modelOf(small), ...modelOf(bare)]) {
       for (const row of section.rows) expect(row, section.title).toHaveLength(section.head.length)
       expect(shownSection(section), section.title).not.toMatch(/NaN|undefined|Infinity/)
     }

@@ -29,6 +29,8 @@ function shownCell(cell: Cell): string {
 
 /** Three figures are more than the model knows. */
 export function shownNumber(value: number): string {
+  // There is nothing that it could be the figure of.
+  if (Number.isNaN(value)) return '-'
   if (value === 0 || Number.isInteger(value)) return value.toLocaleString('en')
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en')
   return `${Number(value.toPrecision(3))}`

@@ -78,7 +78,7 @@ export function skewSection(fleet: Fleet): Section {
       `${fleet.shards} shards: ${here.atMost} of them hold ${here.most} partitions, ${here.maxToMean.toFixed(2)} times the mean: ` +
         'as many times the keys, memory, writes, time to open and to copy. A fleet of equal machines is bought for those.',
       `The load factor (${LOAD_FACTOR}) is kept for every number of shards up to ${evenUpTo(LOAD_FACTOR)}; max/mean 1.25 up to ` +
-        `${evenUpTo(1.25)}, 1.5 up to ${evenUpTo(1.5)}. In between only divisors of ${PARTITIONS} are even, 512 and 1,024 included.`,
+        `${evenUpTo(1.25)}, 1.5 up to ${evenUpTo(1.5)}. From 513 to 1,023 shards it grows from 1.00 to 2.00.`,
       `One partition is the least that can move: ${perPartition.toExponential(2)} keys here. A hot one cannot be split.`,
     ],
   }
