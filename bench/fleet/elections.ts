@@ -3,7 +3,7 @@ import { type Rng, seededRng } from '../../orchestrator/core/rng.js'
 import { type Fleet, KNOWN } from './inputs.js'
 import { lostWith, spreadsOf } from './loss.js'
 import type { Section } from './section.js'
-import { type Policy, rackOf, type Spread } from './spread.js'
+import { POLICIES, rackOf, type Spread } from './spread.js'
 
 /** A vote: a message, an fsync, an answer. Whoever campaigns within it of another may split the votes. */
 const VOTE_MS = 5
@@ -63,7 +63,6 @@ export function rackLost(groups: Spread, racks: number, rack: number, seed: numb
 
 export function electionSection(fleet: Fleet): Section {
   const at = (times: readonly number[], share: number) => times[Math.floor((times.length - 1) * share)] ?? Number.NaN
-  const policies: readonly Policy[] = ['random', 'racks']
   return {
     title: 'A rack falls silent (nothing is closed: time-outs decide)',
     head: [
@@ -78,7 +77,7 @@ export function electionSection(fleet: Fleet): Section {
       'longest',
       'most on a machine',
     ],
-    rows: policies.map((policy) => {
+    rows: POLICIES.map((policy) => {
       const [groups = []] = spreadsOf(fleet, policy, 1)
       const { nodes, leaders, majority, all, elections, most } = rackLost(groups, fleet.racks, 0, fleet.seed)
       const times = [0.5, 0.99, 1].map((share) => Math.round(at(elections, share)))

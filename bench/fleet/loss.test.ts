@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { DEFAULTS } from './inputs.js'
-import { lostWith, spreadsOf } from './loss.js'
+import { lostWith, setsOf, spreadsOf } from './loss.js'
 import { rackOf } from './spread.js'
 
 test('two of three are a majority, one is not, none is a loss', () => {
@@ -34,4 +34,13 @@ test('a rack: as many groups as combinatorics say, and none when racks are kept 
   expect(mean / (1001 * share)).toBeGreaterThan(0.9)
   expect(mean / (1001 * share)).toBeLessThan(1.1)
   expect(lost('racks').every(({ majority }) => majority === 0)).toBe(true)
+})
+
+test('sets of machines, whatever the order of their nodes', () => {
+  const groups = [
+    [0, 1, 2],
+    [2, 0, 1],
+    [0, 3, 4],
+  ]
+  expect(setsOf(groups, 6)).toEqual({ sets: 2, partners: [4, 2, 2, 2, 2, 0] })
 })

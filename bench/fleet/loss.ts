@@ -2,7 +2,7 @@
 import { type Rng, seededRng } from '../../orchestrator/core/rng.js'
 import type { Fleet } from './inputs.js'
 import { type Section, shownNumber } from './section.js'
-import { type Policy, rackOf, type Spread, spread } from './spread.js'
+import { POLICIES, type Policy, rackOf, type Spread, spread } from './spread.js'
 
 export interface Lost {
   /** Groups that cannot serve, those of which nothing is left included. */
@@ -68,7 +68,9 @@ interface Risk {
 function riskOf(fleet: Fleet, disaster: Disaster, spreads: readonly Spread[]): Risk {
   const rng = seededRng(fleet.seed)
   const trials = spreads.flatMap((groups) =>
-    Array.from({ length: TRIALS }, () => lostWith(groups, failedIn(fleet, disaster, rng))),
+    Array.from({ length: (PLACEMENTS * TRIALS) / spreads.length }, () =>
+      lostWith(groups, failedIn(fleet, disaster, rng)),
+    ),
   )
   return {
     majority: trials.reduce((sum, { majority }) => sum + majority, 0) / trials.length,
@@ -80,20 +82,21 @@ function riskOf(fleet: Fleet, disaster: Disaster, spreads: readonly Spread[]): R
 /** Of the groups of a fleet, meta's included. */
 export function spreadsOf(fleet: Fleet, policy: Policy, count = PLACEMENTS): Spread[] {
   const { shards, replicas, machines, racks, seed } = fleet
+  // One: it is always the same.
+  if (policy === 'chosen') return [spread(shards + 1, replicas, { machines, racks }, policy, seededRng(seed))]
   const make = (_: unknown, at: number) =>
     spread(shards + 1, replicas, { machines, racks }, policy, seededRng(seed + at))
   return Array.from({ length: count }, make)
 }
 
 export function lossSection(fleet: Fleet): Section {
-  const policies: readonly Policy[] = ['random', 'racks']
-  const spreads = new Map(policies.map((policy) => [policy, spreadsOf(fleet, policy)]))
+  const spreads = new Map(POLICIES.map((policy) => [policy, spreadsOf(fleet, policy)]))
   return {
     title: `Machines that are lost at once (${fleet.machines} in ${fleet.racks} racks; ${PLACEMENTS * TRIALS} trials each)`,
-    head: ['lost for good', ...policies.flatMap((policy) => [`${policy}: no majority`, 'most', 'data lost in'])],
+    head: ['lost for good', ...POLICIES.flatMap((policy) => [`${policy}: no majority`, 'most', 'data lost in'])],
     rows: DISASTERS.map((disaster) => [
       disaster.name,
-      ...policies.flatMap((policy) => {
+      ...POLICIES.flatMap((policy) => {
         const risk = riskOf(fleet, disaster, spreads.get(policy) ?? [])
         return [risk.majority, risk.majorityMost, `${shownNumber(100 * risk.data)} %`]
       }),
@@ -103,4 +106,39 @@ export function lossSection(fleet: Fleet): Section {
         'replica left. Against single machines racks help nothing, since as many sets of three are in use: fewer sets (copysets) would.',
     ],
   }
+}
+
+/** How many sets of machines hold all replicas of some group, and how many others each machine shares a group with. */
+export function setsOf(
+  groups: Spread,
+  machines: number,
+): { readonly sets: number; readonly partners: readonly number[] } {
+  const partners = Array.from({ length: machines }, () => new Set<number>())
+  for (const all of groups) for (const one of all) for (const other of all) partners[one]?.add(other)
+  return {
+    sets: new Set(groups.map((all) => [...all].sort((a, b) => a - b).join())).size,
+    partners: partners.map(({ size }) => Math.max(0, size - 1)),
+  }
+}
+
+export function spreadSection(fleet: Fleet): Section {
+  return {
+    title: `Nodes on ${fleet.machines} machines in ${fleet.racks} racks`,
+    head: ['spread', 'nodes of a machine', 'sets of machines', 'machines that it shares groups with'],
+    rows: POLICIES.map((policy) => {
+      const [groups = []] = spreadsOf(fleet, policy, 1)
+      const loads = Array<number>(fleet.machines).fill(0)
+      for (const machine of groups.flat()) loads[machine] = (loads[machine] ?? 0) + 1
+      const { sets, partners } = setsOf(groups, fleet.machines)
+      return [policy, range(loads), sets, range(partners)]
+    }),
+    notes: [
+      '`chosen` is chooseMachines (orchestrator/control/machines.ts) asked for a new cluster. Few sets: few ways for three machines to ' +
+        'hold all of a group, but few machines from which one that is lost can be copied.',
+    ],
+  }
+}
+
+function range(all: readonly number[]): string {
+  return `${Math.min(...all)} to ${Math.max(...all)}`
 }

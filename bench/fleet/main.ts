@@ -6,7 +6,7 @@ import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
 import { machine } from '../load/figures.js'
 import { outputFile } from '../load/options.js'
 import { DEFAULTS, type Fleet } from './inputs.js'
-import { codeSection, streamSection } from './measure.js'
+import { choiceSection, codeSection, streamSection } from './measure.js'
 import { modelOf } from './model.js'
 import { type Section, shownSection } from './section.js'
 
@@ -38,7 +38,7 @@ function readFlags(): Flags {
     .option('--clients <count>', 'clients that follow the map themselves', wholeNumber(0, 10_000_000), DEFAULTS.clients)
     .option('--restart-s <seconds>', 'over how long a rack comes back', wholeNumber(1, 86_400), DEFAULTS.restartS)
     .option('--seed <number>', 'of everything that is left to chance', wholeNumber(0, 2 ** 32 - 1), DEFAULTS.seed)
-    .option('--measure', 'also measure CPU and memory of the code here (10 s)', false)
+    .option('--measure', 'also measure CPU and memory of the code here (half a minute)', false)
     .option('--json <file>', 'write every table to a file', outputFile)
   return readOptions(command)
 }
@@ -46,10 +46,10 @@ function readFlags(): Flags {
 async function main(): Promise<void> {
   const { measure, json, ...fleet } = readFlags()
   // First, while there is nothing else in memory.
-  const streams = measure ? [await streamSection(fleet)] : []
+  const first = measure ? [await streamSection(fleet), choiceSection(fleet)] : []
   const model = modelOf(fleet)
   for (const section of model) console.log(shownSection(section))
-  const measured: Section[] = measure ? [...streams, codeSection(fleet)] : []
+  const measured: Section[] = measure ? [...first, codeSection(fleet)] : []
   for (const section of measured) console.log(shownSection(section))
   if (json === undefined) return
   const here = measure ? { machine: machine(), measured } : {}

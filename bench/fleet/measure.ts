@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { MapCell } from '../../orchestrator/core/map-source.js'
+import { seededRng } from '../../orchestrator/core/rng.js'
 import { type ClusterMap, makeClusterMap, supersedes } from '../../orchestrator/core/topology.js'
 import { latestMaps } from '../../orchestrator/gateway/maps.js'
 import { decodeClusterMap, encodeClusterMap } from '../../orchestrator/wire/cluster-map.js'
@@ -13,6 +14,7 @@ import { median } from '../../test/harness/median.js'
 import type { Fleet } from './inputs.js'
 import { mapOf } from './map.js'
 import type { Section } from './section.js'
+import { spread } from './spread.js'
 
 const RUNS = 50
 const STREAMS = 300
@@ -54,6 +56,22 @@ export function codeSection({ shards, replicas, seed, gateways, clients }: Fleet
     notes: [
       `A gateway with ${Math.ceil(clients / gateways)} direct clients encodes a map so many times: ${perEpoch.toFixed(0)} ms of its one thread.`,
     ],
+  }
+}
+
+/** To be asked first: what was chosen is kept. */
+export function choiceSection(fleet: Fleet): Section {
+  const { shards, replicas, machines, seed } = fleet
+  const times = [Math.ceil(shards / 4), shards + 1].map((groups) => {
+    const before = process.cpuUsage()
+    spread(groups, replicas, fleet, 'chosen', seededRng(seed))
+    const { user, system } = process.cpuUsage(before)
+    return [groups, groups * replicas, (user + system) / 1e6]
+  })
+  return {
+    title: `Measured here: chooseMachines for ${machines} machines`,
+    head: ['groups', 'nodes', 'CPU s'],
+    rows: times,
   }
 }
 

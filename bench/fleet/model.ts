@@ -2,7 +2,7 @@
 import { electionSection } from './elections.js'
 import { type Fleet, KNOWN } from './inputs.js'
 import { linksSection } from './links.js'
-import { lossSection } from './loss.js'
+import { lossSection, spreadSection } from './loss.js'
 import { mapSection } from './map.js'
 import { metaSection } from './meta.js'
 import { moveSeconds, movesSection } from './moves.js'
@@ -23,6 +23,7 @@ export function modelOf(fleet: Fleet): Section[] {
     metaSection(fleet),
     movesSection(fleet),
     linksSection(fleet),
+    spreadSection(fleet),
     nodesSection(fleet),
     recoverySection(fleet),
     electionSection(fleet),

@@ -2,9 +2,9 @@
 import { seededRng } from '../../orchestrator/core/rng.js'
 import { PARTITIONS } from '../../orchestrator/core/slot.js'
 import { type Fleet, KNOWN, keysPerPartition, recordBytes } from './inputs.js'
-import { bytes, duration, type Section, shownNumber } from './section.js'
+import { bytes, type Cell, duration, type Section, shownNumber } from './section.js'
 import { loadsOf, placed } from './skew.js'
-import { leastLoaded, mayJoin, rackOf, type Site, type Spread, spread } from './spread.js'
+import { leastLoaded, mayJoin, type Policy, rackOf, type Site, type Spread, spread } from './spread.js'
 import { type Copy, type Outcome, type Resource, run } from './transfers.js'
 
 const MB = 1e6
@@ -95,43 +95,39 @@ function heldBy({ heldBy: by }: Outcome): string {
   return parts.join(', ')
 }
 
-export function recoverySection(fleet: Fleet): Section {
+/** How many copies go on beside one another. */
+const TOGETHER = [1, 8, 64, Number.POSITIVE_INFINITY]
+const SPREADS: readonly Policy[] = ['racks', 'chosen']
+
+function rowsOf(fleet: Fleet, policy: Policy): Cell[][] {
   const { shards, replicas, machines, racks, seed } = fleet
-  const groups = spread(shards + 1, replicas, { machines, racks }, 'racks', seededRng(seed))
+  const groups = spread(shards + 1, replicas, fleet, policy, seededRng(seed))
   const all = Array.from({ length: machines }, (_, machine) => machine)
   const cases: [string, Set<number>][] = [
     ['drain a machine', new Set([0])],
     ['a rack is lost', new Set(all.filter((machine) => rackOf(machine, racks) === 0))],
   ]
-  const rows = cases.flatMap(([name, gone]) => {
-    const replacement = replacementsFor(fleet, groups, gone)
-    return [1, 8, 64, Number.POSITIVE_INFINITY].map((together) => {
-      const outcome = run(replacement.copies, together)
-      const how = together === 1 ? 'one at a time' : Number.isFinite(together) ? `${together} at a time` : 'all at once'
-      const { copies, stuck, homeless } = replacement
-      const rate = `${bytes(replacement.bytes / Math.max(1e-9, outcome.seconds))}/s`
-      return [
-        name,
-        copies.length,
-        bytes(replacement.bytes),
-        how,
-        duration(outcome.seconds),
-        rate,
-        heldBy(outcome),
-        stuck + homeless,
-      ]
+  return cases.flatMap(([name, gone]) => {
+    const { copies, bytes: size, stuck, homeless } = replacementsFor(fleet, groups, gone)
+    return TOGETHER.map((together) => {
+      const outcome = run(copies, together)
+      const how = Number.isFinite(together) ? `${together} at a time` : 'all at once'
+      const rate = `${bytes(size / Math.max(1e-9, outcome.seconds))}/s`
+      const time = duration(outcome.seconds)
+      return [name, policy, copies.length, bytes(size), how, time, rate, heldBy(outcome), stuck + homeless]
     })
   })
-  const least = rows.at(-1)?.[4] ?? ''
+}
+
+export function recoverySection(fleet: Fleet): Section {
   return {
-    title: 'Replicas made anew on the machines that stay (replicas in different racks)',
-    head: ['what', 'replicas', 'bytes', 'copies', 'time', 'rate', 'held up by', 'not possible'],
-    rows,
+    title: 'Replicas made anew on the machines that stay, each with fewest nodes and in a rack of its own',
+    head: ['what', 'spread', 'replicas', 'bytes', 'copies', 'time', 'rate', 'held up by', 'not possible'],
+    rows: SPREADS.flatMap((policy) => rowsOf(fleet, policy)),
     notes: [
       `A copy is streamed into a file (${KNOWN.streamOut.value} MB/s by itself), then restored (${KNOWN.restore.value} MB/s, each byte ` +
         `read and written): its own speed bounds it, not a disk of ${fleet.diskMbS} MB/s or ${shownNumber(fleet.netGbit)} Gbit/s, until ` +
         'several share a machine. The time does not hold what catching up with the log takes.',
-      `What a second loss would find: the whole of this time with two replicas. At once it is ${least}.`,
     ],
   }
 }

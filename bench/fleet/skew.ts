@@ -42,13 +42,18 @@ export function loadsOf(owners: readonly number[], shards: number): number[] {
   return loads
 }
 
-/** Scores are the same for ever, so they are made once. */
+/** Scores are the same for ever, and so is what follows from them: each is made once. */
 const SCORES = new Scores()
+const PLACED = new Map<number, readonly number[]>()
 
 /** The owners that place() gives the shards 1 to this one. */
-export function placed(shards: number): number[] {
+export function placed(shards: number): readonly number[] {
+  const known = PLACED.get(shards)
+  if (known !== undefined) return known
   const ids = Array.from({ length: shards }, (_, at) => at + 1)
-  return place(ids, { scores: SCORES })
+  const owners = place(ids, { scores: SCORES })
+  PLACED.set(shards, owners)
+  return owners
 }
 
 function differing(one: readonly number[], other: readonly number[]): number {

@@ -14,7 +14,10 @@ test('nodes of a group are on machines, and in racks, of their own as far as the
   fc.assert(
     fc.property(site, ({ seed, racks, perRack, groups }) => {
       const machines = racks * perRack
-      for (const all of spread(groups, 3, { machines, racks }, 'racks', seededRng(seed))) {
+      const both = (['racks', 'chosen'] as const).flatMap((policy) =>
+        spread(groups, 3, { machines, racks }, policy, seededRng(seed)),
+      )
+      for (const all of both) {
         expect(new Set(all).size).toBe(3)
         expect(new Set(all.map((machine) => rackOf(machine, racks))).size).toBe(Math.min(3, racks))
       }

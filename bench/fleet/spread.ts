@@ -1,8 +1,11 @@
-// Which machine each node runs on. Nothing in the orchestrator chooses machines yet: this is the model's own rule.
+// Which machine each node runs on: as the orchestrator chooses them for a new cluster, and by two rules of the model's own.
+import { chooseMachines } from '../../orchestrator/control/machines.js'
 import type { Rng } from '../../orchestrator/core/rng.js'
 
-/** `random`: machines differ. `racks`: racks differ as well, as far as there are enough. */
-export type Policy = 'random' | 'racks'
+/** `random`: machines differ. `racks`: racks differ as well, as far as there are enough. `chosen`: by chooseMachines. */
+export type Policy = 'random' | 'racks' | 'chosen'
+
+export const POLICIES: readonly Policy[] = ['random', 'racks', 'chosen']
 
 export interface Site {
   readonly machines: number
@@ -18,6 +21,7 @@ export function rackOf(machine: number, racks: number): number {
 
 /** Each node goes to a machine that is allowed and has fewest; among equals chance decides. */
 export function spread(groups: number, replicas: number, site: Site, policy: Policy, rng: Rng): Spread {
+  if (policy === 'chosen') return chosen(groups, replicas, site).map((machines) => shuffled(machines, rng))
   const loads = Array<number>(site.machines).fill(0)
   return Array.from({ length: groups }, () => {
     const chosen: number[] = []
@@ -29,6 +33,26 @@ export function spread(groups: number, replicas: number, site: Site, policy: Pol
     }
     return shuffled(chosen, rng)
   })
+}
+
+/** What was chosen, for as long as the process lives: it takes long, and is always the same. */
+const CHOSEN = new Map<string, Spread>()
+
+/** A rack is a zone. */
+function chosen(groups: number, replicas: number, { machines, racks }: Site): Spread {
+  const question = [groups, replicas, machines, racks].join()
+  const known = CHOSEN.get(question)
+  if (known !== undefined) return known
+  const names = Array.from({ length: machines }, (_, machine) => `m${`${machine}`.padStart(6, '0')}`)
+  const all = names.map((name, machine) => ({ name, zone: `${rackOf(machine, racks)}` }))
+  const places = Array.from({ length: groups * replicas }, (_, at) => ({
+    shard: Math.floor(at / replicas),
+    index: (at % replicas) + 1,
+  }))
+  const answer: number[][] = Array.from({ length: groups }, () => [])
+  for (const { shard, machine } of chooseMachines(places, all, [])) answer[shard]?.push(names.indexOf(machine))
+  CHOSEN.set(question, answer)
+  return answer
 }
 
 /** Whether one more node of a group may run there, beside those that it has. */
