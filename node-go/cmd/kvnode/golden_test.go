@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 
+	"kvorum/node/fsm/command"
 	kvorumv1 "kvorum/node/gen/kvorum/v1"
 	nodev1 "kvorum/node/gen/node/v1"
 )
@@ -29,8 +30,10 @@ import (
 // before the change. `first` is of the first version, by this file in its source (hints of format 1, no sessions).
 var makeGolden = flag.String("make-golden", "", "write testdata/golden/`name`.tar.gz and end")
 
-// goldens are the directories, each with the format of its hints (engine/bitcask/format_hint.go).
-var goldens = map[string]uint32{"first": 1, "hints-2": 2}
+// golden is a directory: the formats of its hints (engine/bitcask/format_hint.go) and of its commands (fsm/command).
+type golden struct{ hints, commands uint32 }
+
+var goldens = map[string]golden{"first": {1, 1}, "hints-2": {2, 1}, "commands-2": {2, 2}}
 
 const (
 	goldenKeys   = 40
@@ -52,27 +55,58 @@ func TestGoldenDirectories(t *testing.T) {
 	if err != nil || len(packed) != len(goldens) {
 		t.Fatalf("%v instead of %v: %v", packed, goldens, err)
 	}
-	for name, hints := range goldens {
+	for name, kind := range goldens {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			unpack(t, filepath.Join("testdata", "golden", name+".tar.gz"), dir)
-			mustHaveEverything(t, dir, hints)
+			mustHaveEverything(t, dir, kind.hints)
 			ctx := testContext(t)
-			p := relaunch(t, ctx, dir)
+			// As the version that wrote it.
+			p := relaunch(t, ctx, dir, kind.commands)
 			mustHoldGolden(t, ctx, p)
+			mustUse(t, ctx, p, kind.commands)
 			goOn(t, ctx, p)
 			// By force: the next one reads what both have written.
 			p.end(t, syscall.SIGKILL)
-			again := relaunch(t, ctx, dir)
+			again := relaunch(t, ctx, dir, command.Format)
 			mustHoldGolden(t, ctx, again)
+			mustUse(t, ctx, again, kind.commands)
+			raiseFormat(t, ctx, again)
 			mustHaveGoneOn(t, ctx, again)
+			again.end(t, syscall.SIGKILL)
+			mustRefuse(t, dir, command.Format-1)
+			mustUse(t, ctx, relaunch(t, ctx, dir, command.Format), command.Format)
 		})
 	}
 }
 
-func relaunch(t *testing.T, ctx context.Context, dir string) *process {
+func mustUse(t *testing.T, ctx context.Context, p *process, format uint32) {
 	t.Helper()
-	p := launch(t, dir, smallFiles...)
+	if s := statusOf(t, ctx, p); s.Format != format {
+		t.Fatalf("it uses format %d, not %d", s.Format, format)
+	}
+}
+
+func raiseFormat(t *testing.T, ctx context.Context, p *process) {
+	t.Helper()
+	if _, err := p.admin.RaiseFormat(ctx, &nodev1.RaiseFormatRequest{Format: command.Format}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustRefuse: a version that knows less says so, and leaves the directory alone.
+func mustRefuse(t *testing.T, dir string, formatMax uint32) {
+	t.Helper()
+	node := nodeCommand(flags(dir, "--format-max", fmt.Sprint(formatMax))...)
+	output, _ := node.CombinedOutput()
+	if code := node.ProcessState.ExitCode(); code != exitDamaged || !bytes.Contains(output, []byte("upgrade")) {
+		t.Fatalf("exit code %d:\n%s", code, output)
+	}
+}
+
+func relaunch(t *testing.T, ctx context.Context, dir string, formatMax uint32) *process {
+	t.Helper()
+	p := launch(t, dir, append([]string{"--format-max", fmt.Sprint(formatMax)}, smallFiles...)...)
 	self := []*kvorumv1.Node{{Id: p.ready["id"], Address: p.ready["address"]}}
 	if _, err := p.admin.Bootstrap(ctx, &nodev1.BootstrapRequest{Members: self}); err != nil {
 		t.Fatal(err)
@@ -88,6 +122,9 @@ func goldenDirectory(t *testing.T, path string) {
 	for round := 1; round <= goldenRounds; round++ {
 		for i := range goldenKeys {
 			mustPut(t, ctx, p, goldenKey(i), goldenValue(i, round))
+		}
+		if round == goldenRounds/2 {
+			raiseFormat(t, ctx, p)
 		}
 	}
 	for i := range goldenKeys / 4 {
