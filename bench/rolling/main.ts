@@ -1,0 +1,87 @@
+// npm run bench -- rolling [--rate 5000] [--shards 3] [--replicas 3]
+// Restarts every node of a cluster, one after the other, under a load of a fixed rate, and shows how long the calls took.
+import Table from 'cli-table3'
+import { Command } from 'commander'
+import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
+import { KvClient } from '../../orchestrator/client/index.js'
+import { ControlClient, OperationState } from '../../orchestrator/wire/control.js'
+import { Cluster } from '../../test/harness/cluster.js'
+import { INTERRUPTED, interrupted, listenForSignals, untilInterrupted } from '../load/interrupt.js'
+import { OpenLoop } from './open-loop.js'
+
+interface Flags {
+  readonly rate: number
+  readonly shards: number
+  readonly replicas: number
+}
+
+const CALL = { deadlineMs: 10_000 }
+/** Before and after the restart. */
+const CALM_MS = 3_000
+
+function readFlags(): Flags {
+  const command = new Command('bench rolling')
+    .description('A rolling restart under load: half of the calls past the gateway, half through it, half puts, half gets.')
+    .option('--rate <count>', 'operations a second', wholeNumber(1, 100_000), 5_000)
+    .option('--shards <count>', 'shards', wholeNumber(1, 64), 3)
+    .option('--replicas <count>', 'of each, and of meta', wholeNumber(1, 7), 3)
+  return readOptions(command)
+}
+
+async function main(): Promise<void> {
+  const { rate, shards, replicas } = readFlags()
+  listenForSignals()
+  const cluster = await Cluster.start({ shards, replicas })
+  try {
+    await cluster.settled()
+    await untilInterrupted(measure(cluster, rate))
+  } finally {
+    await cluster.dispose()
+  }
+}
+
+async function measure(cluster: Cluster, rate: number): Promise<void> {
+  const endpoints = [cluster.address]
+  const clients = {
+    direct: await KvClient.connect({ endpoints, mode: 'direct' }),
+    gateway: await KvClient.connect({ endpoints, mode: 'gateway' }),
+  }
+  const control = new ControlClient(cluster.address)
+  const load = new OpenLoop(clients, rate)
+  try {
+    await load.phase('before', CALM_MS)
+    const took = await load.during('rolling restart', () => restart(control))
+    await load.phase('after', CALM_MS)
+    await load.stop()
+    console.log(render(load))
+    console.log(`every node was restarted in ${(took / 1_000).toFixed(1)} s`)
+    for (const line of load.worst) console.log(line)
+  } finally {
+    control.close()
+    await Promise.all(Object.values(clients).map((client) => client.close()))
+  }
+}
+
+async function restart(control: ControlClient): Promise<void> {
+  const { id } = await control.restart('', CALL)
+  for await (const { state, detail } of control.watch(id, interrupted)) {
+    if (state === OperationState.PAUSED) throw new Error(detail)
+  }
+}
+
+function render({ phases }: OpenLoop): string {
+  const head = ['', 'calls a second', 'failed', 'p50, ms', 'p99', 'p99.9', 'worst']
+  const table = new Table({ head, style: { head: [], border: [] } })
+  for (const { name, ms, latency, failed } of phases) {
+    const times = [latency.percentile(50), latency.percentile(99), latency.percentile(99.9), latency.maxMs]
+    table.push([name, Math.round((latency.count / ms) * 1_000), failed, ...times.map((one) => one.toFixed(1))])
+  }
+  return table.toString()
+}
+
+try {
+  await main()
+} catch (error) {
+  if (!interrupted.aborted) throw error
+  process.exitCode = INTERRUPTED
+}

@@ -1,0 +1,90 @@
+// Calls at a fixed rate, whether or not the earlier ones are answered: who waits is not spared the next call. A call's time
+// counts from when it was due.
+import { setTimeout as pause } from 'node:timers/promises'
+import type { KvClient } from '../../orchestrator/client/index.js'
+import { Latency } from '../load/latency.js'
+
+const EVERY_MS = 2
+const KEYS = 10_000
+const VALUE = Buffer.alloc(100, 'v')
+const CALL = { deadlineMs: 10_000 }
+/** Worth a line each, so many at most. */
+const SLOW_MS = 100
+const SLOW_MAX = 20
+
+interface Phase {
+  readonly name: string
+  readonly latency: Latency
+  ms: number
+  failed: number
+}
+
+export class OpenLoop {
+  readonly phases: Phase[] = []
+  readonly worst: string[] = []
+  readonly #ways: readonly (readonly [string, KvClient])[]
+  readonly #timer: NodeJS.Timeout
+  readonly #flights = new Set<Promise<void>>()
+  readonly #began = performance.now()
+  #phase: Phase | undefined
+  #sent = 0
+
+  constructor(
+    clients: Readonly<Record<string, KvClient>>,
+    private readonly rate: number,
+  ) {
+    this.#ways = Object.entries(clients)
+    this.#timer = setInterval(() => this.#turn(), EVERY_MS)
+  }
+
+  async phase(name: string, ms: number): Promise<void> {
+    await this.during(name, () => pause(ms))
+  }
+
+  /** The calls that are due while `work` goes on are told of under this name. Gives how long that took. */
+  async during(name: string, work: () => Promise<unknown>): Promise<number> {
+    const phase = { name, latency: new Latency(), ms: 0, failed: 0 }
+    this.phases.push(phase)
+    this.#phase = phase
+    const begin = performance.now()
+    await work()
+    phase.ms = performance.now() - begin
+    return phase.ms
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await Promise.all(this.#flights)
+  }
+
+  #turn(): void {
+    const due = ((performance.now() - this.#began) / 1_000) * this.rate
+    for (; this.#sent < due; this.#sent++) {
+      const flight = this.#call(this.#sent, this.#began + (this.#sent / this.rate) * 1_000)
+      this.#flights.add(flight)
+      void flight.finally(() => this.#flights.delete(flight))
+    }
+  }
+
+  async #call(number: number, dueAt: number): Promise<void> {
+    const phase = this.#phase
+    const [way = '', client] = this.#ways[number % this.#ways.length] ?? []
+    const key = `rolling-${(number * 7919) % KEYS}`
+    const isPut = Math.floor(number / this.#ways.length) % 2 === 0
+    let failure = ''
+    try {
+      if (isPut) await client?.put(key, VALUE, CALL)
+      else await client?.get(key, CALL)
+    } catch (error) {
+      failure = error instanceof Error ? error.message : String(error)
+    }
+    const tookMs = performance.now() - dueAt
+    if (phase === undefined) return
+    phase.latency.recordMs(tookMs)
+    if (failure !== '') phase.failed++
+    if ((tookMs > SLOW_MS || failure !== '') && this.worst.length < SLOW_MAX) {
+      const at = ((dueAt - this.#began) / 1_000).toFixed(2)
+      this.worst.push(`at ${at} s: ${isPut ? 'put' : 'get'} by ${way} took ${Math.round(tookMs)} ms ${failure}`)
+    }
+  }
+}
