@@ -18,10 +18,14 @@ interface Flags {
 const CALL = { deadlineMs: 10_000 }
 /** Before and after the restart. */
 const CALM_MS = 3_000
+/** Until the gateway's code and ours are compiled. */
+const WARM_MS = 8_000
 
 function readFlags(): Flags {
   const command = new Command('bench rolling')
-    .description('A rolling restart under load: half of the calls past the gateway, half through it, half puts, half gets.')
+    .description(
+      'A rolling restart under load: half of the calls past the gateway, half through it, half puts, half gets.',
+    )
     .option('--rate <count>', 'operations a second', wholeNumber(1, 100_000), 5_000)
     .option('--shards <count>', 'shards', wholeNumber(1, 64), 3)
     .option('--replicas <count>', 'of each, and of meta', wholeNumber(1, 7), 3)
@@ -49,22 +53,26 @@ async function measure(cluster: Cluster, rate: number): Promise<void> {
   const control = new ControlClient(cluster.address)
   const load = new OpenLoop(clients, rate)
   try {
+    await load.phase('warming up', WARM_MS)
     await load.phase('before', CALM_MS)
-    const took = await load.during('rolling restart', () => restart(control))
+    const took = await load.during('rolling restart', () => restart(control, load))
     await load.phase('after', CALM_MS)
     await load.stop()
     console.log(render(load))
     console.log(`every node was restarted in ${(took / 1_000).toFixed(1)} s`)
-    for (const line of load.worst) console.log(line)
+    for (const line of load.story) console.log(line)
   } finally {
     control.close()
     await Promise.all(Object.values(clients).map((client) => client.close()))
   }
 }
 
-async function restart(control: ControlClient): Promise<void> {
+async function restart(control: ControlClient, load: OpenLoop): Promise<void> {
+  let last = ''
   const { id } = await control.restart('', CALL)
   for await (const { state, detail } of control.watch(id, interrupted)) {
+    if (detail !== last) load.note(detail)
+    last = detail
     if (state === OperationState.PAUSED) throw new Error(detail)
   }
 }

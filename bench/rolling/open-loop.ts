@@ -8,9 +8,9 @@ const EVERY_MS = 2
 const KEYS = 10_000
 const VALUE = Buffer.alloc(100, 'v')
 const CALL = { deadlineMs: 10_000 }
-/** Worth a line each, so many at most. */
-const SLOW_MS = 100
-const SLOW_MAX = 20
+/** What waited so long is worth a line, one for each so long a time. */
+const SLOW_MS = 200
+const SLICE_MS = 100
 
 interface Phase {
   readonly name: string
@@ -21,7 +21,8 @@ interface Phase {
 
 export class OpenLoop {
   readonly phases: Phase[] = []
-  readonly worst: string[] = []
+  readonly #slow = new Map<number, { readonly tookMs: number; readonly words: string }>()
+  readonly #notes: { readonly atMs: number; readonly words: string }[] = []
   readonly #ways: readonly (readonly [string, KvClient])[]
   readonly #timer: NodeJS.Timeout
   readonly #flights = new Set<Promise<void>>()
@@ -57,6 +58,18 @@ export class OpenLoop {
     await Promise.all(this.#flights)
   }
 
+  /** Something was heard of what goes on. */
+  note(words: string): void {
+    this.#notes.push({ atMs: performance.now() - this.#began, words })
+  }
+
+  /** What was noted, and the slowest call of each slice of time in which one was slow, in their order. */
+  get story(): string[] {
+    const slow = [...this.#slow].map(([slice, { words }]) => ({ atMs: slice * SLICE_MS, words }))
+    const notes = this.#notes.map(({ atMs, words }) => ({ atMs, words: `${seconds(atMs)}: ${words}` }))
+    return [...slow, ...notes].sort((a, b) => a.atMs - b.atMs).map(({ words }) => words)
+  }
+
   #turn(): void {
     const due = ((performance.now() - this.#began) / 1_000) * this.rate
     for (; this.#sent < due; this.#sent++) {
@@ -82,9 +95,15 @@ export class OpenLoop {
     if (phase === undefined) return
     phase.latency.recordMs(tookMs)
     if (failure !== '') phase.failed++
-    if ((tookMs > SLOW_MS || failure !== '') && this.worst.length < SLOW_MAX) {
-      const at = ((dueAt - this.#began) / 1_000).toFixed(2)
-      this.worst.push(`at ${at} s: ${isPut ? 'put' : 'get'} by ${way} took ${Math.round(tookMs)} ms ${failure}`)
-    }
+    if (tookMs < SLOW_MS && failure === '') return
+    const atMs = dueAt - this.#began
+    const slice = Math.floor(atMs / SLICE_MS)
+    if ((this.#slow.get(slice)?.tookMs ?? 0) > tookMs) return
+    const what = `${isPut ? 'put' : 'get'} by ${way}`
+    this.#slow.set(slice, { tookMs, words: `${seconds(atMs)}: ${what} took ${Math.round(tookMs)} ms ${failure}` })
   }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(2)} s`
 }

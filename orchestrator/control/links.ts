@@ -12,6 +12,7 @@ export type NodeLink = Pick<
   | 'setPeers'
   | 'campaign'
   | 'transferLeadership'
+  | 'raiseFormat'
   | 'assignPartitions'
   | 'importPartitions'
   | 'move'

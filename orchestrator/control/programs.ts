@@ -11,6 +11,13 @@ import { pathFault, StartFault } from './faults.js'
 /** What is being taken in. Left by whoever died over it, and made anew. */
 const COMING = '.coming'
 
+/** A program that was taken in. */
+export interface Taken {
+  readonly name: string
+  /** The newest format of commands that it knows. */
+  readonly formatMax: number
+}
+
 export class Programs {
   /** One at a time. Never rejects. */
   #last: Promise<unknown> = Promise.resolve()
@@ -29,8 +36,8 @@ export class Programs {
     return existsSync(this.directory.program(name))
   }
 
-  /** Copies a node program, and gives the copy's name. Rejects with a StartFault when it is none, or cannot be run from there. */
-  takeIn(path: string): Promise<string> {
+  /** Copies a node program, and gives the copy. Rejects with a StartFault when it is none, or cannot be run from there. */
+  takeIn(path: string): Promise<Taken> {
     const result = this.#last.then(() => this.#takeIn(path))
     this.#last = result.catch(() => {})
     return result
@@ -44,17 +51,17 @@ export class Programs {
     await Promise.all(gone.map((name) => rm(join(programs, name), { recursive: true, force: true })))
   }
 
-  async #takeIn(path: string): Promise<string> {
+  async #takeIn(path: string): Promise<Taken> {
     if (!isAbsolute(path)) throw new StartFault(`a node program is named by its absolute path, and not as ${path}`)
     if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
       throw new StartFault(`there is no program ${path}`)
     const coming = this.directory.program(COMING)
     await this.#copy(path, coming)
     // The copy is asked, and not the original: it is what will be run, and from where it will be.
-    const { version } = await this.driver.inspect(coming)
+    const { version, formatMax } = await this.driver.inspect(coming)
     const name = `${version}-${await this.driver.build(coming)}`
     if (!this.has(name)) await this.#settle(dirname(coming), dirname(this.directory.program(name)))
-    return name
+    return { name, formatMax }
   }
 
   async #copy(from: string, to: string): Promise<void> {

@@ -6,6 +6,7 @@ import { type NodeStatus, State } from '../wire/node-admin.js'
 import type { PeerIdentity } from '../wire/peer.js'
 import { type Driver, type Exit, isAt, type NodeProcess, type NodeSpec, whereOf } from './drivers/driver.js'
 import type { Links, NodeLink } from './links.js'
+import { aborted, type Order, outranks } from './orders.js'
 import type { NodeRecord } from './registry.js'
 import { decide, delayAfter, describeExit, STABLE_MS } from './restart-policy.js'
 
@@ -42,19 +43,6 @@ export interface SupervisorDeps {
 /** First and longest pause between two tries to reach a node whose process runs. */
 const REACH_MS_MIN = 20
 const REACH_MS_MAX = 500
-
-/**
- * What a supervisor was told to do with its process. A restart is done when the process has ended; the others are for good,
- * but that a restart also ends a hold.
- */
-interface Order {
-  readonly kind: 'restart' | 'hold' | 'release' | 'leave' | 'end'
-  /** How long its process may take to end. */
-  readonly timeoutMs: number
-}
-
-/** Of two orders the greater one stands, and of two that are alike the first. */
-const RANK: Readonly<Record<Order['kind'], number>> = { restart: 0, hold: 1, release: 2, leave: 2, end: 2 }
 
 /** How the node is started, besides where: written down with the process that was started so. */
 export type Manner = Pick<NodeRecord, 'program' | 'startedFor'>
@@ -198,7 +186,7 @@ export class Supervisor {
   }
 
   #give(order: Order): void {
-    if (this.#order !== undefined && RANK[this.#order.kind] >= RANK[order.kind]) return
+    if (this.#order !== undefined && !outranks(order, this.#order)) return
     this.#order = order
     this.#ordered.abort()
   }
@@ -403,11 +391,4 @@ export class Supervisor {
     this.#reason = reason
     this.deps.changed()
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

@@ -7,6 +7,7 @@ import { ControlClient, type Operation, OperationState, Steer, StepState } from 
 import { type AppendClient, Appenders } from '../harness/appenders.js'
 import { Cluster } from '../harness/cluster.js'
 import { keysEverywhere } from '../harness/keys.js'
+import { nodeProgram } from '../harness/node-program.js'
 import { ROOT } from '../harness/root.js'
 import { until } from '../harness/wait.js'
 import { recorded } from './recorded.js'
@@ -16,12 +17,14 @@ const ROLL_MS_MAX = 180_000
 const SHARDS = 3
 const REPLICAS = 3
 const NODES = (SHARDS + 1) * REPLICAS
+/** What makes a node one of the version before. */
+const BEFORE = ['--format-max', '1']
 const KVNODE = join(ROOT, 'dist/bin/kvnode')
 
 let cluster: Cluster
 let control: ControlClient
 beforeAll(async () => {
-  cluster = await Cluster.start({ shards: SHARDS, replicas: REPLICAS })
+  cluster = await Cluster.start({ shards: SHARDS, replicas: REPLICAS, nodeFlags: BEFORE })
   control = new ControlClient(cluster.address)
 })
 afterAll(async () => {
@@ -40,7 +43,7 @@ test('every node is restarted: no request fails, every key is linearizable, ever
   expect(after.filter((pid) => before.includes(pid))).toEqual([])
 })
 
-test('an upgrade to another program, which vanishes behind it: the same, and a later start uses the copy', {
+test('an upgrade from the version before: the same with both beside each other, and a later start uses the copy', {
   timeout: 300_000,
 }, async () => {
   const given = join(cluster.data, 'given', 'kvnode')
@@ -48,11 +51,14 @@ test('an upgrade to another program, which vanishes behind it: the same, and a l
   copyFileSync(KVNODE, given)
   const upgrade = async (): Promise<Operation> => {
     const { id } = await control.upgrade(given, CALL)
+    // From here on it is the copy that counts.
     rmSync(given)
     return ended(id)
   }
+  expect(await formats()).toEqual([[1, 1]])
   await expectUnharmed('upgrade', upgrade)
   expect(copies()).toHaveLength(NODES)
+  expect(await formats()).toEqual([[2, 2]])
   await cluster.stop()
   await cluster.orchestrator.ended
   await cluster.restart()
@@ -75,6 +81,8 @@ test('a program that cannot serve is left by the first node that tried it, and n
     await control.steer(id, Steer.CANCEL, CALL)
     return ended(id, 'cancelled')
   }
+  const old = nodeProgram(dirname(bad), BEFORE)
+  await expect(control.upgrade(old, CALL)).rejects.toThrow('knows command formats up to 1, and 2 is in use')
   await expectUnharmed('upgrade to a broken program', paused)
   expect(pids().filter((pid) => before.includes(pid))).toHaveLength(NODES - 1)
   expect(copies()).toHaveLength(NODES)
@@ -87,7 +95,8 @@ test('an orchestrator that is killed in the middle goes on where it was; no appe
   const keyOf = keysEverywhere(await cluster.map(), 'rolling')
   const keys = Array.from({ length: 100 }, (_, at) => keyOf(at))
   const client = await KvClient.connect({ endpoints: [cluster.address] })
-  const append: AppendClient['append'] = async (key, value, options) => (await client.append(key, value, options)).length
+  const append: AppendClient['append'] = async (key, value, options) =>
+    (await client.append(key, value, options)).length
   const appenders = new Appenders([{ append }], 8, keys)
   try {
     const { id } = await control.restart('', CALL)
@@ -113,7 +122,12 @@ async function expectUnharmed(what: string, operation: () => Promise<Operation>)
   const seed = Date.now() % 2 ** 31
   const result = await recorded(cluster, operation, { seed })
   const { begunAt, endedAt } = result.value
-  console.log(`seed ${seed}, ${what}:`, result.counts, `${Number(endedAt - begunAt) / 1_000} s, longest gaps, ms:`, result.gapMs)
+  console.log(
+    `seed ${seed}, ${what}:`,
+    result.counts,
+    `${Number(endedAt - begunAt) / 1_000} s, longest gaps, ms:`,
+    result.gapMs,
+  )
   expect(result.violations, `all of it is in ${result.folder}`).toEqual([])
   expect(result.failures).toEqual([])
   expect(result.counts.undecided).toBe(0)
@@ -146,6 +160,13 @@ function doneIn({ steps }: Operation): number {
 
 function pids(): number[] {
   return cluster.nodeProcesses().map(({ pid }) => pid)
+}
+
+/** The format that nodes use, and the newest one that they know: each pair once. */
+async function formats(): Promise<number[][]> {
+  const { groups } = await control.status(CALL)
+  const pairs = groups.flatMap(({ nodes }) => nodes.map(({ status }) => [status?.format ?? 0, status?.formatMax ?? 0]))
+  return [...new Set(pairs.map(String))].map((pair) => pair.split(',').map(Number))
 }
 
 /** The nodes that run the copy in the data directory, by the command lines of their processes. */

@@ -46,7 +46,7 @@ func run(args []string, out, errs io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		return exitClean
 	case config.version:
-		fmt.Fprintln(out, version)
+		fmt.Fprintf(out, "%s\ncommand formats 1-%d\n", version, config.formatMax)
 		return exitClean
 	case err != nil:
 		return report(errs, &fault{code: exitUsage, err: err})

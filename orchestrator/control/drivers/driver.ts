@@ -45,6 +45,8 @@ export interface LastSeen {
 
 export interface ProgramInfo {
   readonly version: string
+  /** The newest format of commands that it knows. */
+  readonly formatMax: number
 }
 
 /**

@@ -19,9 +19,19 @@ function script(text: string): string {
   return path
 }
 
-test('a node program says its version', async () => {
+test.each([
+  ['echo 1.2.3-rc.1; echo command formats 1-7', { version: '1.2.3-rc.1', formatMax: 7 }],
+  ['echo 0.1.0', { version: '0.1.0', formatMax: 1 }],
+])('a node program says its version, and which formats it knows (%#)', async (text, info) => {
   const driver = localDriver({ program: 'kvnode', flags: [] })
-  expect(await driver.inspect(script('[ "$1" = --version ] && echo 1.2.3-rc.1'))).toEqual({ version: '1.2.3-rc.1' })
+  expect(await driver.inspect(script(`[ "$1" = --version ] || exit 1\n${text}`))).toEqual(info)
+})
+
+test('the one that was built says both', async () => {
+  const program = join(import.meta.dirname, '..', '..', '..', 'dist', 'bin', 'kvnode')
+  const info = await localDriver({ program, flags: [] }).inspect(program)
+  expect(info.version).toMatch(/^\d/)
+  expect(info.formatMax).toBeGreaterThanOrEqual(2)
 })
 
 test.each([

@@ -10,8 +10,8 @@ import type { ProgramInfo } from './driver.js'
 
 /** How long a program may take to say its version. */
 const VERSION_MS_MAX = 5_000
-/** What kvnode --version prints. Anything else is another program. */
-const VERSION = /^(\d+\.\d+\.\d+[\w.+-]{0,32})$/
+/** What kvnode --version prints; a version that knew one format only did not tell of formats. Anything else is another program. */
+const VERSION = /^(\d+\.\d+\.\d+[\w.+-]{0,32})(?:\ncommand formats 1-(\d{1,9}))?$/
 const BUILD_LENGTH = 12
 
 /** Throws a StartFault unless it can be run. */
@@ -26,9 +26,9 @@ export function checkProgram(path: string, advice: string): void {
 export async function inspectProgram(path: string): Promise<ProgramInfo> {
   const result = await execa(path, ['--version'], { reject: false, timeout: VERSION_MS_MAX, maxBuffer: 4_096 })
   if (result.failed) throw new StartFault(`${path} --version failed: ${result.shortMessage}`)
-  const version = VERSION.exec(result.stdout.trim())?.[1]
+  const [, version, formatMax = '1'] = VERSION.exec(result.stdout.trim()) ?? []
   if (version === undefined) throw new StartFault(`${path} is no node program: it does not say its version`)
-  return { version }
+  return { version, formatMax: Number(formatMax) }
 }
 
 export function wrappedFault(path: string): StartFault {

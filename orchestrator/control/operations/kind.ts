@@ -63,5 +63,5 @@ export interface Wish {
   /** The operation that would do it now, without an id; one that is done when there is nothing to do. Throws when it cannot be. */
   readonly plan: (parts: OperationParts) => OperationRecord
   /** Throws a StartFault or a KvError when it could not begin now, whatever the plan. */
-  readonly expectPossible: (parts: OperationParts) => void
+  readonly expectPossible: (parts: OperationParts) => void | Promise<void>
 }

@@ -59,7 +59,7 @@ export class Operations {
     if (open !== undefined) return this.#joined(open, wish)
     const planned = wish.plan(this.deps)
     if (isOver(planned)) return this.#view(planned)
-    wish.expectPossible(this.deps)
+    await wish.expectPossible(this.deps)
     const record = { ...planned, id: this.deps.rng.id().slice(0, ID_LENGTH) }
     try {
       const first = await this.deps.journal.create(record, signal)

@@ -28,6 +28,8 @@ export const rollingSchema = z.strictObject({
   node: z.string().min(1).max(40).optional(),
   /** The nodes are those that lead back, each to the program that it had before. */
   turned: z.boolean(),
+  /** Shards are being raised to a newer format: it can only be finished. */
+  raising: z.boolean(),
   /** Why it has paused by itself; empty when it has not. */
   trouble: z.string(),
   nodes: z.array(step).max(2_000),

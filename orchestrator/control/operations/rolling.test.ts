@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { UnavailableError } from '../../errors/index.js'
 import { type Operation, OperationState, Steer, StepState } from '../../wire/control.js'
 import type { Cluster } from '../cluster.js'
 import { FakeWorld } from '../testing/fake-world.js'
@@ -216,6 +217,38 @@ describe('an upgrade', () => {
     await vi.waitFor(() => expect(world.process(old)?.pid ?? pid).not.toBe(pid))
     expect(world.process(old)?.program).toBeUndefined()
     await cluster.control.steer(id, Steer.RESUME)
+    expect((await ended(cluster)).state).toBe(OperationState.DONE)
+    await cluster.stop(never.forced)
+  })
+
+  test('raises every shard to the format that all nodes know, in its end and for good', async () => {
+    const cluster = await start()
+    world.formatMax = 2
+    const { id } = await cluster.control.upgrade(programOf(folder, '2.0.0'))
+    for await (const { steps } of cluster.control.watch(id, never.asked)) {
+      const all = steps.every(({ state }) => state === StepState.DONE)
+      if (!all) expect([0, 1, 2].map((shard) => world.shard(shard).format)).toEqual([1, 1, 1])
+    }
+    expect([0, 1, 2].map((shard) => world.shard(shard).format)).toEqual([2, 2, 2])
+    world.formatMax = 1
+    await expect(cluster.control.upgrade(programOf(folder, '1.0.0'))).rejects.toThrow(
+      'knows command formats up to 1, and 2 is in use',
+    )
+    await cluster.stop(never.forced)
+  })
+
+  test('that has begun to raise the format cannot be cancelled', async () => {
+    let full = false
+    const pass = async (what: string) => {
+      if (full && what.startsWith('raise')) throw new UnavailableError('not now', { outcome: 'not-applied' })
+    }
+    const cluster = await start({ pass })
+    world.formatMax = 2
+    full = true
+    const { id } = await cluster.control.upgrade(programOf(folder, '2.0.0'))
+    await until(cluster, (one) => /raising/.test(one?.detail ?? ''))
+    await expect(cluster.control.steer(id, Steer.CANCEL)).rejects.toThrow('has begun to raise shards')
+    full = false
     expect((await ended(cluster)).state).toBe(OperationState.DONE)
     await cluster.stop(never.forced)
   })

@@ -1,8 +1,10 @@
 import { PreconditionFailedError } from '../../errors/index.js'
 import { nodeName } from '../data-directory.js'
-import { StartFault } from '../faults.js'
 import type { Group } from '../group.js'
+import type { Taken } from '../programs.js'
 import type { Manner, Supervisor } from '../supervisor.js'
+import { askLeader } from './ask.js'
+import { formatsOf } from './formats.js'
 import type { Kind, OperationParts, OperationTools, Wish } from './kind.js'
 import { rollNode } from './roll-node.js'
 import { type RollingRecord, type RollingStep, turnedBack, withStep } from './rolling-record.js'
@@ -14,7 +16,7 @@ export const rolling: Kind<RollingRecord> = {
   steps: (record) =>
     record.nodes.map((step) => ({ what: `restart ${nodeName(step)}`, state: step.state, detail: step.program ?? '' })),
   trouble: ({ trouble }) => trouble,
-  cancelled: (record) => ({ ...record, trouble: '' }),
+  cancelled: expectNotRaising,
   run,
 }
 
@@ -26,23 +28,33 @@ export function wishForRestart(name: string | undefined): Wish {
     plan: (parts) => ({ ...planned(parts, (node) => name === undefined || node.name === name), node: name }),
     expectPossible: ({ fleet }) => {
       if (name === undefined || fleet.all.some(({ nodes }) => nodes.some((node) => node.name === name))) return
-      throw new PreconditionFailedError(`there is no node ${name}; kvorum status lists them`, {
-        outcome: 'not-applied',
-      })
+      throw refused(`there is no node ${name}; kvorum status lists them`)
     },
   }
 }
 
 /** That every node, now and later, be started with a program that was taken in. */
-export function wishForProgram(program: string): Wish {
+export function wishForProgram({ name, formatMax }: Taken): Wish {
   return {
-    isMetBy: (open) => open.kind === 'rolling' && open.program === program && open.state === 'running',
-    plan: (parts) => planned(parts, ({ manner }) => manner.program !== program, program),
-    expectPossible: ({ programs }) => {
-      if (!programs.has(program))
-        throw new StartFault(`the copy of program ${program} was removed meanwhile: ask again`)
+    isMetBy: (open) => open.kind === 'rolling' && open.program === name && open.state === 'running',
+    plan: (parts) => planned(parts, ({ manner }) => manner.program !== name, name),
+    expectPossible: async ({ programs, fleet }) => {
+      const { used } = await formatsOf(fleet.all)
+      if (formatMax < used) throw refused(`${name} knows command formats up to ${formatMax}, and ${used} is in use`)
+      if (!programs.has(name)) throw refused(`the copy of program ${name} was removed meanwhile: ask again`)
     },
   }
+}
+
+function expectNotRaising(now: RollingRecord): RollingRecord {
+  if (!now.raising || now.state !== 'running') return { ...now, trouble: '' }
+  throw refused(
+    `operation ${now.id} has begun to raise shards to a format that the version before does not know: let it end`,
+  )
+}
+
+function refused(message: string): PreconditionFailedError {
+  return new PreconditionFailedError(message, { outcome: 'not-applied' })
 }
 
 function planned(
@@ -59,7 +71,7 @@ function planned(
     })
   const isThere = nodes.length === 0 && program !== undefined && fleet.shape.program === program
   const programBefore = fleet.shape.program ?? null
-  const fresh = { paused: false, turned: false, trouble: '', begunAt: clock.now(), endedAt: 0 }
+  const fresh = { paused: false, turned: false, raising: false, trouble: '', begunAt: clock.now(), endedAt: 0 }
   const state = isThere ? 'done' : 'running'
   return { format: 1, kind: 'rolling', id: '', state, program, programBefore, ...fresh, nodes }
 }
@@ -75,6 +87,8 @@ async function run(record: RollingRecord, tools: OperationTools, recalled: Abort
   if (underWay.isSteered || underWay.isPaused) return
   await operation.turnBackIfCancelled()
   while (!underWay.isSteered && (await operation.rollNext())) {}
+  if (underWay.isSteered) return
+  await operation.raiseFormat()
   if (underWay.isSteered) return
   await operation.keepProgram()
   await underWay.end()
@@ -106,6 +120,20 @@ class Rolling {
     await this.underWay.updateUnlessSteered((now) => ({ ...withStep(now, at, { state: 'running' }), trouble: '' }))
     if (!this.underWay.isSteered) await this.#roll(at)
     return true
+  }
+
+  /** Has every shard use the newest format that all nodes know. Written down first: from then on no node may go back. */
+  async raiseFormat(): Promise<void> {
+    const { node, state } = this.underWay.now
+    if (node !== undefined || state !== 'running') return
+    const { fleet, clock } = this.tools
+    const { known, lowest } = await formatsOf(fleet.all)
+    if (known <= lowest) return
+    await this.underWay.updateUnlessSteered((now) => ({ ...now, raising: true }))
+    if (this.underWay.isSteered) return
+    this.tools.doing(`raising every shard to command format ${known}`)
+    for (const group of fleet.all)
+      await askLeader(group, (admin) => admin.raiseFormat(known), clock, this.underWay.signal)
   }
 
   /** Nodes that are new are started with it too, from now on; and those that nobody needs are removed. */

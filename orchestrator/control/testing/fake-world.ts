@@ -38,6 +38,8 @@ interface Shard {
   term: bigint
   leader: Running | undefined
   ownershipEpoch: bigint
+  /** Of its commands. */
+  format: number
   readonly partitions: FakePartitions
   readonly calls: string[]
 }
@@ -56,6 +58,8 @@ export class FakeWorld {
   readonly broken = new Map<string, Exit>()
   /** Nodes (by name) that do not apply what their leader has committed. */
   readonly lagging = new Set<string>()
+  /** The newest format that programs know which are taken in. The driver's own knows 1. */
+  formatMax = 1
   /** Told of each process that ends, when it has. */
   ended: (process: Running) => void = () => {}
   /** Nodes (by name) that SIGTERM does not end. */
@@ -116,7 +120,7 @@ export class FakeWorld {
       program: '/built/kvnode',
       check: () => {},
       build: async (program = '') => `build of ${basename(dirname(program))}`,
-      inspect: async (program) => ({ version: readFileSync(program, 'utf8') }),
+      inspect: async (program) => ({ version: readFileSync(program, 'utf8'), formatMax: this.formatMax }),
       machines: async () => [{ name: THIS_MACHINE, zone: THIS_MACHINE }],
       close: async () => {},
       freeAddress: async () => this.nextFree.shift() ?? `127.0.0.1:${this.#ports++}`,
@@ -227,6 +231,9 @@ export class FakeWorld {
         const next = [...this.running].find(({ data }) => data.id === to)
         if (this.shard(node.data.spec.shard).leader === node && next !== undefined) this.#campaign(next)
       },
+      raiseFormat: async (format) => {
+        this.#ledBy(await reach('raise')).format = format
+      },
       assignPartitions: async (epoch, owned) => {
         const shard = this.#ledBy(await reach('assign'))
         shard.ownershipEpoch = epoch
@@ -319,6 +326,8 @@ export class FakeWorld {
       commitIndex: committed,
       appliedIndex: this.lagging.has(node.data.spec.name) ? 0n : committed,
       ownershipEpoch: shard.ownershipEpoch,
+      format: shard.format,
+      formatMax: node.program === undefined ? 1 : this.formatMax,
     }
   }
 
@@ -368,7 +377,7 @@ export class FakeWorld {
 }
 
 function newShard(): Shard {
-  return { term: 0n, leader: undefined, ownershipEpoch: 0n, partitions: new FakePartitions(), calls: [] }
+  return { term: 0n, leader: undefined, ownershipEpoch: 0n, format: 1, partitions: new FakePartitions(), calls: [] }
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -1,0 +1,24 @@
+/**
+ * What a supervisor was told to do with its process. A restart is done when the process has ended; the others are for good,
+ * but that a restart also ends a hold.
+ */
+export interface Order {
+  readonly kind: 'restart' | 'hold' | 'release' | 'leave' | 'end'
+  /** How long its process may take to end. */
+  readonly timeoutMs: number
+}
+
+/** Of two orders the greater one stands, and of two that are alike the first. */
+const RANK: Readonly<Record<Order['kind'], number>> = { restart: 0, hold: 1, release: 2, leave: 2, end: 2 }
+
+export function outranks(one: Order, other: Order): boolean {
+  return RANK[one.kind] > RANK[other.kind]
+}
+
+/** Resolves when the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
