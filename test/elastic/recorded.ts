@@ -44,7 +44,7 @@ const PATIENT_MS = 30_000
 
 /** Lets clients work for as long as the operation takes, and judges what they were told. Rejects when the operation does. */
 export async function recorded<T>(
-  cluster: Cluster,
+  cluster: Pick<Cluster, 'address' | 'map'>,
   operation: () => Promise<T>,
   { seed, width = 8, perKeyMs = PER_KEY_MS }: RecordedOptions,
 ): Promise<Recorded<T>> {

@@ -204,7 +204,7 @@ export function startOrchestrator(args: readonly string[]): Program {
 }
 
 /** Not by its command line: it would be taken for one of the cluster's own. */
-function startReaper(data: string): Program {
+export function startReaper(data: string): Program {
   const reaper = new Program([process.execPath, join(ROOT, 'dist/test/harness/reaper.js')], {
     input: true,
     detached: true,
@@ -219,12 +219,12 @@ process.once('exit', () => {
   for (const cluster of open) cluster.killAll()
 })
 
-function newest(leaders: readonly NodeView[]): NodeView | undefined {
+export function newest(leaders: readonly NodeView[]): NodeView | undefined {
   return leaders.reduce<NodeView | undefined>((best, one) => (best && best.term >= one.term ? best : one), undefined)
 }
 
 /** Throws with what is missing. Under load a follower is always a moment behind: a few entries do not count. */
-function mustBeSettled(nodes: readonly NodeView[], expected: number): true {
+export function mustBeSettled(nodes: readonly NodeView[], expected: number): true {
   const leader = newest(nodes.filter((node) => node.ready))
   const good = (node: NodeView): boolean =>
     node.serving && node.term === leader?.term && node.applied + BEHIND_MAX >= leader.applied
