@@ -18,7 +18,7 @@ export interface RequestWrapperOptions {
 const LIMITS = { ...DEFAULT_LIMITS, valueBytesMax: VALUE_BYTES_TOP }
 
 /**
- * A client of one Kvorum gateway, for strings. One stream for all operations, whatever the number of calls at once. It
+ * A client of a Kvorum gateway, for strings. One stream for all operations, whatever the number of calls at once. It
  * connects with the first call, and again when the gateway has been away. `close` it, or the process will not end.
  *
  * A write happens once, also when it has to be sent again because a node or the gateway died.
@@ -29,14 +29,15 @@ const LIMITS = { ...DEFAULT_LIMITS, valueBytesMax: VALUE_BYTES_TOP }
 export class RequestWrapper {
   readonly #front: Front
 
-  /** `address` is host:port. */
-  constructor(address: string, options: RequestWrapperOptions = {}) {
-    checkAddress(address)
+  /** `address` is host:port; or several of one cluster: the others are for when one does not answer. */
+  constructor(address: string | readonly string[], options: RequestWrapperOptions = {}) {
+    const endpoints = [...new Set(typeof address === 'string' ? [address] : address)]
+    if (endpoints.length === 0) throw new TypeError('a client needs the address of a gateway, like "localhost:7000"')
+    for (const one of endpoints) checkAddress(one)
     const limits = { ...LIMITS, deadlineMs: options.deadlineMs ?? LIMITS.deadlineMs }
     const clock = systemClock
-    const endpoints = [address]
-    // It follows whatever cluster is behind the address.
-    const maps = new MapWatcher({ endpoints, clock, pinned: false })
+    // It follows whatever cluster is behind an address; behind several it is one and the same.
+    const maps = new MapWatcher({ endpoints, clock, pinned: endpoints.length > 1 })
     const engine = new Gateway({ endpoints, maps, limits, clock, rng: systemRng })
     this.#front = new Front({ engine, limits, clock })
   }

@@ -27,6 +27,8 @@ const LOOK_MS = 500
  * behind it would wait for it to be finished.
  */
 const PATIENCE_MS = 50
+/** Where there is another gateway, one whose process hangs is left well within the default deadline. */
+const PULSE = { everyMs: 1_500, patienceMs: 1_500 }
 
 /** The way to a shard whose nodes cannot be reached from here: through a gateway, until its leader is found. */
 export class Detour {
@@ -44,7 +46,8 @@ export class Detour {
     this.#options = options
     // Never stalled: a gateway waits for leaders on its clients' behalf.
     const stallMs = Number.POSITIVE_INFINITY
-    const lane = { ...options.lane, epoch: () => 0n, stallMs, patienceMs: PATIENCE_MS, relayed: true }
+    const pulse = options.gateways.addresses.length > 1 ? PULSE : undefined
+    const lane = { ...options.lane, epoch: () => 0n, stallMs, patienceMs: PATIENCE_MS, relayed: true, pulse }
     const make = (address: string) =>
       new Node({ id: address, address }, undefined, lane, (node, change) => this.#changed(node, change))
     this.#gateways = options.gateways.addresses.map(make)

@@ -1,6 +1,6 @@
 import { type Client, type ClientDuplexStream, connectivityState, type ServiceError } from '@grpc/grpc-js'
 import { type KvError, WrongPeerError } from '../errors/index.js'
-import { openClient } from './channel.js'
+import { openClient, type Pulse } from './channel.js'
 import { refusalOf } from './errors.js'
 import type { BatchRequest, BatchResponse } from './gen/kvorum/v1/kv.js'
 import { BATCH } from './methods.js'
@@ -42,9 +42,10 @@ export class GrpcLaneConnection implements LaneConnection {
     readonly address: string,
     handlers: ConnectionHandlers,
     private readonly peer?: PeerIdentity,
+    pulse?: Pulse,
   ) {
     this.#handlers = handlers
-    this.#client = openClient(address)
+    this.#client = openClient(address, pulse)
     this.#awaitReady()
   }
 

@@ -10,6 +10,7 @@ import {
   UnavailableError,
   WrongPeerError,
 } from '../errors/index.js'
+import type { Pulse } from './channel.js'
 import { resultFromWire } from './convert.js'
 import type { BatchResponse } from './gen/kvorum/v1/kv.js'
 import { type ConnectionHandlers, GrpcLaneConnection, type LaneConnection } from './lane-connection.js'
@@ -38,6 +39,8 @@ export interface LaneOptions {
   readonly patienceMs: number
   /** A gateway is at one end: a message on this lane is one message more on another, and three processes handle it. Default false. */
   readonly relayed?: boolean
+  /** How soon a peer whose process hangs is found, where silence alone does not say so. Default: within 25 s. */
+  readonly pulse?: Pulse
   /** Told of changes before the requests that they concern are completed. */
   readonly onChange?: (change: LaneChange) => void
   /** For tests. */
@@ -164,7 +167,8 @@ export class Lane {
   #connect(): void {
     this.#state = 'connecting'
     this.#health.expect()
-    const connect = this.#options.connect ?? ((...given) => new GrpcLaneConnection(...given))
+    const { pulse } = this.#options
+    const connect = this.#options.connect ?? ((...given) => new GrpcLaneConnection(...given, pulse))
     const handlers: ConnectionHandlers = {
       opened: () => this.#opened(),
       received: (message) => this.#received(message),

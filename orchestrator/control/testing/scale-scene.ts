@@ -62,7 +62,7 @@ export function start(given: StartOptions): Promise<Cluster> {
 const ENDED_MS_MAX = 60_000
 
 /** The newest operation when it has ended; as it is then, if it does not end. */
-export async function ended(cluster: Cluster): Promise<Operation> {
+export async function ended(cluster: Pick<Cluster, 'control'>): Promise<Operation> {
   const [operation] = await cluster.control.operations()
   if (operation === undefined) throw new Error('no operation')
   let last = operation
@@ -71,7 +71,7 @@ export async function ended(cluster: Cluster): Promise<Operation> {
 }
 
 /** Map and state machines say the same, nothing is lost, and nobody runs who ought not to. */
-export function expectWhole(world: FakeWorld, cluster: Cluster, shards: number): void {
+export function expectWhole(world: FakeWorld, cluster: Pick<Cluster, 'maps'>, shards: number): void {
   const map = cluster.maps.current()
   const ids = Array.from({ length: shards }, (_, at) => at + 1)
   expect(map.shards.map(({ id }) => id)).toEqual(ids)

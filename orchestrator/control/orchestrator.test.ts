@@ -1,0 +1,193 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { Condition, type Operation, OperationState } from '../wire/control.js'
+import type { Orchestrator } from './orchestrator.js'
+import { Registry } from './registry.js'
+import { FakeWorld } from './testing/fake-world.js'
+import { ended, expectWhole, never } from './testing/scale-scene.js'
+import { type Member, Several } from './testing/several-scene.js'
+
+let folder: string
+let world: FakeWorld
+let several: Several
+
+function fresh(): void {
+  folder = mkdtempSync(join(tmpdir(), 'kvorum-several-'))
+  world = new FakeWorld()
+  several = new Several(folder, world)
+}
+
+beforeEach(fresh)
+afterEach(() => {
+  vi.restoreAllMocks()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** Freezes everything of a member, for ever, and frees its lock, as the kernel does when a process dies. */
+async function die(member: Member, registries: readonly Registry[]): Promise<void> {
+  member.pass = () => new Promise(() => {})
+  member.clock.stop()
+  member.gone.abort()
+  await Promise.all(registries.map((registry) => registry.close()))
+}
+
+/** The registries that the first member opens; everything that is written there is an effect, as those on the world. */
+function registriesOfFirst(): Registry[] {
+  const registries: Registry[] = []
+  const real = Registry.open.bind(Registry)
+  vi.spyOn(Registry, 'open').mockImplementation(async (...args) => {
+    const registry = await real(...args)
+    if (args[1] !== 1) return registry
+    registries.push(registry)
+    for (const name of ['setCluster', 'setNodes', 'setGroup', 'setMap', 'forgetGroup'] as const) {
+      const write = registry[name].bind(registry) as (value: unknown) => Promise<void>
+      vi.spyOn(registry, name).mockImplementation(async (value: unknown) => {
+        await several.members[0]?.pass(name)
+        await write(value)
+      })
+    }
+    return registry
+  })
+  return registries
+}
+
+function of({ orchestrator }: Member): Orchestrator {
+  if (orchestrator === undefined) throw new TypeError('it has not started')
+  return orchestrator
+}
+
+async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  await vi.waitFor(async () => expect(await holds(), what).toBe(true), { timeout: 20_000, interval: 5 })
+}
+
+async function stop(member: Member) {
+  await of(member).retire(never.forced)
+  return of(member).stop(never.forced)
+}
+
+describe('two orchestrators of one data directory', () => {
+  test('one runs the nodes; the other one says what it says, and does what it does', async () => {
+    const first = await several.found(2, 1024)
+    const second = await several.join(first, 1024)
+    expect([of(first).role, of(second).role]).toEqual(['holder', 'standby'])
+    expect(of(second).maps.current()).toEqual(of(first).maps.current())
+    expect(of(second).shape).toMatchObject({ shards: 2, replicas: 1 })
+    const { groups } = await of(second).control.status()
+    expect(groups.flatMap(({ nodes }) => nodes.map(({ condition }) => condition))).toEqual(groups.map(() => Condition.UP))
+    await of(second).control.scale(3, false)
+    expect((await ended(of(second))).state).toBe(OperationState.DONE)
+    await until('the map of three shards', () => of(second).maps.current().shards.length === 3)
+    expectWhole(world, of(second), 3)
+    expect(await stop(second)).toEqual({ nodes: 'left', to: first.address })
+    expect(world.running.size).toBe(4)
+    expect(await stop(first)).toEqual({ nodes: 'stopped' })
+    expect(world.running.size).toBe(0)
+  })
+
+  test('the one that runs the nodes ends: the other one has them; the last one stops them', async () => {
+    const first = await several.found(2, 1024)
+    const second = await several.join(first, 1024)
+    await until('the second one to stand by', async () => (await of(second).control.operations()) !== undefined)
+    const processes = [...world.running]
+    expect(await stop(first)).toEqual({ nodes: 'left', to: second.address })
+    first.gone.abort()
+    await until('the second one to run the nodes', () => of(second).role === 'holder')
+    expect([...world.running]).toEqual(processes)
+    await of(second).control.scale(1, false)
+    expect((await ended(of(second))).state).toBe(OperationState.DONE)
+    expect(await stop(second)).toEqual({ nodes: 'stopped' })
+    expect(world.running.size).toBe(0)
+  })
+
+  test('one without the data routes only: it takes nothing over, and the nodes stop with the other one', async () => {
+    const first = await several.found(1, 1024)
+    const elsewhere = mkdtempSync(join(tmpdir(), 'kvorum-elsewhere-'))
+    try {
+      const second = await several.join(first, 1024, elsewhere)
+      expect(of(second).role).toBe('router')
+      expect((await of(second).control.status()).groups).toHaveLength(2)
+      expect(await stop(first)).toEqual({ nodes: 'stopped' })
+      expect(world.running.size).toBe(0)
+      await stop(second)
+    } finally {
+      rmSync(elsewhere, { recursive: true })
+    }
+  })
+
+  test('without a holder the other one still tells of nodes and operations', async () => {
+    const registries = registriesOfFirst()
+    const first = await several.found(1, 1024)
+    const elsewhere = mkdtempSync(join(tmpdir(), 'kvorum-elsewhere-'))
+    try {
+      const second = await several.join(first, 1024, elsewhere)
+      await of(first).control.scale(2, false)
+      const { id } = await ended(of(first))
+      await die(first, registries)
+      await until('the nodes', async () => (await of(second).control.status()).groups.length === 3)
+      expect((await of(second).control.operations()).map((one: Operation) => one.id)).toEqual([id])
+      await expect(of(second).control.scale(1, false)).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        outcome: 'not-applied',
+      })
+      await stop(second)
+    } finally {
+      rmSync(elsewhere, { recursive: true })
+    }
+  })
+})
+
+describe('a holder that dies', () => {
+  test.each([
+    { from: 1, to: 2, outlives: true },
+    { from: 2, to: 1, outlives: false },
+  ])('at any step from $from to $to shards is followed by the one that stands by', async ({ from, to, outlives }) => {
+    const met = new Set<string>()
+    for (let at = 1; ; at++) {
+      rmSync(folder, { recursive: true, force: true })
+      fresh()
+      world.imports.outlives = outlives
+      const how = await diesAt(at, from, to)
+      if (how === undefined) break
+      met.add(how.split(' ')[0] ?? '')
+    }
+    for (const step of ['meta', 'import', 'heard', 'setMap', 'partitions']) expect([...met]).toContain(step)
+  }, 300_000)
+
+  /** Scales, and ends the holder for good just before its effect number `at`: says which. Undefined: there are no so many. */
+  async function diesAt(at: number, from: number, to: number): Promise<string | undefined> {
+    const registries = registriesOfFirst()
+    const first: Member = await several.found(from, 1024)
+    const second = await several.join(first, 1024)
+    let left = at
+    const dead = new Promise<string>((resolve) => {
+      first.pass = async (what) => {
+        if (!/^(?:status|watch|find|meta get|lease)/.test(what)) left--
+        if (left > 0) return
+        resolve(what)
+        await new Promise(() => {})
+      }
+    })
+    // Asked of the one that stands by, and watched there from holder to holder.
+    const asked = of(second).control.scale(to, false).then(() => ended(of(second)))
+    asked.catch(() => {})
+    const how = await Promise.race([dead, asked])
+    if (typeof how !== 'string') {
+      left = Number.POSITIVE_INFINITY
+      await stop(second)
+      await stop(first)
+      vi.restoreAllMocks()
+      return undefined
+    }
+    await die(first, registries)
+    vi.restoreAllMocks()
+    await until(`a holder after ${how}`, () => of(second).role === 'holder')
+    const [operation] = await of(second).control.operations()
+    const state = operation === undefined ? undefined : (await ended(of(second))).state
+    expect([undefined, OperationState.DONE], how).toContain(state)
+    expectWhole(world, of(second), state === undefined ? from : to)
+    expect(await stop(second), how).toEqual({ nodes: 'stopped' })
+    return how
+  }
+})

@@ -1,0 +1,121 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { seededRng } from '../../core/rng.js'
+import { UnavailableError } from '../../errors/index.js'
+import { silent } from '../../telemetry/index.js'
+import type { Situation } from '../../wire/standby.js'
+import { DataDirectory } from '../data-directory.js'
+import { Orchestrator, type OrchestratorOptions } from '../orchestrator.js'
+import type { PeerLinks } from '../peers.js'
+import type { FakeWorld } from './fake-world.js'
+import { never, type Pass } from './scale-scene.js'
+import { ScaledClock } from './scaled-clock.js'
+
+// Several orchestrators around the nodes of one fake world, which reach each other by calls.
+
+/** One of them, with what a test can do to it. */
+export interface Member {
+  readonly address: string
+  readonly pid: number
+  readonly clock: ScaledClock
+  /** Awaited before everything that it does to the world. */
+  pass: Pass
+  orchestrator: Orchestrator | undefined
+  /** Aborted when nobody hears of it any more. */
+  readonly gone: AbortController
+}
+
+export class Several {
+  readonly members: Member[] = []
+
+  constructor(
+    private readonly folder: string,
+    private readonly world: FakeWorld,
+  ) {}
+
+  async found(shards: number, partitionsPerMoveMax: number): Promise<Member> {
+    const member = this.#member()
+    const options = { ...this.#options(member, partitionsPerMoveMax), shape: { shards, replicas: 1 } }
+    member.orchestrator = await Orchestrator.found(options, never)
+    member.orchestrator.listens(member.address)
+    // As the node itself does it: by this it is known whose the data directory is.
+    const { clusterId } = member.orchestrator.maps.current()
+    const directory = join(this.folder, 'meta', 'node-1')
+    mkdirSync(directory, { recursive: true })
+    const identity = { cluster: clusterId, node: this.world.data.get('meta/node-1')?.id }
+    writeFileSync(join(directory, 'identity.json'), JSON.stringify(identity))
+    return member
+  }
+
+  async join(via: Member, partitionsPerMoveMax: number, folder = this.folder): Promise<Member> {
+    const member = this.#member()
+    const options = { ...this.#options(member, partitionsPerMoveMax), directory: new DataDirectory(folder) }
+    member.orchestrator = await Orchestrator.join(options, [via.address], never)
+    member.orchestrator.listens(member.address)
+    return member
+  }
+
+  #member(): Member {
+    const pid = this.members.length + 1
+    const member: Member = {
+      address: `gateway-${pid}:1`,
+      pid,
+      clock: new ScaledClock(),
+      pass: async () => {},
+      orchestrator: undefined,
+      gone: new AbortController(),
+    }
+    this.members.push(member)
+    return member
+  }
+
+  #options(member: Member, partitionsPerMoveMax: number): OrchestratorOptions {
+    const pass: Pass = (what) => member.pass(what)
+    return {
+      directory: new DataDirectory(this.folder),
+      shape: {},
+      driver: this.world.driver(pass),
+      links: this.world.links(pass),
+      peers: this.#peers(),
+      telemetry: silent,
+      clock: member.clock,
+      rng: seededRng(member.pid),
+      pid: member.pid,
+      startTimeoutMs: 6_000_000,
+      stopTimeoutMs: 1_000,
+      lingerMs: 100,
+      partitionsPerMoveMax,
+    }
+  }
+
+  #peers(): PeerLinks {
+    const reach = (address: string) => {
+      const member = this.members.find((one) => one.address === address)
+      if (member?.orchestrator === undefined || member.gone.signal.aborted) throw nobody()
+      return { control: member.orchestrator.control, standby: member.orchestrator.standby, gone: member.gone.signal }
+    }
+    return {
+      standBy: async function* (address, who, signal): AsyncGenerator<Situation> {
+        const { standby, gone } = reach(address)
+        for await (const situation of standby.standBy(who, AbortSignal.any([signal, gone]))) yield situation
+        if (gone.aborted) throw nobody()
+      },
+      control: (address) => ({
+        status: () => reach(address).control.status(),
+        scale: async (shards, { dryRun }) => reach(address).control.scale(shards, dryRun),
+        operations: () => reach(address).control.operations(),
+        steer: async (id, steer) => reach(address).control.steer(id, steer),
+        watch: async function* (id, signal) {
+          const { control, gone } = reach(address)
+          yield* control.watch(id, AbortSignal.any([signal, gone]))
+          if (gone.aborted) throw nobody()
+        },
+        close: () => {},
+      }),
+    }
+  }
+}
+
+function nobody(): UnavailableError {
+  return new UnavailableError('nobody listens', { outcome: 'not-applied' })
+}
