@@ -55,6 +55,20 @@ export function forwardedHandlers(deps: ForwardDeps): ControlHandlers {
         (link) => link.scale(shards, { deadlineMs: CALL_MS, dryRun }),
         (own) => own.scale(shards, dryRun),
       ),
+    replicas: (replicas, dryRun) =>
+      ask(
+        deps,
+        PATIENCE_MS,
+        (link) => link.replicas(replicas, { deadlineMs: CALL_MS, dryRun }),
+        (own) => own.replicas(replicas, dryRun),
+      ),
+    replaceNode: (node) =>
+      ask(
+        deps,
+        PATIENCE_MS,
+        (link) => link.replaceNode(node, { deadlineMs: CALL_MS }),
+        (own) => own.replaceNode(node),
+      ),
     restart: (node) =>
       ask(
         deps,

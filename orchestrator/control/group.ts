@@ -102,6 +102,12 @@ export class Group {
     return this.#nodes.filter(({ spec }) => record.members.some(({ index }) => index === spec.index))
   }
 
+  /** Whether the node has been told of everybody. */
+  isIntroduced(node: Supervisor | undefined): boolean {
+    const told = node === undefined ? undefined : this.#told.get(node)
+    return told !== undefined && told.admin === node?.admin && told.peers === JSON.stringify(this.peers)
+  }
+
   /** One more node. */
   admit(node: Supervisor): void {
     this.#nodes = [...this.#nodes, node].sort((a, b) => a.spec.index - b.spec.index)
@@ -141,8 +147,12 @@ export class Group {
   /** A node changed. */
   changed(): void {
     this.#tellOfLeader()
-    for (const wake of [...this.#waiters]) wake()
+    this.#wake()
     this.#rounds.ask()
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiters]) wake()
   }
 
   /** Waits for something that changes with the nodes. Rejects with the signal's reason when it is aborted first. */
@@ -221,6 +231,7 @@ export class Group {
       signal.throwIfAborted()
     }
     this.#trouble = ''
+    this.#wake()
   }
 
   /** The members are written down before anything is done with them; from then on a node must be who it was. */

@@ -75,7 +75,9 @@ describe('two orchestrators of one data directory', () => {
     expect(of(second).maps.current()).toEqual(of(first).maps.current())
     expect(of(second).shape).toMatchObject({ shards: 2, replicas: 1 })
     const { groups } = await of(second).control.status()
-    expect(groups.flatMap(({ nodes }) => nodes.map(({ condition }) => condition))).toEqual(groups.map(() => Condition.UP))
+    expect(groups.flatMap(({ nodes }) => nodes.map(({ condition }) => condition))).toEqual(
+      groups.map(() => Condition.UP),
+    )
     await of(second).control.scale(3, false)
     expect((await ended(of(second))).state).toBe(OperationState.DONE)
     await until('the map of three shards', () => of(second).maps.current().shards.length === 3)
@@ -142,18 +144,22 @@ describe('a holder that dies', () => {
   test.each([
     { from: 1, to: 2, outlives: true },
     { from: 2, to: 1, outlives: false },
-  ])('at any step from $from to $to shards is followed by the one that stands by', async ({ from, to, outlives }) => {
-    const met = new Set<string>()
-    for (let at = 1; ; at++) {
-      rmSync(folder, { recursive: true, force: true })
-      fresh()
-      world.imports.outlives = outlives
-      const how = await diesAt(at, from, to)
-      if (how === undefined) break
-      met.add(how.split(' ')[0] ?? '')
-    }
-    for (const step of ['meta', 'import', 'heard', 'setMap', 'partitions']) expect([...met]).toContain(step)
-  }, 300_000)
+  ])(
+    'at any step from $from to $to shards is followed by the one that stands by',
+    async ({ from, to, outlives }) => {
+      const met = new Set<string>()
+      for (let at = 1; ; at++) {
+        rmSync(folder, { recursive: true, force: true })
+        fresh()
+        world.imports.outlives = outlives
+        const how = await diesAt(at, from, to)
+        if (how === undefined) break
+        met.add(how.split(' ')[0] ?? '')
+      }
+      for (const step of ['meta', 'import', 'heard', 'setMap', 'partitions']) expect([...met]).toContain(step)
+    },
+    300_000,
+  )
 
   /** Scales, and ends the holder for good just before its effect number `at`: says which. Undefined: there are no so many. */
   async function diesAt(at: number, from: number, to: number): Promise<string | undefined> {
@@ -170,7 +176,9 @@ describe('a holder that dies', () => {
       }
     })
     // Asked of the one that stands by, and watched there from holder to holder.
-    const asked = of(second).control.scale(to, false).then(() => ended(of(second)))
+    const asked = of(second)
+      .control.scale(to, false)
+      .then(() => ended(of(second)))
     asked.catch(() => {})
     const how = await Promise.race([dead, asked])
     if (typeof how !== 'string') {

@@ -252,6 +252,8 @@ export class Orchestrator {
       status: () => (own() ?? forwarded).status(),
       operations: () => stillHolding(() => (own() ?? forwarded).operations()),
       scale: (shards, dryRun) => stillHolding(() => (own() ?? forwarded).scale(shards, dryRun)),
+      replicas: (replicas, dryRun) => stillHolding(() => (own() ?? forwarded).replicas(replicas, dryRun)),
+      replaceNode: (node) => stillHolding(() => (own() ?? forwarded).replaceNode(node)),
       restart: (node) => stillHolding(() => (own() ?? forwarded).restart(node)),
       upgrade: (program) => stillHolding(() => (own() ?? forwarded).upgrade(program)),
       steer: (id, steer) => stillHolding(() => (own() ?? forwarded).steer(id, steer)),

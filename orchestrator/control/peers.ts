@@ -1,12 +1,9 @@
 import { type Clock, systemClock } from '../core/clock.js'
-import { ControlClient } from '../wire/control.js'
+import { ControlClient, type ControlHandlers } from '../wire/control.js'
 import { type Bystander, type Situation, standBy } from '../wire/standby.js'
 
 /** What one orchestrator asks of another. Whoever opens a link closes it. */
-export type ControlLink = Pick<
-  ControlClient,
-  'status' | 'scale' | 'operations' | 'restart' | 'upgrade' | 'watch' | 'steer' | 'close'
->
+export type ControlLink = Pick<ControlClient, keyof ControlHandlers | 'close'>
 
 /** How other orchestrators of the cluster are reached. */
 export interface PeerLinks {

@@ -11,6 +11,8 @@ import {
   OperationState,
   type OperationsRequest,
   type PlannedMove,
+  type ReplaceNodeRequest,
+  type ReplicasRequest,
   type RestartRequest,
   type ScaleRequest,
   type StatusRequest,
@@ -46,6 +48,9 @@ export interface ControlHandlers {
   restart(node: string): Promise<Operation>
   /** To the orchestrator's own program when none is named. */
   upgrade(program: string): Promise<Operation>
+  replicas(replicas: number, dryRun: boolean): Promise<Operation>
+  /** The node by its name or its id. */
+  replaceNode(node: string): Promise<Operation>
   operations(): Promise<Operation[]>
   /** The operation now and whenever it has got further, until it has ended or `signal` is aborted. */
   watch(id: string, signal: AbortSignal): AsyncIterable<Operation>
@@ -65,6 +70,16 @@ export function controlService(handlers: ControlHandlers, clock: Clock = systemC
       restart: unary(async ({ node }: RestartRequest) => ({ operation: await handlers.restart(node) }), 'write', clock),
       upgrade: unary(
         async ({ program }: UpgradeRequest) => ({ operation: await handlers.upgrade(program) }),
+        'write',
+        clock,
+      ),
+      replicas: unary(
+        async ({ replicas, dryRun }: ReplicasRequest) => ({ operation: await handlers.replicas(replicas, dryRun) }),
+        'write',
+        clock,
+      ),
+      replaceNode: unary(
+        async ({ node }: ReplaceNodeRequest) => ({ operation: await handlers.replaceNode(node) }),
         'write',
         clock,
       ),
@@ -117,6 +132,21 @@ export class ControlClient {
   /** Begins to replace the program of every node; by the orchestrator's own when none is named. */
   async upgrade(program: string, { deadlineMs }: Patience): Promise<Operation> {
     return present((await this.#channel.unary(ControlService.upgrade, { program }, 'write', deadlineMs)).operation)
+  }
+
+  /** Begins to change the number of nodes of each shard; with `dryRun` only says how that would be done. */
+  async replicas(
+    replicas: number,
+    { deadlineMs, dryRun }: Patience & { readonly dryRun: boolean },
+  ): Promise<Operation> {
+    const request = { replicas, dryRun }
+    const effect = dryRun ? 'read' : 'write'
+    return present((await this.#channel.unary(ControlService.replicas, request, effect, deadlineMs)).operation)
+  }
+
+  /** Begins to put a new node in the place of this one, by its name or id. */
+  async replaceNode(node: string, { deadlineMs }: Patience): Promise<Operation> {
+    return present((await this.#channel.unary(ControlService.replaceNode, { node }, 'write', deadlineMs)).operation)
   }
 
   async operations({ deadlineMs }: Patience): Promise<readonly Operation[]> {

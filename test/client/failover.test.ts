@@ -29,7 +29,13 @@ interface Told extends AppendClient {
 
 async function clientsOf(endpoints: readonly string[]): Promise<Told[]> {
   const wrapper = new RequestWrapper(endpoints)
-  const told = [watched('wrapper', (key, value, options) => wrapper.append(key, value, options), () => wrapper.close())]
+  const told = [
+    watched(
+      'wrapper',
+      (key, value, options) => wrapper.append(key, value, options),
+      () => wrapper.close(),
+    ),
+  ]
   for (const mode of ['direct', 'auto', 'gateway'] as const) {
     const kv = await KvClient.connect({ endpoints, mode })
     const append: AppendClient['append'] = async (key, value, options) => (await kv.append(key, value, options)).length
@@ -57,7 +63,11 @@ function watched(name: string, append: AppendClient['append'], close: Told['clos
 
 async function served(clients: readonly Told[]): Promise<void> {
   const enough = clients.map(({ acknowledged }) => acknowledged + ENOUGH)
-  await until('every client to be served', () => clients.every((one, at) => one.acknowledged >= (enough[at] ?? 0)), 60_000)
+  await until(
+    'every client to be served',
+    () => clients.every((one, at) => one.acknowledged >= (enough[at] ?? 0)),
+    60_000,
+  )
 }
 
 test.each(['SIGKILL', 'SIGINT', 'SIGSTOP'] as const)(

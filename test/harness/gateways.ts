@@ -26,7 +26,11 @@ export interface JoinOptions {
 }
 
 /** One more, when it is ready. */
-export async function join(cluster: Cluster, via: readonly string[], options: JoinOptions = {}): Promise<GatewayProcess> {
+export async function join(
+  cluster: Cluster,
+  via: readonly string[],
+  options: JoinOptions = {},
+): Promise<GatewayProcess> {
   const { port = '0', data = cluster.data, args = [] } = options
   const program = startOrchestrator(['--join', via.join(','), '--port', port, '--data', data, ...args])
   const [, address = '', role = ''] = await program.line(READY, READY_MS_MAX)

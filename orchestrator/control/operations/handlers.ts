@@ -15,6 +15,9 @@ import type { Programs } from '../programs.js'
 import { kindOf } from './kinds.js'
 import type { Operations, OperationView, SteerHow } from './operations.js'
 import type { OperationRecord } from './record.js'
+import { wishForReplacement } from './replace.js'
+import { wishForReplicas } from './replicas.js'
+import { REPLICAS_MAX } from './replicas-record.js'
 import { wishForShards } from './reshard.js'
 import { type MoveRecord, SHARDS_MAX } from './reshard-record.js'
 import { wishForProgram, wishForRestart } from './rolling.js'
@@ -24,6 +27,7 @@ const PATIENCE_MS = 4_000
 
 const shardsSchema = z.int().min(1).max(SHARDS_MAX)
 const nodeSchema = z.string().regex(/^(?:meta|shard-\d{1,5})\/node-\d{1,5}$/)
+const replicasSchema = z.int().min(1).max(REPLICAS_MAX)
 const idSchema = z.string().min(1).max(64)
 const steers: ReadonlyMap<Steer, SteerHow> = new Map([
   [Steer.PAUSE, 'pause'],
@@ -54,6 +58,16 @@ export function operationHandlers(
         const taken = await programs.takeIn(program === '' ? programs.own : program)
         return toWire(await patiently(clock, (signal) => operations.begin(wishForProgram(taken), signal)))
       }),
+    replicas: async (replicas, dryRun) => {
+      const wanted = expectValid(replicasSchema, replicas, `the number of replicas must be from 1 to ${REPLICAS_MAX}`)
+      const wish = wishForReplicas(wanted)
+      if (dryRun) return toWire(operations.plan(wish))
+      return toWire(await patiently(clock, (signal) => operations.begin(wish, signal)))
+    },
+    replaceNode: async (node) => {
+      const wish = wishForReplacement(expectValid(idSchema, node, NODE_WANTED))
+      return toWire(await patiently(clock, (signal) => operations.begin(wish, signal)))
+    },
     operations: async () => (await patiently(clock, (signal) => operations.list(signal))).map(toWire),
     watch: async function* (id, signal) {
       const valid = expectValid(idSchema, id, ID_WANTED)
@@ -74,7 +88,7 @@ export function operationHandlers(
   }
 }
 
-const NODE_WANTED = 'a node is named as kvorum status shows it, like shard-1/node-2'
+const NODE_WANTED = 'a node is named as kvorum status shows it, like shard-1/node-2, or by its id'
 const ID_WANTED = 'an operation is named by its id, as kvorum operations shows it'
 
 async function patiently<T>(clock: Clock, work: (signal: AbortSignal) => Promise<T>): Promise<T> {

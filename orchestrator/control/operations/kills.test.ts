@@ -4,11 +4,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { MoveState, OperationState, Steer } from '../../wire/control.js'
 import type { Cluster } from '../cluster.js'
-import { Registry } from '../registry.js'
+import * as testing from '../testing/die-at.js'
 import { FakeWorld } from '../testing/fake-world.js'
 import * as scene from '../testing/scale-scene.js'
 import { ended, never, type StartOptions } from '../testing/scale-scene.js'
-import { ScaledClock } from '../testing/scaled-clock.js'
 
 let folder: string
 let world: FakeWorld
@@ -40,62 +39,21 @@ describe('an orchestrator that dies', () => {
     readonly partitionsPerMoveMax: number
   }
 
-  /**
-   * Scales, and freezes everything of that orchestrator when it comes to its effect number `at`, just before that. Says
-   * which that was; undefined when there are no so many.
-   */
-  async function dieAt(
-    at: number,
-    { from, to, cancelAfter, partitionsPerMoveMax }: Scene,
-  ): Promise<string | undefined> {
-    let left = Number.POSITIVE_INFINITY
-    let died: (what: string) => void = () => {}
-    const dead = new Promise<string>((resolve) => {
-      died = resolve
+  function dieAt(at: number, { from, to, cancelAfter, partitionsPerMoveMax }: Scene): Promise<string | undefined> {
+    return testing.dieAt(at, {
+      start: (parts) => start({ shards: from, partitionsPerMoveMax, ...parts }),
+      act: async (cluster) => {
+        const { id } = await cluster.control.scale(to, false)
+        if (cancelAfter !== undefined) {
+          for await (const { moves } of cluster.control.watch(id, never.asked)) {
+            if (moves.filter(({ state }) => state === MoveState.DONE).length >= cancelAfter) break
+          }
+          // It may have ended by then.
+          await cluster.control.steer(id, Steer.CANCEL).catch(() => {})
+        }
+        await ended(cluster)
+      },
     })
-    const pass = async (what: string) => {
-      // What only looks changes nothing: to die there is to die at what comes next.
-      if (!/^(?:status|watch|find|meta get|lease)/.test(what)) left--
-      if (left > 0) return
-      died(what)
-      await new Promise(() => {})
-    }
-    const registries: Registry[] = []
-    const real = Registry.open.bind(Registry)
-    vi.spyOn(Registry, 'open').mockImplementation(async (...args) => {
-      const registry = await real(...args)
-      registries.push(registry)
-      for (const name of ['setCluster', 'setNodes', 'setGroup', 'setMap', 'forgetGroup'] as const) {
-        const write = registry[name].bind(registry) as (value: unknown) => Promise<void>
-        vi.spyOn(registry, name).mockImplementation(async (value: unknown) => {
-          await pass(name)
-          await write(value)
-        })
-      }
-      return registry
-    })
-    const clock = new ScaledClock()
-    const cluster = await start({ shards: from, pass, clock, partitionsPerMoveMax })
-    left = at
-    const steered = async () => {
-      const { id } = await cluster.control.scale(to, false)
-      if (cancelAfter === undefined) return
-      for await (const { moves } of cluster.control.watch(id, never.asked)) {
-        if (moves.filter(({ state }) => state === MoveState.DONE).length >= cancelAfter) break
-      }
-      // It may have ended by then.
-      await cluster.control.steer(id, Steer.CANCEL).catch(() => {})
-    }
-    const how = await Promise.race([dead, steered().then(() => ended(cluster))])
-    vi.restoreAllMocks()
-    if (typeof how === 'string') {
-      clock.stop()
-      await Promise.all(registries.map((registry) => registry.close()))
-      return how
-    }
-    left = Number.POSITIVE_INFINITY
-    await cluster.stop(never.forced)
-    return undefined
   }
 
   const scenes: readonly (readonly [string, Scene])[] = [

@@ -1,9 +1,16 @@
 import type { Kind } from './kind.js'
 import type { Records } from './record.js'
+import { replace } from './replace.js'
+import { replicas } from './replicas.js'
 import { reshard } from './reshard.js'
 import { rolling } from './rolling.js'
 
-const KINDS: { readonly [Name in keyof Records]: Kind<Records[Name]> } = { reshard, rolling }
+const KINDS: { readonly [Name in keyof Records]: Kind<Records[Name]> } = {
+  reshard,
+  rolling,
+  replicas,
+  replace,
+}
 
 /** What operations of this one's kind do. */
 export function kindOf<Name extends keyof Records>(record: Records[Name]): Kind<Records[Name]> {

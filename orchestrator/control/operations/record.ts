@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { replaceSchema } from './replace-record.js'
+import { replicasSchema } from './replicas-record.js'
 import { reshardSchema } from './reshard-record.js'
 import { type RollingRecord, rollingSchema } from './rolling-record.js'
 
@@ -8,13 +10,15 @@ import { type RollingRecord, rollingSchema } from './rolling-record.js'
 export interface Records {
   readonly reshard: z.output<typeof reshardSchema>
   readonly rolling: RollingRecord
+  readonly replicas: z.output<typeof replicasSchema>
+  readonly replace: z.output<typeof replaceSchema>
 }
 
 export type OperationRecord = Records[keyof Records]
 
 export const operationSchema: z.ZodType<OperationRecord> = z.preprocess(
   withKind,
-  z.discriminatedUnion('kind', [reshardSchema, rollingSchema]),
+  z.discriminatedUnion('kind', [reshardSchema, rollingSchema, replicasSchema, replaceSchema]),
 )
 
 /** There was only one kind, and it had no name. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import type { NodeInfo } from '../../core/topology.js'
-import { PreconditionFailedError, UnavailableError } from '../../errors/index.js'
+import { UnavailableError } from '../../errors/index.js'
 import { emptyStatus } from '../../wire/control.js'
 import { type ImportOrder, type ImportResponse, type NodeStatus, Role, State } from '../../wire/node-admin.js'
 import { localDirectories, makeNodeDirectory } from '../drivers/directories.js'
@@ -10,6 +10,8 @@ import { LEASE_KEY } from '../lease-record.js'
 import type { KvLink, Links, NodeLink } from '../links.js'
 import { THIS_MACHINE } from '../machines.js'
 import { fakeImport, type ImportFaults } from './fake-import.js'
+import { fakeKv, Rows } from './fake-kv.js'
+import { FakeMembers, fakeMemberCalls } from './fake-members.js'
 import { expectOneOwner, FakePartitions } from './fake-partitions.js'
 
 /** A node's directory: it outlives the process. */
@@ -41,6 +43,7 @@ interface Shard {
   /** Of its commands. */
   format: number
   readonly partitions: FakePartitions
+  readonly members: FakeMembers
   readonly calls: string[]
 }
 
@@ -51,7 +54,7 @@ interface Shard {
 export class FakeWorld {
   readonly data = new Map<string, Data>()
   readonly running = new Set<Running>()
-  readonly meta = new Map<string, { value: Uint8Array; version: bigint }>()
+  readonly meta = new Rows()
   /** What the next processes of a node (by name) do instead of running. */
   readonly ends = new Map<string, Exit>()
   /** What processes of a program (by the name of its folder) do instead of running. */
@@ -66,6 +69,8 @@ export class FakeWorld {
   readonly deaf = new Set<string>()
   /** Nodes (by name) that say that they take their data from a peer. */
   readonly seeding = new Set<string>()
+  /** Nodes (by name) that do not catch up. */
+  readonly behind = new Set<string>()
   /** Addresses that are free next, before any others. */
   readonly nextFree: string[] = []
   /** Addresses that somebody else listens on. */
@@ -74,13 +79,11 @@ export class FakeWorld {
   #shards = new Map<number, Shard>()
   #watchers = new Set<() => void>()
   #version = 0
-  /** Of meta: no version is used twice. */
-  #writes = 0n
   #pids = 1000
   #ports = 20_000
 
   shard(id: number): Shard {
-    const found = this.#shards.get(id) ?? newShard()
+    const found = this.#shards.get(id) ?? newShard((node) => this.#byId(node)?.gone === false)
     this.#shards.set(id, found)
     return found
   }
@@ -219,6 +222,7 @@ export class FakeWorld {
         node.opening = false
         if (node.data.members !== undefined && !same(node.data.members, members)) throw new TypeError('other members')
         node.data.members = members
+        this.shard(node.data.spec.shard).members.bootstrap(members.map(({ id }) => id))
         this.#changed()
       },
       setPeers: async (peers) => {
@@ -239,6 +243,10 @@ export class FakeWorld {
         shard.ownershipEpoch = epoch
         shard.partitions.assign(epoch, owned)
       },
+      ...fakeMemberCalls(
+        async (what) => this.#leads(await reach(what)),
+        (id) => this.#isBehind(id),
+      ),
       move: async (step, epoch, partitions) => {
         this.#ledBy(await reach('move')).partitions.step(step, epoch, partitions)
         expectOneOwner(this.#owners())
@@ -261,6 +269,32 @@ export class FakeWorld {
       await pass(`heard ${progress.phase}`)
       yield progress
     }
+  }
+
+  #leads(node: Running) {
+    const { members } = this.#ledBy(node)
+    const others = [...this.running].filter(({ data }) => data !== node.data && members.voters.includes(data.id))
+    return {
+      id: node.data.id,
+      members,
+      feed: (id: string) => {
+        const fed = this.#byId(id)?.data
+        if (fed !== undefined) Object.assign(fed, { members: [], lastLogIndex: node.data.lastLogIndex })
+        this.#changed()
+      },
+      handOver: () => {
+        others.sort((a, b) => Number(b.data.lastLogIndex - a.data.lastLogIndex))
+        for (const other of others.slice(0, 1)) this.#campaign(other)
+      },
+    }
+  }
+
+  #isBehind(id: string): boolean {
+    return this.behind.has(this.#byId(id)?.data.spec.name ?? '')
+  }
+
+  #byId(id: string): Running | undefined {
+    return [...this.running].find(({ data }) => data.id === id)
   }
 
   #ledBy(node: Running): Shard {
@@ -294,10 +328,10 @@ export class FakeWorld {
   }
 
   #campaign(node: Running): void {
-    const { members } = node.data
     const shard = this.shard(node.data.spec.shard)
-    const alive = [...this.running].filter((one) => members?.some(({ id }) => id === one.data.id))
-    if (members === undefined || alive.length * 2 <= members.length) return
+    const { voters } = shard.members
+    const alive = [...this.running].filter((one) => voters.includes(one.data.id))
+    if (!voters.includes(node.data.id) || !shard.members.hasMajority()) return
     if (alive.some((one) => one.data.lastLogIndex > node.data.lastLogIndex)) return
     shard.term++
     shard.leader = node
@@ -318,6 +352,9 @@ export class FakeWorld {
       pid: node.pid,
       dataDir: node.data.spec.directory,
       role: leads ? Role.LEADER : Role.FOLLOWER,
+      members: shard.members.all.map((one) => ({ ...one, behind: this.#isBehind(one.nodeId) ? 10_000n : 0n })),
+      configuration: shard.members.configuration,
+      configurationCommitted: true,
       state: this.#stateOf(node),
       term: shard.term,
       ready: leads,
@@ -334,50 +371,30 @@ export class FakeWorld {
   #stateOf({ data, opening }: Running): State {
     if (this.seeding.has(data.spec.name)) return State.SEEDING
     if (opening) return State.STARTING
-    return data.members === undefined ? State.WAITING : State.SERVING
+    if (data.members === undefined) return State.WAITING
+    return this.shard(data.spec.shard).members.has(data.id) ? State.SERVING : State.NOT_MEMBER
   }
 
   #kvLink(address: string, pass: (what: string) => Promise<void>): KvLink {
-    const key = (bytes: Uint8Array) => Buffer.from(bytes).toString()
-    const reach = () => {
+    const serves = () => {
       const { leader, ownershipEpoch } = this.shard(0)
-      if (leader?.address === address && ownershipEpoch > 0n) return
-      throw new UnavailableError('not the leader, or it owns nothing', { outcome: 'not-applied' })
+      return leader?.address === address && ownershipEpoch > 0n
     }
-    // Renewals of the lease come whenever they come: a test that counts steps must be able to leave them out.
-    const what = (bytes: Uint8Array) => (key(bytes) === LEASE_KEY ? 'lease' : 'meta')
-    return {
-      close: () => {},
-      get: async (bytes) => {
-        await pass(`${what(bytes)} get`)
-        reach()
-        const row = this.meta.get(key(bytes))
-        return { found: row !== undefined, value: row?.value ?? new Uint8Array(), version: row?.version ?? 0n }
-      },
-      put: async (bytes, value, { ifVersion }) => {
-        await pass(`${what(bytes)} put`)
-        reach()
-        const version = this.meta.get(key(bytes))?.version ?? 0n
-        if (ifVersion !== version)
-          throw new PreconditionFailedError('other version', { outcome: 'not-applied', version })
-        const written = ++this.#writes
-        this.meta.set(key(bytes), { value, version: written })
-        return { version: written }
-      },
-      delete: async (bytes, { ifVersion }) => {
-        await pass(`${what(bytes)} delete`)
-        reach()
-        const version = this.meta.get(key(bytes))?.version ?? 0n
-        if (ifVersion !== undefined && ifVersion !== version)
-          throw new PreconditionFailedError('other version', { outcome: 'not-applied', version })
-        return { existed: this.meta.delete(key(bytes)) }
-      },
-    }
+    return fakeKv(this.meta, serves, pass)
   }
 }
 
-function newShard(): Shard {
-  return { term: 0n, leader: undefined, ownershipEpoch: 0n, format: 1, partitions: new FakePartitions(), calls: [] }
+function newShard(answers: (id: string) => boolean): Shard {
+  const members = new FakeMembers(answers)
+  return {
+    term: 0n,
+    leader: undefined,
+    ownershipEpoch: 0n,
+    format: 1,
+    partitions: new FakePartitions(),
+    members,
+    calls: [],
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -1,11 +1,13 @@
 import { setMaxListeners } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect } from 'vitest'
 import { seededRng } from '../../core/rng.js'
 import { silent } from '../../telemetry/index.js'
 import type { Operation } from '../../wire/control.js'
 import { PartitionState } from '../../wire/node-admin.js'
 import { type Cluster, type Stop, startCluster } from '../cluster.js'
-import { DataDirectory } from '../data-directory.js'
+import { DataDirectory, groupName } from '../data-directory.js'
 import type { FakeWorld } from './fake-world.js'
 import { ScaledClock } from './scaled-clock.js'
 
@@ -72,14 +74,53 @@ export async function ended(cluster: Pick<Cluster, 'control'>): Promise<Operatio
 
 /** Map and state machines say the same, nothing is lost, and nobody runs who ought not to. */
 export function expectWhole(world: FakeWorld, cluster: Pick<Cluster, 'maps'>, shards: number): void {
+  expectOwners(world, cluster, shards)
+  expect(namesOf(world)).toEqual(
+    ['meta/node-1', ...Array.from({ length: shards }, (_, at) => `shard-${at + 1}/node-1`)].sort(),
+  )
+}
+
+function expectOwners(world: FakeWorld, cluster: Pick<Cluster, 'maps'>, shards: number): void {
   const map = cluster.maps.current()
-  const ids = Array.from({ length: shards }, (_, at) => at + 1)
-  expect(map.shards.map(({ id }) => id)).toEqual(ids)
+  expect(map.shards.map(({ id }) => id)).toEqual(Array.from({ length: shards }, (_, at) => at + 1))
   map.owners.forEach((owner, partition) => {
     const row = world.shard(owner).partitions.rows[partition]
     expect([partition, row?.state, row?.whole]).toEqual([partition, PartitionState.OWNED, true])
   })
-  expect([...world.running].map(({ data }) => data.spec.name).sort()).toEqual(
-    ['meta/node-1', ...ids.map((id) => `shard-${id}/node-1`)].sort(),
-  )
+}
+
+function namesOf(world: FakeWorld): string[] {
+  return [...world.running].map(({ data }) => data.spec.name).sort()
+}
+
+/**
+ * Every group has so many voters and nobody else, and they are who the map and the status say; each knows the others; nobody
+ * runs besides, and no directory is left over. `absent`: members (by name) that do not run.
+ */
+export async function expectMembers(
+  { world, folder }: Pick<StartOptions, 'world' | 'folder'>,
+  cluster: Cluster,
+  replicas: number,
+  absent: readonly string[] = [],
+): Promise<void> {
+  const { groups } = await cluster.control.status()
+  expectOwners(world, cluster, groups.length - 1)
+  for (const { shard, nodes } of groups) {
+    const { members } = world.shard(shard)
+    expect(members.all.every(({ voter }) => voter)).toBe(true)
+    expect(members.voters).toHaveLength(replicas)
+    expect(nodes.map(({ status }) => status?.nodeId).sort()).toEqual([...members.voters].sort())
+    const mapped = cluster.maps.current().shards.find(({ id }) => id === shard)?.nodes ?? []
+    if (shard > 0) expect(mapped.map(({ id }) => id).sort()).toEqual([...members.voters].sort())
+    for (const { name } of nodes) {
+      const peers = world.process(name)?.peers.map(({ id }) => id) ?? []
+      if (!absent.includes(name)) expect([...peers].sort()).toEqual([...members.voters].sort())
+    }
+    const names = nodes.map(({ name }) => name)
+    const expected = names.filter((name) => !absent.includes(name)).sort()
+    expect(namesOf(world).filter((name) => names.includes(name))).toEqual(expected)
+    const folders = readdirSync(join(folder, groupName(shard))).map((name) => `${groupName(shard)}/${name}`)
+    expect(folders.sort()).toEqual(expected)
+  }
+  expect(world.running.size).toBe(groups.flatMap(({ nodes }) => nodes).length - absent.length)
 }

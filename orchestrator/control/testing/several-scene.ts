@@ -103,6 +103,10 @@ export class Several {
       control: (address) => ({
         status: () => reach(address).control.status(),
         scale: async (shards, { dryRun }) => reach(address).control.scale(shards, dryRun),
+        replicas: async (replicas, { dryRun }) => reach(address).control.replicas(replicas, dryRun),
+        replaceNode: async (node) => reach(address).control.replaceNode(node),
+        restart: async (node) => reach(address).control.restart(node),
+        upgrade: async (program) => reach(address).control.upgrade(program),
         operations: () => reach(address).control.operations(),
         steer: async (id, steer) => reach(address).control.steer(id, steer),
         watch: async function* (id, signal) {

@@ -7,6 +7,6 @@ export function controlHandlers(some: Partial<ControlHandlers>): ControlHandlers
     throw new UnsupportedError('not served here', { outcome: 'not-applied' })
   }
   const unserved = async () => refuse()
-  const changes = { scale: unserved, restart: unserved, upgrade: unserved }
-  return { status: unserved, ...changes, operations: unserved, watch: refuse, steer: unserved, ...some }
+  const starts = { scale: unserved, replicas: unserved, replaceNode: unserved, restart: unserved, upgrade: unserved }
+  return { status: unserved, ...starts, operations: unserved, watch: refuse, steer: unserved, ...some }
 }

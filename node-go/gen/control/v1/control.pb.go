@@ -575,6 +575,193 @@ func (x *UpgradeResponse) GetOperation() *Operation {
 	return nil
 }
 
+type ReplicasRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Replicas uint32                 `protobuf:"varint,1,opt,name=replicas,proto3" json:"replicas,omitempty"`
+	// Nothing is done: the answer says what would be.
+	DryRun        bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicasRequest) Reset() {
+	*x = ReplicasRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicasRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicasRequest) ProtoMessage() {}
+
+func (x *ReplicasRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicasRequest.ProtoReflect.Descriptor instead.
+func (*ReplicasRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ReplicasRequest) GetReplicas() uint32 {
+	if x != nil {
+		return x.Replicas
+	}
+	return 0
+}
+
+func (x *ReplicasRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ReplicasResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without an id with dry_run, and when every group has so many already.
+	Operation     *Operation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicasResponse) Reset() {
+	*x = ReplicasResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicasResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicasResponse) ProtoMessage() {}
+
+func (x *ReplicasResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicasResponse.ProtoReflect.Descriptor instead.
+func (*ReplicasResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReplicasResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+type ReplaceNodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "shard-1/node-2", or the node's id.
+	Node          string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceNodeRequest) Reset() {
+	*x = ReplaceNodeRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceNodeRequest) ProtoMessage() {}
+
+func (x *ReplaceNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceNodeRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceNodeRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReplaceNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type ReplaceNodeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operation     *Operation             `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceNodeResponse) Reset() {
+	*x = ReplaceNodeResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceNodeResponse) ProtoMessage() {}
+
+func (x *ReplaceNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceNodeResponse.ProtoReflect.Descriptor instead.
+func (*ReplaceNodeResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReplaceNodeResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
 type OperationsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -583,7 +770,7 @@ type OperationsRequest struct {
 
 func (x *OperationsRequest) Reset() {
 	*x = OperationsRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[6]
+	mi := &file_control_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +782,7 @@ func (x *OperationsRequest) String() string {
 func (*OperationsRequest) ProtoMessage() {}
 
 func (x *OperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[6]
+	mi := &file_control_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +795,7 @@ func (x *OperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperationsRequest.ProtoReflect.Descriptor instead.
 func (*OperationsRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{6}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 type OperationsResponse struct {
@@ -620,7 +807,7 @@ type OperationsResponse struct {
 
 func (x *OperationsResponse) Reset() {
 	*x = OperationsResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[7]
+	mi := &file_control_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +819,7 @@ func (x *OperationsResponse) String() string {
 func (*OperationsResponse) ProtoMessage() {}
 
 func (x *OperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[7]
+	mi := &file_control_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +832,7 @@ func (x *OperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperationsResponse.ProtoReflect.Descriptor instead.
 func (*OperationsResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{7}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *OperationsResponse) GetOperations() []*Operation {
@@ -664,7 +851,7 @@ type WatchOperationRequest struct {
 
 func (x *WatchOperationRequest) Reset() {
 	*x = WatchOperationRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[8]
+	mi := &file_control_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +863,7 @@ func (x *WatchOperationRequest) String() string {
 func (*WatchOperationRequest) ProtoMessage() {}
 
 func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[8]
+	mi := &file_control_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +876,7 @@ func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
 func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{8}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchOperationRequest) GetId() string {
@@ -708,7 +895,7 @@ type WatchOperationResponse struct {
 
 func (x *WatchOperationResponse) Reset() {
 	*x = WatchOperationResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[9]
+	mi := &file_control_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +907,7 @@ func (x *WatchOperationResponse) String() string {
 func (*WatchOperationResponse) ProtoMessage() {}
 
 func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[9]
+	mi := &file_control_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +920,7 @@ func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
 func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{9}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchOperationResponse) GetOperation() *Operation {
@@ -753,7 +940,7 @@ type SteerOperationRequest struct {
 
 func (x *SteerOperationRequest) Reset() {
 	*x = SteerOperationRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[10]
+	mi := &file_control_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +952,7 @@ func (x *SteerOperationRequest) String() string {
 func (*SteerOperationRequest) ProtoMessage() {}
 
 func (x *SteerOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[10]
+	mi := &file_control_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -778,7 +965,7 @@ func (x *SteerOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerOperationRequest.ProtoReflect.Descriptor instead.
 func (*SteerOperationRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SteerOperationRequest) GetId() string {
@@ -804,7 +991,7 @@ type SteerOperationResponse struct {
 
 func (x *SteerOperationResponse) Reset() {
 	*x = SteerOperationResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[11]
+	mi := &file_control_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +1003,7 @@ func (x *SteerOperationResponse) String() string {
 func (*SteerOperationResponse) ProtoMessage() {}
 
 func (x *SteerOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[11]
+	mi := &file_control_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +1016,7 @@ func (x *SteerOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerOperationResponse.ProtoReflect.Descriptor instead.
 func (*SteerOperationResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SteerOperationResponse) GetOperation() *Operation {
@@ -853,7 +1040,7 @@ type Operation struct {
 	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
 	// Of an operation without moves: what is done and what is to be done, in order.
 	Steps []*Step `protobuf:"bytes,8,rep,name=steps,proto3" json:"steps,omitempty"`
-	// For programs: "reshard".
+	// For programs: "reshard", "replicas", "replace".
 	Kind          string `protobuf:"bytes,9,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -861,7 +1048,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_control_v1_control_proto_msgTypes[12]
+	mi := &file_control_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +1060,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[12]
+	mi := &file_control_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +1073,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Operation) GetId() string {
@@ -964,7 +1151,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_control_v1_control_proto_msgTypes[13]
+	mi := &file_control_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1163,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[13]
+	mi := &file_control_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1176,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Step) GetWhat() string {
@@ -1032,7 +1219,7 @@ type PlannedMove struct {
 
 func (x *PlannedMove) Reset() {
 	*x = PlannedMove{}
-	mi := &file_control_v1_control_proto_msgTypes[14]
+	mi := &file_control_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1231,7 @@ func (x *PlannedMove) String() string {
 func (*PlannedMove) ProtoMessage() {}
 
 func (x *PlannedMove) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[14]
+	mi := &file_control_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1244,7 @@ func (x *PlannedMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedMove.ProtoReflect.Descriptor instead.
 func (*PlannedMove) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PlannedMove) GetFromShard() uint32 {
@@ -1124,7 +1311,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[15]
+	mi := &file_control_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1323,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[15]
+	mi := &file_control_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1336,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 type StatusResponse struct {
@@ -1164,7 +1351,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[16]
+	mi := &file_control_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1176,7 +1363,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[16]
+	mi := &file_control_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1189,7 +1376,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *StatusResponse) GetEpoch() uint64 {
@@ -1216,7 +1403,7 @@ type GroupReport struct {
 
 func (x *GroupReport) Reset() {
 	*x = GroupReport{}
-	mi := &file_control_v1_control_proto_msgTypes[17]
+	mi := &file_control_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1228,7 +1415,7 @@ func (x *GroupReport) String() string {
 func (*GroupReport) ProtoMessage() {}
 
 func (x *GroupReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[17]
+	mi := &file_control_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1241,7 +1428,7 @@ func (x *GroupReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupReport.ProtoReflect.Descriptor instead.
 func (*GroupReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GroupReport) GetShard() uint32 {
@@ -1273,7 +1460,7 @@ type NodeReport struct {
 
 func (x *NodeReport) Reset() {
 	*x = NodeReport{}
-	mi := &file_control_v1_control_proto_msgTypes[18]
+	mi := &file_control_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1472,7 @@ func (x *NodeReport) String() string {
 func (*NodeReport) ProtoMessage() {}
 
 func (x *NodeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[18]
+	mi := &file_control_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1485,7 @@ func (x *NodeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
 func (*NodeReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NodeReport) GetName() string {
@@ -1347,6 +1534,15 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x0eUpgradeRequest\x12\x18\n" +
 	"\aprogram\x18\x01 \x01(\tR\aprogram\"F\n" +
 	"\x0fUpgradeResponse\x123\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"F\n" +
+	"\x0fReplicasRequest\x12\x1a\n" +
+	"\breplicas\x18\x01 \x01(\rR\breplicas\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"G\n" +
+	"\x10ReplicasResponse\x123\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"(\n" +
+	"\x12ReplaceNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"J\n" +
+	"\x13ReplaceNodeResponse\x123\n" +
 	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"\x13\n" +
 	"\x11OperationsRequest\"K\n" +
 	"\x12OperationsResponse\x125\n" +
@@ -1428,12 +1624,14 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\fCONDITION_UP\x10\x01\x12\x14\n" +
 	"\x10CONDITION_SILENT\x10\x02\x12\x12\n" +
 	"\x0eCONDITION_DOWN\x10\x03\x12\x12\n" +
-	"\x0eCONDITION_HELD\x10\x042\x91\x04\n" +
+	"\x0eCONDITION_HELD\x10\x042\xa8\x05\n" +
 	"\aControl\x12?\n" +
 	"\x06Status\x12\x19.control.v1.StatusRequest\x1a\x1a.control.v1.StatusResponse\x12<\n" +
 	"\x05Scale\x12\x18.control.v1.ScaleRequest\x1a\x19.control.v1.ScaleResponse\x12B\n" +
 	"\aRestart\x12\x1a.control.v1.RestartRequest\x1a\x1b.control.v1.RestartResponse\x12B\n" +
-	"\aUpgrade\x12\x1a.control.v1.UpgradeRequest\x1a\x1b.control.v1.UpgradeResponse\x12K\n" +
+	"\aUpgrade\x12\x1a.control.v1.UpgradeRequest\x1a\x1b.control.v1.UpgradeResponse\x12E\n" +
+	"\bReplicas\x12\x1b.control.v1.ReplicasRequest\x1a\x1c.control.v1.ReplicasResponse\x12N\n" +
+	"\vReplaceNode\x12\x1e.control.v1.ReplaceNodeRequest\x1a\x1f.control.v1.ReplaceNodeResponse\x12K\n" +
 	"\n" +
 	"Operations\x12\x1d.control.v1.OperationsRequest\x1a\x1e.control.v1.OperationsResponse\x12Y\n" +
 	"\x0eWatchOperation\x12!.control.v1.WatchOperationRequest\x1a\".control.v1.WatchOperationResponse0\x01\x12W\n" +
@@ -1452,7 +1650,7 @@ func file_control_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_control_v1_control_proto_goTypes = []any{
 	(Steer)(0),                     // 0: control.v1.Steer
 	(StepState)(0),                 // 1: control.v1.StepState
@@ -1465,59 +1663,69 @@ var file_control_v1_control_proto_goTypes = []any{
 	(*RestartResponse)(nil),        // 8: control.v1.RestartResponse
 	(*UpgradeRequest)(nil),         // 9: control.v1.UpgradeRequest
 	(*UpgradeResponse)(nil),        // 10: control.v1.UpgradeResponse
-	(*OperationsRequest)(nil),      // 11: control.v1.OperationsRequest
-	(*OperationsResponse)(nil),     // 12: control.v1.OperationsResponse
-	(*WatchOperationRequest)(nil),  // 13: control.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil), // 14: control.v1.WatchOperationResponse
-	(*SteerOperationRequest)(nil),  // 15: control.v1.SteerOperationRequest
-	(*SteerOperationResponse)(nil), // 16: control.v1.SteerOperationResponse
-	(*Operation)(nil),              // 17: control.v1.Operation
-	(*Step)(nil),                   // 18: control.v1.Step
-	(*PlannedMove)(nil),            // 19: control.v1.PlannedMove
-	(*StatusRequest)(nil),          // 20: control.v1.StatusRequest
-	(*StatusResponse)(nil),         // 21: control.v1.StatusResponse
-	(*GroupReport)(nil),            // 22: control.v1.GroupReport
-	(*NodeReport)(nil),             // 23: control.v1.NodeReport
-	(*v1.PartitionRange)(nil),      // 24: node.v1.PartitionRange
-	(*v1.NodeStatus)(nil),          // 25: node.v1.NodeStatus
+	(*ReplicasRequest)(nil),        // 11: control.v1.ReplicasRequest
+	(*ReplicasResponse)(nil),       // 12: control.v1.ReplicasResponse
+	(*ReplaceNodeRequest)(nil),     // 13: control.v1.ReplaceNodeRequest
+	(*ReplaceNodeResponse)(nil),    // 14: control.v1.ReplaceNodeResponse
+	(*OperationsRequest)(nil),      // 15: control.v1.OperationsRequest
+	(*OperationsResponse)(nil),     // 16: control.v1.OperationsResponse
+	(*WatchOperationRequest)(nil),  // 17: control.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil), // 18: control.v1.WatchOperationResponse
+	(*SteerOperationRequest)(nil),  // 19: control.v1.SteerOperationRequest
+	(*SteerOperationResponse)(nil), // 20: control.v1.SteerOperationResponse
+	(*Operation)(nil),              // 21: control.v1.Operation
+	(*Step)(nil),                   // 22: control.v1.Step
+	(*PlannedMove)(nil),            // 23: control.v1.PlannedMove
+	(*StatusRequest)(nil),          // 24: control.v1.StatusRequest
+	(*StatusResponse)(nil),         // 25: control.v1.StatusResponse
+	(*GroupReport)(nil),            // 26: control.v1.GroupReport
+	(*NodeReport)(nil),             // 27: control.v1.NodeReport
+	(*v1.PartitionRange)(nil),      // 28: node.v1.PartitionRange
+	(*v1.NodeStatus)(nil),          // 29: node.v1.NodeStatus
 }
 var file_control_v1_control_proto_depIdxs = []int32{
-	17, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
-	17, // 1: control.v1.RestartResponse.operation:type_name -> control.v1.Operation
-	17, // 2: control.v1.UpgradeResponse.operation:type_name -> control.v1.Operation
-	17, // 3: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
-	17, // 4: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
-	0,  // 5: control.v1.SteerOperationRequest.steer:type_name -> control.v1.Steer
-	17, // 6: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
-	2,  // 7: control.v1.Operation.state:type_name -> control.v1.OperationState
-	19, // 8: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
-	18, // 9: control.v1.Operation.steps:type_name -> control.v1.Step
-	1,  // 10: control.v1.Step.state:type_name -> control.v1.StepState
-	24, // 11: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
-	3,  // 12: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
-	22, // 13: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
-	23, // 14: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
-	4,  // 15: control.v1.NodeReport.condition:type_name -> control.v1.Condition
-	25, // 16: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
-	20, // 17: control.v1.Control.Status:input_type -> control.v1.StatusRequest
-	5,  // 18: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
-	7,  // 19: control.v1.Control.Restart:input_type -> control.v1.RestartRequest
-	9,  // 20: control.v1.Control.Upgrade:input_type -> control.v1.UpgradeRequest
-	11, // 21: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
-	13, // 22: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
-	15, // 23: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
-	21, // 24: control.v1.Control.Status:output_type -> control.v1.StatusResponse
-	6,  // 25: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
-	8,  // 26: control.v1.Control.Restart:output_type -> control.v1.RestartResponse
-	10, // 27: control.v1.Control.Upgrade:output_type -> control.v1.UpgradeResponse
-	12, // 28: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
-	14, // 29: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
-	16, // 30: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
-	24, // [24:31] is the sub-list for method output_type
-	17, // [17:24] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	21, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
+	21, // 1: control.v1.RestartResponse.operation:type_name -> control.v1.Operation
+	21, // 2: control.v1.UpgradeResponse.operation:type_name -> control.v1.Operation
+	21, // 3: control.v1.ReplicasResponse.operation:type_name -> control.v1.Operation
+	21, // 4: control.v1.ReplaceNodeResponse.operation:type_name -> control.v1.Operation
+	21, // 5: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
+	21, // 6: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
+	0,  // 7: control.v1.SteerOperationRequest.steer:type_name -> control.v1.Steer
+	21, // 8: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
+	2,  // 9: control.v1.Operation.state:type_name -> control.v1.OperationState
+	23, // 10: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
+	22, // 11: control.v1.Operation.steps:type_name -> control.v1.Step
+	1,  // 12: control.v1.Step.state:type_name -> control.v1.StepState
+	28, // 13: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
+	3,  // 14: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
+	26, // 15: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
+	27, // 16: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
+	4,  // 17: control.v1.NodeReport.condition:type_name -> control.v1.Condition
+	29, // 18: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
+	24, // 19: control.v1.Control.Status:input_type -> control.v1.StatusRequest
+	5,  // 20: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
+	7,  // 21: control.v1.Control.Restart:input_type -> control.v1.RestartRequest
+	9,  // 22: control.v1.Control.Upgrade:input_type -> control.v1.UpgradeRequest
+	11, // 23: control.v1.Control.Replicas:input_type -> control.v1.ReplicasRequest
+	13, // 24: control.v1.Control.ReplaceNode:input_type -> control.v1.ReplaceNodeRequest
+	15, // 25: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
+	17, // 26: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
+	19, // 27: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
+	25, // 28: control.v1.Control.Status:output_type -> control.v1.StatusResponse
+	6,  // 29: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
+	8,  // 30: control.v1.Control.Restart:output_type -> control.v1.RestartResponse
+	10, // 31: control.v1.Control.Upgrade:output_type -> control.v1.UpgradeResponse
+	12, // 32: control.v1.Control.Replicas:output_type -> control.v1.ReplicasResponse
+	14, // 33: control.v1.Control.ReplaceNode:output_type -> control.v1.ReplaceNodeResponse
+	16, // 34: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
+	18, // 35: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
+	20, // 36: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
+	28, // [28:37] is the sub-list for method output_type
+	19, // [19:28] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_control_v1_control_proto_init() }
@@ -1531,7 +1739,7 @@ func file_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_v1_control_proto_rawDesc), len(file_control_v1_control_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   19,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,8 @@ const (
 	Control_Scale_FullMethodName          = "/control.v1.Control/Scale"
 	Control_Restart_FullMethodName        = "/control.v1.Control/Restart"
 	Control_Upgrade_FullMethodName        = "/control.v1.Control/Upgrade"
+	Control_Replicas_FullMethodName       = "/control.v1.Control/Replicas"
+	Control_ReplaceNode_FullMethodName    = "/control.v1.Control/ReplaceNode"
 	Control_Operations_FullMethodName     = "/control.v1.Control/Operations"
 	Control_WatchOperation_FullMethodName = "/control.v1.Control/WatchOperation"
 	Control_SteerOperation_FullMethodName = "/control.v1.Control/SteerOperation"
@@ -43,6 +45,10 @@ type ControlClient interface {
 	Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (*RestartResponse, error)
 	// The same with another node program, which new nodes are started with too from then on.
 	Upgrade(ctx context.Context, in *UpgradeRequest, opts ...grpc.CallOption) (*UpgradeResponse, error)
+	// Changes how many nodes each shard has, and meta, in the same way.
+	Replicas(ctx context.Context, in *ReplicasRequest, opts ...grpc.CallOption) (*ReplicasResponse, error)
+	// Puts a new node in the place of one that is lost, or is to go, in the same way.
+	ReplaceNode(ctx context.Context, in *ReplaceNodeRequest, opts ...grpc.CallOption) (*ReplaceNodeResponse, error)
 	// Those that run, and the last ones that have ended; newest first.
 	Operations(ctx context.Context, in *OperationsRequest, opts ...grpc.CallOption) (*OperationsResponse, error)
 	// The operation now and whenever it has got further; ends when it has ended.
@@ -93,6 +99,26 @@ func (c *controlClient) Upgrade(ctx context.Context, in *UpgradeRequest, opts ..
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UpgradeResponse)
 	err := c.cc.Invoke(ctx, Control_Upgrade_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) Replicas(ctx context.Context, in *ReplicasRequest, opts ...grpc.CallOption) (*ReplicasResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplicasResponse)
+	err := c.cc.Invoke(ctx, Control_Replicas_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) ReplaceNode(ctx context.Context, in *ReplaceNodeRequest, opts ...grpc.CallOption) (*ReplaceNodeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplaceNodeResponse)
+	err := c.cc.Invoke(ctx, Control_ReplaceNode_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +177,10 @@ type ControlServer interface {
 	Restart(context.Context, *RestartRequest) (*RestartResponse, error)
 	// The same with another node program, which new nodes are started with too from then on.
 	Upgrade(context.Context, *UpgradeRequest) (*UpgradeResponse, error)
+	// Changes how many nodes each shard has, and meta, in the same way.
+	Replicas(context.Context, *ReplicasRequest) (*ReplicasResponse, error)
+	// Puts a new node in the place of one that is lost, or is to go, in the same way.
+	ReplaceNode(context.Context, *ReplaceNodeRequest) (*ReplaceNodeResponse, error)
 	// Those that run, and the last ones that have ended; newest first.
 	Operations(context.Context, *OperationsRequest) (*OperationsResponse, error)
 	// The operation now and whenever it has got further; ends when it has ended.
@@ -178,6 +208,12 @@ func (UnimplementedControlServer) Restart(context.Context, *RestartRequest) (*Re
 }
 func (UnimplementedControlServer) Upgrade(context.Context, *UpgradeRequest) (*UpgradeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Upgrade not implemented")
+}
+func (UnimplementedControlServer) Replicas(context.Context, *ReplicasRequest) (*ReplicasResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Replicas not implemented")
+}
+func (UnimplementedControlServer) ReplaceNode(context.Context, *ReplaceNodeRequest) (*ReplaceNodeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplaceNode not implemented")
 }
 func (UnimplementedControlServer) Operations(context.Context, *OperationsRequest) (*OperationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Operations not implemented")
@@ -281,6 +317,42 @@ func _Control_Upgrade_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Control_Replicas_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplicasRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Replicas(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Replicas_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Replicas(ctx, req.(*ReplicasRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_ReplaceNode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplaceNodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).ReplaceNode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_ReplaceNode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).ReplaceNode(ctx, req.(*ReplaceNodeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Control_Operations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(OperationsRequest)
 	if err := dec(in); err != nil {
@@ -350,6 +422,14 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Upgrade",
 			Handler:    _Control_Upgrade_Handler,
+		},
+		{
+			MethodName: "Replicas",
+			Handler:    _Control_Replicas_Handler,
+		},
+		{
+			MethodName: "ReplaceNode",
+			Handler:    _Control_ReplaceNode_Handler,
 		},
 		{
 			MethodName: "Operations",

@@ -134,6 +134,26 @@ export interface UpgradeResponse {
   operation: Operation | undefined;
 }
 
+export interface ReplicasRequest {
+  replicas: number;
+  /** Nothing is done: the answer says what would be. */
+  dryRun: boolean;
+}
+
+export interface ReplicasResponse {
+  /** Without an id with dry_run, and when every group has so many already. */
+  operation: Operation | undefined;
+}
+
+export interface ReplaceNodeRequest {
+  /** "shard-1/node-2", or the node's id. */
+  node: string;
+}
+
+export interface ReplaceNodeResponse {
+  operation: Operation | undefined;
+}
+
 export interface OperationsRequest {
 }
 
@@ -171,7 +191,7 @@ export interface Operation {
   detail: string;
   /** Of an operation without moves: what is done and what is to be done, in order. */
   steps: Step[];
-  /** For programs: "reshard". */
+  /** For programs: "reshard", "replicas", "replace". */
   kind: string;
 }
 
@@ -484,6 +504,201 @@ export const UpgradeResponse: MessageFns<UpgradeResponse> = {
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseUpgradeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = Operation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplicasRequest(): ReplicasRequest {
+  return { replicas: 0, dryRun: false };
+}
+
+export const ReplicasRequest: MessageFns<ReplicasRequest> = {
+  encode(message: ReplicasRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replicas !== 0) {
+      writer.uint32(8).uint32(message.replicas);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(16).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicasRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicasRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.replicas = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplicasResponse(): ReplicasResponse {
+  return { operation: undefined };
+}
+
+export const ReplicasResponse: MessageFns<ReplicasResponse> = {
+  encode(message: ReplicasResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== undefined) {
+      Operation.encode(message.operation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicasResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicasResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = Operation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplaceNodeRequest(): ReplaceNodeRequest {
+  return { node: "" };
+}
+
+export const ReplaceNodeRequest: MessageFns<ReplaceNodeRequest> = {
+  encode(message: ReplaceNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplaceNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplaceNodeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplaceNodeResponse(): ReplaceNodeResponse {
+  return { operation: undefined };
+}
+
+export const ReplaceNodeResponse: MessageFns<ReplaceNodeResponse> = {
+  encode(message: ReplaceNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== undefined) {
+      Operation.encode(message.operation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplaceNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplaceNodeResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -1400,6 +1615,26 @@ export const ControlService = {
     responseSerialize: (value: UpgradeResponse): Buffer => Buffer.from(UpgradeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UpgradeResponse => UpgradeResponse.decode(value),
   },
+  /** Changes how many nodes each shard has, and meta, in the same way. */
+  replicas: {
+    path: "/control.v1.Control/Replicas" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReplicasRequest): Buffer => Buffer.from(ReplicasRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReplicasRequest => ReplicasRequest.decode(value),
+    responseSerialize: (value: ReplicasResponse): Buffer => Buffer.from(ReplicasResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReplicasResponse => ReplicasResponse.decode(value),
+  },
+  /** Puts a new node in the place of one that is lost, or is to go, in the same way. */
+  replaceNode: {
+    path: "/control.v1.Control/ReplaceNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReplaceNodeRequest): Buffer => Buffer.from(ReplaceNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReplaceNodeRequest => ReplaceNodeRequest.decode(value),
+    responseSerialize: (value: ReplaceNodeResponse): Buffer => Buffer.from(ReplaceNodeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReplaceNodeResponse => ReplaceNodeResponse.decode(value),
+  },
   /** Those that run, and the last ones that have ended; newest first. */
   operations: {
     path: "/control.v1.Control/Operations" as const,
@@ -1448,6 +1683,10 @@ export interface ControlServer extends UntypedServiceImplementation {
   restart: handleUnaryCall<RestartRequest, RestartResponse>;
   /** The same with another node program, which new nodes are started with too from then on. */
   upgrade: handleUnaryCall<UpgradeRequest, UpgradeResponse>;
+  /** Changes how many nodes each shard has, and meta, in the same way. */
+  replicas: handleUnaryCall<ReplicasRequest, ReplicasResponse>;
+  /** Puts a new node in the place of one that is lost, or is to go, in the same way. */
+  replaceNode: handleUnaryCall<ReplaceNodeRequest, ReplaceNodeResponse>;
   /** Those that run, and the last ones that have ended; newest first. */
   operations: handleUnaryCall<OperationsRequest, OperationsResponse>;
   /** The operation now and whenever it has got further; ends when it has ended. */
@@ -1523,6 +1762,38 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UpgradeResponse) => void,
+  ): ClientUnaryCall;
+  /** Changes how many nodes each shard has, and meta, in the same way. */
+  replicas(
+    request: ReplicasRequest,
+    callback: (error: ServiceError | null, response: ReplicasResponse) => void,
+  ): ClientUnaryCall;
+  replicas(
+    request: ReplicasRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReplicasResponse) => void,
+  ): ClientUnaryCall;
+  replicas(
+    request: ReplicasRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReplicasResponse) => void,
+  ): ClientUnaryCall;
+  /** Puts a new node in the place of one that is lost, or is to go, in the same way. */
+  replaceNode(
+    request: ReplaceNodeRequest,
+    callback: (error: ServiceError | null, response: ReplaceNodeResponse) => void,
+  ): ClientUnaryCall;
+  replaceNode(
+    request: ReplaceNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReplaceNodeResponse) => void,
+  ): ClientUnaryCall;
+  replaceNode(
+    request: ReplaceNodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReplaceNodeResponse) => void,
   ): ClientUnaryCall;
   /** Those that run, and the last ones that have ended; newest first. */
   operations(

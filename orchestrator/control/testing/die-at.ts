@@ -1,0 +1,59 @@
+import { vi } from 'vitest'
+import type { Cluster } from '../cluster.js'
+import { Registry } from '../registry.js'
+import { never, type Pass } from './scale-scene.js'
+import { ScaledClock } from './scaled-clock.js'
+
+/** What an orchestrator of a test is made with, and what it does until it has done it all or dies. */
+export interface Life {
+  readonly start: (parts: { readonly pass: Pass; readonly clock: ScaledClock }) => Promise<Cluster>
+  readonly act: (cluster: Cluster) => Promise<unknown>
+}
+
+const WRITES = ['setCluster', 'setNodes', 'setGroup', 'setMap', 'forgetGroup', 'forgetNode'] as const
+
+/**
+ * Acts, and freezes everything of that orchestrator when it comes to its effect number `at`, counted from when it acts, just
+ * before that. Says which that was; undefined when there are no so many, and it has stopped in order.
+ */
+export async function dieAt(at: number, { start, act }: Life): Promise<string | undefined> {
+  let left = Number.POSITIVE_INFINITY
+  let died: (what: string) => void = () => {}
+  const dead = new Promise<string>((resolve) => {
+    died = resolve
+  })
+  const pass = async (what: string) => {
+    // What only looks changes nothing: to die there is to die at what comes next.
+    if (!/^(?:status|watch|find|meta get|lease)/.test(what)) left--
+    if (left > 0) return
+    died(what)
+    await new Promise(() => {})
+  }
+  const registries: Registry[] = []
+  const real = Registry.open.bind(Registry)
+  vi.spyOn(Registry, 'open').mockImplementation(async (...args) => {
+    const registry = await real(...args)
+    registries.push(registry)
+    for (const name of WRITES) {
+      const write = registry[name].bind(registry) as (value: unknown) => Promise<void>
+      vi.spyOn(registry, name).mockImplementation(async (value: unknown) => {
+        await pass(name)
+        await write(value)
+      })
+    }
+    return registry
+  })
+  const clock = new ScaledClock()
+  const cluster = await start({ pass, clock })
+  left = at
+  const how = await Promise.race([dead, act(cluster).then(() => undefined)])
+  vi.restoreAllMocks()
+  if (how !== undefined) {
+    clock.stop()
+    await Promise.all(registries.map((registry) => registry.close()))
+    return how
+  }
+  left = Number.POSITIVE_INFINITY
+  await cluster.stop(never.forced)
+  return undefined
+}
