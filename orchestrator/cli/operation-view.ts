@@ -4,7 +4,7 @@ import { MoveState, type Operation, OperationState, type PlannedMove, StepState 
 /** An operation as `--json` prints it: stable, for programs. */
 export interface OperationView {
   readonly id: string
-  /** reshard, rolling. */
+  /** reshard, replicas, replace, rolling. */
   readonly kind: string
   readonly what: string
   /** running, paused, cancelling, done, cancelled. */
@@ -115,8 +115,9 @@ function sizeOf({ partitions }: Pick<MoveView, 'partitions'>): number {
   return partitions.reduce((sum, { first, last }) => sum + last - first + 1, 0)
 }
 
-/** What a dry run says: who gives whom how much. */
-export function planText({ what, partitions, moves }: OperationView): string {
+/** What a dry run says: who gives whom how much, or which steps there would be. */
+export function planText({ what, partitions, moves, steps }: OperationView): string {
+  if (steps.length > 0) return `${[...steps.map((step) => step.what), `${what}: nothing was done`].join('\n')}\n`
   const pairs = new Map<string, { from: number; to: number; partitions: number; moves: number }>()
   for (const move of moves) {
     const key = `${move.from} ${move.to}`

@@ -30,6 +30,14 @@ beforeEach(async () => {
       asked.push(request)
       return operation(0)
     },
+    replicas: async (...request) => {
+      asked.push(['replicas', ...request])
+      return operation(0)
+    },
+    replaceNode: async (...request) => {
+      asked.push(['replaceNode', ...request])
+      return operation(0)
+    },
     operations: async () => [operation(1, { detail: 'moving partitions from shard 1 to shard 4: copying' })],
     watch: updates,
     steer: async (...request) => {
@@ -39,6 +47,8 @@ beforeEach(async () => {
   }
   const forwarded: ControlHandlers = controlHandlers({
     scale: (...request) => required(handlers.scale)(...request),
+    replicas: (...request) => required(handlers.replicas)(...request),
+    replaceNode: (...request) => required(handlers.replaceNode)(...request),
     operations: () => required(handlers.operations)(),
     watch: (...request) => required(handlers.watch)(...request),
     steer: (...request) => required(handlers.steer)(...request),
@@ -206,13 +216,31 @@ describe('scale', () => {
     expect(times).toBe(2)
   })
 
-  test.each([['--shards', '0'], ['--shards', '257'], ['--shards', 'x'], []])(
-    'with %s %s is no command',
-    async (...args) => {
-      expect(await run(['scale', ...args])).toBe(2)
-      expect(asked).toEqual([])
-    },
-  )
+  test('changes the number of replicas as well', async () => {
+    expect(await run(['scale', '--replicas', '5', '--detach'])).toBe(0)
+    expect(asked).toEqual([['replicas', 5, false]])
+    handlers.replicas = async () => operation(0, { id: '', moves: [], state: OperationState.DONE })
+    out = ''
+    expect(await run(['scale', '--replicas', '5'])).toBe(0)
+    expect(out).toBe('there are 5 replicas already\n')
+    const steps = [{ what: 'add a node to meta', state: StepState.WAITING, detail: '' }]
+    handlers.replicas = async () => operation(0, { id: '', what: 'scale from 3 to 5 replicas', moves: [], steps })
+    out = ''
+    expect(await run(['scale', '--replicas', '5', '--dry-run'])).toBe(0)
+    expect(out).toBe('add a node to meta\nscale from 3 to 5 replicas: nothing was done\n')
+  })
+
+  test.each([
+    ['--shards', '0'],
+    ['--shards', '257'],
+    ['--shards', 'x'],
+    ['--replicas', '8'],
+    ['--shards', '2', '--replicas', '3'],
+    [],
+  ])('with %s %s %s %s is no command', async (...args) => {
+    expect(await run(['scale', ...args])).toBe(2)
+    expect(asked).toEqual([])
+  })
 
   test('that is refused says why', async () => {
     handlers.scale = async () => {
@@ -220,6 +248,23 @@ describe('scale', () => {
     }
     expect(await run(['scale', '--shards', '4'])).toBe(3)
     expect(warned).toContain('failed: operation xyz is under way (PRECONDITION_FAILED)')
+  })
+})
+
+describe('node', () => {
+  test('replace puts a new one in its place', async () => {
+    expect(await run(['node', 'replace', 'shard-1/node-2'])).toBe(0)
+    expect(asked).toEqual([['replaceNode', 'shard-1/node-2']])
+    expect(out).toContain('operation abc is done')
+    out = ''
+    expect(await run(['node', 'replace', 'shard-1/node-2', '--detach'])).toBe(0)
+    expect(out).toContain('kvorum operations shows how far it is')
+  })
+
+  test('takes nothing else', async () => {
+    expect(await run(['node', 'remove', 'shard-1/node-2'])).toBe(2)
+    expect(warned).toContain('kvorum node takes replace')
+    expect(asked).toEqual([])
   })
 })
 

@@ -13,6 +13,7 @@ import { fault as breakNode } from './fault.js'
 import { DEFAULT_DELAY_MS, DEFAULT_FOR_S, DIRECTIONS, FAULTS, type FaultFlags, taskOf } from './fault-task.js'
 import { DEFAULT_ADDRESS, wholeNumber } from './flags.js'
 import { get } from './get.js'
+import { NODE_ORDERS, orderNode } from './node.js'
 import { listOperations, STEERS, steerOperation } from './operations.js'
 import { put } from './put.js'
 import { REACH_MS, reach } from './reach.js'
@@ -25,6 +26,7 @@ const FAULT_S_MAX = 86_400
 const FAULT_MS_MAX = 60_000
 /** As the orchestrator has it: more make no sense on one machine. */
 const SHARDS_MAX = 256
+const REPLICAS_MAX = 7
 const milliseconds = wholeNumber(1, DEADLINE_MS_MAX)
 
 /** Runs a command line (without the program's own name) and returns the exit code. Does not throw for what users do. */
@@ -132,13 +134,26 @@ function addFaults(command: MakeCommand, perform: Perform, context: Context): vo
 }
 
 function addOperations(command: MakeCommand, perform: Perform, context: Context): void {
-  command('scale', 'change the number of shards while the cluster serves; returns when that is done')
-    .requiredOption('--shards <number>', 'how many shards there are to be', wholeNumber(1, SHARDS_MAX))
+  command('scale', 'change the number of shards or of replicas while the cluster serves; returns when that is done')
+    .option('--shards <number>', 'how many shards there are to be', wholeNumber(1, SHARDS_MAX))
+    .option('--replicas <number>', 'how many nodes each shard is to have, and meta', wholeNumber(1, REPLICAS_MAX))
     .option('--detach', 'return when it has begun; it goes on by itself')
-    .option('--dry-run', 'show what would be moved, and do nothing')
-    .action(({ json, shards, detach = false, dryRun = false }: Flags & ScaleFlags) =>
-      perform({ name: 'scale', json }, (form, to) => scale({ shards, detach, dryRun }, form, to, context)),
-    )
+    .option('--dry-run', 'show what would be done, and do nothing')
+    .action(({ json, shards, replicas, detach = false, dryRun = false }: Flags & ScaleFlags) => {
+      const count = shards ?? replicas
+      if (count === undefined || (shards !== undefined && replicas !== undefined)) {
+        throw new TypeError('kvorum scale takes --shards or --replicas, one after the other')
+      }
+      const what = shards === undefined ? 'replicas' : 'shards'
+      return perform({ name: 'scale', json }, (form, to) => scale({ what, count, detach, dryRun }, form, to, context))
+    })
+  command('node <how> <node>', `${NODE_ORDERS.join(', ')}: a new node takes the place of one that is lost, or is to go`)
+    .option('--detach', 'return when it has begun; it goes on by itself')
+    .addHelpText('after', '\nA node is named as kvorum status shows it, like shard-1/node-2, or by its id.')
+    .action((how: string, node: string, { json, detach = false }: Flags & { readonly detach?: boolean }) => {
+      if (!NODE_ORDERS.some((one) => one === how)) throw new TypeError(`kvorum node takes ${NODE_ORDERS.join(', ')}`)
+      return perform({ name: `node ${how} ${node}`, json }, (form, to) => orderNode(node, detach, form, to, context))
+    })
   command('restart [node]', 'restart a node, or all of them, while the cluster serves: one of a shard at a time')
     .option('--rolling', 'every node, one after the other')
     .option('--detach', 'return when it has begun; it goes on by itself')
@@ -161,7 +176,7 @@ function addOperations(command: MakeCommand, perform: Perform, context: Context)
   command('operations [how] [id]', `list what is and was under way; or ${STEERS.join(', ')} one of them, by its id`)
     .addHelpText(
       'after',
-      '\nA pause begins behind the move or node that is under way; a cancelled operation takes back what it has done.',
+      '\nA pause begins behind the move, step or node that is under way; a cancelled operation takes back what it has done.',
     )
     .action((word: string | undefined, id: string | undefined, { json }: Flags) => {
       if (word === undefined) {
@@ -176,7 +191,8 @@ function addOperations(command: MakeCommand, perform: Perform, context: Context)
 }
 
 interface ScaleFlags {
-  readonly shards: number
+  readonly shards?: number
+  readonly replicas?: number
   readonly detach?: boolean
   readonly dryRun?: boolean
 }

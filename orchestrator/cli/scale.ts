@@ -6,15 +6,17 @@ import { begin, follow } from './follow.js'
 import { type OperationView, planText, viewOf } from './operation-view.js'
 
 export interface ScaleTask {
-  readonly shards: number
+  /** Of what there are to be so many. */
+  readonly what: 'shards' | 'replicas'
+  readonly count: number
   /** Does not wait for the end. */
   readonly detach: boolean
   readonly dryRun: boolean
 }
 
-/** Changes the number of shards. Gives the exit code; rejects with a KvError when it could not be begun or followed. */
+/** Changes the number of shards, or of replicas. Gives the exit code; rejects with a KvError when it could not be begun or followed. */
 export async function scale(
-  { shards, detach, dryRun }: ScaleTask,
+  { what, count, detach, dryRun }: ScaleTask,
   { json }: Form,
   { address, timeoutMs }: Connection,
   context: Context,
@@ -22,11 +24,11 @@ export async function scale(
 ): Promise<number> {
   const client = new ControlClient(address)
   try {
-    const ask = () => client.scale(shards, { deadlineMs: timeoutMs, dryRun })
+    const ask = () => client[what === 'shards' ? 'scale' : 'replicas'](count, { deadlineMs: timeoutMs, dryRun })
     const view = viewOf(await (dryRun ? ask() : begin(ask)))
     const tell = (words: string, of: OperationView) => context.out(json ? `${JSON.stringify(of)}\n` : `${words}\n`)
     if (dryRun) context.out(json ? `${JSON.stringify({ ...view, state: 'planned' })}\n` : planText(view))
-    else if (view.id === '') tell(`there are ${shards} shards already`, view)
+    else if (view.id === '') tell(`there are ${count} ${what} already`, view)
     else if (detach) tell(`operation ${view.id}: ${view.what}; kvorum operations shows how far it is`, view)
     else return await follow(client, view, { json, context, clock })
     return EXIT.ok
