@@ -76,6 +76,7 @@ func TestAPreVoteIsForAVoterWithAGoodLogAndANewTerm(t *testing.T) {
 		"an older log":  {candidate.id, term + 1, last + 9, term - 1, false},
 		"no new term":   {candidate.id, term, last, term, false},
 		"nobody":        {"nobody", term + 1, last, term, false},
+		"a new voter":   {"nobody", term + 1, last + 1, term, true},
 	} {
 		response := v.preVote(&raft.RequestPreVoteRequest{
 			RPCHeader: raft.RPCHeader{ID: []byte(c.id)}, Term: c.term, LastLogIndex: c.index, LastLogTerm: c.of,
