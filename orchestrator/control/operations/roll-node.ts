@@ -30,9 +30,11 @@ export async function rollNode(parts: RollParts, signal: AbortSignal): Promise<s
   const isStarted = () => node.manner.startedFor === manner.startedFor && !node.isRestarting
   const isFailing = failureOf(node) !== undefined
   if (!isStarted() || isFailing) {
-    // One that does not run can only be missed less.
-    if (!isFailing) await awaitOthers(parts, signal)
-    if (group.voters.length > 1) await handOver(parts, signal)
+    // One that does not run can only be missed less, and never more than when another one has died meanwhile.
+    if (!isFailing && group.voters.length > 1) {
+      await awaitOthers(parts, signal)
+      await handOver(parts, signal)
+    }
     signal.throwIfAborted()
     doing(`restarting ${node.name}`)
     node.restart(manner, stopTimeoutMs)
@@ -90,7 +92,8 @@ async function awaitUp(
   for (;;) {
     signal.throwIfAborted()
     const failure = failureOf(node)
-    if (failure !== undefined && isStarted()) return failure
+    // Also when no process of this manner could be started at all.
+    if (failure !== undefined) return failure
     const leader = await leaderOf(group)
     const status = isStarted() ? await ask(node) : undefined
     if (status?.state === State.SERVING) goal ??= leader?.commitIndex

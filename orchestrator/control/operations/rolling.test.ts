@@ -177,6 +177,35 @@ describe('an upgrade', () => {
     await cluster.stop(never.forced)
   })
 
+  test('with which a node does not come up goes back also when another node of its group died meanwhile', async () => {
+    const cluster = await start()
+    const fails = ['meta/node-1', 'meta/node-2', 'meta/node-3']
+    world.broken.set(V2, { code: 64 })
+    world.ended = ({ data }) => {
+      // The first that is restarted; another one dies at that moment, for good.
+      world.ended = () => {}
+      const other = fails.find((name) => name !== data.spec.name && name !== world.shard(0).leader?.data.spec.name) ?? ''
+      world.ends.set(other, { code: 65 })
+      world.kill(other)
+    }
+    await cluster.control.upgrade(programOf(folder, '2.0.0'))
+    const operation = await until(cluster, paused)
+    expect(operation.detail).toContain(`did not come up with ${V2}: exit code 64`)
+    expect(operation.detail).toContain('it runs with the program of before again')
+    expect(world.running.size).toBe(NODES - 1)
+    await cluster.stop(never.forced)
+  })
+
+  test('whose copy is gone by the time that a node is started: it goes back, and says so', async () => {
+    const cluster = await start()
+    world.unstartable.add(V2)
+    await cluster.control.upgrade(programOf(folder, '2.0.0'))
+    const { detail } = await until(cluster, paused)
+    expect(detail).toContain(`did not come up with ${V2}: cannot start it`)
+    expectAllRun(world, NODES, undefined)
+    await cluster.stop(never.forced)
+  })
+
   test('that is cancelled half-way leads back to what each node had before', async () => {
     const cluster = await start()
     await cluster.control.upgrade(programOf(folder, '2.0.0'))

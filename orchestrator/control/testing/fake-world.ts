@@ -6,6 +6,7 @@ import { emptyStatus } from '../../wire/control.js'
 import { type ImportOrder, type ImportResponse, type NodeStatus, Role, State } from '../../wire/node-admin.js'
 import { localDirectories, makeNodeDirectory } from '../drivers/directories.js'
 import type { Driver, Exit, NodeProcess, NodeSpec } from '../drivers/driver.js'
+import { StartFault } from '../faults.js'
 import { LEASE_KEY } from '../lease-record.js'
 import type { KvLink, Links, NodeLink } from '../links.js'
 import { THIS_MACHINE } from '../machines.js'
@@ -59,6 +60,8 @@ export class FakeWorld {
   readonly ends = new Map<string, Exit>()
   /** What processes of a program (by the name of its folder) do instead of running. */
   readonly broken = new Map<string, Exit>()
+  /** Programs (by the name of its folder) of which no process can be made. */
+  readonly unstartable = new Set<string>()
   /** Nodes (by name) that do not apply what their leader has committed. */
   readonly lagging = new Set<string>()
   /** The newest format that programs know which are taken in. The driver's own knows 1. */
@@ -136,6 +139,7 @@ export class FakeWorld {
         await pass(`spawn ${spec.name}`)
         makeNodeDirectory(spec)
         const name = program === undefined ? undefined : basename(dirname(program))
+        if (this.unstartable.has(name ?? '')) throw new StartFault('cannot start it')
         return this.#processOf(this.#spawn(spec, address, peers, name), false)
       },
     }
