@@ -176,22 +176,33 @@ func (r *Replica) caughtUp(ctx context.Context, m *membership, member raft.Serve
 	}
 }
 
-// canDoWithout says whether the voters that are left would go on: a majority of them answers now. Without that the shard would
-// stop with this very change, whose own entry they have to store.
+// canDoWithout says whether the voters that are left would go on: a majority of them answers now, and stores what the log holds
+// within an election time-out. Without that the shard would stop with this very change, whose own entry they have to store:
+// for as long as one of them needs that lacks much, or for ever if its disk is stuck, which heartbeats do not show.
 func (r *Replica) canDoWithout(ctx context.Context, m *membership, member raft.ServerID) *kverr.Error {
 	left := m.now.votersWithout(member)
 	if len(left) == 0 {
 		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED, "node %s is the only voter", member)
 	}
-	since := r.options.Clock.Now()
-	if r.awaitAcks(ctx, func() bool { return r.transport.AckedSince(m.term, since, left, r.id) }) {
+	since, round := r.options.Clock.Now(), r.raft.LastIndex()
+	goOn := func() bool {
+		count := 0
+		for _, voter := range left {
+			answers := r.transport.AckedSince(m.term, since, []raft.ServerID{r.id, voter}, r.id)
+			if voter == r.id || answers && r.transport.Stored(m.term, voter) >= round {
+				count++
+			}
+		}
+		return count > len(left)/2
+	}
+	if r.awaitAcks(ctx, goOn) {
 		return nil
 	}
 	if !r.leadsIn(m.term) {
 		return notLeader(r.hint())
 	}
 	return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,
-		"without node %s no majority of the voters that are left answers: the shard would stop", member)
+		"without node %s no majority of the voters that are left answers and keeps up: the shard would stop", member)
 }
 
 // awaitAcks waits for an election time-out at most. Heartbeats are sent at least every tenth of it.
