@@ -10,14 +10,17 @@ import (
 
 	"kvorum/node/engine/bitcask"
 	"kvorum/node/fsm"
+	"kvorum/node/fsm/command"
 	"kvorum/node/vfs/vfstest"
 )
 
 // replica is a state machine over an engine over a disk.
 type replica struct {
-	world  *world
-	shard  *shard
-	id     int
+	world *world
+	shard *shard
+	id    int
+	// known is the newest format of commands that its version knows.
+	known  uint32
 	disk   *vfstest.FS
 	engine *bitcask.Engine
 	fsm    *fsm.FSM
@@ -26,7 +29,9 @@ type replica struct {
 }
 
 func newReplica(s *shard, id int) *replica {
-	r := &replica{world: s.world, shard: s, id: id, disk: vfstest.New()}
+	// A version that does not know the shard's format would not become a member (replica.AddNonVoter).
+	known := max(s.committed.Format(), uint32(1+s.world.random.IntN(command.Format)))
+	r := &replica{world: s.world, shard: s, id: id, known: known, disk: vfstest.New()}
 	r.open()
 	return r
 }
@@ -36,7 +41,7 @@ func (r *replica) open() {
 	r.world.must(err)
 	r.engine = opened
 	r.fsm, err = fsm.New(opened, fsm.Options{
-		Shard: r.shard.number, Log: slog.New(slog.DiscardHandler),
+		Shard: r.shard.number, FormatMax: r.known, Log: slog.New(slog.DiscardHandler),
 		OnFatal: func(err error) { r.world.fail("replica %d: %v", r.id, err) },
 	})
 	r.world.must(err)
@@ -154,6 +159,10 @@ func (r *replica) restart(disk *vfstest.FS, why string) {
 	r.fsm.Close()
 	r.world.must(r.engine.Close())
 	r.disk = disk
+	if r.known < command.Format && r.world.chance(3) {
+		r.known++
+		r.world.note("upgrade", "shard %d: replica %d knows format %d", r.shard.number, r.id, r.known)
+	}
 	r.open()
 	r.world.note(why, "replica %d, from %d to %d", r.id, before, r.fsm.Applied())
 	if r == r.shard.leader {

@@ -93,7 +93,7 @@ func (s *shard) append(c *pb.Command) uint64 {
 	w := s.world
 	s.timeMs += uint64(w.random.IntN(3))
 	c.StampMs = s.timeMs
-	data, err := command.Encode(c, 1)
+	data, err := command.Encode(c, s.leader.fsm.Format())
 	w.must(err)
 	s.last++
 	if w.chance(8) {
@@ -140,6 +140,39 @@ func (s *shard) changeLeader() {
 func (s *shard) deposed() {
 	clear(s.asked)
 	s.world.mover.deposed(s)
+}
+
+// replace has a new node, with nothing on its disk, take a replica's place: the old one was removed (replica.RemoveMember). What
+// the log does not hold any more has to be with somebody who stays.
+func (s *shard) replace() {
+	old := s.anyReplica()
+	var whole bool
+	for _, r := range s.replicas {
+		whole = whole || r != old && r.engine.Synced() >= s.base
+	}
+	if !whole || old == s.leader {
+		return
+	}
+	s.world.mover.lost(old)
+	old.fsm.Close()
+	s.world.must(old.engine.Close())
+	s.replicas[old.id] = newReplica(s, old.id)
+	s.world.note("replaced", "shard %d: replica %d", s.number, old.id)
+}
+
+// raise is for the day when all replicas know the format (replica.RaiseFormat).
+func (s *shard) raise() {
+	if s.committed.Format() == command.Format {
+		return
+	}
+	for _, r := range s.replicas {
+		if r.known < command.Format {
+			s.world.note("not raised", "shard %d: replica %d knows format %d", s.number, r.id, r.known)
+			return
+		}
+	}
+	s.append(&pb.Command{Kind: &pb.Command_Raise{Raise: &pb.RaiseFormat{Format: command.Format}}})
+	s.world.note("raised", "shard %d to format %d", s.number, command.Format)
 }
 
 // passTime lets sessions expire and freezes end: in log time, with the next entry.

@@ -98,7 +98,7 @@ func requireAll(t *testing.T, happened map[string]int) {
 		"apply", "skip", "applied", "not applied", "unknown", "given up", "expired", "wrong shard", "session", "lost request", "lost answer",
 		"killed", "power cut idle", "power cut while applying", "power cut while merging", "power cut while restoring",
 		"install", "broken snapshot", "merge", "compact", "leader", "read",
-		"move", "moved", "move broken", "thawed", "went forward", "swept", "moving", "late step", "read now",
+		"move", "moved", "move broken", "thawed", "went forward", "swept", "moving", "late step", "read now", "replaced", "upgrade", "not raised", "raised",
 	} {
 		if happened[what] == 0 {
 			t.Errorf("it never happened: %s", what)

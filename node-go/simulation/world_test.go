@@ -132,8 +132,12 @@ func (w *world) step() {
 		w.anyReplica().crash()
 	case n < 995:
 		w.anyShard().changeLeader()
-	case n < 997:
+	case n < 996:
 		w.anyShard().passTime()
+	case n < 997:
+		w.anyShard().replace()
+	case n < 998:
+		w.anyShard().raise()
 	default:
 		s := w.anyShard()
 		s.anyReplica().installFrom(s.anyReplica())
