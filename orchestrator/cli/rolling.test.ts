@@ -60,8 +60,12 @@ function operation(done: number, changes: Partial<Operation> = {}): Operation {
 
 function run(args: readonly string[]): Promise<number> {
   const context = {
-    out: (text: string) => void (out += text),
-    warn: (text: string) => void (warned += text),
+    out: (text: string) => {
+      out += text
+    },
+    warn: (text: string) => {
+      warned += text
+    },
     colours: false,
     columns: 0,
     version: '0',

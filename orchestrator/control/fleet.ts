@@ -5,7 +5,6 @@ import { removeLeaver, removeLeftovers } from './leftovers.js'
 import { placesFrom, withJoiner, withoutLeaver } from './membership.js'
 import { type PlanOptions, planGroups, planNode } from './plan.js'
 import type { ClusterRecord } from './registry.js'
-import type { Shape } from './shape.js'
 import type { Supervisor } from './supervisor.js'
 
 export interface FleetOptions extends Omit<PlanOptions, 'supervisors' | 'clusterId'> {

@@ -71,7 +71,8 @@ test('a program that cannot serve is left by the first node that tried it, and n
 }, async () => {
   const before = pids()
   const bad = join(cluster.data, 'given', 'bad')
-  writeFileSync(bad, '#!/bin/sh\n[ "$1" = --version ] && echo 9.9.9 && exit\necho kvnode: not today >&2\nexit 64\n')
+  const says = 'echo 9.9.9 && echo command formats 1-9 && exit'
+  writeFileSync(bad, `#!/bin/sh\n[ "$1" = --version ] && ${says}\necho kvnode: not today >&2\nexit 64\n`)
   chmodSync(bad, 0o755)
   const paused = async (): Promise<Operation> => {
     const { id } = await control.upgrade(bad, CALL)
@@ -159,7 +160,9 @@ function doneIn({ steps }: Operation): number {
 }
 
 function pids(): number[] {
-  return cluster.nodeProcesses().map(({ pid }) => pid)
+  // The orchestrator's command line names a node program as well.
+  const nodes = cluster.nodeProcesses().filter(({ command }) => /^\S*kvnode --data /.test(command))
+  return nodes.map(({ pid }) => pid)
 }
 
 /** The format that nodes use, and the newest one that they know: each pair once. */
