@@ -7,15 +7,17 @@ import { helpText } from './config/help.js'
 import { type Config, ConfigFault, listOf, loadConfig } from './config/load.js'
 import {
   agentDriver,
+  type ClusterOptions,
   DataDirectory,
-  type Driver,
   type Ending,
   flagsOf,
   localDriver,
   Orchestrator,
   type OrchestratorOptions,
+  readNodes,
   StartFault,
   type Stop,
+  staticDriver,
   stopOnSignals,
   throughProxy,
   wireLinks,
@@ -41,6 +43,9 @@ const NODE_PROGRAM = fileURLToPath(new URL('../bin/kvnode', import.meta.url))
 
 /** With the program that nodes are really started with. */
 type Started = Config & { readonly kvnode: string }
+
+/** How nodes come to be, and the cluster that they were started for if somebody else has started them. */
+type Nodes = Pick<ClusterOptions, 'driver' | 'clusterId'>
 
 async function main(): Promise<void> {
   const request = loadConfig(process.argv.slice(2), process.env)
@@ -75,16 +80,16 @@ function lastWords(ending: Ending, { data }: Config): string {
 /** Starts everything, says that it is ready, waits until it is to stop, and stops everything in the reverse order. */
 async function serve(config: Started, telemetry: Telemetry, stop: Stop): Promise<Ending> {
   await expectFree(config)
-  const driver = openDriver(config, telemetry)
+  const nodes = openDriver(config, telemetry)
   try {
-    return await serveWith(driver, config, telemetry, stop)
+    return await serveWith(nodes, config, telemetry, stop)
   } finally {
-    await driver.close()
+    await nodes.driver.close()
   }
 }
 
-async function serveWith(driver: Driver, config: Started, telemetry: Telemetry, stop: Stop): Promise<Ending> {
-  const orchestrator = await orchestratorFor(config, driver, telemetry, stop)
+async function serveWith(nodes: Nodes, config: Started, telemetry: Telemetry, stop: Stop): Promise<Ending> {
+  const orchestrator = await orchestratorFor(config, nodes, telemetry, stop)
   let ending: Ending
   try {
     const store = new Store({ map: orchestrator.maps, limits: limitsOf(config), relayed: true })
@@ -104,8 +109,8 @@ async function serveWith(driver: Driver, config: Started, telemetry: Telemetry, 
   return ending
 }
 
-function orchestratorFor(config: Started, driver: Driver, telemetry: Telemetry, stop: Stop): Promise<Orchestrator> {
-  const options = orchestratorOptions(config, driver, telemetry)
+function orchestratorFor(config: Started, nodes: Nodes, telemetry: Telemetry, stop: Stop): Promise<Orchestrator> {
+  const options = orchestratorOptions(config, nodes, telemetry)
   if (config.join === undefined) return Orchestrator.found(options, stop)
   return Orchestrator.join(options, config.join.split(','), stop)
 }
@@ -142,21 +147,27 @@ async function expectFree({ host, port, insecure }: Config): Promise<void> {
   await listener.close()
 }
 
-function openDriver(
-  { driver, agents, faultProxy, kvnode, logLevel, valueBytesMax }: Started,
-  telemetry: Telemetry,
-): Driver {
+function openDriver(config: Started, telemetry: Telemetry): Nodes {
+  const { agents, nodes = '', faultProxy, kvnode, logLevel, valueBytesMax } = config
   const settings = { logLevel, valueBytesMax }
-  if (driver === 'agent') return agentDriver({ agents: listOf(agents), settings, telemetry })
-  return localDriver({ program: kvnode, flags: flagsOf(settings), wrapped: faultProxy })
+  switch (config.driver) {
+    case 'agent':
+      return { driver: agentDriver({ agents: listOf(agents), settings, telemetry }) }
+    case 'static': {
+      const list = readNodes(nodes)
+      return { driver: staticDriver(list, settings), clusterId: list.cluster }
+    }
+    case 'local':
+      return { driver: localDriver({ program: kvnode, flags: flagsOf(settings), wrapped: faultProxy }) }
+  }
 }
 
-function orchestratorOptions(config: Started, driver: Driver, telemetry: Telemetry): OrchestratorOptions {
+function orchestratorOptions(config: Started, nodes: Nodes, telemetry: Telemetry): OrchestratorOptions {
   const { shards, replicas, startTimeoutMs, stopTimeoutMs, lingerMs, deadlineMs } = config
   return {
     directory: new DataDirectory(config.data),
     shape: { shards, replicas },
-    driver,
+    ...nodes,
     links: wireLinks(),
     peers: wirePeers(),
     telemetry,

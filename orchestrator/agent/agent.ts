@@ -71,8 +71,9 @@ export class Agent implements AgentHandlers {
     return { ...about, clusterId, term, dataDir: directory.path }
   }
 
-  freeAddress(): Promise<string> {
-    return this.#driver.freeAddress(THIS_MACHINE)
+  async freeAddress(place: Place | undefined): Promise<string> {
+    if (place === undefined) throw invalid('a node is needed')
+    return this.#driver.freeAddress(THIS_MACHINE, place)
   }
 
   async find({ authority, place, address, pid }: FindRequest): Promise<number> {

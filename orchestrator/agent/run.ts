@@ -77,8 +77,8 @@ export interface Words {
 
 /** Runs an agent until a signal ends it. Its nodes go on: they are the orchestrator's to stop. */
 export async function runAgent(options: RunOptions, { out, warn }: Words): Promise<void> {
-  const stop = stopOnSignals(process, options.clock ?? systemClock, options.telemetry)
   const agent = await openAgent(options)
+  const stop = stopOnSignals(process, options.clock ?? systemClock, options.telemetry)
   const { name, zone, data } = options
   out(`kvorum agent ready listen=${agent.address} name=${name} zone=${zone} data=${data}\n`)
   await new Promise<void>((resolve) => {

@@ -119,6 +119,21 @@ function run(...args: string[]): Promise<number> {
   )
 }
 
+describe('agent', () => {
+  test.each([
+    [['agent'], 2, /required option '--data <directory>' not specified/],
+    [['agent', '--data', 'd'], 2, /required option '--name <name>' not specified/],
+    [
+      ['agent', '--data', 'd', '--name', 'm1', '--listen', '0.0.0.0:1'],
+      3,
+      /^kvorum agent: --listen 0.0.0.0:1: the address/,
+    ],
+  ])('%j cannot start', async (args, code, says) => {
+    expect(await run(...args)).toBe(code)
+    expect(warned).toMatch(says)
+  })
+})
+
 describe('put, get, append, delete', () => {
   test('do what they say', async () => {
     expect(await run('put', 'k1', 'värde')).toBe(0)

@@ -74,6 +74,18 @@ describe('sources', () => {
 })
 
 describe('faults', () => {
+  test.each([
+    [['--driver', 'agent'], '--driver agent needs --agents host:port,...'],
+    [['--agents', 'a:1'], '--agents needs --driver agent'],
+    [['--driver', 'agent', '--agents', 'a:1,b'], '--agents: the address must be host:port'],
+    [['--driver', 'agent', '--agents', 'a:1,a:1'], '--agents a:1,a:1: one is there twice'],
+    [['--driver', 'agent', '--agents', 'a:1', '--fault-proxy'], '--fault-proxy is for nodes on this machine'],
+    [['--driver', 'static'], '--driver static needs --nodes <file>'],
+    [['--nodes', 'nodes.json'], '--nodes needs --driver static'],
+  ])('%j', (args, says) => {
+    expect(faults(args)).toEqual([expect.stringContaining(says)])
+  })
+
   test('all are reported at once, whatever their source', () => {
     const path = file('{"replicas": 9, "shard": 1, "port": "7000"}')
     const found = faults(['--config', path, '--shards', '0', '--colour', 'red', '--data'], {

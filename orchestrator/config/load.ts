@@ -79,10 +79,12 @@ function faultsOfJoin(join: string, { shards, replicas, faultProxy }: Options): 
   return faults
 }
 
-function driverFaults({ driver, agents, faultProxy }: Options): string[] {
+function driverFaults({ driver, agents, nodes, faultProxy }: Options): string[] {
   const faults: string[] = []
   if (driver === 'agent' && agents === undefined) faults.push('--driver agent needs --agents host:port,...')
   if (driver !== 'agent' && agents !== undefined) faults.push('--agents needs --driver agent')
+  if (driver === 'static' && nodes === undefined) faults.push('--driver static needs --nodes <file>')
+  if (driver !== 'static' && nodes !== undefined) faults.push('--nodes needs --driver static')
   if (driver !== 'local' && faultProxy) faults.push('--fault-proxy is for nodes on this machine: --driver local')
   for (const address of listOf(agents)) {
     try {

@@ -119,14 +119,21 @@ export const schema = z.strictObject({
     otherwise: 'the one that was built here',
     why: 'for a node that was built or installed elsewhere',
   }),
-  driver: option(z.enum(['local', 'agent']).default('local'), {
-    what: 'where nodes run: on this machine, or on those where a "kvorum agent" runs (agent, with --agents)',
+  driver: option(z.enum(['local', 'agent', 'static']).default('local'), {
+    what:
+      'where nodes run: on this machine, on those where a "kvorum agent" runs (agent, with --agents), or where somebody ' +
+      'else starts them (static, with --nodes)',
     why: 'one machine is the simplest; replicas on several survive the loss of one',
   }),
   agents: option(z.string().min(1).optional(), {
     what: 'the agents of --driver agent: host:port, with commas between them',
     otherwise: 'none',
     why: 'each is asked for its machine and zone, and replicas of a shard are spread over them',
+  }),
+  nodes: option(z.string().min(1).optional(), {
+    what: 'the nodes of --driver static: a JSON file, {"cluster": "c1", "nodes": {"meta/node-1": "10.0.0.5:7201", ...}}',
+    otherwise: 'none',
+    why: 'another system may start processes; what is missing is told with its command line',
   }),
   faultProxy: option(z.boolean().default(false), {
     what: 'put a proxy between the nodes, so that "kvorum fault partition" and "delay" work; only on Linux, in a checkout',

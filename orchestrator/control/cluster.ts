@@ -30,6 +30,8 @@ import { stampAll } from './stamp-all.js'
 
 export interface ClusterOptions {
   readonly directory: DataDirectory
+  /** Of a new cluster; chosen when it is left out. */
+  readonly clusterId?: string
   /** What was asked for; what is left out is as the data has it. */
   readonly shape: Partial<Shape>
   readonly driver: Driver
@@ -99,13 +101,16 @@ export async function startCluster(options: ClusterOptions, stop: Stop): Promise
 /** Which cluster it is. Decided once, before anything else is made. */
 async function recordFor(
   registry: Registry,
-  { directory, shape, rng, driver }: ClusterOptions,
+  { directory, shape, rng, driver, clusterId }: ClusterOptions,
 ): Promise<ClusterRecord> {
   const has = await registry.cluster()
   const lost = has === undefined ? lostRegistry(directory) : undefined
   if (lost !== undefined) throw lost
   const { shards, replicas } = shapeFor(directory, has, shape)
-  const record = has ?? { format: 1, clusterId: rng.id(), shards, replicas }
+  const record = has ?? { format: 1, clusterId: clusterId ?? rng.id(), shards, replicas }
+  if (clusterId !== undefined && clusterId !== record.clusterId) {
+    throw new StartFault(`the data directory ${directory.given} is of cluster ${record.clusterId}, not ${clusterId}`)
+  }
   if (has === undefined) await registry.setCluster(record)
   if (record.program !== undefined) driver.check(directory.program(record.program))
   return record

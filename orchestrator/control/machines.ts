@@ -9,6 +9,9 @@ export interface Machine {
 /** The name of the one that the orchestrator runs on. No agent may have it. */
 export const THIS_MACHINE = 'localhost'
 
+/** The name of all those that somebody else starts nodes on: where they are is not ours to choose, or to know. */
+export const ELSEWHERE = 'elsewhere'
+
 /** A node and its machine. */
 export interface Placed extends NodePlace {
   readonly machine: string

@@ -4,7 +4,7 @@ import { type DataDirectory, groupName, type NodePlace, nodeName } from './data-
 import type { Driver, NodeSpec } from './drivers/driver.js'
 import { Group } from './group.js'
 import type { Links } from './links.js'
-import { chooseMachines, type Placed, riskOf, THIS_MACHINE } from './machines.js'
+import { chooseMachines, ELSEWHERE, type Placed, riskOf, THIS_MACHINE } from './machines.js'
 import type { NodeRecord, Registry } from './registry.js'
 import { nodesOf, type Shape } from './shape.js'
 import { Supervisor } from './supervisor.js'
@@ -29,7 +29,7 @@ export async function planGroups(places: readonly NodePlace[], options: PlanOpti
   const records = await recordsFor(places, options)
   const known = new Map((await registry.groups()).map((record) => [record.shard, record]))
   // Not one that is a node's, even if that is down and nobody listens there now.
-  const free = (machine: string) => freeAddress(driver, machine, new Set([...supervisors].map((one) => one.address)))
+  const free = (node: Placed) => freeAddress(driver, node, new Set([...supervisors].map((one) => one.address)))
   const everywhere = (await registry.nodes()).map(placedOf)
   const beside = ({ machine }: Placed) => everywhere.filter((one) => one.machine === machine).length
   return [...new Set(places.map(({ shard }) => shard))].map((shard) => {
@@ -48,7 +48,7 @@ export async function planNode(group: Group, index: number, options: PlanOptions
   const { registry, driver, supervisors } = options
   const [record] = await recordsFor([{ shard: group.shard, index }], options)
   if (record === undefined) throw new TypeError(`no record of node ${index} of ${group.name}`)
-  const free = (machine: string) => freeAddress(driver, machine, new Set([...supervisors].map((one) => one.address)))
+  const free = (node: Placed) => freeAddress(driver, node, new Set([...supervisors].map((one) => one.address)))
   const { machine } = placedOf(record)
   const beside = (await registry.nodes()).filter((one) => placedOf(one).machine === machine).length
   const node = supervise(record, group, options, beside, free)
@@ -65,7 +65,7 @@ async function recordsFor(places: readonly NodePlace[], options: PlanOptions): P
   const absent = places.filter((place) => !known.has(nodeName(place)))
   const fresh: NodeRecord[] = []
   for (const placed of await machinesFor(absent, [...known.values()].map(placedOf), options)) {
-    const address = await freeAddress(driver, placed.machine, taken)
+    const address = await freeAddress(driver, placed, taken)
     taken.add(address)
     fresh.push({ ...placed, address, program })
   }
@@ -90,8 +90,9 @@ async function machinesFor(
     [...known, ...chosen].filter(({ shard }) => shards.has(shard)),
     machines,
   )
-  // Whoever runs everything on one machine knows it.
-  if (risk !== undefined && machines.some(({ name }) => name !== THIS_MACHINE)) telemetry.emit('machines.few', { risk })
+  // Whoever runs everything on one machine, or places nodes himself, knows it.
+  const isOurs = machines.some(({ name }) => name !== THIS_MACHINE && name !== ELSEWHERE)
+  if (risk !== undefined && isOurs) telemetry.emit('machines.few', { risk })
   return chosen
 }
 
@@ -99,9 +100,9 @@ function placedOf({ shard, index, machine = THIS_MACHINE }: NodeRecord): Placed 
   return { shard, index, machine }
 }
 
-async function freeAddress(driver: Driver, machine: string, taken: ReadonlySet<string>): Promise<string> {
+async function freeAddress(driver: Driver, placed: Placed, taken: ReadonlySet<string>): Promise<string> {
   for (;;) {
-    const address = await driver.freeAddress(machine)
+    const address = await driver.freeAddress(placed.machine, placed)
     if (!taken.has(address)) return address
   }
 }
@@ -122,12 +123,12 @@ function supervise(
   group: Group,
   options: PlanOptions,
   ofNodes: number,
-  free: (machine: string) => Promise<string>,
+  free: (node: Placed) => Promise<string>,
 ): Supervisor {
   const spec = specOf(record, options, ofNodes)
   return new Supervisor(spec, record, {
     driver: options.driver,
-    freeAddress: () => free(spec.machine),
+    freeAddress: () => free(spec),
     links: options.links,
     telemetry: options.telemetry,
     clock: options.clock,

@@ -37,7 +37,7 @@ export {
 /** What an agent does for an orchestrator. Handlers reject with a KvError (anything else becomes INTERNAL). */
 export interface AgentHandlers {
   describe(): Promise<DescribeResponse>
-  freeAddress(): Promise<string>
+  freeAddress(place: Place | undefined): Promise<string>
   /** The pid; 0 if nobody runs there. */
   find(request: FindRequest): Promise<number>
   /** The pid. */
@@ -60,7 +60,7 @@ export function agentService(handlers: AgentHandlers, clock: Clock = systemClock
     definition: AgentService,
     implementation: {
       describe: read((_: DescribeRequest) => handlers.describe()),
-      freeAddress: read(async (_: FreeAddressRequest) => ({ address: await handlers.freeAddress() })),
+      freeAddress: read(async ({ place }: FreeAddressRequest) => ({ address: await handlers.freeAddress(place) })),
       find: read(async (request: FindRequest) => ({ pid: await handlers.find(request) })),
       spawn: write(async (request: SpawnRequest) => ({ pid: await handlers.spawn(request) })),
       watch: serverStream((request: WatchRequest, signal) => answers(handlers.watch(request, signal))),
@@ -94,8 +94,8 @@ export class AgentClient {
     return this.#call(AgentService.describe, {}, 'read', deadlineMs)
   }
 
-  async freeAddress(): Promise<string> {
-    return (await this.#call(AgentService.freeAddress, {}, 'read')).address
+  async freeAddress(place: Place): Promise<string> {
+    return (await this.#call(AgentService.freeAddress, { place }, 'read')).address
   }
 
   async find(request: FindRequest): Promise<number> {

@@ -43,7 +43,8 @@ class AgentDriver implements Driver {
     this.#clock = options.clock ?? systemClock
     // Every process of every node waits for it.
     setMaxListeners(0, this.#closed.signal)
-    const open = (address: string) => new AgentClient(address, this.#clock)
+    // Deadlines are gRPC's, by the machine's clock.
+    const open = (address: string) => new AgentClient(address)
     const changed = (link: AgentLink) => this.#changed(link)
     this.#links = options.agents.map((address) => {
       const objection = (about: DescribeResponse) => this.#objection(address, about)
@@ -114,9 +115,10 @@ class AgentDriver implements Driver {
       if (client !== undefined && found === 0) return undefined
       return this.#process(spec, address, found, { adopted: true, isSeen: client !== undefined })
     } catch (error) {
+      if (!isSilence(error)) throw faultOf(spec.machine, error)
       // Whether it runs is asked again when the agent is back.
-      if (isSilence(error)) return this.#process(spec, address, pid, { adopted: true, isSeen: false })
-      throw faultOf(spec.machine, error)
+      this.#linkOf(spec.machine)?.check()
+      return this.#process(spec, address, pid, { adopted: true, isSeen: false })
     }
   }
 
@@ -129,8 +131,8 @@ class AgentDriver implements Driver {
     return this.#process(spec, address, pid, { adopted: false, isSeen: true })
   }
 
-  freeAddress(machine: string): Promise<string> {
-    return this.#ask(machine, (client) => client.freeAddress())
+  freeAddress(machine: string, place: NodePlace): Promise<string> {
+    return this.#ask(machine, (client) => client.freeAddress(placeOf(place)))
   }
 
   async close(): Promise<void> {

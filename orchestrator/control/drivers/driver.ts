@@ -9,7 +9,7 @@ export interface NodeSpec extends NodePlace {
   readonly clusterId: string
   /** Whose process it is, and whose disk its data is on. */
   readonly machine: string
-  /** Absolute; or, on another machine, below what only that machine knows: "shard-1/node-2". */
+  /** Absolute; or, on another machine, below what only that machine knows: "shard-1/node-2". Empty: not ours to say. */
   readonly directory: string
   /** How many nodes run on its machine, itself included: they share what it has. */
   readonly ofNodes: number
@@ -88,18 +88,18 @@ export interface Driver {
    * the driver's own by default.
    */
   spawn(spec: NodeSpec, address: string, peers: readonly NodeInfo[], program?: string): Promise<NodeProcess>
-  /** An address of the machine that nobody listens on now, for a node that has none or whose address is taken. */
-  freeAddress(machine: string): Promise<string>
+  /** An address of the machine that nobody listens on now, for this node, which has none or whose address is taken. */
+  freeAddress(machine: string, place: NodePlace): Promise<string>
   /** Lets go of what it holds. The processes go on. */
   close(): Promise<void>
 }
 
 /** Whether what a node says of itself is the directory that it was meant to have. */
 export function isAt(dataDir: string, { directory }: Pick<NodeSpec, 'directory'>): boolean {
-  return dataDir === directory || (!directory.startsWith('/') && dataDir.endsWith(`/${directory}`))
+  return directory === '' || dataDir === directory || (!directory.startsWith('/') && dataDir.endsWith(`/${directory}`))
 }
 
 /** Where its data is, for people. */
 export function whereOf({ directory, machine }: Pick<NodeSpec, 'directory' | 'machine'>): string {
-  return machine === THIS_MACHINE ? directory : `${directory} on ${machine}`
+  return machine === THIS_MACHINE ? directory : `${directory} on ${machine}`.trim()
 }

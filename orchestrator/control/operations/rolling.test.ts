@@ -184,7 +184,8 @@ describe('an upgrade', () => {
     world.ended = ({ data }) => {
       // The first that is restarted; another one dies at that moment, for good.
       world.ended = () => {}
-      const other = fails.find((name) => name !== data.spec.name && name !== world.shard(0).leader?.data.spec.name) ?? ''
+      const other =
+        fails.find((name) => name !== data.spec.name && name !== world.shard(0).leader?.data.spec.name) ?? ''
       world.ends.set(other, { code: 65 })
       world.kill(other)
     }

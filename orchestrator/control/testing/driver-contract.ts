@@ -62,7 +62,7 @@ class Bench {
   }
 
   freeAddress(): Promise<string> {
-    return this.driver.freeAddress(this.#machine)
+    return this.driver.freeAddress(this.#machine, { shard: 1, index: 1 })
   }
 
   get spec(): NodeSpec {

@@ -317,7 +317,9 @@ func (x *DescribeResponse) GetDataDir() string {
 }
 
 type FreeAddressRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For which node.
+	Place         *Place `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -350,6 +352,13 @@ func (x *FreeAddressRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use FreeAddressRequest.ProtoReflect.Descriptor instead.
 func (*FreeAddressRequest) Descriptor() ([]byte, []int) {
 	return file_agent_v1_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *FreeAddressRequest) GetPlace() *Place {
+	if x != nil {
+		return x.Place
+	}
+	return nil
 }
 
 type FreeAddressResponse struct {
@@ -1269,8 +1278,9 @@ const file_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
 	"processors\x18\x06 \x01(\rR\n" +
 	"processors\x12\x19\n" +
-	"\bdata_dir\x18\a \x01(\tR\adataDir\"\x14\n" +
-	"\x12FreeAddressRequest\"/\n" +
+	"\bdata_dir\x18\a \x01(\tR\adataDir\";\n" +
+	"\x12FreeAddressRequest\x12%\n" +
+	"\x05place\x18\x01 \x01(\v2\x0f.agent.v1.PlaceR\x05place\"/\n" +
 	"\x13FreeAddressResponse\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\"\x93\x01\n" +
 	"\vFindRequest\x121\n" +
@@ -1378,44 +1388,45 @@ var file_agent_v1_agent_proto_goTypes = []any{
 	(*RemoveResponse)(nil),      // 22: agent.v1.RemoveResponse
 }
 var file_agent_v1_agent_proto_depIdxs = []int32{
-	1,  // 0: agent.v1.FindRequest.authority:type_name -> agent.v1.Authority
-	2,  // 1: agent.v1.FindRequest.place:type_name -> agent.v1.Place
-	1,  // 2: agent.v1.SpawnRequest.authority:type_name -> agent.v1.Authority
-	2,  // 3: agent.v1.SpawnRequest.place:type_name -> agent.v1.Place
-	10, // 4: agent.v1.SpawnRequest.peers:type_name -> agent.v1.Peer
-	11, // 5: agent.v1.SpawnRequest.settings:type_name -> agent.v1.NodeSettings
-	2,  // 6: agent.v1.Process.place:type_name -> agent.v1.Place
-	1,  // 7: agent.v1.WatchRequest.authority:type_name -> agent.v1.Authority
-	13, // 8: agent.v1.WatchRequest.process:type_name -> agent.v1.Process
-	16, // 9: agent.v1.WatchResponse.exit:type_name -> agent.v1.Exit
-	1,  // 10: agent.v1.SignalRequest.authority:type_name -> agent.v1.Authority
-	13, // 11: agent.v1.SignalRequest.process:type_name -> agent.v1.Process
-	0,  // 12: agent.v1.SignalRequest.signal:type_name -> agent.v1.Signal
-	1,  // 13: agent.v1.HoldsRequest.authority:type_name -> agent.v1.Authority
-	2,  // 14: agent.v1.HoldsRequest.place:type_name -> agent.v1.Place
-	1,  // 15: agent.v1.RemoveRequest.authority:type_name -> agent.v1.Authority
-	2,  // 16: agent.v1.RemoveRequest.place:type_name -> agent.v1.Place
-	3,  // 17: agent.v1.Agent.Describe:input_type -> agent.v1.DescribeRequest
-	5,  // 18: agent.v1.Agent.FreeAddress:input_type -> agent.v1.FreeAddressRequest
-	7,  // 19: agent.v1.Agent.Find:input_type -> agent.v1.FindRequest
-	9,  // 20: agent.v1.Agent.Spawn:input_type -> agent.v1.SpawnRequest
-	14, // 21: agent.v1.Agent.Watch:input_type -> agent.v1.WatchRequest
-	17, // 22: agent.v1.Agent.Signal:input_type -> agent.v1.SignalRequest
-	19, // 23: agent.v1.Agent.Holds:input_type -> agent.v1.HoldsRequest
-	21, // 24: agent.v1.Agent.Remove:input_type -> agent.v1.RemoveRequest
-	4,  // 25: agent.v1.Agent.Describe:output_type -> agent.v1.DescribeResponse
-	6,  // 26: agent.v1.Agent.FreeAddress:output_type -> agent.v1.FreeAddressResponse
-	8,  // 27: agent.v1.Agent.Find:output_type -> agent.v1.FindResponse
-	12, // 28: agent.v1.Agent.Spawn:output_type -> agent.v1.SpawnResponse
-	15, // 29: agent.v1.Agent.Watch:output_type -> agent.v1.WatchResponse
-	18, // 30: agent.v1.Agent.Signal:output_type -> agent.v1.SignalResponse
-	20, // 31: agent.v1.Agent.Holds:output_type -> agent.v1.HoldsResponse
-	22, // 32: agent.v1.Agent.Remove:output_type -> agent.v1.RemoveResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	2,  // 0: agent.v1.FreeAddressRequest.place:type_name -> agent.v1.Place
+	1,  // 1: agent.v1.FindRequest.authority:type_name -> agent.v1.Authority
+	2,  // 2: agent.v1.FindRequest.place:type_name -> agent.v1.Place
+	1,  // 3: agent.v1.SpawnRequest.authority:type_name -> agent.v1.Authority
+	2,  // 4: agent.v1.SpawnRequest.place:type_name -> agent.v1.Place
+	10, // 5: agent.v1.SpawnRequest.peers:type_name -> agent.v1.Peer
+	11, // 6: agent.v1.SpawnRequest.settings:type_name -> agent.v1.NodeSettings
+	2,  // 7: agent.v1.Process.place:type_name -> agent.v1.Place
+	1,  // 8: agent.v1.WatchRequest.authority:type_name -> agent.v1.Authority
+	13, // 9: agent.v1.WatchRequest.process:type_name -> agent.v1.Process
+	16, // 10: agent.v1.WatchResponse.exit:type_name -> agent.v1.Exit
+	1,  // 11: agent.v1.SignalRequest.authority:type_name -> agent.v1.Authority
+	13, // 12: agent.v1.SignalRequest.process:type_name -> agent.v1.Process
+	0,  // 13: agent.v1.SignalRequest.signal:type_name -> agent.v1.Signal
+	1,  // 14: agent.v1.HoldsRequest.authority:type_name -> agent.v1.Authority
+	2,  // 15: agent.v1.HoldsRequest.place:type_name -> agent.v1.Place
+	1,  // 16: agent.v1.RemoveRequest.authority:type_name -> agent.v1.Authority
+	2,  // 17: agent.v1.RemoveRequest.place:type_name -> agent.v1.Place
+	3,  // 18: agent.v1.Agent.Describe:input_type -> agent.v1.DescribeRequest
+	5,  // 19: agent.v1.Agent.FreeAddress:input_type -> agent.v1.FreeAddressRequest
+	7,  // 20: agent.v1.Agent.Find:input_type -> agent.v1.FindRequest
+	9,  // 21: agent.v1.Agent.Spawn:input_type -> agent.v1.SpawnRequest
+	14, // 22: agent.v1.Agent.Watch:input_type -> agent.v1.WatchRequest
+	17, // 23: agent.v1.Agent.Signal:input_type -> agent.v1.SignalRequest
+	19, // 24: agent.v1.Agent.Holds:input_type -> agent.v1.HoldsRequest
+	21, // 25: agent.v1.Agent.Remove:input_type -> agent.v1.RemoveRequest
+	4,  // 26: agent.v1.Agent.Describe:output_type -> agent.v1.DescribeResponse
+	6,  // 27: agent.v1.Agent.FreeAddress:output_type -> agent.v1.FreeAddressResponse
+	8,  // 28: agent.v1.Agent.Find:output_type -> agent.v1.FindResponse
+	12, // 29: agent.v1.Agent.Spawn:output_type -> agent.v1.SpawnResponse
+	15, // 30: agent.v1.Agent.Watch:output_type -> agent.v1.WatchResponse
+	18, // 31: agent.v1.Agent.Signal:output_type -> agent.v1.SignalResponse
+	20, // 32: agent.v1.Agent.Holds:output_type -> agent.v1.HoldsResponse
+	22, // 33: agent.v1.Agent.Remove:output_type -> agent.v1.RemoveResponse
+	26, // [26:34] is the sub-list for method output_type
+	18, // [18:26] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_agent_v1_agent_proto_init() }

@@ -75,6 +75,8 @@ export interface DescribeResponse {
 }
 
 export interface FreeAddressRequest {
+  /** For which node. */
+  place: Place | undefined;
 }
 
 export interface FreeAddressResponse {
@@ -442,11 +444,14 @@ export const DescribeResponse: MessageFns<DescribeResponse> = {
 };
 
 function createBaseFreeAddressRequest(): FreeAddressRequest {
-  return {};
+  return { place: undefined };
 }
 
 export const FreeAddressRequest: MessageFns<FreeAddressRequest> = {
-  encode(_: FreeAddressRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: FreeAddressRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== undefined) {
+      Place.encode(message.place, writer.uint32(10).fork()).join();
+    }
     return writer;
   },
 
@@ -463,6 +468,14 @@ export const FreeAddressRequest: MessageFns<FreeAddressRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.place = Place.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
