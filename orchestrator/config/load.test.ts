@@ -117,6 +117,10 @@ describe('faults', () => {
     [['--host', '0.0.0.0'], 'add --insecure'],
     [['--host', '127.evil.example'], 'add --insecure'],
     [['--in-flight-bytes-max', '1048576', '--value-bytes-max', '1048576'], 'is less than one operation may hold'],
+    [['--join', 'localhost'], '--join is "localhost", but must be host:port'],
+    [['--join', 'a:1,,b:2'], 'or several of them with commas between them'],
+    [['--join', 'a:1', '--shards', '3'], 'with --join they are those of the cluster'],
+    [['--join', 'a:1', '--fault-proxy'], 'with --join it can do nothing'],
   ])('%j', (args, expected) => {
     expect(faults(args)[0]).toContain(expected)
   })

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Condition, type Operation, OperationState } from '../wire/control.js'
+import { decodeLease, LEASE_KEY } from './lease-record.js'
 import type { Orchestrator } from './orchestrator.js'
 import { Registry } from './registry.js'
 import { FakeWorld } from './testing/fake-world.js'
@@ -116,6 +117,31 @@ describe('two orchestrators of one data directory', () => {
     } finally {
       rmSync(elsewhere, { recursive: true })
     }
+  })
+
+  test('one that hangs keeps the lock: the other one takes the lease, and the nodes as soon as it goes on', async () => {
+    const first = await several.found(2, 1024)
+    const second = await several.join(first, 1024)
+    const processes = [...world.running]
+    let goOn = (): void => {}
+    const paused = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    first.pass = () => paused
+    first.gone.abort()
+    const term = () => decodeLease({ value: world.meta.get(LEASE_KEY)?.value, version: 1n }).record?.term
+    await until('the lease to be taken', () => term() === 2)
+    expect([of(first).role, of(second).role]).toEqual(['holder', 'standby'])
+    first.gone = new AbortController()
+    goOn()
+    await until('the nodes to be taken over', () => of(second).role === 'holder')
+    expect(of(first).role).toBe('standby')
+    expect([...world.running]).toEqual(processes)
+    await of(first).control.scale(1, false)
+    expect((await ended(of(first))).state).toBe(OperationState.DONE)
+    expectWhole(world, of(second), 1)
+    await stop(first)
+    expect(await stop(second)).toEqual({ nodes: 'stopped' })
   })
 
   test('without a holder the other one still tells of nodes and operations', async () => {

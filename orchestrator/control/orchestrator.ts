@@ -55,6 +55,8 @@ export class Orchestrator {
   #known: Known
   #cluster: Cluster | undefined
   #standing: Standing | undefined
+  /** The term of the last one that has taken the lease from this orchestrator. */
+  #successor: number | undefined
   /** It has let go of the lease, or is about to. */
   #retires = false
   #ended: Ending | undefined
@@ -184,7 +186,8 @@ export class Orchestrator {
     await aborted(AbortSignal.any([lost, this.#ending.signal]))
     if (this.#ending.signal.aborted) return
     unsubscribe()
-    this.#options.telemetry.emit('control.deposed', { term: lost.reason instanceof NotHolder ? lost.reason.term : 0 })
+    this.#successor = lost.reason instanceof NotHolder ? lost.reason.term : 0
+    this.#options.telemetry.emit('control.deposed', { term: this.#successor })
     const successors = [cluster.lease.successor, ...[...this.#bystanders].map(({ address }) => address)]
     const addresses = [...new Set([...successors, ...this.#known.addresses])].filter((one) => one !== '')
     this.#known = { map: this.#maps.current(), meta: cluster.meta(), addresses }
@@ -203,6 +206,7 @@ export class Orchestrator {
       who: () => ({ address: this.#listening.address, eligible }),
       takeOver: () => this.#takeOver(),
       changed: () => this.#tell(),
+      successor: this.#successor,
     }
     const standing = new Standing(deps, addresses, meta)
     this.#standing = standing

@@ -34,6 +34,8 @@ export interface StandingDeps {
   readonly takeOver: () => Promise<Cluster>
   /** Who holds the lease, or what is known of meta, has changed. */
   readonly changed: () => void
+  /** The term of who has taken the lease from this orchestrator, and waits for the lock that it has just given up. */
+  readonly successor: number | undefined
 }
 
 /** How often meta is looked at, and the lock is tried while nobody is known who holds the lease; and while this one does. */
@@ -55,6 +57,8 @@ export class Standing {
   #wanted = 0n
   /** Held while the lock is waited for. */
   #lease: Lease | undefined
+  /** The holder before it let it go. */
+  #isHandedOver = false
   #toldWhy = ''
 
   constructor(deps: StandingDeps, addresses: readonly string[], meta: readonly NodeInfo[]) {
@@ -174,6 +178,7 @@ export class Standing {
       await this.#dropLease()
       return undefined
     }
+    if (this.#defers()) return undefined
     try {
       return await this.#deps.takeOver()
     } catch (error) {
@@ -184,18 +189,25 @@ export class Standing {
     }
   }
 
+  /** Whether the lock is to be left to a successor that has not got it yet. */
+  #defers(): boolean {
+    const { successor, clock } = this.#deps
+    if (successor === undefined) return false
+    const { row } = this.#observer
+    return row === undefined || (row.record?.term === successor && !this.#observer.isVacant(clock.monotonic()))
+  }
+
   async #waitForLock({ owner }: InUseFault): Promise<void> {
     if (this.#lease?.lost.aborted) await this.#dropLease()
+    // Of one that ends in order the lock is as good as free.
+    if (this.#lease?.term !== undefined && !this.#isHandedOver) {
+      const who = owner === undefined ? 'the orchestrator' : `the orchestrator with pid ${owner}`
+      const words = "is silent and has the data directory's lock; if it is paused, let it go on, or end it with kill -9"
+      this.#tellWhy(`${who} ${words}`)
+    }
     const { clock, telemetry, holder, who } = this.#deps
     if (this.#lease !== undefined || !this.#observer.isVacant(clock.monotonic())) return
-    const { record } = this.#observer.row ?? {}
-    // One that ends in order gives the lock away by itself.
-    if (record?.released === false) {
-      this.#tellWhy(
-        `the orchestrator${owner === undefined ? '' : ` with pid ${owner}`} has the data directory's lock and is silent. ` +
-          'If it is paused, let it go on, or end it with kill -9',
-      )
-    }
+    this.#isHandedOver = this.#observer.row?.record?.released === true
     this.#lease = new Lease({
       store: this.#store,
       clock,

@@ -18,6 +18,8 @@ export interface RecordedOptions {
   readonly seed: number
   /** Keys in use at once, as many times the few of chaos: so that some are where something moves. Default 8. */
   readonly width?: number
+  /** Gateways that clients know, the one first that they ask first; the compat client asks the last. Default: the cluster's. */
+  readonly endpoints?: readonly string[]
   /** Of one key's search for an order. */
   readonly perKeyMs?: number
 }
@@ -46,11 +48,11 @@ const PATIENT_MS = 30_000
 export async function recorded<T>(
   cluster: Pick<Cluster, 'address' | 'map'>,
   operation: () => Promise<T>,
-  { seed, width = 8, perKeyMs = PER_KEY_MS }: RecordedOptions,
+  { seed, width = 8, endpoints = [cluster.address], perKeyMs = PER_KEY_MS }: RecordedOptions,
 ): Promise<Recorded<T>> {
   const map = await cluster.map()
   const calls = new Calls()
-  const clients = await Clients.open(cluster.address, map, calls.watch)
+  const clients = await Clients.open(endpoints, map, calls.watch)
   const recorder = new Recorder(calls.watch)
   const load = startLoad(map, clients, recorder, seed, width)
   try {

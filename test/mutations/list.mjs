@@ -14,6 +14,7 @@ const LOG_CRASHES = 'node-go/raftlog/crash_test.go'
 const WORLD = 'orchestrator/store/world.test.ts'
 const STATE_MACHINE = 'node-go/fsm/model_test.go'
 const MOVE = 'orchestrator/store/move.test.ts'
+const LEASE = 'orchestrator/control/lease.test.ts'
 
 export const MUTATIONS = [
   {
@@ -378,5 +379,23 @@ export const MUTATIONS = [
     test: 'node-go/fsm/export_test.go',
     only: 'TestAnExportMissesNothing',
     shows: /--- FAIL: TestAnExportMissesNothing/,
+  },
+  {
+    name: 'terms-ignored',
+    says: 'an orchestrator that was deposed writes over what its successor has written',
+    file: 'orchestrator/control/fence.ts',
+    find: '    if (writer <= term) return value\n',
+    replace: '    if (writer <= term || true) return value\n',
+    test: LEASE,
+    shows: /of smaller terms after/,
+  },
+  {
+    name: 'lease-held-too-long',
+    says: 'an orchestrator believes that it holds the lease when another one may have taken it',
+    file: 'orchestrator/control/lease.ts',
+    find: 'const HELD_MS = LEASE_MS * 0.6',
+    replace: 'const HELD_MS = LEASE_MS * 1.6',
+    test: LEASE,
+    shows: /holders at step/,
   },
 ]

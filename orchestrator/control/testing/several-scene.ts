@@ -21,8 +21,8 @@ export interface Member {
   /** Awaited before everything that it does to the world. */
   pass: Pass
   orchestrator: Orchestrator | undefined
-  /** Aborted when nobody hears of it any more. */
-  readonly gone: AbortController
+  /** Aborted when nobody hears of it any more; another one when they do again. */
+  gone: AbortController
 }
 
 export class Several {

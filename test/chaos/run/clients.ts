@@ -15,26 +15,27 @@ export class Clients {
   readonly #probes: readonly ServiceProbe[]
   readonly #all: readonly Way[]
 
-  static async open(address: string, map: ClusterMap, watch: Watcher): Promise<Clients> {
+  /** The compat service's client knows one endpoint only: the last. */
+  static async open(endpoints: readonly string[], map: ClusterMap, watch: Watcher): Promise<Clients> {
     const opened: Way[] = []
     const open = async (way: Way | Promise<Way>): Promise<Way> => {
       opened.push(await way)
       return way
     }
     try {
-      const direct = await open(kvClient('direct', address, 'direct'))
-      const auto = await open(kvClient('auto', address, 'auto'))
-      const gateway = await open(kvClient('gateway', address, 'gateway'))
+      const direct = await open(kvClient('direct', endpoints, 'direct'))
+      const auto = await open(kvClient('auto', endpoints, 'auto'))
+      const gateway = await open(kvClient('gateway', endpoints, 'gateway'))
       const wrappers = [
-        await open(requestWrapper('wrapper-1', address)),
-        await open(requestWrapper('wrapper-2', address)),
+        await open(requestWrapper('wrapper-1', endpoints)),
+        await open(requestWrapper('wrapper-2', endpoints)),
       ]
-      const old = await open(compat('compat', address))
+      const old = await open(compat('compat', endpoints.at(-1) ?? ''))
       const workers = [direct, direct, direct, auto, gateway, gateway, ...wrappers, ...wrappers, old, old]
       // Of their own, so that nothing waits behind other calls.
       const probes = [
-        await open(kvClient('direct', address, 'direct')),
-        await open(requestWrapper('gateway', address)),
+        await open(kvClient('direct', endpoints, 'direct')),
+        await open(requestWrapper('gateway', endpoints)),
       ].flatMap((way) => map.shards.map(({ id }) => new ServiceProbe(id, way, map, watch)))
       return new Clients(workers, [direct, auto, gateway], [direct, ...wrappers.slice(0, 1)], probes, opened)
     } catch (error) {

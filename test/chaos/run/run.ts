@@ -80,7 +80,7 @@ class Run {
   async all(): Promise<RunResult> {
     const { replicas } = this.#settings.shape
     const scene = new LiveScene(this.#cluster, await this.#cluster.map(), replicas, this.#signal)
-    const clients = await Clients.open(this.#cluster.address, scene.map, this.#timeline.took)
+    const clients = await Clients.open([this.#cluster.address], scene.map, this.#timeline.took)
     const over = new AbortController()
     const looking = this.#look(scene, over.signal)
     try {

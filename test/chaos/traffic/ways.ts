@@ -18,8 +18,12 @@ export interface Way {
 }
 
 /** KvClient, straight to the leaders or through a gateway. */
-export async function kvClient(name: string, address: string, mode: 'auto' | 'direct' | 'gateway'): Promise<Way> {
-  const client = await KvClient.connect({ endpoints: [address], mode })
+export async function kvClient(
+  name: string,
+  endpoints: readonly string[],
+  mode: 'auto' | 'direct' | 'gateway',
+): Promise<Way> {
+  const client = await KvClient.connect({ endpoints, mode })
   return {
     name,
     versions: true,
@@ -42,8 +46,8 @@ export async function kvClient(name: string, address: string, mode: 'auto' | 'di
   }
 }
 
-export function requestWrapper(name: string, address: string): Way {
-  const client = new RequestWrapper(address)
+export function requestWrapper(name: string, endpoints: readonly string[]): Way {
+  const client = new RequestWrapper(endpoints)
   return {
     name,
     versions: false,
