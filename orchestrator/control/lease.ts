@@ -121,6 +121,8 @@ export class Lease implements Tenure {
    */
   async handOver(force: AbortSignal): Promise<boolean> {
     await this.#rounds.close()
+    // It has never had it.
+    if (this.#mine === undefined) return this.lost.aborted
     const { store, clock } = this.#deps
     const patience = new AbortController()
     const timer = clock.setTimeout(() => patience.abort(new Error('nobody took the lease')), HANDOVER_MS)

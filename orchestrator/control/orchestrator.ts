@@ -49,6 +49,8 @@ export class Orchestrator {
   readonly #bystanders = new Set<Bystander>()
   readonly #watchers = new Set<() => void>()
   readonly #ending = new AbortController()
+  /** Aborted when it is to end at once, whatever it is about to take over. */
+  readonly #abandoned = new AbortController()
   readonly control: ControlHandlers
   /** Where its gateway does; empty until then. */
   readonly #listening: { address: string }
@@ -85,7 +87,7 @@ export class Orchestrator {
 
   private constructor(options: OrchestratorOptions, id: string, known: Known, listening: { address: string }) {
     // Every node listens to it.
-    setMaxListeners(0, this.#ending.signal)
+    setMaxListeners(0, this.#ending.signal, this.#abandoned.signal)
     this.#options = options
     this.#id = id
     this.#listening = listening
@@ -125,18 +127,25 @@ export class Orchestrator {
    */
   async retire(forced: AbortSignal): Promise<void> {
     const stands = [...this.#bystanders].some(({ eligible }) => eligible)
+    const [before, holder] = [this.#cluster, this.#standing?.holder ?? '']
     this.#retires = true
     this.#tell()
     this.#ending.abort(new Error('the orchestrator ends'))
+    const abandon = () => this.#abandoned.abort(new Error('the orchestrator ends at once'))
+    forced.addEventListener('abort', abandon, { once: true })
+    if (forced.aborted) abandon()
     await this.#roles
+    forced.removeEventListener('abort', abandon)
     const cluster = this.#cluster
     if (cluster === undefined) {
-      this.#ended = { nodes: 'left', to: this.#known.addresses[0] ?? '' }
+      this.#ended = { nodes: 'left', to: holder }
       return
     }
     const { lease } = cluster
     const term = lease.term ?? 0
-    if (!(lease.lost.aborted || (stands && (await lease.handOver(forced))))) return
+    // Of whom it has just taken over from others may stand by who have not found this one yet.
+    const offers = stands || before === undefined
+    if (!(lease.lost.aborted || (offers && (await lease.handOver(forced))))) return
     this.#options.telemetry.emit('control.handed', { term })
     await cluster.leave()
     this.#cluster = undefined
@@ -206,6 +215,7 @@ export class Orchestrator {
       who: () => ({ address: this.#listening.address, eligible }),
       takeOver: () => this.#takeOver(),
       changed: () => this.#tell(),
+      abandoned: this.#abandoned.signal,
       successor: this.#successor,
     }
     const standing = new Standing(deps, addresses, meta)
@@ -227,8 +237,8 @@ export class Orchestrator {
 
   #takeOver(): Promise<Cluster> {
     const holder = { id: this.#id, address: () => this.#listening.address }
-    // Whoever ends now leaves the nodes to those that come after.
-    const stop = { asked: this.#ending.signal, forced: this.#ending.signal }
+    // Also when it is to end: then it has the nodes, and can stop them.
+    const stop = { asked: this.#abandoned.signal, forced: this.#abandoned.signal }
     return startCluster({ ...this.#options, shape: {}, holder, takesOver: true }, stop)
   }
 

@@ -34,6 +34,8 @@ export interface StandingDeps {
   readonly takeOver: () => Promise<Cluster>
   /** Who holds the lease, or what is known of meta, has changed. */
   readonly changed: () => void
+  /** Aborted when nothing is to be finished any more. */
+  readonly abandoned: AbortSignal
   /** The term of who has taken the lease from this orchestrator, and waits for the lock that it has just given up. */
   readonly successor: number | undefined
 }
@@ -119,14 +121,18 @@ export class Standing {
     this.#lookAgain()
   }
 
-  /** Goes on until this orchestrator runs the nodes, or `signal` is aborted. */
+  /**
+   * Goes on until this orchestrator runs the nodes, or `signal` is aborted. What was handed over to it is taken over all the
+   * same: else nobody would have the nodes.
+   */
   async run(signal: AbortSignal): Promise<Cluster | undefined> {
     const over = new AbortController()
     const either = AbortSignal.any([signal, over.signal])
     const following = this.#follower.run(either)
     try {
-      while (!signal.aborted) {
-        const woken = this.#wake(this.#lease === undefined ? LOOK_MS : LOCK_MS, either)
+      while (!signal.aborted || this.#mustFinish) {
+        const until = signal.aborted ? this.#deps.abandoned : either
+        const woken = this.#wake(this.#lease === undefined ? LOOK_MS : LOCK_MS, until)
         this.#looks.ask()
         const cluster = this.#deps.who().eligible ? await this.#attempt(signal) : undefined
         if (cluster !== undefined) return cluster
@@ -187,6 +193,10 @@ export class Standing {
         this.#tellWhy(error instanceof Error ? error.message : String(error))
       return undefined
     }
+  }
+
+  get #mustFinish(): boolean {
+    return this.#isHandedOver && this.#lease?.isHeld === true && !this.#deps.abandoned.aborted
   }
 
   /** Whether the lock is to be left to a successor that has not got it yet. */

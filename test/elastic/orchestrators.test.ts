@@ -78,11 +78,10 @@ test('they end one by one: the last one that can run the nodes stops them, and e
     expect(await within('its end', 20_000, program.ended)).toEqual({ code: 0, signal: null })
     return program.stderr.split('\n').at(-1) ?? ''
   }
+  expect(await end(router)).toBe(`kvorum stopped; the nodes go on under the orchestrator at ${holder.address}`)
   expect(await end(holder)).toBe(`kvorum stopped; the nodes go on under the orchestrator at ${standby.address}`)
-  expect(await holderOtherThan(holder)).toBe(standby)
-  expect(await end(router)).toBe(`kvorum stopped; the nodes go on under the orchestrator at ${standby.address}`)
   expect(cluster.nodeProcesses()).toEqual(nodes)
-  await until('the last one to run the nodes', () => standby.program.stderr.includes('"meta is led by'))
+  // Perhaps it is just about to take over: then it does, and stops them.
   expect(await end(standby)).toBe(`kvorum stopped; data is in ${cluster.data}`)
   expect(cluster.nodeProcesses()).toEqual([])
 })
