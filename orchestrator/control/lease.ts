@@ -136,7 +136,7 @@ export class Lease implements Tenure {
       return true
     } catch {
       // Meta is away, or nobody is there.
-      return this.#takeBack(force)
+      return await this.#takeBack(force)
     } finally {
       timer.cancel()
     }

@@ -24,7 +24,7 @@ interface Told extends AppendClient {
   readonly name: string
   acknowledged: number
   longestMs: number
-  close(): void | Promise<void>
+  close(): Promise<void>
 }
 
 async function clientsOf(endpoints: readonly string[]): Promise<Told[]> {

@@ -14,7 +14,6 @@ const LOG_CRASHES = 'node-go/raftlog/crash_test.go'
 const WORLD = 'orchestrator/store/world.test.ts'
 const STATE_MACHINE = 'node-go/fsm/model_test.go'
 const MOVE = 'orchestrator/store/move.test.ts'
-const LEASE = 'orchestrator/control/lease.test.ts'
 
 export const MUTATIONS = [
   {
@@ -386,7 +385,7 @@ export const MUTATIONS = [
     file: 'orchestrator/control/fence.ts',
     find: '    if (writer <= term) return value\n',
     replace: '    if (writer <= term || true) return value\n',
-    test: LEASE,
+    test: 'orchestrator/control/lease.test.ts',
     shows: /of smaller terms after/,
   },
   {
@@ -395,7 +394,7 @@ export const MUTATIONS = [
     file: 'orchestrator/control/lease.ts',
     find: 'const HELD_MS = LEASE_MS * 0.6',
     replace: 'const HELD_MS = LEASE_MS * 1.6',
-    test: LEASE,
+    test: 'orchestrator/control/lease.test.ts',
     shows: /holders at step/,
   },
 ]

@@ -11,7 +11,7 @@ import { MetaStore } from '../meta-store.js'
 // Orchestrators around one meta, whose messages, clocks and lives are in the hands of a test.
 
 /** What they all write. */
-export const KEYS = ['a', 'b']
+const KEYS = ['a', 'b']
 /** How many turns of the event loop let everything happen that has been set off. */
 const TURNS = 12
 
