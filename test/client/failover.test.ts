@@ -33,7 +33,7 @@ async function clientsOf(endpoints: readonly string[]): Promise<Told[]> {
     watched(
       'wrapper',
       (key, value, options) => wrapper.append(key, value, options),
-      () => wrapper.close(),
+      async () => wrapper.close(),
     ),
   ]
   for (const mode of ['direct', 'auto', 'gateway'] as const) {
