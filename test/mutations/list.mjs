@@ -9,6 +9,7 @@ const STALE = 'node-go/replica/stale_test.go'
 const FRESHNESS = 'node-go/replica/freshness_test.go'
 const FOLLOWERS = 'node-go/replica/stale_bound_test.go'
 const SIMULATION = 'node-go/simulation/simulation_test.go'
+const MEMBERS = 'node-go/replica/membership_test.go'
 const LOG = 'node-go/raftlog/inherit_test.go'
 const LOG_CRASHES = 'node-go/raftlog/crash_test.go'
 const WORLD = 'orchestrator/store/world.test.ts'
@@ -179,6 +180,26 @@ export const MUTATIONS = [
     test: FOLLOWERS,
     only: 'TestAFollowerThatIsCutOff|TestWhatAFollowerHears',
     shows: /--- FAIL: TestAFollowerThatIsCutOff/,
+  },
+  {
+    name: 'vote-without-log',
+    says: 'a member gets its vote before it has caught up',
+    file: 'node-go/replica/membership.go',
+    find: '\t\tif err := r.caughtUp(ctx, m, member); err != nil {\n',
+    replace: '\t\tif err := (*kverr.Error)(nil); err != nil {\n',
+    test: MEMBERS,
+    only: 'TestAMemberThatIsBehind',
+    shows: /--- FAIL: TestAMemberThatIsBehindGetsNoVote/,
+  },
+  {
+    name: 'order-not-fenced',
+    says: 'a shard changes its members by an order that was overtaken',
+    file: 'node-go/replica/membership.go',
+    find: '\tif ifConfiguration != 0 && ifConfiguration != m.now.index {\n',
+    replace: '\tif false {\n',
+    test: MEMBERS,
+    only: 'TestAChangeIsMadeOnce',
+    shows: /--- FAIL: TestAChangeIsMadeOnceAndForTheConfigurationThatItNames/,
   },
   {
     name: 'index-not-awaited',
