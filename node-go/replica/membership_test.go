@@ -255,6 +255,20 @@ func TestADeposedLeaderDoesNotCallItDone(t *testing.T) {
 	})
 }
 
+// A leader that was replaced and does not know it might call done what its successor has undone.
+func TestADeposedLeaderDoesNotKnowTheMembers(t *testing.T) {
+	c := startSome(t, 4, 3, brisk, stubborn)
+	c.hand(c.nodes[0])
+	old, fourth := c.nodes[0], c.nodes[3]
+	c.network.cut(old.id, ids(c.others(old))...)
+	mustChange(t)(c.leader(old).add(fourth, 0))
+	ctx, cancel := context.WithTimeout(c.ctx, brisk.Heartbeat)
+	defer cancel()
+	if index, err := old.RemoveMember(ctx, fourth.id, 0, c.deadline()); err == nil {
+		t.Fatalf("not a member in %d", index)
+	}
+}
+
 func TestTheConfigurationOutlivesRestartsAndCompaction(t *testing.T) {
 	c := startSome(t, 3, 1, steady, nil)
 	must := mustChange(t)
