@@ -192,16 +192,6 @@ export const MUTATIONS = [
     shows: /--- FAIL: TestAMemberThatIsBehindGetsNoVote/,
   },
   {
-    name: 'order-not-fenced',
-    says: 'a shard changes its members by an order that was overtaken',
-    file: 'node-go/replica/membership.go',
-    find: '\tif ifConfiguration != 0 && ifConfiguration != m.now.index {\n',
-    replace: '\tif false {\n',
-    test: MEMBERS,
-    only: 'TestAChangeIsMadeOnce',
-    shows: /--- FAIL: TestAChangeIsMadeOnceAndForTheConfigurationThatItNames/,
-  },
-  {
     name: 'index-not-awaited',
     says: 'a replica takes the read index of the leader for what it has applied itself',
     file: 'node-go/replica/freshness.go',
