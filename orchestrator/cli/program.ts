@@ -149,7 +149,10 @@ function addOperations(command: MakeCommand, perform: Perform, context: Context)
     })
   command('node <how> <node>', `${NODE_ORDERS.join(', ')}: a new node takes the place of one that is lost, or is to go`)
     .option('--detach', 'return when it has begun; it goes on by itself')
-    .addHelpText('after', '\nA node is named as kvorum status shows it, like shard-1/node-2, or by its id.')
+    .addHelpText(
+      'after',
+      '\nA node is named as kvorum status shows it, like shard-1/node-2, or by its id. What is in its directory is removed.',
+    )
     .action((how: string, node: string, { json, detach = false }: Flags & { readonly detach?: boolean }) => {
       if (!NODE_ORDERS.some((one) => one === how)) throw new TypeError(`kvorum node takes ${NODE_ORDERS.join(', ')}`)
       return perform({ name: `node ${how} ${node}`, json }, (form, to) => orderNode(node, detach, form, to, context))

@@ -150,7 +150,7 @@ class Replicas {
   }
 }
 
-export function candidatesOf(group: Group): Candidate[] {
+function candidatesOf(group: Group): Candidate[] {
   return group.voters.map((node) => ({
     index: node.spec.index,
     machine: node.spec.machine,
@@ -159,7 +159,7 @@ export function candidatesOf(group: Group): Candidate[] {
   }))
 }
 
-export function nodesOn(fleet: Fleet): ReadonlyMap<string, number> {
+function nodesOn(fleet: Fleet): ReadonlyMap<string, number> {
   const counts = new Map<string, number>()
   for (const { spec } of fleet.all.flatMap(({ nodes }) => nodes)) {
     counts.set(spec.machine, (counts.get(spec.machine) ?? 0) + 1)
