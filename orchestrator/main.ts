@@ -163,7 +163,7 @@ function openDriver(config: Started, telemetry: Telemetry): Nodes {
 }
 
 function orchestratorOptions(config: Started, nodes: Nodes, telemetry: Telemetry): OrchestratorOptions {
-  const { shards, replicas, startTimeoutMs, stopTimeoutMs, lingerMs, deadlineMs } = config
+  const { shards, replicas, startTimeoutMs, stopTimeoutMs, lingerMs, deadlineMs, replaceAfterMs } = config
   return {
     directory: new DataDirectory(config.data),
     shape: { shards, replicas },
@@ -177,6 +177,7 @@ function orchestratorOptions(config: Started, nodes: Nodes, telemetry: Telemetry
     startTimeoutMs,
     stopTimeoutMs,
     lingerMs: Math.max(lingerMs, deadlineMs),
+    replaceAfterMs,
   }
 }
 

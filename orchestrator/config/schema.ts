@@ -114,6 +114,11 @@ export const schema = z.strictObject({
     unit: 'ms',
     why: 'a clean stop takes well under a second; a kill loses nothing that was acknowledged',
   }),
+  replaceAfterMs: option(whole(0, 604_800_000).default(600_000), {
+    what: 'how long a node whose data is gone is waited for before a new one takes its place; 0: for ever',
+    unit: 'ms',
+    why: 'a disk that was not mounted may come back; a node that only restarts is never replaced',
+  }),
   kvnode: option(z.string().min(1).optional(), {
     what: 'the node program',
     otherwise: 'the one that was built here',

@@ -20,6 +20,7 @@ import { MetaStore } from './meta-store.js'
 import { operationHandlers } from './operations/handlers.js'
 import { Journal } from './operations/journal.js'
 import { Operations } from './operations/operations.js'
+import { Replacer } from './operations/replacer.js'
 import { describePlan } from './plan.js'
 import { tellPrograms } from './program-news.js'
 import { Programs } from './programs.js'
@@ -45,6 +46,8 @@ export interface ClusterOptions {
   readonly stopTimeoutMs: number
   /** How long a shard that is taken away stays when it owns nothing any more. */
   readonly lingerMs: number
+  /** How long a node must have been lost to be replaced by itself. Default 0: none is. */
+  readonly replaceAfterMs?: number
   /** Default PARTITIONS_PER_MOVE_MAX. */
   readonly partitionsPerMoveMax?: number
   /** Who holds the control lease: a name that no other process has, and where its gateway listens. Default: a random one. */
@@ -147,9 +150,11 @@ async function startGroups(
     const programs = new Programs(options.directory, options.driver)
     const operations = new Operations({ ...options, journal: new Journal(store), fleet, publisher, programs })
     operations.start()
+    const replacer = new Replacer({ fleet, operations, clock, replaceAfterMs: options.replaceAfterMs ?? 0 })
+    replacer.start()
     const status = async () => ({ epoch: publisher.maps.current().epoch, groups: await reportOf(fleet.all) })
     const end = async (nodes: (group: Group) => Promise<void>) => {
-      await Promise.all([operations.close(), publisher.close(), lease.close()])
+      await Promise.all([replacer.close(), operations.close(), publisher.close(), lease.close()])
       await Promise.all(fleet.all.map(nodes))
       await registry.close()
     }

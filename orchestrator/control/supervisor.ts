@@ -4,6 +4,7 @@ import { WrongPeerError } from '../errors/index.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { type NodeStatus, State } from '../wire/node-admin.js'
 import type { PeerIdentity } from '../wire/peer.js'
+import { aborted } from './aborted.js'
 import { type Driver, type Exit, isAt, type NodeProcess, type NodeSpec, whereOf } from './drivers/driver.js'
 import type { Links, NodeLink } from './links.js'
 import { aborted, type Order, outranks } from './orders.js'
@@ -65,6 +66,7 @@ export class Supervisor {
   /** What is known to be the matter while it is silent. */
   #trouble: string | undefined
   #failures = 0
+  #isGone = false
   #process: NodeProcess | undefined
   #admin: NodeLink | undefined
   #status: NodeStatus | undefined
@@ -178,8 +180,14 @@ export class Supervisor {
     return this.#finish({ kind: 'leave', timeoutMs: 0 }, new AbortController().signal)
   }
 
+  /** Whether it is held because its data is gone: it can be put back, or the node replaced. */
+  get isLost(): boolean {
+    return this.#isGone && this.#condition === 'held'
+  }
+
   /** Ends its process, and starts it again only when that is ordered. */
-  hold(how: string, advice: string): void {
+  hold(how: string, advice: string, isGone = false): void {
+    this.#isGone = isGone
     this.deps.telemetry.emit('node.held', { node: this.name, how, advice })
     this.#becomes('held', `${how}. ${advice}`)
     this.#give({ kind: 'hold', timeoutMs: HOLD_TIMEOUT_MS })
@@ -215,7 +223,7 @@ export class Supervisor {
     while (this.#isWanted()) {
       const since = this.deps.clock.monotonic()
       try {
-        if (await this.#isLost()) return
+        if (await this.#lacksData()) return
         const process = await this.#findOrSpawn()
         const exit = await this.#attend(process)
         if (this.#order === undefined) await this.#afterExit(process, exit, this.deps.clock.monotonic() - since)
@@ -226,9 +234,9 @@ export class Supervisor {
   }
 
   /** A member without its data must not come back as somebody new: it may have voted, and it had what others lack. */
-  async #isLost(): Promise<boolean> {
+  async #lacksData(): Promise<boolean> {
     if (!this.deps.isMember() || (await this.deps.driver.holds(this.spec))) return false
-    this.hold(`its directory ${whereOf(this.spec)} is gone`, PUT_BACK)
+    this.hold(`its directory ${whereOf(this.spec)} is gone`, PUT_BACK, true)
     return true
   }
 

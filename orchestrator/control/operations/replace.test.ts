@@ -142,6 +142,26 @@ describe('a node that is replaced', () => {
   })
 })
 
+describe('a node that is lost', () => {
+  test('is replaced by itself when it has been for long enough, and one that is only damaged is not', async () => {
+    const cluster = await start({ shards: 2, replicas: 3, replaceAfterMs: 5_000 })
+    world.ends.set('shard-1/node-1', { code: 65 })
+    world.kill('shard-1/node-1', { code: 65 })
+    await vi.waitFor(async () => expect((await nodesOf(cluster, 1))[0]?.condition).toBe(Condition.HELD), 10_000)
+    for (const name of ['shard-2/node-2', 'shard-2/node-3']) {
+      world.data.delete(name)
+      rmSync(join(folder, name), { recursive: true })
+      world.kill(name)
+      await until(cluster, (operation) => operation?.what === `replace ${name}, which is lost`)
+      expect((await ended(cluster)).state).toBe(OperationState.DONE)
+    }
+    expect(await cluster.control.operations()).toHaveLength(2)
+    expect((await nodesOf(cluster, 2)).map(({ name }) => name.at(-1))).toEqual(['1', '4', '5'])
+    expect((await nodesOf(cluster, 1)).map(({ name }) => name.at(-1))).toEqual(['1', '2', '3'])
+    await cluster.stop(never.forced)
+  })
+})
+
 describe('an orchestrator that dies', () => {
   interface Scene {
     readonly lost: boolean

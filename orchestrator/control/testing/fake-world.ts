@@ -129,6 +129,10 @@ export class FakeWorld {
       inspect: async (program) => ({ version: readFileSync(program, 'utf8'), formatMax: this.formatMax }),
       machines: async () => [{ name: THIS_MACHINE, zone: THIS_MACHINE }],
       close: async () => {},
+      remove: async (spec) => {
+        await pass(`remove ${spec.name}`)
+        await localDirectories.remove(spec)
+      },
       freeAddress: async () => this.nextFree.shift() ?? `127.0.0.1:${this.#ports++}`,
       find: async (spec) => {
         await pass(`find ${spec.name}`)

@@ -27,6 +27,7 @@ export interface StartOptions {
   readonly pass?: Pass
   readonly clock?: ScaledClock
   readonly lingerMs?: number
+  readonly replaceAfterMs?: number
   readonly partitionsPerMoveMax?: number
 }
 
@@ -40,6 +41,7 @@ export function start(given: StartOptions): Promise<Cluster> {
     pass = open,
     clock = new ScaledClock(),
     lingerMs = 100,
+    replaceAfterMs,
     partitionsPerMoveMax = 1024,
   } = given
   const options = {
@@ -55,6 +57,7 @@ export function start(given: StartOptions): Promise<Cluster> {
     startTimeoutMs: 6_000_000,
     stopTimeoutMs: 1_000,
     lingerMs,
+    replaceAfterMs,
     partitionsPerMoveMax,
   }
   return startCluster(options, never)
