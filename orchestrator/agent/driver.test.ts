@@ -105,10 +105,14 @@ describe('while an agent is away', () => {
   })
 
   test('a directory counts as there, and cannot be removed', async () => {
-    expect(await driver.holds(spec)).toBe(false)
+    const process = await driver.spawn(spec, address, [])
+    const other = { ...spec, index: 2, directory: 'shard-1/node-2' }
+    expect(await driver.holds(other)).toBe(false)
     await stopAgent()
-    expect(await driver.holds(spec)).toBe(true)
-    await expect(driver.remove(spec)).rejects.toThrow(OutOfReach)
+    expect(await driver.holds(other)).toBe(true)
+    await vi.waitFor(() => expect(process.doubt?.()).toBeDefined())
+    expect(await driver.holds(other)).toBe(true)
+    await expect(driver.remove(other)).rejects.toThrow(OutOfReach)
   })
 
   test('a signal waits for it; one that is to kill not for ever', async () => {
