@@ -14,11 +14,3 @@ const RANK: Readonly<Record<Order['kind'], number>> = { restart: 0, hold: 1, rel
 export function outranks(one: Order, other: Order): boolean {
   return RANK[one.kind] > RANK[other.kind]
 }
-
-/** Resolves when the signal is aborted. */
-export function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
-}

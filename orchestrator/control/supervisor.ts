@@ -7,7 +7,7 @@ import type { PeerIdentity } from '../wire/peer.js'
 import { aborted } from './aborted.js'
 import { type Driver, type Exit, isAt, type NodeProcess, type NodeSpec, whereOf } from './drivers/driver.js'
 import type { Links, NodeLink } from './links.js'
-import { aborted, type Order, outranks } from './orders.js'
+import { type Order, outranks } from './orders.js'
 import type { NodeRecord } from './registry.js'
 import { decide, delayAfter, describeExit, STABLE_MS } from './restart-policy.js'
 
