@@ -18,8 +18,8 @@ const (
 	DefaultBytesPerSecond = 32 << 20
 	// freezeLimit is how long writes wait at most for a move that has broken: the freeze ends by itself then.
 	freezeLimit = 3 * time.Second
-	// grace is how long a move goes on, once it has asked for the freeze, when whoever asked for the move is gone: what is
-	// left takes a few commits, and if it were left undone, nobody would serve the partitions until somebody came.
+	// grace is how long a move goes on, once it asks for the release, when whoever asked for the move is gone: what is
+	// left takes two commits, and if it were left undone, nobody would own the partitions until somebody came.
 	grace = 5 * time.Second
 	// cleanupLimit bounds the attempt to leave nothing behind after a failure. What it leaves, control finds.
 	cleanupLimit = 2 * time.Second

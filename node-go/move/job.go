@@ -22,7 +22,7 @@ type job struct {
 	request *nodev1.ImportRequest
 	warn    func(message string, args ...any)
 
-	// ctx ends with this leadership, with the importer, or when the caller has gone and the move is not past the freeze.
+	// ctx ends with this leadership, with the importer, or when the caller has gone and the release was not asked for.
 	ctx context.Context
 	end context.CancelFunc
 	// done closes when err is final.
@@ -84,7 +84,11 @@ func (j *job) move() *kverr.Error {
 		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,
 			"a move in epoch %d was begun before: thaw and discard it, and take another epoch", j.request.GetEpoch())
 	}
-	if err := j.copy(); err != nil {
+	err = j.copy()
+	if err == nil && !j.commit() {
+		err = abandoned()
+	}
+	if err != nil {
 		j.withdraw()
 		return err
 	}
@@ -177,7 +181,8 @@ func (j *job) next(ctx context.Context, arrivals <-chan arrival) (arrival, *kver
 			return arrival{}, broken("the giver has sent nothing for %s", silence)
 		}
 		// Nothing has changed for as long as a round may take.
-		return arrival{}, j.freeze(ctx)
+		j.freeze(ctx)
+		return arrival{}, nil
 	case <-ctx.Done():
 		return arrival{}, kverr.Unknown(pb.ErrorCode_ERROR_CODE_CANCELLED, "the move was ended: %w", ctx.Err())
 	}
@@ -212,14 +217,13 @@ func (j *job) take(ctx context.Context, m *nodev1.ExportResponse) *kverr.Error {
 		j.tell(nodev1.ImportResponse_PHASE_CAUGHT_UP)
 	}
 	small, tooSlow := j.rounds.end()
-	switch {
-	case tooSlow:
+	if tooSlow {
 		return kverr.Unknown(pb.ErrorCode_ERROR_CODE_OVERLOADED, "%w", errTooSlow)
-	case small:
-		return j.freeze(ctx)
-	default:
-		return nil
 	}
+	if small {
+		j.freeze(ctx)
+	}
+	return nil
 }
 
 func entryOf(epoch uint64, m *nodev1.ExportResponse) (entry *command.ImportRecords, bytes int) {
@@ -237,18 +241,14 @@ func entryOf(epoch uint64, m *nodev1.ExportResponse) (entry *command.ImportRecor
 	return entry, bytes
 }
 
-// freeze asks the giver for the freeze, beside the stream. From here on the move goes on without its caller.
-func (j *job) freeze(ctx context.Context) *kverr.Error {
-	if !j.commit() {
-		return abandoned()
-	}
+// freeze asks the giver for the freeze, beside the stream.
+func (j *job) freeze(ctx context.Context) {
 	j.frozenAt = j.clock.Now()
 	j.helpers.Go(func() {
 		if err := j.ask(ctx, nodev1.MoveStep_MOVE_STEP_FREEZE); err != nil {
 			j.freezing <- err
 		}
 	})
-	return nil
 }
 
 // activate makes this shard the owner. The giver has released the partitions: it is tried as long as there is any sense in it.
