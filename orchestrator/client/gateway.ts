@@ -55,7 +55,7 @@ export class Gateway implements Engine, Router {
         gateways: { addresses: endpoints, trusts: (address) => maps.trusts(address) },
         lane: {
           ...tools,
-          epoch: () => 0n,
+          epoch: () => this.#map?.epoch ?? 0n,
           stallMs: Number.POSITIVE_INFINITY,
           patienceMs: Number.POSITIVE_INFINITY,
         },
@@ -81,7 +81,8 @@ export class Gateway implements Engine, Router {
       return true
     }
     // Its number is answered for: the write takes one of the new owner, which a newer map tells.
-    if (error.code === 'WRONG_SHARD' && error.epoch !== undefined) this.#maps.refresh(error.epoch)
+    if (error.code === 'WRONG_SHARD' && error.epoch !== undefined)
+      this.#maps.refresh(this.#newerThan(call, error.epoch))
     return call.node !== undefined && this.#shard.learn(call, call.node, error)
   }
 
@@ -95,6 +96,13 @@ export class Gateway implements Engine, Router {
     this.#maps.close()
     this.#executor.close()
     this.#shard.close()
+  }
+
+  /** The epoch to look for: one that is newer than ours if the map would send the write there again. */
+  #newerThan({ stamp, operation }: Call, seen: bigint): bigint {
+    const map = this.#map
+    if (map === undefined || stamp?.session.shard !== shardOf(map, operation.key) || seen > map.epoch) return seen
+    return map.epoch + 1n
   }
 
   #stamp(call: Call): boolean {

@@ -90,6 +90,8 @@ export interface SessionRef {
   readonly floor: number | bigint
   /** The shard that opened it, and answers for its numbers for ever. 0: nobody said. */
   readonly shard: number
+  /** Of the map by which a client took this session; 0 or undefined: it did not say. */
+  readonly epoch?: bigint
 }
 
 /** Of a session's id. */

@@ -47,7 +47,7 @@ export class Detour {
     // Never stalled: a gateway waits for leaders on its clients' behalf.
     const stallMs = Number.POSITIVE_INFINITY
     const pulse = options.gateways.addresses.length > 1 ? PULSE : undefined
-    const lane = { ...options.lane, epoch: () => 0n, stallMs, patienceMs: PATIENCE_MS, relayed: true, pulse }
+    const lane = { ...options.lane, stallMs, patienceMs: PATIENCE_MS, relayed: true, pulse }
     const make = (address: string) =>
       new Node({ id: address, address }, undefined, lane, (node, change) => this.#changed(node, change))
     this.#gateways = options.gateways.addresses.map(make)

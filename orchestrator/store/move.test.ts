@@ -106,6 +106,19 @@ describe.each(['before', 'after'] as const)('a write in doubt that is asked agai
   })
 })
 
+test('an owner that the map does not explain makes a newer one wanted, also when the epochs are the same', async () => {
+  const sim = await MoveSim.warm()
+  // A node has moved while the partition did.
+  sim.publish({ ...mapAfter(), owners: mapAfter().owners.map(() => 1) })
+  sim.release()
+  const write = sim.cluster.execute(append('1'))
+  await sim.cluster.advance(20)
+  expect(sim.cluster.refreshes.at(-1)).toBe(3n)
+  sim.activate()
+  sim.publish({ ...mapAfter(), epoch: 3n })
+  expect((await sim.cluster.run(write)).answer).toMatchObject({ kind: 'append', length: 2 })
+})
+
 // A node may say MOVING before its state machine is asked, while the first copy is still in the log.
 test('MOVING says nothing of an earlier attempt', async () => {
   const sim = await MoveSim.warm()
@@ -249,6 +262,19 @@ describe("a client's number, as a gateway passes it on", () => {
     const { answer, ms } = await sim.cluster.run(submit(sim, append('1'), stamp(1, 1)))
     expect([answer, ms]).toMatchObject([{ code: 'SESSION_EXPIRED', outcome: 'not-applied' }, 0])
     expect(sim.receiver.sequences).toEqual([])
+  })
+
+  test('of a shard that is not in the map yet, while the client has a newer one, waits for the map', async () => {
+    const sim = await MoveSim.warm()
+    const id = await openedIn(sim, 1)
+    sim.publish(mapWithoutGiver())
+    const { session, sequence } = stamp(1, 1, id)
+    const write = submit(sim, append('1'), { session: { ...session, epoch: 4n }, sequence })
+    await sim.cluster.advance(60)
+    expect(sim.cluster.refreshes.at(-1)).toBe(4n)
+    sim.publish({ ...mapAfter(), epoch: 4n, owners: mapAfter().owners.map(() => 1) })
+    expect((await sim.cluster.run(write)).answer).toMatchObject({ kind: 'append', length: 2 })
+    expect(sim.tokens).toEqual(['0', '1'])
   })
 
   test('an opening for a shard that is not in the map waits for one that has it', async () => {

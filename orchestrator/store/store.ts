@@ -5,7 +5,7 @@ import type { AppendResult, DeleteResult, GetResult, Operation, PutResult, Resul
 import { type Rng, systemRng } from '../core/rng.js'
 import { partitionOf } from '../core/slot.js'
 import { type ClusterMap, supersedes } from '../core/topology.js'
-import { type KvError, SessionExpiredError, WrongShardError } from '../errors/index.js'
+import { type KvError, SessionExpiredError, UnavailableError, WrongShardError } from '../errors/index.js'
 import type { LaneOptions } from '../wire/lane.js'
 import type { Call, Done } from './call.js'
 import type { GatewayList } from './detour.js'
@@ -209,9 +209,17 @@ export class Store {
     return this.#shards.get(named) ?? [...this.#leaving].find(({ id }) => id === named)
   }
 
-  /** The map has no such shard: its sessions are known to nobody, and none can be opened there by this map. */
-  #unknownShard({ operation }: Call): KvError {
+  /**
+   * The map has no such shard: its sessions are known to nobody, and none can be opened there by this map. Unless the
+   * client's is newer: then it is this one that has to come first, and nothing is said about the write.
+   */
+  #unknownShard({ operation, passed }: Call): KvError {
     const message = 'the shard of the session is not in the cluster map'
+    const epoch = passed?.session.epoch ?? 0n
+    if (epoch > this.#map.epoch) {
+      this.#source.refresh(epoch)
+      return new UnavailableError(`${message} of epoch ${this.#map.epoch} here`, { outcome: 'not-applied', epoch })
+    }
     if (operation.kind !== 'open-session') return new SessionExpiredError(message, { outcome: 'not-applied' })
     return new WrongShardError(message, { outcome: 'not-applied', epoch: this.#map.epoch })
   }
@@ -239,7 +247,10 @@ export class Store {
     }
     if (error.code === 'WRONG_SHARD' || error.code === 'MOVING') {
       const seen = error.epoch ?? 0n
-      this.#source.refresh(seen > this.#map.epoch ? seen : this.#map.epoch)
+      // A move's epoch may be the map's own, which has changed for another reason meanwhile: what counts is whom it names.
+      const unexplained = error.code === 'WRONG_SHARD' && this.#ownerOf(call) === shard
+      const known = unexplained ? this.#map.epoch + 1n : this.#map.epoch
+      this.#source.refresh(seen > known ? seen : known)
       return this.#shardFor(call) !== shard
     }
     return shard !== undefined && node !== undefined && shard.learn(call, node, error)

@@ -146,7 +146,7 @@ export class BatchStream {
 
 function decode(bytes: Uint8Array): BatchMessage {
   const { id, epoch, timeoutMs, operations, sessions } = BatchRequest.decode(bytes)
-  const stamps = stampsFromWire(operations, sessions)
+  const stamps = stampsFromWire(operations, sessions, epoch)
   return { id, epoch, timeoutMs, operations: operations.map(operationFromWire), stamps }
 }
 

@@ -27,10 +27,12 @@ const NONE: readonly undefined[] = []
 /** Of a reference to nothing, or to what is no session: whoever executes the write refuses it. */
 const NOBODY: SessionRef = { id: new Uint8Array(), floor: 0, shard: 0 }
 
-/** The stamps of a message's operations, by position. */
-export function stampsFromWire(operations: readonly WireOperation[], sessions: readonly WireSession[]) {
+/** The stamps of a message's operations, by position. `epoch` is that of the message. */
+export function stampsFromWire(operations: readonly WireOperation[], sessions: readonly WireSession[], epoch = 0n) {
   if (sessions.length === 0 && operations.every(({ session }) => session === 0)) return NONE
-  const refs = sessions.map((session): SessionRef => (session.id.length === SESSION_ID_BYTES ? session : NOBODY))
+  const refs = sessions.map(
+    (session): SessionRef => (session.id.length === SESSION_ID_BYTES ? { ...session, epoch } : NOBODY),
+  )
   return operations.map(({ session, sequence }): Stamp | undefined => {
     if (session === 0) return undefined
     return { session: refs[session - 1] ?? NOBODY, sequence }
