@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// exportBytesMax bounds the keys that an export keeps because they have changed.
+	// exportBytesMax bounds the keys that an export keeps because they have changed, unless the options say otherwise.
 	exportBytesMax = 64 << 20
 	// exportedKeyBytes is what one of them costs beside its bytes.
 	exportedKeyBytes = 64
@@ -88,7 +88,7 @@ func (f *FSM) Export(epoch uint64, ranges []*pb.PartitionRange) (*Export, *kverr
 	}
 	x := &Export{
 		fsm: f, view: view, epoch: epoch, wanted: wanted,
-		changed: map[string]struct{}{}, max: exportBytesMax, news: make(chan struct{}, 1),
+		changed: map[string]struct{}{}, max: f.options.ExportBytes, news: make(chan struct{}, 1),
 	}
 	if f.exports.all == nil {
 		f.exports.all = map[*Export]struct{}{}
@@ -169,6 +169,13 @@ func (x *Export) Changed(ctx context.Context, wait bool) (keys map[string]struct
 			return nil, nil, ErrStopped
 		}
 	}
+}
+
+// Crowded says that the export keeps half of what it may: whoever reads had better take it, or it fails.
+func (x *Export) Crowded() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.bytes > x.max/2
 }
 
 // Err says why the export is void: what was read since is not what was there at the freeze. Ask it after the last read.

@@ -38,6 +38,8 @@ type Options struct {
 	// AwaitDurable returns when an entry is durable in this node's log, or why it never will be. nil: entries are durable
 	// before they come.
 	AwaitDurable func(index uint64) error
+	// ExportBytes bounds the keys that an export keeps because they have changed; 64 MiB if 0.
+	ExportBytes int
 }
 
 // FSM implements raft.FSM and raft.ConfigurationStore. Apply, StoreConfiguration, Snapshot and Restore belong to raft,
@@ -75,6 +77,9 @@ func New(e engine.Engine, o Options) (*FSM, error) {
 	}
 	if o.AwaitDurable == nil {
 		o.AwaitDurable = func(uint64) error { return nil }
+	}
+	if o.ExportBytes == 0 {
+		o.ExportBytes = exportBytesMax
 	}
 	if o.FormatMax == 0 {
 		o.FormatMax = command.Format

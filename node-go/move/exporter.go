@@ -16,7 +16,7 @@ func Export(ctx context.Context, x *fsm.Export, send func(*nodev1.ExportResponse
 	if err := p.flush(); err != nil {
 		return err
 	}
-	if err := p.view(x); err != nil {
+	if err := p.view(ctx, x); err != nil {
 		return err
 	}
 	if err := p.mark(); err != nil {
@@ -50,12 +50,23 @@ type packer struct {
 	send    func(*nodev1.ExportResponse) error
 	pending nodev1.ExportResponse
 	bytes   int
+	// ahead are keys that were sent as they are by now before the view came to them.
+	ahead keySet
 }
 
-func (p *packer) view(x *fsm.Export) error {
+// view sends what was there when the export began. So much may change meanwhile that what an export keeps of it is full: then
+// that is sent at once, and where the view comes to such a key later its record is old, and what is there by then is sent.
+func (p *packer) view(ctx context.Context, x *fsm.Export) error {
 	var failed error
 	err := x.Records(func(r engine.Record) bool {
-		failed = p.record(r)
+		if p.ahead.mayHave(r.Key) {
+			failed = p.current(x, string(r.Key))
+		} else {
+			failed = p.record(r)
+		}
+		if failed == nil && x.Crowded() {
+			failed = p.drain(ctx, x)
+		}
 		return failed == nil
 	})
 	if failed != nil {
@@ -64,20 +75,37 @@ func (p *packer) view(x *fsm.Export) error {
 	return err
 }
 
-// changes sends the keys as they are by now. That may be later than the change that was noted; a still later one is noted again.
+func (p *packer) drain(ctx context.Context, x *fsm.Export) error {
+	keys, _, err := x.Changed(ctx, false)
+	if err != nil {
+		return err
+	}
+	for key := range keys {
+		p.ahead.add(key)
+	}
+	return p.changes(x, keys)
+}
+
 func (p *packer) changes(x *fsm.Export, keys map[string]struct{}) error {
 	for key := range keys {
-		r, found, err := x.Get(key)
-		if err == nil && found {
-			err = p.record(r)
-		} else if err == nil {
-			err = p.removed(key)
-		}
-		if err != nil {
+		if err := p.current(x, key); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// current sends a key as it is by now. That may be later than the change that was noted; a still later one is noted again.
+func (p *packer) current(x *fsm.Export, key string) error {
+	r, found, err := x.Get(key)
+	switch {
+	case err != nil:
+		return err
+	case found:
+		return p.record(r)
+	default:
+		return p.removed(key)
+	}
 }
 
 func (p *packer) record(r engine.Record) error {

@@ -73,11 +73,16 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func newGroup(w *world, name string, shard uint32) *group {
+func newGroup(w *world, name string, shard uint32) *group { return newGroupThatKeeps(w, name, shard, 0) }
+
+// newGroupThatKeeps is one whose exports keep so many bytes of changed keys.
+func newGroupThatKeeps(w *world, name string, shard uint32, exportBytes int) *group {
 	g := &group{world: w, name: name, shard: shard, changed: make(chan struct{})}
 	for range nodesOfGroup {
 		e := memory.New()
-		node, err := fsm.New(e, fsm.Options{Shard: shard, Log: slog.New(slog.DiscardHandler), OnFatal: func(err error) { panic(err) }})
+		node, err := fsm.New(e, fsm.Options{
+			Shard: shard, Log: slog.New(slog.DiscardHandler), OnFatal: func(err error) { panic(err) }, ExportBytes: exportBytes,
+		})
 		if err != nil {
 			w.t.Fatal(err)
 		}
