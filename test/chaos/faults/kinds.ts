@@ -7,6 +7,7 @@ import { SharedLab } from './lab.js'
 import { LateAnswers } from './late-answers.js'
 import { networkFaults } from './network.js'
 import { PAUSES } from './pause.js'
+import { RESHARD } from './reshard.js'
 import { RESTARTS } from './restart.js'
 import { SnapshotStorm } from './snapshots.js'
 import { TRANSFERS } from './transfer.js'
@@ -29,6 +30,7 @@ export const KINDS: readonly FaultKind[] = [
   ...CLOCK,
   ...DAMAGE,
   STORM,
+  RESHARD,
 ]
 
 /** Words for several kinds that do not begin alike. */
