@@ -159,7 +159,7 @@ func receive(ctx context.Context, from Stream, to chan<- arrival) {
 
 // next waits for a message. No message and no error: the stream is quiet, or the freeze was answered, and nothing is lost.
 func (j *job) next(ctx context.Context, arrivals <-chan arrival) (arrival, *kverr.Error) {
-	patience, quiet := silence, j.rounds.caughtUp && j.frozenAt.IsZero()
+	patience, quiet := silence, j.rounds.quiet() && j.frozenAt.IsZero()
 	if quiet {
 		patience = roundTime
 	}

@@ -25,9 +25,17 @@ type rounds struct {
 	began    time.Time
 	bytes    int
 	count    int
+	// open: something of a round has come, and not its end.
+	open bool
 }
 
-func (r *rounds) took(n int) { r.bytes += n }
+func (r *rounds) took(n int) {
+	r.bytes += n
+	r.open = true
+}
+
+// quiet says that nothing is due: what comes next has yet to be written.
+func (r *rounds) quiet() bool { return r.caughtUp && !r.open }
 
 // end says of the round that has ended whether it was small, and whether there have been too many.
 func (r *rounds) end() (small, tooSlow bool) {
@@ -39,7 +47,7 @@ func (r *rounds) end() (small, tooSlow bool) {
 	case r.bytes < roundBytes<<lenience && now.Sub(r.began) < roundTime<<lenience:
 		small = true
 	}
-	r.began, r.bytes = now, 0
+	r.began, r.bytes, r.open = now, 0, false
 	r.count++
 	return small, now.Sub(r.since) > catchUpLimit
 }

@@ -73,7 +73,9 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func newGroup(w *world, name string, shard uint32) *group { return newGroupThatKeeps(w, name, shard, 0) }
+func newGroup(w *world, name string, shard uint32) *group {
+	return newGroupThatKeeps(w, name, shard, 0)
+}
 
 // newGroupThatKeeps is one whose exports keep so many bytes of changed keys.
 func newGroupThatKeeps(w *world, name string, shard uint32, exportBytes int) *group {
