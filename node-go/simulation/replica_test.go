@@ -64,7 +64,7 @@ func (r *replica) applyNext() {
 		return
 	}
 	entry := s.log[at]
-	if w.chance(200) {
+	if !w.isCalm() && w.chance(33) {
 		r.powerCut("while applying", func() { r.fsm.Apply(entry) })
 		return
 	}
@@ -93,12 +93,13 @@ func (r *replica) sync() {
 }
 
 func (r *replica) merge() {
-	if r.world.chance(4) {
-		r.powerCut("while merging", func() { r.world.must(r.engine.Merge(context.Background())) })
-		return
-	}
 	r.world.must(r.engine.Merge(context.Background()))
 	r.world.happened["merge"]++
+}
+
+// mergeHalf loses the power at some moment of a merge.
+func (r *replica) mergeHalf() {
+	r.powerCut("while merging", func() { r.world.must(r.engine.Merge(context.Background())) })
 }
 
 // crash ends the process, or cuts the power.
@@ -192,7 +193,7 @@ func (r *replica) installFrom(other *replica) {
 		return
 	}
 	restore := func() { w.must(r.fsm.Restore(io.NopCloser(&stream))) }
-	if w.chance(3) {
+	if !w.isCalm() && !w.chance(3) {
 		r.powerCut("while restoring", restore)
 		return
 	}

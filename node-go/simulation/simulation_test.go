@@ -38,6 +38,10 @@ func TestSimulation(t *testing.T) {
 	}
 	t.Logf("%d steps: %v", steps, happened)
 	requireAll(t, happened)
+	// Half of them do, and chance takes less than this.
+	if 20*happened["moved"] < 9*happened["move"] {
+		t.Errorf("%d of %d moves have got to their end", happened["moved"], happened["move"])
+	}
 }
 
 // run is one world, from its beginning to its end. It returns how often what happened.

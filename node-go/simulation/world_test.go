@@ -35,6 +35,8 @@ type world struct {
 
 	// trace are the last steps, for whoever must understand a failure.
 	trace []string
+	// steps are those that were taken: they say whether it is calm.
+	steps int
 	// happened counts what was done, so that a test sees that it tests something.
 	happened map[string]int
 }
@@ -99,24 +101,35 @@ func (w *world) must(err error) {
 // chance is true once in n.
 func (w *world) chance(n int) bool { return w.random.IntN(n) == 0 }
 
+// Five stretches are calm, the sixth is a storm. In a storm a move hardly ever gets to its end, and without one it is hardly
+// ever broken.
+const stretchOfSteps = 300
+
+func (w *world) isCalm() bool { return w.steps/stretchOfSteps%6 < 5 }
+
 // step does one thing.
 func (w *world) step() {
-	switch n := w.random.IntN(1000); {
-	case n < 240:
+	w.steps++
+	if !w.isCalm() && w.chance(stormOnceIn) {
+		w.strike()
+		return
+	}
+	switch n := w.random.IntN(988); {
+	case n < 228:
 		w.anyClient().act()
-	case n < 380:
+	case n < 368:
 		w.anyShard().commit()
-	case n < 530:
+	case n < 518:
 		w.anyShard().leader.applyNext()
-	case n < 660:
+	case n < 648:
 		w.anyReplica().applyNext()
-	case n < 850:
+	case n < 838:
 		w.deliverAnswer()
-	case n < 865:
+	case n < 853:
 		w.anyReplica().read()
-	case n < 880:
+	case n < 868:
 		w.readNow()
-	case n < 950:
+	case n < 938:
 		w.mover.act()
 	case n < 962:
 		w.anyShard().sweep()
@@ -128,19 +141,30 @@ func (w *world) step() {
 		w.anyReplica().merge()
 	case n < 986:
 		w.anyShard().compact()
-	case n < 991:
-		w.anyReplica().crash()
-	case n < 995:
-		w.anyShard().changeLeader()
-	case n < 996:
-		w.anyShard().passTime()
-	case n < 997:
+	case n < 987:
 		w.anyShard().replace()
-	case n < 998:
-		w.anyShard().raise()
 	default:
+		w.anyShard().raise()
+	}
+}
+
+// stormOnceIn is how many steps of a storm lie between what breaks a move.
+const stormOnceIn = 12
+
+// strike ends a process, a leadership, a session or a freeze.
+func (w *world) strike() {
+	switch n := w.random.IntN(16); {
+	case n < 5:
+		w.anyReplica().crash()
+	case n < 9:
+		w.anyShard().changeLeader()
+	case n < 11:
+		w.anyShard().passTime()
+	case n < 14:
 		s := w.anyShard()
 		s.anyReplica().installFrom(s.anyReplica())
+	default:
+		w.anyReplica().mergeHalf()
 	}
 }
 
