@@ -29,12 +29,35 @@ export async function askLeader<T>(
     signal.throwIfAborted()
     await group.until(() => group.isReady, signal)
     try {
-      return await call(linkOf(group))
+      return await unlessDeposed(group, call)
     } catch (error) {
       if (!(error instanceof KvError) || FINAL.has(error.code)) throw error
       await sleep(clock, RETRY_MS, signal)
     }
   }
+}
+
+/** A leader that has stopped keeps its connections and does not answer. Whoever leads at a greater term does. */
+async function unlessDeposed<T>(group: Group, call: (admin: NodeLink) => Promise<T>): Promise<T> {
+  const over = new AbortController()
+  const deposed = afterDeposed(group, over.signal).then(() => {
+    throw new UnavailableError(`${group.name} has another leader`, { outcome: 'unknown' })
+  })
+  const answer = call(linkOf(group))
+  // Whichever is too late is of no interest any more.
+  for (const one of [answer, deposed]) one.catch(() => {})
+  try {
+    return await Promise.race([answer, deposed])
+  } finally {
+    over.abort(new Error('answered'))
+  }
+}
+
+/** Resolves when a node leads at a greater term than now. Rejects when `over` is aborted. */
+export function afterDeposed(group: Group, over: AbortSignal): Promise<void> {
+  const term = () => group.leader?.status?.term ?? 0n
+  const began = term()
+  return group.until(() => term() > began, over)
 }
 
 /** The connection to a shard's leader. */

@@ -113,6 +113,33 @@ test('whichever write is the last of its orchestrator, the next one reads a whol
   }
 })
 
+test('an operation that is written after its orchestrator died, and others have looked, is none', async () => {
+  const store = new FakeStore()
+  store.cut = (what) => (what === 'replace operation/a' ? 'before' : undefined)
+  await expect(journalOn(store).create(operation('a'), signal)).rejects.toThrow('cut off')
+  store.cut = () => undefined
+  const next = journalOn(store)
+  expect(await next.load(signal)).toEqual([])
+  await store.replace('operation/a', Buffer.from(JSON.stringify(operation('a'))), 0n)
+  expect(await journalOn(store).load(signal)).toEqual([])
+  await next.create(operation('b'), signal)
+  expect(await journalOn(store).load(signal)).toEqual([operation('b')])
+})
+
+test('a debt is there for the next one, once, until it is forgiven', async () => {
+  const store = new FakeStore()
+  const debt = { shard: 2, epoch: 7, partitions: [{ first: 1, last: 3 }] }
+  const journal = journalOn(store)
+  for (let again = 0; again < 2; again++) await journal.owe(debt, signal)
+  const next = journalOn(store)
+  await next.load(signal)
+  expect(next.debts).toEqual([debt])
+  await next.forgive(debt, signal)
+  const last = journalOn(store)
+  await last.load(signal)
+  expect(last.debts).toEqual([])
+})
+
 test('a late write of somebody else is not written over', async () => {
   const store = new FakeStore()
   const [mine, other] = [journalOn(store), journalOn(store)]

@@ -2,9 +2,11 @@ import { z } from 'zod'
 import { InternalError, UnsupportedError } from '../../errors/index.js'
 import type { MetaKeys } from '../meta-keys.js'
 import { isOver, type OperationRecord, operationSchema } from './record.js'
+import { type Debt, debtSchema } from './reshard-record.js'
 
 // What is to be done and what has been, in meta: the index under one key, each operation under its own. The index is
-// written before a new operation and after an old one is gone, so that nothing lies in meta that it does not name.
+// written before a new operation and after an old one is gone, so that nothing lies in meta that it does not name: but what
+// was written too late to be one.
 
 /** How many operations that have ended are kept. */
 const ENDED_MAX = 20
@@ -17,6 +19,8 @@ const indexSchema = z.strictObject({
   epoch: z.int().min(0),
   /** Newest first. */
   ids: z.array(z.string().min(1).max(64)).max(ENDED_MAX + 2),
+  /** What receivers have to drop still. It outlives the operation that left it. */
+  debts: z.array(debtSchema).default([]),
 })
 
 interface Row<Value> {
@@ -41,6 +45,11 @@ export class Journal {
   /** As last read or written, newest first. */
   get operations(): readonly OperationRecord[] {
     return [...(this.#index?.value.ids ?? [])].map((id) => this.#rows.get(id)?.value).filter((one) => one !== undefined)
+  }
+
+  /** As last read or written. */
+  get debts(): readonly Debt[] {
+    return this.#index?.value.debts ?? []
   }
 
   /** What every operation is, read from meta unless it is known. Rejects when `signal` is aborted. */
@@ -83,6 +92,22 @@ export class Journal {
     })
   }
 
+  /** Remembers what a receiver has to drop, until it is forgiven. */
+  owe(debt: Debt, signal: AbortSignal): Promise<void> {
+    return this.#alone(signal, async (index) => {
+      if (index.debts.some(({ epoch }) => epoch === debt.epoch)) return
+      await this.#writeIndex({ ...index, debts: [...index.debts, debt] }, signal)
+    })
+  }
+
+  /** The receiver has dropped it, or is gone with all that it had. */
+  forgive({ epoch }: Debt, signal: AbortSignal): Promise<void> {
+    return this.#alone(signal, async (index) => {
+      const debts = index.debts.filter((one) => one.epoch !== epoch)
+      if (debts.length < index.debts.length) await this.#writeIndex({ ...index, debts }, signal)
+    })
+  }
+
   #alone<T>(signal: AbortSignal, work: (index: Index) => Promise<T>): Promise<T> {
     const result = this.#last.then(async () => {
       try {
@@ -99,19 +124,22 @@ export class Journal {
 
   async #read(signal: AbortSignal): Promise<Row<Index>> {
     const { value, version } = await this.store.read(INDEX, signal)
-    const empty: Index = { format: 1, epoch: 0, ids: [] }
+    const empty: Index = { format: 1, epoch: 0, ids: [], debts: [] }
     const index = { value: value === undefined ? empty : parsed(indexSchema, INDEX, value), version }
     const rows = new Map<string, Row<OperationRecord>>()
     for (const id of index.value.ids) {
       const key = keyOf(id)
       const stored = await this.store.read(key, signal)
-      // Absent: named by an index whose writer died before it wrote the operation, or after it removed it.
       if (stored.value === undefined) continue
       rows.set(id, { value: parsed(operationSchema, key, stored.value), version: stored.version })
     }
     this.#rows = rows
     this.#index = index
-    return index
+    // Absent: named by an index whose writer died before it wrote the operation, or after it removed it. The former may
+    // be written still, by a call that is late: what nobody has seen must not begin another time, for a map that is gone.
+    const ids = index.value.ids.filter((id) => rows.has(id))
+    if (ids.length < index.value.ids.length) await this.#writeIndex({ ...index.value, ids }, signal)
+    return this.#index
   }
 
   /** The ids without those of the oldest operations that have ended, which are removed. */

@@ -27,6 +27,8 @@ export interface OperationParts {
 export interface OperationTools extends OperationParts {
   /** What it does now, for people. */
   readonly doing: (what: string) => void
+  /** A receiver owes something. */
+  readonly owed: () => void
   /** How far the move under way is. */
   readonly heard: (progress: ImportResponse) => void
 }

@@ -15,7 +15,7 @@ import {
 } from '../../wire/node-admin.js'
 import type { Group } from '../group.js'
 import { numbersOf } from '../map-changes.js'
-import { askLeader, linkOf } from './ask.js'
+import { afterDeposed, askLeader, linkOf } from './ask.js'
 import type { MoveRecord } from './reshard-record.js'
 
 // One attempt of one move, as node-go/move/DESIGN.md has it: the receiver's leader does it, and what became of an attempt
@@ -66,7 +66,13 @@ export async function runImport(
     await receiver.until(() => receiver.isReady, signal)
     const order = { epoch, partitions: move.partitions, fromShard: move.from, from: giver.members ?? [] }
     const stream = linkOf(receiver).importPartitions(order, AbortSignal.any([signal, deposed.signal]))
-    abortWhenDeposed(receiver, deposed, over.signal)
+    // An import goes with the leadership. A leader that has stopped keeps its connections, so that the stream does not say
+    // so; and if the giver has released already, nobody serves the partitions until somebody looks.
+    afterDeposed(receiver, over.signal).then(
+      () => deposed.abort(),
+      // Over, and it has not been.
+      () => {},
+    )
     for await (const progress of stream) {
       last = progress
       heard(progress)
@@ -84,32 +90,15 @@ export async function runImport(
 }
 
 /**
- * An import goes with the leadership. A leader that has stopped keeps its connections, so that the stream does not say so;
- * and if the giver has released already, nobody serves the partitions until somebody looks.
- */
-function abortWhenDeposed(group: Group, deposed: AbortController, over: AbortSignal): void {
-  const term = () => group.leader?.status?.term ?? 0n
-  const began = term()
-  group
-    .until(() => term() > began, over)
-    .then(
-      () => deposed.abort(),
-      // Over, and it has not been.
-      () => {},
-    )
-}
-
-/**
- * Finds out what became of an attempt, and finishes it one way or the other. THAW is what decides, an entry of the giver's
- * log: accepted, the giver owns the partitions and this epoch cannot release them any more. Refused because they are
- * released, the receiver has everything, and owns them from here on.
+ * Finds out what became of an attempt. THAW is what decides, an entry of the giver's log: accepted, the giver owns the
+ * partitions and this epoch cannot release them any more; what is left at the receiver is of no use, and has to be dropped
+ * (debts.ts). Refused because they are released, the receiver has everything, and owns them from here on.
  */
 export async function settle(parts: MoveParts, signal: AbortSignal): Promise<'moved' | 'not moved'> {
-  const thawed = await isThawed(parts, signal)
+  if (await isThawed(parts, signal)) return 'not moved'
   const { move, epoch, receiver, clock } = parts
-  const step = thawed ? MoveStep.DISCARD : MoveStep.ACTIVATE
-  await askLeader(receiver, (admin) => admin.move(step, epoch, move.partitions), clock, signal)
-  return thawed ? 'not moved' : 'moved'
+  await askLeader(receiver, (admin) => admin.move(MoveStep.ACTIVATE, epoch, move.partitions), clock, signal)
+  return 'moved'
 }
 
 async function isThawed({ move, epoch, giver, clock }: MoveParts, signal: AbortSignal): Promise<boolean> {

@@ -1,8 +1,10 @@
+import { once } from 'node:events'
 import { sleep } from '../../core/clock.js'
 import type { Rng } from '../../core/rng.js'
 import { InvalidArgumentError, PreconditionFailedError } from '../../errors/index.js'
 import type { ImportResponse } from '../../wire/node-admin.js'
 import { Rounds } from '../rounds.js'
+import { Debts } from './debts.js'
 import type { OperationParts, OperationTools, Wish } from './kind.js'
 import { kindOf } from './kinds.js'
 import { isOver, type OperationRecord } from './record.js'
@@ -29,10 +31,15 @@ const TELL_EVERY_MS = 200
 /** The operations of a cluster: one at a time, carried on by whoever runs it. */
 export class Operations {
   readonly #rounds: Rounds
+  readonly #debts: Debts
   readonly #watchers = new Set<() => void>()
   readonly #closed = new AbortController()
   /** Aborted when the operation that is under way is cancelled. */
   #recalled = new AbortController()
+  /** The state of the operation that is under way, as it was when it was taken up last. */
+  #carried: OperationRecord['state'] | undefined
+  /** What callers have begun. */
+  readonly #begun = new Set<Promise<unknown>>()
   #detail = ''
   #progress: ImportResponse | undefined
 
@@ -43,18 +50,24 @@ export class Operations {
       pauseMs: RETRY_MS,
       clock: deps.clock,
     })
+    this.#debts = new Debts(deps)
   }
 
   /** Carries on what an earlier orchestrator left, if there is anything. */
   start(): void {
     this.#rounds.ask()
+    this.#debts.ask()
   }
 
   /**
    * Begins what a person wishes for; gives the operation that does this already, if there is one. One without an id when
    * nothing is to be done: it is done, and was never begun.
    */
-  async begin(wish: Wish, signal: AbortSignal): Promise<OperationView> {
+  begin(wish: Wish, signal: AbortSignal): Promise<OperationView> {
+    return this.#whole(signal, (life) => this.#begin(wish, life))
+  }
+
+  async #begin(wish: Wish, signal: AbortSignal): Promise<OperationView> {
     const open = await this.#unfinished(signal)
     if (open !== undefined) return this.#joined(open, wish)
     const planned = wish.plan(this.deps)
@@ -66,7 +79,7 @@ export class Operations {
       // Somebody else asked at the same moment. A second plan would be for a map that is gone by then.
       if (first !== record) return this.#joined(first, wish)
     } finally {
-      // Also when the answer of meta was lost: what is written is carried on.
+      // Also after a failure: what is written is carried on.
       this.#rounds.ask()
     }
     this.deps.telemetry.emit('operation.begun', { id: record.id, what: kindOf(record).describe(record) })
@@ -80,23 +93,47 @@ export class Operations {
   }
 
   /** Newest first. */
-  async list(signal: AbortSignal): Promise<readonly OperationView[]> {
-    return (await this.deps.journal.load(signal)).map((record) => this.#view(record))
+  list(signal: AbortSignal): Promise<readonly OperationView[]> {
+    return this.#whole(signal, async (life) => (await this.deps.journal.load(life)).map((record) => this.#view(record)))
   }
 
-  async steer(id: string, how: SteerHow, signal: AbortSignal): Promise<OperationView> {
-    const before = await this.#find(id, signal)
+  steer(id: string, how: SteerHow, signal: AbortSignal): Promise<OperationView> {
+    return this.#whole(signal, (life) => this.#steer(id, how, life))
+  }
+
+  async #steer(id: string, how: SteerHow, signal: AbortSignal): Promise<OperationView> {
+    await this.#find(id, signal)
     const record = await this.deps.journal.update(id, (now) => steered(now, how), signal)
     // Not when it is cancelled once more: what is under way by then are the moves that lead back.
-    if (record.state !== before.state) this.#recalled.abort(new Error('cancelled'))
+    if (record.state !== this.#carried) this.#recalled.abort(new Error('cancelled'))
     this.#tell()
     this.#rounds.ask()
     return this.#view(record)
   }
 
+  /**
+   * Does it to its end, also when the caller has no patience for it: what was begun in meta may happen at any later time, and
+   * nobody would know of it.
+   */
+  async #whole<T>(impatient: AbortSignal, work: (life: AbortSignal) => Promise<T>): Promise<T> {
+    impatient.throwIfAborted()
+    const done = work(this.#closed.signal)
+    this.#begun.add(done)
+    const forget = () => this.#begun.delete(done)
+    done.then(forget, forget)
+    const over = new AbortController()
+    const gone = once(impatient, 'abort', { signal: over.signal }).then(() => impatient.throwIfAborted())
+    gone.catch(() => {})
+    try {
+      return (await Promise.race([done, gone])) as T
+    } finally {
+      over.abort()
+    }
+  }
+
   /** The operation now and whenever it has got further, until it has ended or `signal` is aborted. */
   async *watch(id: string, patience: AbortSignal, signal: AbortSignal): AsyncGenerator<OperationView> {
-    await this.#find(id, patience)
+    await this.#whole(patience, (life) => this.#find(id, life))
     const either = AbortSignal.any([signal, this.#closed.signal])
     while (!either.aborted) {
       const changed = this.#change(either)
@@ -111,16 +148,18 @@ export class Operations {
   /** What is under way stays as it is, for whoever comes next. */
   async close(): Promise<void> {
     this.#closed.abort(new Error('the orchestrator stops'))
-    await this.#rounds.close()
+    await Promise.all([this.#rounds.close(), this.#debts.close(), Promise.allSettled(this.#begun)])
   }
 
   async #carryOn(signal: AbortSignal): Promise<void> {
     const record = await this.#unfinished(signal)
     if (record === undefined) return
     this.#recalled = new AbortController()
+    this.#carried = record.state
     this.#detail = ''
     const tools: OperationTools = {
       ...this.deps,
+      owed: () => this.#debts.ask(),
       doing: (what: string) => {
         this.#detail = what
         this.#progress = undefined
@@ -190,6 +229,9 @@ const ID_LENGTH = 8
 
 function steered(now: OperationRecord, how: SteerHow): OperationRecord {
   if (isOver(now)) throw refused(`operation ${now.id} has ended`)
+  if (how === 'resume' && now.state === 'cancelling' && !now.paused) {
+    throw refused(`operation ${now.id} is being cancelled: it is not paused, and cannot go forward any more`)
+  }
   if (how !== 'cancel') return { ...now, paused: how === 'pause' }
   return { ...kindOf(now).cancelled(now), state: 'cancelling', paused: false }
 }

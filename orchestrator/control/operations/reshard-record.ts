@@ -32,6 +32,9 @@ const move = z.strictObject({
   pauseUs: whole,
 })
 
+/** A receiver was not told yet to drop what an attempt has left there. The giver's log has decided against the attempt. */
+export const debtSchema = z.strictObject({ shard, epoch: whole, partitions: z.array(range).min(1) })
+
 export const reshardSchema = z.strictObject({
   ...commonFields,
   kind: z.literal('reshard'),
@@ -46,6 +49,7 @@ export const reshardSchema = z.strictObject({
 
 export type ReshardRecord = z.output<typeof reshardSchema>
 export type MoveRecord = z.output<typeof move>
+export type Debt = z.output<typeof debtSchema>
 
 /** How many shards there are to be when it has ended. */
 export function goalOf({ state, fromShards, toShards }: ReshardRecord): number {

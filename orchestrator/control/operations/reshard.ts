@@ -5,6 +5,7 @@ import { own, serving } from '../bring-up.js'
 import { withMove as mapWithMove, withoutShards, withShards } from '../map-changes.js'
 import { infoOf } from '../map-keeper.js'
 import { place } from '../placement.js'
+import { payDebts } from './debts.js'
 import type { Kind, OperationParts, OperationTools, Wish } from './kind.js'
 import { awaitSwept, type MoveParts, runImport, settle } from './move.js'
 import { planMoves, turnBack } from './plan-moves.js'
@@ -110,7 +111,11 @@ class Reshard {
     if (move === undefined) return false
     if (move.attempts > 0) await this.underWay.restAfter(move.attempts)
     this.tools.doing(`moving partitions from shard ${move.from} to shard ${move.to}`)
-    await this.underWay.unlessRecalled((signal) => awaitSwept({ ...this.#shardsOf(move), move, clock }, signal))
+    await this.underWay.unlessRecalled(async (signal) => {
+      const shards = this.#shardsOf(move)
+      await payDebts(shards.receiver, journal, clock, signal)
+      await awaitSwept({ ...shards, move, clock }, signal)
+    })
     if (this.underWay.isSteered) return true
     // Written down before it is used: whoever comes next settles this attempt before there is another one.
     const epoch = await journal.nextEpoch(publisher.maps.current().epoch, this.underWay.signal)
@@ -158,10 +163,17 @@ class Reshard {
     await this.underWay.unlessRecalled((signal) => sleep(clock, lingerMs, signal))
   }
 
+  /** What is not moved does not wait for the receiver, which may be gone for good: that it has to drop it is written down. */
   async #settle(at: number): Promise<'moved' | 'not moved'> {
-    const outcome = await settle(this.#partsOf(at), this.underWay.signal)
+    const parts = this.#partsOf(at)
+    const outcome = await settle(parts, this.underWay.signal)
     if (outcome === 'moved') await this.#moved(at)
-    else await this.underWay.update((now) => withMove(now, at, { state: 'waiting' }))
+    else {
+      const { to: shard, epoch, partitions } = parts.move
+      await this.tools.journal.owe({ shard, epoch, partitions }, this.underWay.signal)
+      this.tools.owed()
+      await this.underWay.update((now) => withMove(now, at, { state: 'waiting' }))
+    }
     return outcome
   }
 

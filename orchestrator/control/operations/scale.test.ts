@@ -123,6 +123,32 @@ describe('an import', () => {
     },
   )
 
+  test.each([1, 2])(
+    'whose outcome a paused leader of shard %i does not tell is asked of the next one',
+    async (shard) => {
+      let paused = ''
+      let asked: () => void = () => {}
+      const waited = new Promise<void>((resolve) => {
+        asked = resolve
+      })
+      const pass = async (what: string) => {
+        if (paused === '' && what === `move ${world.shard(shard).leader?.address}`) paused = what
+        if (what !== paused) return
+        asked()
+        await new Promise(() => {})
+      }
+      const cluster = await start({ shards: 1, replicas: 3, pass })
+      // Past the release the receiver is asked as well.
+      world.imports.breaks.push(RELEASED)
+      await cluster.control.scale(2, false)
+      await waited
+      world.depose(shard)
+      const { state, moves } = await ended(cluster)
+      expect([state, moves[0]?.attempts]).toEqual([OperationState.DONE, 1])
+      await cluster.stop(never.forced)
+    },
+  )
+
   test('whose freeze was over before the release is done again', async () => {
     const cluster = await start({ shards: 1 })
     world.imports.thaws = 2
@@ -195,6 +221,7 @@ describe('an operation', () => {
       if (/^moving partitions from shard 2/.test(detail)) break
     }
     expect((await cluster.control.steer(id, Steer.CANCEL)).state).toBe(OperationState.CANCELLING)
+    await expect(cluster.control.steer(id, Steer.RESUME)).rejects.toThrow(/is being cancelled: it is not paused/)
     const { state, moves } = await ended(cluster)
     expect(state).toBe(OperationState.CANCELLED)
     expect(moves.every(({ attempts }) => attempts === 1)).toBe(true)
@@ -315,6 +342,8 @@ describe('an operation', () => {
     const failure = await cluster.control.steer(id, Steer.PAUSE).catch((error) => error)
     expect(failure).toMatchObject({ code: 'UNAVAILABLE', outcome: 'unknown' })
     world.ends.delete('meta/node-1')
+    await until(cluster, (operation) => operation?.state === OperationState.PAUSED)
+    await cluster.control.steer(id, Steer.RESUME)
     const { state, moves } = await ended(cluster)
     expect(state).toBe(OperationState.DONE)
     expect(moves.every((move) => move.state === MoveState.DONE)).toBe(true)

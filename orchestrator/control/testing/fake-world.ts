@@ -270,11 +270,13 @@ export class FakeWorld {
     pass: (what: string) => Promise<void>,
     signal: AbortSignal,
   ): AsyncGenerator<ImportResponse> {
-    const { partitions } = this.#ledBy(await reach('import'))
+    const node = await reach('import')
+    const { partitions } = this.#ledBy(node)
     const giver = this.shard(order.fromShard).partitions
     const owners = () => this.#owners()
     for await (const progress of fakeImport(order, giver, partitions, this.imports, owners, signal)) {
       await pass(`heard ${progress.phase}`)
+      if (node.gone) throw new UnavailableError('the connection broke', { outcome: 'unknown' })
       yield progress
     }
   }
