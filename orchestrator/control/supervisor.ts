@@ -52,9 +52,7 @@ export type Manner = Pick<NodeRecord, 'program' | 'startedFor'>
 export const PUT_BACK =
   'Put its directory back and start Kvorum again; its shard goes on with the other nodes meanwhile.'
 
-const RESTARTING = 'it is being restarted'
-const SILENCE = 'it does not answer'
-
+const WORDS = { restarting: 'it is being restarted', silent: 'it does not answer' } as const
 /** How long a node that is held may take to end. */
 const HOLD_TIMEOUT_MS = 10_000
 
@@ -160,7 +158,7 @@ export class Supervisor {
       return
     }
     this.#order = { kind: 'restart', timeoutMs }
-    this.#becomes('down', RESTARTING)
+    this.#becomes('down', WORDS.restarting)
     // What was held runs no more, or ends just now and sees the order itself.
     this.#running = this.#running?.then(() => this.#run())
   }
@@ -204,7 +202,7 @@ export class Supervisor {
     if (this.#order?.kind === 'restart') {
       this.#order = undefined
       this.#ordered = new AbortController()
-      this.#becomes('down', RESTARTING)
+      this.#becomes('down', WORDS.restarting)
     }
     return this.#order === undefined
   }
@@ -249,7 +247,7 @@ export class Supervisor {
     const event = { node: this.name, pid: process.pid, address: this.address }
     const doubt = process.doubt?.()
     if (doubt === undefined) telemetry.emit(process.adopted ? 'node.adopted' : 'node.started', event)
-    this.#becomes('silent', doubt ?? (process.adopted ? SILENCE : 'it is starting'))
+    this.#becomes('silent', doubt ?? (process.adopted ? WORDS.silent : 'it is starting'))
     return process
   }
 
@@ -346,8 +344,8 @@ export class Supervisor {
 
   /** What was the matter may not be it any more; that it starts goes on being true. */
   #isSilent(why: string | undefined): void {
-    if (this.#condition === 'up') this.#becomes('silent', why ?? SILENCE)
-    else if (this.#condition === 'silent' && why !== this.#trouble) this.#becomes('silent', why ?? SILENCE)
+    if (this.#condition === 'up') this.#becomes('silent', why ?? WORDS.silent)
+    else if (this.#condition === 'silent' && why !== this.#trouble) this.#becomes('silent', why ?? WORDS.silent)
     this.#trouble = why
   }
 

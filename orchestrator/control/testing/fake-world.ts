@@ -4,49 +4,17 @@ import type { NodeInfo } from '../../core/topology.js'
 import { UnavailableError } from '../../errors/index.js'
 import { emptyStatus } from '../../wire/control.js'
 import { type ImportOrder, type ImportResponse, type NodeStatus, Role, State } from '../../wire/node-admin.js'
+import { aborted } from '../aborted.js'
 import { localDirectories, makeNodeDirectory } from '../drivers/directories.js'
 import type { Driver, Exit, NodeProcess, NodeSpec } from '../drivers/driver.js'
 import { StartFault } from '../faults.js'
-import { LEASE_KEY } from '../lease-record.js'
 import type { KvLink, Links, NodeLink } from '../links.js'
 import { THIS_MACHINE } from '../machines.js'
 import { fakeImport, type ImportFaults } from './fake-import.js'
 import { fakeKv, Rows } from './fake-kv.js'
-import { FakeMembers, fakeMemberCalls } from './fake-members.js'
-import { expectOneOwner, FakePartitions } from './fake-partitions.js'
-
-/** A node's directory: it outlives the process. */
-interface Data {
-  readonly id: string
-  readonly spec: NodeSpec
-  members: readonly NodeInfo[] | undefined
-  lastLogIndex: bigint
-}
-
-interface Running {
-  readonly data: Data
-  readonly pid: number
-  readonly address: string
-  /** The name of the program that was taken in; undefined: the driver's own. */
-  readonly program: string | undefined
-  readonly end: (exit: Exit) => void
-  readonly exited: Promise<Exit>
-  peers: readonly NodeInfo[]
-  gone: boolean
-  /** It answers, and has not opened its data yet. */
-  opening: boolean
-}
-
-interface Shard {
-  term: bigint
-  leader: Running | undefined
-  ownershipEpoch: bigint
-  /** Of its commands. */
-  format: number
-  readonly partitions: FakePartitions
-  readonly members: FakeMembers
-  readonly calls: string[]
-}
+import { fakeMemberCalls } from './fake-members.js'
+import { expectOneOwner, type FakePartitions } from './fake-partitions.js'
+import { type Data, newShard, type Running, type Shard } from './fake-shard.js'
 
 /**
  * Nodes, their directories and their processes, in memory. They outlive the orchestrators of a test, as real ones do.
@@ -392,26 +360,6 @@ export class FakeWorld {
     }
     return fakeKv(this.meta, serves, pass)
   }
-}
-
-function newShard(answers: (id: string) => boolean): Shard {
-  const members = new FakeMembers(answers)
-  return {
-    term: 0n,
-    leader: undefined,
-    ownershipEpoch: 0n,
-    format: 1,
-    partitions: new FakePartitions(),
-    members,
-    calls: [],
-  }
-}
-
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined)
-    else signal.addEventListener('abort', () => resolve(undefined), { once: true })
-  })
 }
 
 function same(a: readonly NodeInfo[], b: readonly NodeInfo[]): boolean {
