@@ -48,6 +48,8 @@ export interface ClusterOptions {
   readonly lingerMs: number
   /** How long a node must have been lost to be replaced by itself. Default 0: none is. */
   readonly replaceAfterMs?: number
+  /** How long people's tools wait for meta; for tests. */
+  readonly patienceMs?: number
   /** Default PARTITIONS_PER_MOVE_MAX. */
   readonly partitionsPerMoveMax?: number
   /** Who holds the control lease: a name that no other process has, and where its gateway listens. Default: a random one. */
@@ -161,7 +163,7 @@ async function startGroups(
     return {
       shape: record,
       maps: publisher.maps,
-      control: { status, ...operationHandlers(operations, programs, clock) },
+      control: { status, ...operationHandlers(operations, programs, clock, options.patienceMs) },
       lease,
       meta: () => meta.members ?? [],
       stop: (forced) => end((group) => group.stop(stopTimeoutMs, forced)),

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { OperationState, Steer } from '../../wire/control.js'
 import { ImportPhase, PartitionState } from '../../wire/node-admin.js'
 import type { Cluster } from '../cluster.js'
+import { unseal } from '../fence.js'
 import { FakeWorld } from '../testing/fake-world.js'
 import * as scene from '../testing/scale-scene.js'
 import { ended, never } from '../testing/scale-scene.js'
@@ -33,7 +34,7 @@ async function cancelledWithoutReceiver(from: number, to: number, receiver: stri
 
 function debts(): unknown[] {
   const row = world.meta.get('operations')
-  return JSON.parse(Buffer.from(row?.value ?? []).toString()).debts
+  return JSON.parse(Buffer.from(unseal(row?.value).value ?? []).toString()).debts
 }
 
 /** Of partitions that shard 2 owns of two. */

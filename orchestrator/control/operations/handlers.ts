@@ -25,6 +25,11 @@ import { wishForProgram, wishForRestart } from './rolling.js'
 /** How long a caller waits for meta. The operations themselves wait for ever. */
 const PATIENCE_MS = 4_000
 
+interface Limit {
+  readonly clock: Clock
+  readonly ms: number
+}
+
 const shardsSchema = z.int().min(1).max(SHARDS_MAX)
 const nodeSchema = z.string().regex(/^(?:meta|shard-\d{1,5})\/node-\d{1,5}$/)
 const replicasSchema = z.int().min(1).max(REPLICAS_MAX)
@@ -40,39 +45,41 @@ export function operationHandlers(
   operations: Operations,
   programs: Programs,
   clock: Clock,
+  patienceMs = PATIENCE_MS,
 ): Omit<ControlHandlers, 'status'> {
+  const limit: Limit = { clock, ms: patienceMs }
   return {
     scale: async (shards, dryRun) => {
       const wanted = expectValid(shardsSchema, shards, `the number of shards must be from 1 to ${SHARDS_MAX}`)
       const wish = wishForShards(wanted)
       if (dryRun) return toWire(operations.plan(wish))
-      return toWire(await patiently(clock, (signal) => operations.begin(wish, signal)))
+      return toWire(await patiently(limit, (signal) => operations.begin(wish, signal)))
     },
     restart: async (node) => {
       const name = node === '' ? undefined : expectValid(nodeSchema, node, NODE_WANTED)
-      return toWire(await patiently(clock, (signal) => operations.begin(wishForRestart(name), signal)))
+      return toWire(await patiently(limit, (signal) => operations.begin(wishForRestart(name), signal)))
     },
     upgrade: (program) =>
       // Not within the patience for meta: a copy takes as long as the disk does.
       inWords(async () => {
         const taken = await programs.takeIn(program === '' ? programs.own : program)
-        return toWire(await patiently(clock, (signal) => operations.begin(wishForProgram(taken), signal)))
+        return toWire(await patiently(limit, (signal) => operations.begin(wishForProgram(taken), signal)))
       }),
     replicas: async (replicas, dryRun) => {
       const wanted = expectValid(replicasSchema, replicas, `the number of replicas must be from 1 to ${REPLICAS_MAX}`)
       const wish = wishForReplicas(wanted)
       if (dryRun) return toWire(operations.plan(wish))
-      return toWire(await patiently(clock, (signal) => operations.begin(wish, signal)))
+      return toWire(await patiently(limit, (signal) => operations.begin(wish, signal)))
     },
     replaceNode: async (node) => {
       const wish = wishForReplacement(expectValid(idSchema, node, NODE_WANTED))
-      return toWire(await patiently(clock, (signal) => operations.begin(wish, signal)))
+      return toWire(await patiently(limit, (signal) => operations.begin(wish, signal)))
     },
-    operations: async () => (await patiently(clock, (signal) => operations.list(signal))).map(toWire),
+    operations: async () => (await patiently(limit, (signal) => operations.list(signal))).map(toWire),
     watch: async function* (id, signal) {
       const valid = expectValid(idSchema, id, ID_WANTED)
       // The first look only: what is watched may take hours.
-      const { timer, impatient } = patience(clock)
+      const { timer, impatient } = patience(limit)
       try {
         for await (const view of operations.watch(valid, impatient.signal, signal)) yield toWire(view)
       } finally {
@@ -83,7 +90,7 @@ export function operationHandlers(
       const valid = expectValid(idSchema, id, ID_WANTED)
       const how = steers.get(steer)
       if (how === undefined) throw invalid('an operation can be paused, resumed or cancelled')
-      return toWire(await patiently(clock, (signal) => operations.steer(valid, how, signal)))
+      return toWire(await patiently(limit, (signal) => operations.steer(valid, how, signal)))
     },
   }
 }
@@ -91,8 +98,8 @@ export function operationHandlers(
 const NODE_WANTED = 'a node is named as kvorum status shows it, like shard-1/node-2, or by its id'
 const ID_WANTED = 'an operation is named by its id, as kvorum operations shows it'
 
-async function patiently<T>(clock: Clock, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const { timer, impatient } = patience(clock)
+async function patiently<T>(limit: Limit, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { timer, impatient } = patience(limit)
   try {
     return await inWords(() => work(impatient.signal))
   } finally {
@@ -110,11 +117,11 @@ async function inWords<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function patience(clock: Clock) {
+function patience({ clock, ms }: Limit) {
   const impatient = new AbortController()
   const why = 'meta, which has the operations, does not answer'
   const end = () => impatient.abort(new UnavailableError(why, { outcome: 'unknown' }))
-  return { impatient, timer: clock.setTimeout(end, PATIENCE_MS) }
+  return { impatient, timer: clock.setTimeout(end, ms) }
 }
 
 function expectValid<T>(schema: z.ZodType<T>, value: unknown, wanted: string): T {

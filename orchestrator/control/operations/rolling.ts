@@ -166,7 +166,12 @@ class Rolling {
     const words = [
       `${node.name} did not come up${manner.program === before.program ? '' : ` with ${manner.program}`}: ${trouble}`,
     ]
-    if (manner.program !== before.program) words.push(await this.#goBack(group, node, before))
+    if (manner.program !== before.program) {
+      const back = await this.#unlessCancelled((signal) => this.#goBack(group, node, before, signal))
+      // Then this very node is taken back with those before it.
+      if (back === 'cancelled') return
+      words.push(back)
+    }
     this.tools.telemetry.emit('operation.stuck', { reason: words.join('; ') })
     await this.underWay.update((now) => ({
       ...withStep(now, at, { state: 'waiting' }),
@@ -175,8 +180,8 @@ class Rolling {
     }))
   }
 
-  async #goBack(group: Group, node: Supervisor, before: Manner): Promise<string> {
-    const trouble = await this.#rollNode(group, node, before, this.underWay.signal)
+  async #goBack(group: Group, node: Supervisor, before: Manner, signal: AbortSignal): Promise<string> {
+    const trouble = await this.#rollNode(group, node, before, signal)
     if (trouble === undefined) return `it runs with ${before.program ?? 'the program of before'} again`
     return `nor with ${before.program ?? 'the program of before'}: ${trouble}`
   }

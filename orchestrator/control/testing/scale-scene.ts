@@ -29,6 +29,15 @@ export interface StartOptions {
   readonly lingerMs?: number
   readonly replaceAfterMs?: number
   readonly partitionsPerMoveMax?: number
+  readonly patienceMs?: number
+}
+
+const starts = new WeakMap<FakeWorld, number>()
+
+function startsOf(world: FakeWorld): number {
+  const count = (starts.get(world) ?? 0) + 1
+  starts.set(world, count)
+  return count
 }
 
 /** Few moves of many partitions each, so that every step of every move can be tried. */
@@ -43,6 +52,8 @@ export function start(given: StartOptions): Promise<Cluster> {
     lingerMs = 100,
     replaceAfterMs,
     partitionsPerMoveMax = 1024,
+    // Two seconds of the machine.
+    patienceMs = 200_000,
   } = given
   const options = {
     directory: new DataDirectory(folder),
@@ -51,10 +62,12 @@ export function start(given: StartOptions): Promise<Cluster> {
     links: world.links(pass),
     telemetry: silent,
     clock,
-    rng: seededRng(1),
+    // Two orchestrators never give the same ids.
+    rng: seededRng(startsOf(world)),
     pid: 1,
     // A minute of the machine, however busy it is.
     startTimeoutMs: 6_000_000,
+    patienceMs,
     stopTimeoutMs: 1_000,
     lingerMs,
     replaceAfterMs,
