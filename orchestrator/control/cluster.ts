@@ -127,8 +127,10 @@ async function startGroups(
   options: ClusterOptions,
   stop: Stop,
 ): Promise<Cluster> {
-  const { links, telemetry, clock, stopTimeoutMs } = options
+  const { links, telemetry, clock, stopTimeoutMs, driver } = options
   const { clusterId } = record
+  // Meta's nodes are found before there is a term of one's own. Whoever had the last one had this registry's lock, and is gone.
+  driver.lead?.(await registry.term())
   const hooks = { moved: () => {} }
   const lastMap = await registry.map()
   const needed = lastMap === undefined ? record.shards : greatestIn(decodeClusterMap(lastMap))
@@ -189,7 +191,11 @@ async function leaseFor(store: MetaStore, registry: Registry, options: ClusterOp
     address,
     registry: await registry.id(rng),
     stamp: (term, signal) => stampAll(store, term, signal),
-    begins: (term) => driver.lead?.(term),
+    begins: async (term) => {
+      if (driver.lead === undefined) return
+      await registry.setTerm(term)
+      driver.lead(term)
+    },
   })
 }
 

@@ -29,8 +29,8 @@ export interface LeaseDeps {
   readonly registry: string | undefined
   /** Writes the term over everything that a holder writes. Rejects with NotHolder. */
   readonly stamp: (term: number, signal: AbortSignal) => Promise<void>
-  /** From now on this is the term; told before anything is done in it. */
-  readonly begins?: (term: number) => void
+  /** From now on this is the term; done before anything is done in it. */
+  readonly begins?: (term: number) => Promise<void>
 }
 
 /** Half of LEASE_MS and some: the rest is for clocks that run at different speeds, and for what is on its way. */
@@ -200,7 +200,7 @@ export class Lease implements Tenure {
       if (error instanceof NotHolder) this.deposed(error.term)
       throw error
     }
-    begins?.(term)
+    await begins?.(term)
     this.#isStamped = true
     telemetry.emit('control.held', { term })
     this.#tell()

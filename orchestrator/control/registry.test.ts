@@ -25,6 +25,8 @@ describe('registry', () => {
     const group = { shard: 2, members: [{ id: 'x', index: 3 }], bootstrapped: false, lastIndex: 3 }
     await first.setGroup(group)
     await first.setMap(Uint8Array.of(0, 255))
+    expect(await first.term()).toBe(0)
+    await first.setTerm(7)
     await first.close()
 
     const again = await Registry.open(new DataDirectory(folder), 1)
@@ -35,6 +37,7 @@ describe('registry', () => {
     ])
     expect(await again.groups()).toEqual([group])
     expect([...((await again.map()) ?? [])]).toEqual([0, 255])
+    expect(await again.term()).toBe(7)
     await again.close()
   })
 

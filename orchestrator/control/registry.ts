@@ -105,6 +105,15 @@ export class Registry {
     return id
   }
 
+  /** The last term in which whoever had its lock gave orders to agents; 0: none. */
+  async term(): Promise<number> {
+    return ((await this.#level.get('term')) as number | undefined) ?? 0
+  }
+
+  async setTerm(term: number): Promise<void> {
+    await this.#write([put('term', term)])
+  }
+
   nodes(): Promise<NodeRecord[]> {
     return this.#all<NodeRecord>('node/')
   }
