@@ -273,8 +273,10 @@ export class Group {
       await Promise.all(waiting.map((node) => this.#suspect(node)))
       return
     }
-    const admins = this.nodes.map((node) => node.admin).filter((admin) => admin !== undefined)
-    if (admins.length < this.nodes.length) return
+    // Not one that is being added: it is none of the members, and would say so for ever.
+    const { voters } = this
+    const admins = voters.map((node) => node.admin).filter((admin) => admin !== undefined)
+    if (admins.length < voters.length) return
     await Promise.all(admins.map((admin) => admin.bootstrap(members)))
     await this.change((now) => ({ ...now, bootstrapped: true }))
   }
