@@ -48,7 +48,11 @@ export async function bring(group: Group, tools: MemberTools, signal: AbortSigna
   )
   const { joiner } = group
   if (joiner === undefined) throw new TypeError(`${node.name} joins no more`)
-  const add = (leader: NodeLink, configuration: bigint) => leader.addNonVoter(joiner, configuration)
+  const add = (leader: NodeLink, configuration: bigint) => {
+    // The leader may ask it first which formats it knows.
+    unlessLost(() => true)()
+    return leader.addNonVoter(joiner, configuration)
+  }
   await order(group, `adding ${node.name} without a vote`, add, tools, signal)
   tools.doing(`${node.name} begins to follow`)
   await group.until(
