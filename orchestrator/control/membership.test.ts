@@ -3,6 +3,7 @@ import {
   firstMembers,
   type GroupRecord,
   idAt,
+  isSpent,
   joinerWith,
   mayHaveVoted,
   placesFrom,
@@ -85,4 +86,13 @@ test('a group has the nodes that are recorded, also one that joins and none that
     { shard: 3, index: 2 },
   ])
   expect(placesFrom(4, { shards: 3, replicas: 2 }, groups)).toEqual([])
+})
+
+test('the index of a node that has gone again is spent, and none that is there or to come', () => {
+  const joining = withJoiner(three)
+  expect(isSpent(joining, 4)).toBe(false)
+  expect(isSpent(three, 4)).toBe(false)
+  expect(isSpent(three, 3)).toBe(false)
+  expect(isSpent(three, 0)).toBe(false)
+  expect(isSpent(withLeaver(joining, 4), 4)).toBe(true)
 })

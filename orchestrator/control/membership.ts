@@ -75,6 +75,11 @@ export function mayHaveVoted({ members, joining }: GroupRecord, index: number): 
   return (joining?.index === index && joining.mayVote === true) || members.some((one) => one.index === index)
 }
 
+/** Whether the node was begun and has gone again: no other one is ever given its index. */
+export function isSpent({ members, joining, lastIndex }: GroupRecord, index: number): boolean {
+  return index > 0 && index <= lastIndex && joining?.index !== index && !members.some((one) => one.index === index)
+}
+
 /** A node is to be added; the same record if one is already. */
 export function withJoiner(record: GroupRecord): GroupRecord {
   if (record.joining !== undefined) return record

@@ -2,6 +2,7 @@ import { InvalidArgumentError, PreconditionFailedError } from '../../errors/inde
 import { groupName, nodeName } from '../data-directory.js'
 import type { Fleet } from '../fleet.js'
 import type { Group } from '../group.js'
+import { isSpent } from '../membership.js'
 import type { Kind, OperationParts, OperationTools, Step, Wish } from './kind.js'
 import { bring, expel, JoinerLost, promote, settleJoined, settleLeft, takeJoinerAway } from './members.js'
 import type { ReplaceRecord } from './replace-record.js'
@@ -114,6 +115,9 @@ class Replacement {
 
   /** Until it is a member without a vote that follows. Cancelled, it has changed nothing that anybody depends on. */
   async bring(): Promise<void> {
+    const { record } = this.group
+    // It was taken away, and whoever did that died before it was noted. What is begun now has another index.
+    if (record !== undefined && isSpent(record, this.underWay.now.joiner)) await this.#takeJoinerAway()
     const { attempts, joiner } = this.underWay.now
     if (this.#hasJoined(joiner)) return
     if (joiner === 0) {
@@ -163,6 +167,10 @@ class Replacement {
   async #another(error: unknown): Promise<void> {
     if (!(error instanceof JoinerLost)) throw error
     this.tools.doing(`another node is made: ${error.message}`)
+    await this.#takeJoinerAway()
+  }
+
+  async #takeJoinerAway(): Promise<void> {
     await takeJoinerAway(this.group, this.tools, this.underWay.signal)
     await this.underWay.update((now) => ({ ...now, joiner: 0 }))
   }

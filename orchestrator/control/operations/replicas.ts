@@ -1,6 +1,7 @@
 import { groupName, nodeName } from '../data-directory.js'
 import type { Fleet } from '../fleet.js'
 import type { Group } from '../group.js'
+import { isSpent } from '../membership.js'
 import { type Candidate, chooseLeaver } from './choose.js'
 import type { Kind, OperationParts, OperationTools, Step, Wish } from './kind.js'
 import { bring, expel, JoinerLost, promote, settleJoined, settleLeft, takeJoinerAway } from './members.js'
@@ -112,6 +113,12 @@ class Replicas {
   async #add(at: number, change: ReplicaChange): Promise<void> {
     const group = this.#groupOf(change)
     const { signal } = this.underWay
+    // It was taken away, and whoever did that died before it was noted. What is begun now has another index.
+    if (group.record !== undefined && isSpent(group.record, change.index)) {
+      await takeJoinerAway(group, this.tools, signal)
+      await this.#note(at, { state: 'waiting', index: 0 })
+      return
+    }
     try {
       if (!this.#isMember(change)) {
         await this.underWay.unlessRecalled(async (either) => {
