@@ -75,7 +75,12 @@ func (p *packer) view(ctx context.Context, x *fsm.Export) error {
 	return err
 }
 
+// drain has messages of its own. In one message a key is put first and removed then, whatever came first: a key that is there
+// again must not be in the message that says that it was removed.
 func (p *packer) drain(ctx context.Context, x *fsm.Export) error {
+	if err := p.flushPending(); err != nil {
+		return err
+	}
 	keys, _, err := x.Changed(ctx, false)
 	if err != nil {
 		return err
@@ -83,7 +88,10 @@ func (p *packer) drain(ctx context.Context, x *fsm.Export) error {
 	for key := range keys {
 		p.ahead.add(key)
 	}
-	return p.changes(x, keys)
+	if err := p.changes(x, keys); err != nil {
+		return err
+	}
+	return p.flushPending()
 }
 
 func (p *packer) changes(x *fsm.Export, keys map[string]struct{}) error {
@@ -145,6 +153,13 @@ func (p *packer) mark() error {
 func (p *packer) complete(floors []fsm.Floor) error {
 	for _, f := range floors {
 		p.pending.Complete = append(p.pending.Complete, &nodev1.ExportedPartition{Partition: uint32(f.Partition), Floor: f.Version})
+	}
+	return p.flush()
+}
+
+func (p *packer) flushPending() error {
+	if p.bytes == 0 {
+		return nil
 	}
 	return p.flush()
 }

@@ -63,6 +63,45 @@ func TestAnExportOfMoreChangesThanItKeeps(t *testing.T) {
 	}
 }
 
+// Between two looks at what has changed a key comes back that was removed. An import puts what a message has, and then removes.
+func TestAKeyThatComesBackWhileTheViewIsSentArrives(t *testing.T) {
+	w := &world{t: t, cut: make(chan struct{})}
+	w.a = newGroup(w, "A", 1)
+	t.Cleanup(w.a.close)
+	owned := []*command.PartitionRange{{First: 0, Last: 1023}}
+	w.a.must(&command.Command{Kind: &command.Command_Assign{Assign: &command.AssignPartitions{Epoch: 1, Owned: owned}}})
+	key := []byte("key-1")
+	put := &command.Write{Kind: &command.Write_Put{Put: &command.Put{Key: key, Value: []byte("v")}}}
+	remove := &command.Write{Kind: &command.Write_Delete{Delete: &command.Delete{Key: key}}}
+	write := func(one *command.Write) {
+		batch := &command.WriteBatch{Writes: []*command.Write{one}}
+		w.a.must(&command.Command{Kind: &command.Command_Write{Write: batch}})
+	}
+	write(put)
+	x, refused := w.a.node().fsm.Export(2, owned)
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	defer x.Close()
+	there := false
+	p := packer{send: func(m *nodev1.ExportResponse) error {
+		there = (there || len(m.GetRecords()) > 0) && len(m.GetRemoved()) == 0
+		return nil
+	}}
+	for _, one := range []*command.Write{remove, put} {
+		write(one)
+		if err := p.drain(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if !there {
+		t.Fatal("the key is there, and has not arrived")
+	}
+}
+
 // exportedKey is about what a changed key costs.
 const exportedKey = 72
 
