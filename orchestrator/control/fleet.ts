@@ -1,7 +1,7 @@
 import type { NodePlace } from './data-directory.js'
 import { OutOfReach } from './faults.js'
 import type { Group } from './group.js'
-import { removeLeaver, removeLeftovers } from './leftovers.js'
+import { removeLeaver, removeLeftovers, removeStrays } from './leftovers.js'
 import { placesFrom, withJoiner, withoutLeaver } from './membership.js'
 import { type PlanOptions, planGroups, planNode } from './plan.js'
 import type { ClusterRecord } from './registry.js'
@@ -31,6 +31,7 @@ export class Fleet {
     const { registry } = options
     expectRoomFor(placesFrom(0, { ...record, shards: needed }, await registry.groups()), options)
     await removeLeftovers(record.shards, { ...options, clusterId: record.clusterId }).catch(laterIfOutOfReach(options))
+    await removeStrays(record.shards, { ...options, clusterId: record.clusterId }).catch(laterIfOutOfReach(options))
     const supervisors = new Set<Supervisor>()
     const plan = { ...options, clusterId: record.clusterId, supervisors }
     const [meta, ...shards] = await planGroups(placesFrom(0, record, await registry.groups()), plan)
@@ -116,7 +117,10 @@ export class Fleet {
       await node.stop(this.options.stopTimeoutMs, force)
       this.#supervisors.delete(node)
     }
-    await removeLeaver({ shard: group.shard, index }, { ...this.options, clusterId: this.record.clusterId })
+    // Its machine may be gone for good, and its name is nobody's any more: it is tried again by every orchestrator that starts.
+    await removeLeaver({ shard: group.shard, index }, { ...this.options, clusterId: this.record.clusterId }).catch(
+      laterIfOutOfReach(this.options),
+    )
     await group.change(withoutLeaver)
   }
 

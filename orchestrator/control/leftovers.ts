@@ -1,5 +1,6 @@
 import { type DataDirectory, type NodePlace, nodeName } from './data-directory.js'
 import type { Driver } from './drivers/driver.js'
+import { isSpent } from './membership.js'
 import { specOf } from './plan.js'
 import type { NodeRecord, Registry } from './registry.js'
 
@@ -27,6 +28,16 @@ export async function removeLeaver(place: NodePlace, deps: LeftoverDeps): Promis
   if (record === undefined) return
   await removeNode(record, deps)
   await deps.registry.forgetNode(place)
+}
+
+/** The same for those that could not be reached when they went: the registry knows them, and their group does not. */
+export async function removeStrays(last: number, deps: LeftoverDeps): Promise<void> {
+  const groups = new Map((await deps.registry.groups()).map((record) => [record.shard, record]))
+  for (const { shard, index } of await deps.registry.nodes()) {
+    const record = shard > last ? undefined : groups.get(shard)
+    if (record === undefined || record.leaving === index || !isSpent(record, index)) continue
+    await removeLeaver({ shard, index }, deps)
+  }
 }
 
 async function removeNode(record: NodeRecord, deps: LeftoverDeps): Promise<void> {
