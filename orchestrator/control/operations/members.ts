@@ -1,5 +1,5 @@
 import { type Clock, sleep } from '../../core/clock.js'
-import { type Code, InternalError, KvError } from '../../errors/index.js'
+import { type Code, InternalError, KvError, UnavailableError } from '../../errors/index.js'
 import { State } from '../../wire/node-admin.js'
 import type { Fleet } from '../fleet.js'
 import type { Group } from '../group.js'
@@ -148,8 +148,10 @@ async function order(
     await group.until(() => group.isReady, signal)
     try {
       const leader = linkOf(group)
-      const { configuration } = await leader.status()
+      const { configuration, configurationCommitted } = await leader.status()
       if (configuration === 0n) throw new InternalError('a leader without members', { outcome: 'not-applied' })
+      // The index of one that is not may become another one's, for which this order was not made.
+      if (!configurationCommitted) throw new UnavailableError('members change just now', { outcome: 'not-applied' })
       await call(leader, configuration)
       return
     } catch (error) {
