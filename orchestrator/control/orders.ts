@@ -1,4 +1,13 @@
 /**
+ * - `silent`: its process runs and has not said anything yet, or has stopped answering
+ * - `up`: it answers
+ * - `down`: its process ended and will be started again
+ * - `held`: its process ended and will not be started again
+ * - `stopped`: as was asked
+ */
+export type Condition = 'silent' | 'up' | 'down' | 'held' | 'stopped'
+
+/**
  * What a supervisor was told to do with its process. A restart is done when the process has ended; the others are for good,
  * but that a restart also ends a hold.
  */

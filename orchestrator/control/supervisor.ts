@@ -7,18 +7,9 @@ import type { PeerIdentity } from '../wire/peer.js'
 import { aborted } from './aborted.js'
 import { type Driver, type Exit, isAt, type NodeProcess, type NodeSpec, whereOf } from './drivers/driver.js'
 import type { Links, NodeLink } from './links.js'
-import { type Order, outranks } from './orders.js'
+import { type Condition, type Order, outranks } from './orders.js'
 import type { NodeRecord } from './registry.js'
 import { decide, delayAfter, describeExit, STABLE_MS } from './restart-policy.js'
-
-/**
- * - `silent`: its process runs and has not said anything yet, or has stopped answering
- * - `up`: it answers
- * - `down`: its process ended and will be started again
- * - `held`: its process ended and will not be started again
- * - `stopped`: as was asked
- */
-export type Condition = 'silent' | 'up' | 'down' | 'held' | 'stopped'
 
 export interface SupervisorDeps {
   readonly driver: Driver
@@ -50,7 +41,7 @@ export type Manner = Pick<NodeRecord, 'program' | 'startedFor'>
 
 /** What to do about a member that is not what it was. */
 export const PUT_BACK =
-  'Put its directory back and start Kvorum again; its shard goes on with the other nodes meanwhile.'
+  'Put its directory back and start Kvorum again, or kvorum node replace it; its shard goes on with the others meanwhile.'
 
 const WORDS = { restarting: 'it is being restarted', silent: 'it does not answer' } as const
 /** How long a node that is held may take to end. */
@@ -111,6 +102,11 @@ export class Supervisor {
   }
 
   /** Whether its process, if it has one, is about to be replaced. */
+  /** Why nobody knows whether its process runs, or could end it now. */
+  get doubt(): string | undefined {
+    return this.#process?.doubt?.()
+  }
+
   get isRestarting(): boolean {
     return this.#order?.kind === 'restart'
   }

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -64,4 +64,11 @@ test('a build is told by what is in the file, whenever that changes', async () =
   expect(await builds.of(path)).toBe('')
   script('another')
   expect(await builds.of(path)).toBe(second)
+})
+
+test('a text is not run, whatever it says', async () => {
+  const path = join(folder, 'README.md')
+  writeFileSync(path, '# kvnode\n\n`touch ran`\n', { mode: 0o755 })
+  await expect(localDriver({ program: 'kvnode', flags: [] }).inspect(path)).rejects.toThrow('is no node program')
+  expect(existsSync(join(folder, 'ran'))).toBe(false)
 })

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { accessSync, constants, createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { execa } from 'execa'
 import { StartFault } from '../faults.js'
@@ -23,7 +23,24 @@ export function checkProgram(path: string, advice: string): void {
   }
 }
 
+/** How files begin that the system runs by itself: ELF, Mach-O of either kind, a script that names who reads it. */
+const BEGINNINGS = ['7f454c46', 'cffaedfe', 'cafebabe', '2321']
+
+/** What is none of them would be read by a shell, line by line. */
+async function expectRunnable(path: string): Promise<void> {
+  const file = await open(path)
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4)
+    const begins = buffer.subarray(0, bytesRead).toString('hex')
+    if (BEGINNINGS.some((one) => begins.startsWith(one))) return
+    throw new StartFault(`${path} is no node program: it is none that this system can run`)
+  } finally {
+    await file.close()
+  }
+}
+
 export async function inspectProgram(path: string): Promise<ProgramInfo> {
+  await expectRunnable(path)
   const result = await execa(path, ['--version'], { reject: false, timeout: VERSION_MS_MAX, maxBuffer: 4_096 })
   if (result.failed) throw new StartFault(`${path} --version failed: ${result.shortMessage}`)
   const [, version, formatMax = '1'] = VERSION.exec(result.stdout.trim()) ?? []

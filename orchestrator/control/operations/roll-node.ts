@@ -35,11 +35,22 @@ export async function rollNode(parts: RollParts, signal: AbortSignal): Promise<s
       await awaitOthers(parts, signal)
       await handOver(parts, signal)
     }
-    signal.throwIfAborted()
+    await awaitReach(parts, signal)
     doing(`restarting ${node.name}`)
     node.restart(manner, stopTimeoutMs)
   }
   return awaitUp(parts, isStarted, signal)
+}
+
+/** Waits until its process can be ended: an order to a machine that does not answer would come to nothing. */
+async function awaitReach({ node, clock, doing }: RollParts, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted()
+    const { doubt } = node
+    if (doubt === undefined) return
+    doing(`waiting to reach ${node.name}: ${doubt}`)
+    await sleep(clock, LOOK_EVERY_MS, signal)
+  }
 }
 
 /** Waits until every other member serves, follows the leader, and has applied what was committed when this began to wait. */
@@ -101,7 +112,7 @@ async function awaitUp(
     if (lack === undefined && goal !== undefined) return undefined
     const now = `${node.pid} ${status?.state} ${status?.appliedIndex}`
     if (now !== seen) [seen, since] = [now, clock.monotonic()]
-    if (clock.monotonic() - since > startTimeoutMs && isStarted()) {
+    if (clock.monotonic() - since > startTimeoutMs) {
       return `it has got no further for ${startTimeoutMs / 1_000} s: ${node.reason || `waiting for ${lack}`}`
     }
     doing(`waiting for ${lack ?? `${group.name} to have a leader`}`)

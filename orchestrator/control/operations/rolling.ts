@@ -1,6 +1,7 @@
 import { PreconditionFailedError } from '../../errors/index.js'
 import { nodeName } from '../data-directory.js'
 import type { Group } from '../group.js'
+import { ELSEWHERE } from '../machines.js'
 import type { Taken } from '../programs.js'
 import type { Manner, Supervisor } from '../supervisor.js'
 import { askLeader } from './ask.js'
@@ -27,6 +28,9 @@ export function wishForRestart(name: string | undefined): Wish {
       open.kind === 'rolling' && open.program === undefined && open.state === 'running' && open.node === name,
     plan: (parts) => ({ ...planned(parts, (node) => name === undefined || node.name === name), node: name }),
     expectPossible: ({ fleet }) => {
+      if (fleet.all.some(({ nodes }) => nodes.some(({ spec }) => spec.machine === ELSEWHERE))) {
+        throw refused('these nodes are started by somebody else (--driver static): restart them there')
+      }
       if (name === undefined || fleet.all.some(({ nodes }) => nodes.some((node) => node.name === name))) return
       throw refused(`there is no node ${name}; kvorum status lists them`)
     },
