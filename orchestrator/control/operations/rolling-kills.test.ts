@@ -47,7 +47,7 @@ async function dieAt(at: number, scenery: Scene): Promise<string | undefined> {
   })
   const pass = async (what: string) => {
     // What only looks changes nothing: to die there is to die at what comes next.
-    if (!/^(?:status|watch|find|meta get)/.test(what)) left--
+    if (!/^(?:status|watch|find|meta get|lease)/.test(what)) left--
     if (left > 0) return
     died(what)
     await new Promise(() => {})
