@@ -267,8 +267,10 @@ export class FakeWorld {
     }
   }
 
+  /** Whoever does not run acknowledges nothing. */
   #isBehind(id: string): boolean {
-    return this.behind.has(this.#byId(id)?.data.spec.name ?? '')
+    const node = this.#byId(id)
+    return node === undefined || this.behind.has(node.data.spec.name)
   }
 
   #byId(id: string): Running | undefined {
