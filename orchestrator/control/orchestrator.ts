@@ -10,7 +10,7 @@ import { NotHolder, StartFault } from './faults.js'
 import { forwardedHandlers } from './forwarded.js'
 import { lookAtNodes } from './look.js'
 import { toWire } from './operations/handlers.js'
-import { Journal } from './operations/journal.js'
+import { readOperations } from './operations/journal.js'
 import type { PeerLinks } from './peers.js'
 import { hasNodesOf } from './same-data.js'
 import type { Shape } from './shape.js'
@@ -258,7 +258,7 @@ export class Orchestrator {
       journal: async (signal) => {
         const { records } = this.#standing ?? {}
         if (records === undefined) throw new UnavailableError('it is about to take over', { outcome: 'not-applied' })
-        const found = await new Journal(records).load(signal)
+        const found = await readOperations(records, signal)
         return found.map((record) => toWire({ record, detail: '', progress: undefined }))
       },
     })

@@ -102,15 +102,12 @@ export class Standing {
   }
 
   /** The keys of meta for whoever only reads. */
-  get records(): MetaKeys {
-    const readOnly = () => Promise.reject(new TypeError('only the holder of the control lease writes'))
+  get records(): Pick<MetaKeys, 'read'> {
     return {
       read: async (key, signal) => {
         const { value, version } = await this.#store.read(key, signal)
         return { value: unseal(value).value, version }
       },
-      replace: readOnly,
-      remove: readOnly,
     }
   }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { MetaKeys, Stored } from '../meta-keys.js'
-import { Journal } from './journal.js'
+import { Journal, readOperations } from './journal.js'
 import type { OperationRecord } from './record.js'
 import type { ReshardRecord } from './reshard-record.js'
 
@@ -171,4 +171,16 @@ test('what this version cannot read is told, and nothing that could not be read 
   await expect(journalOn(store).load(signal)).rejects.toThrow(
     /operation\/a in meta cannot be read by this version: format/,
   )
+})
+
+test('whoever only looks writes nothing, also when the index names what was never written', async () => {
+  const store = new FakeStore()
+  const journal = journalOn(store)
+  await journal.create({ ...operation('a'), state: 'done' }, signal)
+  store.cut = (what) => (what === 'replace operation/b' ? 'before' : undefined)
+  await expect(journal.create(operation('b'), signal)).rejects.toThrow('cut off')
+  store.cut = (what) => {
+    throw new Error(`a reader does: ${what}`)
+  }
+  expect((await readOperations(store, signal)).map(({ id }) => id)).toEqual(['a'])
 })

@@ -29,6 +29,7 @@ interface Row<Value> {
 }
 
 type Index = z.output<typeof indexSchema>
+type Reader = Pick<MetaKeys, 'read'>
 
 /**
  * Every write names the version that it replaces. After one that failed, or was overtaken by a late one of an
@@ -123,16 +124,7 @@ export class Journal {
   }
 
   async #read(signal: AbortSignal): Promise<Row<Index>> {
-    const { value, version } = await this.store.read(INDEX, signal)
-    const empty: Index = { format: 1, epoch: 0, ids: [], debts: [] }
-    const index = { value: value === undefined ? empty : parsed(indexSchema, INDEX, value), version }
-    const rows = new Map<string, Row<OperationRecord>>()
-    for (const id of index.value.ids) {
-      const key = keyOf(id)
-      const stored = await this.store.read(key, signal)
-      if (stored.value === undefined) continue
-      rows.set(id, { value: parsed(operationSchema, key, stored.value), version: stored.version })
-    }
+    const { index, rows } = await readJournal(this.store, signal)
     this.#rows = rows
     this.#index = index
     // Absent: named by an index whose writer died before it wrote the operation, or after it removed it. The former may
@@ -174,6 +166,26 @@ export class Journal {
     if (written !== undefined) return written
     throw new InternalError(`${key} in meta was written by somebody else meanwhile`, { outcome: 'not-applied' })
   }
+}
+
+/** What every operation is, newest first, for whoever only looks. */
+export async function readOperations(store: Reader, signal: AbortSignal): Promise<readonly OperationRecord[]> {
+  return [...(await readJournal(store, signal)).rows.values()].map(({ value }) => value)
+}
+
+/** The operations in the order of the index; of those that it names and that are not there nothing. */
+async function readJournal(store: Reader, signal: AbortSignal) {
+  const { value, version } = await store.read(INDEX, signal)
+  const empty: Index = { format: 1, epoch: 0, ids: [], debts: [] }
+  const index: Row<Index> = { value: value === undefined ? empty : parsed(indexSchema, INDEX, value), version }
+  const rows = new Map<string, Row<OperationRecord>>()
+  for (const id of index.value.ids) {
+    const key = keyOf(id)
+    const stored = await store.read(key, signal)
+    if (stored.value === undefined) continue
+    rows.set(id, { value: parsed(operationSchema, key, stored.value), version: stored.version })
+  }
+  return { index, rows }
 }
 
 export function keyOf(id: string): string {
