@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.js'
 import type { NodeInfo } from '../core/topology.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { Role, State } from '../wire/node-admin.js'
+import { Changes } from './changes.js'
 import { groupName } from './data-directory.js'
 import type { NodeLink } from './links.js'
 import { firstMembers, type GroupRecord, idAt, joinerWith, mayHaveVoted } from './membership.js'
@@ -34,7 +35,7 @@ export class Group {
   #nodes: readonly Supervisor[] = []
   /** One change of the record at a time. Never rejects. */
   #lastWrite: Promise<unknown> = Promise.resolve()
-  readonly #waiters = new Set<() => void>()
+  readonly #changes = new Changes()
   readonly #rounds: Rounds
   #closed = false
 
@@ -152,23 +153,12 @@ export class Group {
   }
 
   #wake(): void {
-    for (const wake of [...this.#waiters]) wake()
+    this.#changes.tell()
   }
 
   /** Waits for something that changes with the nodes. Rejects with the signal's reason when it is aborted first. */
-  async until(holds: () => boolean, signal: AbortSignal): Promise<void> {
-    while (!holds()) {
-      signal.throwIfAborted()
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          this.#waiters.delete(wake)
-          signal.removeEventListener('abort', wake)
-          resolve()
-        }
-        this.#waiters.add(wake)
-        signal.addEventListener('abort', wake)
-      })
-    }
+  until(holds: () => boolean, signal: AbortSignal): Promise<void> {
+    return this.#changes.until(holds, signal)
   }
 
   /** Why it will not become ready however long one waits, or undefined. */

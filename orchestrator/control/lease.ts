@@ -1,5 +1,6 @@
 import { type Clock, sleep } from '../core/clock.js'
 import type { Telemetry } from '../telemetry/index.js'
+import { Changes } from './changes.js'
 import { NotHolder } from './faults.js'
 import type { Tenure } from './fence.js'
 import {
@@ -50,7 +51,7 @@ export class Lease implements Tenure {
   readonly #observer = new LeaseObserver()
   readonly #rounds: Rounds
   readonly #lost = new AbortController()
-  readonly #waiters = new Set<() => void>()
+  readonly #changes = new Changes()
   /** As this process wrote it last. */
   #mine: { readonly record: LeaseRecord; readonly version: bigint } | undefined
   #isStamped = false
@@ -238,7 +239,7 @@ export class Lease implements Tenure {
   }
 
   #tell(): void {
-    for (const wake of [...this.#waiters]) wake()
+    this.#changes.tell()
   }
 
   /** Ends the pause between two renewals. */
@@ -252,19 +253,7 @@ export class Lease implements Tenure {
   }
 
   async #until(holds: () => boolean, signal: AbortSignal): Promise<void> {
-    const either = AbortSignal.any([signal, this.lost])
-    while (!holds()) {
-      either.throwIfAborted()
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          this.#waiters.delete(wake)
-          either.removeEventListener('abort', wake)
-          resolve()
-        }
-        this.#waiters.add(wake)
-        either.addEventListener('abort', wake)
-      })
-    }
+    await this.#changes.until(holds, AbortSignal.any([signal, this.lost]))
     this.lost.throwIfAborted()
   }
 }

@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '../core/clock.js'
 import type { NodeInfo } from '../core/topology.js'
 import { type NodeStatus, Role } from '../wire/node-admin.js'
+import { Changes } from './changes.js'
 import type { Links } from './links.js'
 import type { MetaReach } from './meta-store.js'
 
@@ -19,7 +20,7 @@ export class MetaWatch implements MetaReach {
   readonly shard = META
   readonly #deps: MetaWatchDeps
   readonly #nodes = new Map<string, Watched>()
-  readonly #waiters = new Set<() => void>()
+  readonly #changes = new Changes()
 
   constructor(deps: MetaWatchDeps, members: readonly NodeInfo[]) {
     this.#deps = deps
@@ -57,19 +58,8 @@ export class MetaWatch implements MetaReach {
     this.#tell()
   }
 
-  async until(holds: () => boolean, signal: AbortSignal): Promise<void> {
-    while (!holds()) {
-      signal.throwIfAborted()
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          this.#waiters.delete(wake)
-          signal.removeEventListener('abort', wake)
-          resolve()
-        }
-        this.#waiters.add(wake)
-        signal.addEventListener('abort', wake)
-      })
-    }
+  until(holds: () => boolean, signal: AbortSignal): Promise<void> {
+    return this.#changes.until(holds, signal)
   }
 
   async close(): Promise<void> {
@@ -102,7 +92,7 @@ export class MetaWatch implements MetaReach {
   }
 
   #tell(): void {
-    for (const wake of [...this.#waiters]) wake()
+    this.#changes.tell()
   }
 }
 

@@ -5,6 +5,8 @@ import type { ClusterMap, NodeInfo } from '../core/topology.js'
 import { UnavailableError } from '../errors/index.js'
 import type { ControlHandlers } from '../wire/control.js'
 import type { Bystander, Situation, StandbyHandlers } from '../wire/standby.js'
+import { aborted } from './aborted.js'
+import { Changes } from './changes.js'
 import { type Cluster, type ClusterOptions, type Stop, startCluster } from './cluster.js'
 import { NotHolder, StartFault } from './faults.js'
 import { forwardedHandlers } from './forwarded.js'
@@ -47,7 +49,7 @@ export class Orchestrator {
   readonly #id: string
   readonly #maps: MapCell
   readonly #bystanders = new Set<Bystander>()
-  readonly #watchers = new Set<() => void>()
+  readonly #changes = new Changes()
   readonly #ending = new AbortController()
   /** Aborted when it is to end at once, whatever it is about to take over. */
   readonly #abandoned = new AbortController()
@@ -129,7 +131,7 @@ export class Orchestrator {
     const stands = [...this.#bystanders].some(({ eligible }) => eligible)
     const [before, holder] = [this.#cluster, this.#standing?.holder ?? '']
     this.#retires = true
-    this.#tell()
+    this.#changes.tell()
     this.#ending.abort(new Error('the orchestrator ends'))
     const abandon = () => this.#abandoned.abort(new Error('the orchestrator ends at once'))
     forced.addEventListener('abort', abandon, { once: true })
@@ -190,7 +192,7 @@ export class Orchestrator {
     const publish = (map: ClusterMap) => void this.#maps.publish(map)
     const unsubscribe = cluster.maps.subscribe(publish)
     publish(cluster.maps.current())
-    this.#tell()
+    this.#changes.tell()
     const { lost } = cluster.lease
     await aborted(AbortSignal.any([lost, this.#ending.signal]))
     if (this.#ending.signal.aborted) return
@@ -201,7 +203,7 @@ export class Orchestrator {
     const addresses = [...new Set([...successors, ...this.#known.addresses])].filter((one) => one !== '')
     this.#known = { map: this.#maps.current(), meta: cluster.meta(), addresses }
     this.#cluster = undefined
-    this.#tell()
+    this.#changes.tell()
     await cluster.leave()
   }
 
@@ -214,7 +216,7 @@ export class Orchestrator {
       ...{ clusterId: map.clusterId, links, peers, clock, telemetry, holder: this.#id, maps: this.#maps },
       who: () => ({ address: this.#listening.address, eligible }),
       takeOver: () => this.#takeOver(),
-      changed: () => this.#tell(),
+      changed: () => this.#changes.tell(),
       abandoned: this.#abandoned.signal,
       successor: this.#successor,
     }
@@ -250,7 +252,7 @@ export class Orchestrator {
       clock,
       own,
       holder: () => this.#standing?.holder,
-      change: (signal) => this.#change(signal),
+      change: (signal) => this.#changes.next(signal),
       look: async () => {
         const map = this.#maps.current()
         return { epoch: map.epoch, groups: await lookAtNodes(map, this.#standing?.meta ?? this.#known.meta, links) }
@@ -277,13 +279,13 @@ export class Orchestrator {
 
   async *#situations(who: Bystander, signal: AbortSignal): AsyncGenerator<Situation> {
     const either = AbortSignal.any([signal, this.#ending.signal])
-    const unsubscribe = this.#maps.subscribe(() => this.#tell())
+    const unsubscribe = this.#maps.subscribe(() => this.#changes.tell())
     this.#bystanders.add(who)
     try {
       let told = ''
       while (!either.aborted) {
         const lapse = new AbortController()
-        const changed = this.#change(AbortSignal.any([either, lapse.signal]))
+        const changed = this.#changes.next(AbortSignal.any([either, lapse.signal]))
         const now = this.#situation()
         const words = [now.map.epoch, JSON.stringify(now.map.shards), JSON.stringify({ ...now, map: '' })].join()
         if (words !== told) yield now
@@ -306,24 +308,6 @@ export class Orchestrator {
       return { map, meta: cluster.meta(), holder: holds ? this.#listening.address : cluster.lease.successor, holds }
     }
     return { map, meta: this.#standing?.meta ?? [], holder: this.#standing?.holder ?? '', holds: false }
-  }
-
-  #tell(): void {
-    for (const wake of [...this.#watchers]) wake()
-  }
-
-  /** Resolves with the next change, or when `signal` is aborted. */
-  #change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
-        this.#watchers.delete(wake)
-        signal.removeEventListener('abort', wake)
-        resolve()
-      }
-      this.#watchers.add(wake)
-      signal.addEventListener('abort', wake)
-      if (signal.aborted) wake()
-    })
   }
 }
 
@@ -370,11 +354,4 @@ async function stillHolding<T>(answer: () => Promise<T>): Promise<T> {
     if (!(error instanceof NotHolder)) throw error
     throw new UnavailableError(`${error.message}: ask again`, { outcome: 'unknown', cause: error })
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

@@ -4,6 +4,7 @@ import type { NodeInfo } from '../../core/topology.js'
 import { KvError } from '../../errors/index.js'
 import type { Telemetry } from '../../telemetry/index.js'
 import { AgentClient, type Authority, type DescribeResponse } from '../../wire/agent.js'
+import { Changes } from '../changes.js'
 import { type NodePlace, nodeName } from '../data-directory.js'
 import { OutOfReach, StartFault } from '../faults.js'
 import { type Machine, THIS_MACHINE } from '../machines.js'
@@ -32,7 +33,7 @@ export function agentDriver(options: AgentDriverOptions): Driver {
 
 class AgentDriver implements Driver {
   readonly #links: readonly AgentLink[]
-  readonly #waiters = new Set<() => void>()
+  readonly #changes = new Changes()
   readonly #closed = new AbortController()
   readonly #clock: Clock
   /** In whose name orders are given. Agents refuse a smaller term than the greatest that they have seen; 0: before the first. */
@@ -213,15 +214,7 @@ class AgentDriver implements Driver {
       either.throwIfAborted()
       const found = look()
       if (found !== undefined) return found
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          this.#waiters.delete(wake)
-          either.removeEventListener('abort', wake)
-          resolve()
-        }
-        this.#waiters.add(wake)
-        either.addEventListener('abort', wake)
-      })
+      await this.#changes.next(either)
     }
   }
 
@@ -229,7 +222,7 @@ class AgentDriver implements Driver {
     const { name = '', zone = '' } = about ?? {}
     if (trouble === undefined) this.options.telemetry.emit('machine.answers', { machine: name, zone, address })
     else this.options.telemetry.emit('machine.silent', { machine: name, address, reason: trouble })
-    for (const wake of [...this.#waiters]) wake()
+    this.#changes.tell()
   }
 }
 

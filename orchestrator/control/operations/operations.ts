@@ -3,6 +3,7 @@ import { sleep } from '../../core/clock.js'
 import type { Rng } from '../../core/rng.js'
 import { InvalidArgumentError, PreconditionFailedError } from '../../errors/index.js'
 import type { ImportResponse } from '../../wire/node-admin.js'
+import { Changes } from '../changes.js'
 import { Rounds } from '../rounds.js'
 import { Debts } from './debts.js'
 import type { OperationParts, OperationTools, Wish } from './kind.js'
@@ -32,7 +33,7 @@ const TELL_EVERY_MS = 200
 export class Operations {
   readonly #rounds: Rounds
   readonly #debts: Debts
-  readonly #watchers = new Set<() => void>()
+  readonly #changes = new Changes()
   readonly #closed = new AbortController()
   /** Aborted when the operation that is under way is cancelled. */
   #recalled = new AbortController()
@@ -83,7 +84,7 @@ export class Operations {
       this.#rounds.ask()
     }
     this.deps.telemetry.emit('operation.begun', { id: record.id, what: kindOf(record).describe(record) })
-    this.#tell()
+    this.#changes.tell()
     return this.#view(record)
   }
 
@@ -106,7 +107,7 @@ export class Operations {
     const record = await this.deps.journal.update(id, (now) => steered(now, how), signal)
     // Not when it is cancelled once more: what is under way by then are the moves that lead back.
     if (record.state !== this.#carried) this.#recalled.abort(new Error('cancelled'))
-    this.#tell()
+    this.#changes.tell()
     this.#rounds.ask()
     return this.#view(record)
   }
@@ -136,7 +137,7 @@ export class Operations {
     await this.#whole(patience, (life) => this.#find(id, life))
     const either = AbortSignal.any([signal, this.#closed.signal])
     while (!either.aborted) {
-      const changed = this.#change(either)
+      const changed = this.#changes.next(either)
       const record = this.deps.journal.operations.find((one) => one.id === id)
       if (record !== undefined) yield this.#view(record)
       if (record !== undefined && isOver(record)) return
@@ -163,11 +164,11 @@ export class Operations {
       doing: (what: string) => {
         this.#detail = what
         this.#progress = undefined
-        this.#tell()
+        this.#changes.tell()
       },
       heard: (progress: ImportResponse) => {
         this.#progress = progress
-        this.#tell()
+        this.#changes.tell()
       },
     }
     await kindOf(record).run(record, tools, this.#recalled.signal, signal)
@@ -175,14 +176,14 @@ export class Operations {
     if (now !== undefined && isOver(now)) this.deps.telemetry.emit('operation.ended', { id: now.id, how: now.state })
     this.#detail = ''
     this.#progress = undefined
-    this.#tell()
+    this.#changes.tell()
   }
 
   #stumbled(error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error)
     this.deps.telemetry.emit('operation.stumbled', { reason })
     this.#detail = `tried again: ${reason}`
-    this.#tell()
+    this.#changes.tell()
   }
 
   async #unfinished(signal: AbortSignal): Promise<OperationRecord | undefined> {
@@ -204,23 +205,6 @@ export class Operations {
   #view(record: OperationRecord): OperationView {
     const active = !isOver(record)
     return { record, detail: active ? this.#detail : '', progress: active ? this.#progress : undefined }
-  }
-
-  #tell(): void {
-    for (const wake of [...this.#watchers]) wake()
-  }
-
-  /** Resolves with the next change, or when `signal` is aborted. */
-  #change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
-        this.#watchers.delete(wake)
-        signal.removeEventListener('abort', wake)
-        resolve()
-      }
-      this.#watchers.add(wake)
-      signal.addEventListener('abort', wake)
-    })
   }
 }
 
