@@ -4,12 +4,11 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type Operation, OperationState, Steer, StepState } from '../../wire/control.js'
 import type { Cluster } from '../cluster.js'
-import { Registry } from '../registry.js'
+import { dieAt } from '../testing/die-at.js'
 import { FakeWorld } from '../testing/fake-world.js'
 import { expectAllRun, nameOf, programOf, watchEnds } from '../testing/rolling-scene.js'
 import * as scene from '../testing/scale-scene.js'
 import { never } from '../testing/scale-scene.js'
-import { ScaledClock } from '../testing/scaled-clock.js'
 
 let folder: string
 let world: FakeWorld
@@ -25,7 +24,6 @@ afterEach(() => {
 const REPLICAS = 3
 const NODES = 2 * REPLICAS
 const V2 = nameOf('2.0.0')
-const WRITES = ['setCluster', 'setNodes', 'setGroup', 'setMap'] as const
 
 interface Scene {
   readonly upgrade: boolean
@@ -33,57 +31,6 @@ interface Scene {
   readonly broken: boolean
   /** Cancels when so many nodes are done. */
   readonly cancelAfter?: number
-}
-
-/**
- * Rolls, and freezes everything of that orchestrator when it comes to its effect number `at`, just before that. Says which
- * that was; undefined when there are not so many.
- */
-async function dieAt(at: number, scenery: Scene): Promise<string | undefined> {
-  let left = Number.POSITIVE_INFINITY
-  let died: (what: string) => void = () => {}
-  const dead = new Promise<string>((resolve) => {
-    died = resolve
-  })
-  const pass = async (what: string) => {
-    // What only looks changes nothing: to die there is to die at what comes next.
-    if (!/^(?:status|watch|find|meta get|lease)/.test(what)) left--
-    if (left > 0) return
-    died(what)
-    await new Promise(() => {})
-  }
-  const registries = spyOnRegistries(pass)
-  const clock = new ScaledClock()
-  const cluster = await scene.start({ folder, world, shards: 1, replicas: REPLICAS, pass, clock })
-  left = at
-  const how = await Promise.race([dead, roll(cluster, scenery)])
-  vi.restoreAllMocks()
-  if (how !== undefined) {
-    clock.stop()
-    await Promise.all(registries.map((registry) => registry.close()))
-    return how
-  }
-  left = Number.POSITIVE_INFINITY
-  await cluster.stop(never.forced)
-  return undefined
-}
-
-function spyOnRegistries(pass: (what: string) => Promise<void>): readonly Registry[] {
-  const registries: Registry[] = []
-  const real = Registry.open.bind(Registry)
-  vi.spyOn(Registry, 'open').mockImplementation(async (...args) => {
-    const registry = await real(...args)
-    registries.push(registry)
-    for (const name of WRITES) {
-      const write = registry[name].bind(registry) as (value: unknown) => Promise<void>
-      vi.spyOn(registry, name).mockImplementation(async (value: unknown) => {
-        await pass(name)
-        await write(value)
-      })
-    }
-    return registry
-  })
-  return registries
 }
 
 async function roll(cluster: Cluster, { upgrade, cancelAfter }: Scene): Promise<undefined> {
@@ -123,7 +70,10 @@ test.each<readonly [string, Scene]>([
       world = new FakeWorld()
       if (scenery.broken) world.broken.set(V2, { code: 64 })
       const watch = watchEnds(world, REPLICAS)
-      const how = await dieAt(at, scenery)
+      const how = await dieAt(at, {
+        start: (parts) => scene.start({ folder, world, shards: 1, replicas: REPLICAS, ...parts }),
+        act: (cluster) => roll(cluster, scenery),
+      })
       if (how === undefined) break
       met.add(how.split(' ')[0] ?? '')
       const cluster = await scene.start({ folder, world })
