@@ -2,7 +2,6 @@ package raftlog
 
 import (
 	"fmt"
-	"time"
 )
 
 // CorruptError says that what was durable is not what was written. The log cannot be trusted with a vote or a commit any
@@ -27,16 +26,6 @@ type IOError struct {
 func (e *IOError) Error() string { return fmt.Sprintf("raft log: %s: %v", e.Op, e.Err) }
 
 func (e *IOError) Unwrap() error { return e.Err }
-
-// StallError says that the disk has not answered for too long.
-type StallError struct {
-	Op    string
-	After time.Duration
-}
-
-func (e *StallError) Error() string {
-	return fmt.Sprintf("raft log: %s has not returned after %s", e.Op, e.After)
-}
 
 // FormatError says that the log was written by a version of this program that this one cannot read.
 type FormatError struct {

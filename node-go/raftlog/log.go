@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 
 	"kvorum/node/clock"
+	"kvorum/node/stall"
 	"kvorum/node/vfs"
 )
 
@@ -29,8 +30,6 @@ const (
 	DefaultSegmentBytes = 4 << 20
 	// DefaultCacheBytes covers what followers that keep up may still ask for.
 	DefaultCacheBytes = 8 << 20
-	// DefaultStallLimit is far above the slowest fsync of a disk that works, and below what clients bear.
-	DefaultStallLimit = 2 * time.Second
 )
 
 // Options of Open; all are required unless they say otherwise.
@@ -47,7 +46,7 @@ type Options struct {
 	// Appended is told how many bytes each write has added. It must not block. nil: nobody wants to know.
 	Appended func(bytes int64)
 	// OnStall is called at most once, on a goroutine of its own, when the disk does not answer. The process should end.
-	OnStall func(*StallError)
+	OnStall func(*stall.Error)
 	// OnFailure is called at most once, on the goroutine that met it, with *CorruptError or *IOError or *TermError, or an
 	// error of raft-wal's that should not occur. The process should end: the log takes no further write. It must not call
 	// the Log, which may hold its locks.
@@ -65,7 +64,7 @@ type Log struct {
 	codec   *codec
 	cache   cache
 	sizes   *sizes
-	dog     *watchdog
+	dog     *stall.Watchdog
 	spares  *spares
 	ahead   *ahead
 
@@ -98,7 +97,7 @@ func Open(dir string, o Options) (*Log, error) {
 	}
 	l := &Log{
 		options: o, dir: dir, codec: &codec{}, cache: cache{limit: o.CacheBytes}, sizes: newSizes(0),
-		dog: &watchdog{clock: o.Clock, limit: o.StallLimit, onStall: o.OnStall},
+		dog: stall.New(o.Clock, o.StallLimit, o.OnStall),
 	}
 	if err := removeSpare(o.FS, dir); err != nil {
 		return nil, err
@@ -134,9 +133,6 @@ func (o *Options) setDefaults() {
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = DefaultCacheBytes
-	}
-	if o.StallLimit == 0 {
-		o.StallLimit = DefaultStallLimit
 	}
 	if o.Appended == nil {
 		o.Appended = func(int64) {}
@@ -243,7 +239,7 @@ func (l *Log) store(entries []*raft.Log) (bytes int64, err error) {
 		return 0, err
 	}
 	l.codec.batch = entries[0].Index
-	done := l.dog.watch("append")
+	done := l.dog.Watch("raft log: append")
 	err = l.wal.StoreLogs(entries)
 	done()
 	if err != nil {
@@ -268,7 +264,7 @@ func (l *Log) DeleteRange(minimum, maximum uint64) error {
 		return err
 	}
 	l.cache.remove(minimum, maximum)
-	done := l.dog.watch("delete")
+	done := l.dog.Watch("raft log: delete")
 	err := l.wal.DeleteRange(minimum, maximum)
 	done()
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"kvorum/node/clock"
+	"kvorum/node/stall"
 	"kvorum/node/vfs"
 )
 
@@ -30,15 +31,15 @@ type harness struct {
 
 	mu       sync.Mutex
 	failures []error
-	stalls   chan *StallError
+	stalls   chan *stall.Error
 }
 
 func newHarness(t *testing.T) *harness {
-	h := &harness{t: t, dir: t.TempDir(), stalls: make(chan *StallError, 10)}
+	h := &harness{t: t, dir: t.TempDir(), stalls: make(chan *stall.Error, 10)}
 	h.options = Options{
 		FS: vfs.OS(), Clock: clock.Real(), Log: slog.New(slog.DiscardHandler), WALLog: hclog.NewNullLogger(),
 		SegmentBytes: 8 << 10,
-		OnStall:      func(err *StallError) { h.stalls <- err },
+		OnStall:      func(err *stall.Error) { h.stalls <- err },
 		OnFailure: func(err error) {
 			h.mu.Lock()
 			defer h.mu.Unlock()

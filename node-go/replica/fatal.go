@@ -59,12 +59,8 @@ func classify(what string, err error) *FatalError {
 func classifyLog(err error) *FatalError {
 	fatal := &FatalError{Cause: CauseIO, Err: err}
 	var corrupt *raftlog.CorruptError
-	var stall *raftlog.StallError
-	switch {
-	case errors.As(err, &corrupt):
+	if errors.As(err, &corrupt) {
 		fatal.Cause = CauseRefuse
-	case errors.As(err, &stall):
-		fatal.Cause = CauseStall
 	}
 	return fatal
 }

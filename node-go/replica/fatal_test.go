@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"kvorum/node/engine"
 	"kvorum/node/kverr"
@@ -18,10 +20,11 @@ import (
 	pb "kvorum/node/gen/errors"
 )
 
-// faultyFS fails writes once it is told to.
+// faultyFS fails writes, or lets them hang, once it is told to.
 type faultyFS struct {
 	vfs.FS
-	err atomic.Pointer[error]
+	err   atomic.Pointer[error]
+	hangs atomic.Pointer[chan struct{}]
 }
 
 func (f *faultyFS) Create(path string) (vfs.File, error) { return f.wrap(f.FS.Create(path)) }
@@ -43,6 +46,9 @@ type faultyFile struct {
 func (f *faultyFile) Write(data []byte) (int, error) {
 	if err := f.fs.err.Load(); err != nil {
 		return 0, *err
+	}
+	if release := f.fs.hangs.Load(); release != nil {
+		<-*release
 	}
 	return f.File.Write(data)
 }
@@ -72,6 +78,33 @@ func TestADiskThatIsFullIsFatal(t *testing.T) {
 	c.leader().mustGet("k", "w")
 }
 
+// A leader whose log was written before the disk stalled, and whose clients all wait for its engine, has no write of the
+// log left that could tell.
+func TestAnEngineThatStallsIsFatal(t *testing.T) {
+	fsys := &faultyFS{FS: vfs.OS()}
+	c := startCluster(t, 1, brisk, func(_ int, o *Options) {
+		o.FS, o.Sizes.StallLimit = fsys, 50*time.Millisecond
+	})
+	node := c.leader()
+	node.mustPut("k", "v")
+	release := make(chan struct{})
+	fsys.hangs.Store(&release)
+	comeBack := sync.OnceFunc(func() {
+		fsys.hangs.Store(nil)
+		close(release)
+	})
+	t.Cleanup(comeBack)
+	flight := background(func() *kverr.Error { return node.put("k", "w").Err })
+	fatal := receive(t, node.fatal)
+	comeBack()
+	if fatal.Cause != CauseStall || !strings.Contains(fatal.Error(), "engine: apply") {
+		t.Fatalf("got cause %d, %v", fatal.Cause, fatal)
+	}
+	if err := receive(t, flight); err != nil {
+		t.Fatalf("the disk came back, and the write was answered %v", err)
+	}
+}
+
 func TestCauses(t *testing.T) {
 	for name, c := range map[string]struct {
 		fatal *FatalError
@@ -84,7 +117,6 @@ func TestCauses(t *testing.T) {
 		"waits for the log":  {classify("x", fmt.Errorf("wrapped: %w", &raftlog.CorruptError{})), CauseRefuse},
 		"log damage":         {classifyLog(&raftlog.CorruptError{}), CauseRefuse},
 		"log I/O":            {classifyLog(&raftlog.IOError{Err: syscall.ENOSPC}), CauseIO},
-		"stall":              {classifyLog(&raftlog.StallError{}), CauseStall},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.fatal.Cause != c.cause {

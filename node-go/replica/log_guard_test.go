@@ -11,6 +11,7 @@ import (
 	"kvorum/node/clock"
 	"kvorum/node/raftlog"
 	"kvorum/node/snapshot"
+	"kvorum/node/stall"
 	"kvorum/node/vfs"
 )
 
@@ -33,7 +34,7 @@ func openLog(t *testing.T) *raftlog.Log {
 	t.Helper()
 	log, err := raftlog.Open(t.TempDir(), raftlog.Options{
 		FS: vfs.OS(), Clock: clock.Real(), Log: slog.New(slog.DiscardHandler), WALLog: hclog.NewNullLogger(),
-		OnStall: func(err *raftlog.StallError) { t.Error(err) }, OnFailure: func(err error) { t.Error(err) },
+		OnStall: func(err *stall.Error) { t.Error(err) }, OnFailure: func(err error) { t.Error(err) },
 	})
 	if err != nil {
 		t.Fatal(err)

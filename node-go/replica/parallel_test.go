@@ -14,6 +14,7 @@ import (
 	"kvorum/node/fsm"
 	"kvorum/node/kverr"
 	"kvorum/node/raftlog"
+	"kvorum/node/stall"
 	"kvorum/node/vfs"
 )
 
@@ -201,7 +202,7 @@ func TestAFollowerLooksAtNothingThatIsNotDurable(t *testing.T) {
 	t.Cleanup(disk.release)
 	log, err := raftlog.Open(t.TempDir(), raftlog.Options{
 		FS: disk, Clock: clock.Real(), Log: slog.New(slog.DiscardHandler), WALLog: hclog.NewNullLogger(), StallLimit: time.Minute,
-		OnStall: func(err *raftlog.StallError) { t.Error(err) }, OnFailure: func(err error) { t.Error(err) },
+		OnStall: func(err *stall.Error) { t.Error(err) }, OnFailure: func(err error) { t.Error(err) },
 	})
 	if err != nil {
 		t.Fatal(err)

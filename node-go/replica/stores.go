@@ -13,6 +13,7 @@ import (
 	"kvorum/node/fsm"
 	"kvorum/node/raftlog"
 	"kvorum/node/snapshot"
+	"kvorum/node/stall"
 	"kvorum/node/telemetry"
 )
 
@@ -65,7 +66,7 @@ func (s *stores) openLog(o *Options) error {
 	var err error
 	s.log, err = raftlog.Open(filepath.Join(o.Dir, LogDir), raftlog.Options{
 		FS: o.FS, Clock: o.Clock, Log: o.Log, WALLog: telemetry.HCLog(o.Log, "raft-wal", o.Clock, nil), StallLimit: o.Sizes.StallLimit, SegmentBytes: o.Sizes.LogSegmentBytes,
-		OnStall:   func(err *raftlog.StallError) { o.OnFatal(classifyLog(err)) },
+		OnStall:   o.stalled,
 		OnFailure: func(err error) { o.OnFatal(classifyLog(err)) },
 		Appended: func(bytes int64) {
 			if c := s.compactor.Load(); c != nil {
@@ -74,6 +75,20 @@ func (s *stores) openLog(o *Options) error {
 		},
 	})
 	return err
+}
+
+func (o *Options) stalled(err *stall.Error) { o.OnFatal(&FatalError{Cause: CauseStall, Err: err}) }
+
+// watchedEngine tells when an apply hangs. The log's watchdog would not: where everybody waits for that apply, nothing
+// more is proposed.
+type watchedEngine struct {
+	engine.Engine
+	dog *stall.Watchdog
+}
+
+func (e watchedEngine) Apply(b *engine.Batch) error {
+	defer e.dog.Watch("engine: apply")()
+	return e.Engine.Apply(b)
 }
 
 // checkLogIsThere refuses a directory whose log was taken away: with an empty one this node would vote again in terms in
@@ -105,7 +120,8 @@ func (s *stores) openContent(o *Options) error {
 		return err
 	}
 	var err error
-	s.fsm, err = fsm.New(s.engine, fsm.Options{
+	watched := watchedEngine{Engine: s.engine, dog: stall.New(o.Clock, o.Sizes.StallLimit, o.stalled)}
+	s.fsm, err = fsm.New(watched, fsm.Options{
 		Shard: o.Identity.Shard, FormatMax: o.FormatMax, Log: o.Log, AwaitDurable: s.log.AwaitDurable,
 		OnFatal: func(err error) { o.OnFatal(classify("the state machine has stopped", err)) },
 	})

@@ -30,15 +30,16 @@ export const GO_ARROWS: Readonly<Record<string, readonly string[]>> = {
   kverr: ['gen'],
   clock: [],
   vfs: [],
+  stall: ['clock'],
   // Only in the node that is built for chaos runs.
   faults: ['vfs', 'clock'],
   telemetry: ['kverr', 'clock'],
   engine: ['vfs', 'clock', 'kverr'],
   transport: ['clock', 'kverr'],
-  raftlog: ['clock', 'vfs', 'kverr'],
+  raftlog: ['clock', 'vfs', 'stall', 'kverr'],
   fsm: ['engine', 'gen', 'kverr'],
   snapshot: ['fsm', 'engine', 'vfs', 'clock', 'kverr', 'gen'],
-  replica: ['fsm', 'snapshot', 'raftlog', 'transport', 'engine', 'gen', 'clock', 'vfs', 'kverr', 'telemetry'],
+  replica: ['fsm', 'snapshot', 'raftlog', 'transport', 'engine', 'gen', 'clock', 'vfs', 'stall', 'kverr', 'telemetry'],
   move: ['fsm', 'engine', 'gen', 'clock', 'kverr'],
   // Tests only.
   simulation: ['fsm', 'engine', 'vfs', 'gen'],
