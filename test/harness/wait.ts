@@ -18,7 +18,8 @@ export async function until<T>(
     } catch (error) {
       last = error
     }
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}: ${String(last)}`, { cause: last })
+    if (performance.now() > deadline)
+      throw new Error(`waited ${timeoutMs} ms for ${what}: ${String(last)}`, { cause: last })
     await pause(POLL_MS)
   }
 }
