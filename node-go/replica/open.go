@@ -67,7 +67,7 @@ func (r *Replica) start(s *stores) error {
 	r.wire(notices)
 	leads := func() bool { return r.raft.State() == raft.Leader }
 	log.leads.Store(&leads)
-	r.transport.OnAppend(transport.Sender{Term: r.raft.CurrentTerm, Durable: s.log.Durable})
+	r.transport.OnAppend(r.sender())
 	r.transport.OnCampaign(r.voter(log))
 	r.transport.OnInstall(func(request *raft.InstallSnapshotRequest) bool { return log.holds(request, r.raft.CurrentTerm()) })
 	// Raft blocks on its notices until this runs.

@@ -16,7 +16,9 @@ func TestARemovedNodeServesNothing(t *testing.T) {
 	removed := c.others(leader)[0]
 	leader.mustPut("k", "v")
 	removed.eventuallyReadStale("k", "v", time.Hour)
+	removed.catchUp(leader)
 	mustChange(t)(leader.remove(removed, 0))
+	leader.sendNewest(removed)
 	removed.mustAwait("still a member", func(s Status) bool { return !s.Member && s.Configuration > 1 })
 	// It has a proof that is young enough, and a state that has what it proves.
 	_, err := removed.stale("k", time.Hour)

@@ -76,7 +76,7 @@ func TestAMessageOfADeposedLeaderIsNotSent(t *testing.T) {
 		seen <- call.Command.(*raft.AppendEntriesRequest).Term
 		call.Respond(&raft.AppendEntriesResponse{Success: true}, nil)
 	})
-	a.OnAppend(Sender{Term: func() uint64 { return 6 }, Durable: func(index uint64) uint64 { return index }})
+	a.OnAppend(sender(func() uint64 { return 6 }, func(<-chan struct{}) error { return nil }))
 	for term, sent := range map[uint64]bool{5: false, 6: true} {
 		var response raft.AppendEntriesResponse
 		err := a.AppendEntries("b", "b", &raft.AppendEntriesRequest{

@@ -118,6 +118,9 @@ type Sender struct {
 	Term func() uint64
 	// Durable is an index, or this node's last durable entry if that is before it.
 	Durable func(index uint64) uint64
+	// Release returns when the peer may have the entries of a message; an error when it may not any more, or when closed closes.
+	// Only replication to that peer waits.
+	Release func(to raft.ServerID, message *raft.AppendEntriesRequest, closed <-chan struct{}) error
 }
 
 // OnAppend has this node asked before each message that carries or follows entries.
@@ -164,6 +167,10 @@ func (t *Transport) Consumer() <-chan raft.RPC { return t.calls }
 func (t *Transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
 	if !isHeartbeat(request) {
 		t.reach.await(id)
+		if err := t.release(id, request); err != nil {
+			return fmt.Errorf("append to %s: %w", id, err)
+		}
+		// The last look before it is sent: whatever was waited for, the term may have ended meanwhile.
 		if t.deposed(request, response) {
 			return nil
 		}
@@ -217,6 +224,14 @@ func (t *Transport) deposed(request *raft.AppendEntriesRequest, response *raft.A
 	now := sender.Term()
 	*response = raft.AppendEntriesResponse{RPCHeader: request.RPCHeader, Term: now}
 	return now > request.Term
+}
+
+func (t *Transport) release(id raft.ServerID, request *raft.AppendEntriesRequest) error {
+	sender := t.sender.Load()
+	if sender == nil || len(request.Entries) == 0 {
+		return nil
+	}
+	return sender.Release(id, request, t.closed)
 }
 
 // isHeartbeat is hashicorp/raft's own rule.
