@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -40,15 +41,18 @@ type configurations struct {
 	entries []configuration
 }
 
-// stored is told of entries that the log has now.
+// stored is told of entries that the log has now, in any order: Raft begins with the last.
 func (c *configurations) stored(entries []*raft.Log) {
 	for _, entry := range entries {
 		if entry.Type != raft.LogConfiguration {
 			continue
 		}
 		c.mu.Lock()
-		if n := len(c.entries); n == 0 || c.entries[n-1].index < entry.Index {
-			c.entries = append(c.entries, configuration{entry.Index, raft.DecodeConfiguration(entry.Data).Servers})
+		at, known := slices.BinarySearchFunc(c.entries, entry.Index, func(one configuration, index uint64) int {
+			return cmp.Compare(one.index, index)
+		})
+		if !known {
+			c.entries = slices.Insert(c.entries, at, configuration{entry.Index, raft.DecodeConfiguration(entry.Data).Servers})
 		}
 		c.mu.Unlock()
 		c.changed()

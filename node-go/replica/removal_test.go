@@ -105,6 +105,9 @@ func TestALeaderThatDiesWhileItRemovesAMemberLeavesAMajorityThatElects(t *testin
 	if err := h.outcome(); err == nil {
 		t.Error("the member was told of a removal that was not committed")
 	}
+	h.leader.open()
+	h.leader.mustHaveVoters(c.nodes...)
+	h.removed.mustHaveVoters(c.nodes...)
 }
 
 func TestALeaderThatIsDeposedWhileItRemovesAMemberDoesNotTellIt(t *testing.T) {
