@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { NodePlace } from './data-directory.js'
 import { chooseMachines, type Machine, type Placed, riskOf } from './machines.js'
 import { placesFrom } from './membership.js'
 
@@ -74,6 +75,44 @@ describe('new nodes', () => {
     const placed = [{ shard: 1, index: 1, machine: 'gone' }]
     expect(chooseMachines([{ shard: 1, index: 2 }], named('a'), placed)).toEqual([{ shard: 1, index: 2, machine: 'a' }])
   })
+})
+
+/** What chooseMachines is to choose, counted anew for each node. */
+function specification(places: readonly NodePlace[], all: readonly Machine[], placed: readonly Placed[]): Placed[] {
+  const chosen: Placed[] = []
+  const sorted = [...all].sort((a, b) => (a.name < b.name ? -1 : 1))
+  for (const place of places) {
+    const there = [...placed, ...chosen]
+    const siblings = there.filter(({ shard }) => shard === place.shard)
+    const costs = sorted.map(({ name, zone }, at) => [
+      siblings.filter((one) => one.machine === name).length,
+      siblings.filter((one) => all.some((other) => other.name === one.machine && other.zone === zone)).length,
+      there.filter((one) => one.machine === name).length,
+      (at + all.length - (place.shard % all.length)) % all.length,
+    ])
+    const least = costs.reduce((a, b) => (compare(b, a) < 0 ? b : a))
+    chosen.push({ ...place, machine: sorted[costs.indexOf(least)]?.name ?? '' })
+  }
+  return chosen
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  return a.map((cost, at) => cost - (b[at] ?? 0)).find((difference) => difference !== 0) ?? 0
+}
+
+test('the choice is the one of its specification, whatever is placed already', () => {
+  const node = fc.record({
+    shard: fc.integer({ min: 0, max: 5 }),
+    index: fc.integer({ min: 1, max: 9 }),
+    // Up to m8 there may be machines; m9 is never one.
+    machine: fc.integer({ min: 0, max: 9 }).map((at) => `m${at}`),
+  })
+  fc.assert(
+    fc.property(machines, fc.array(node), shape, (all, placed, { shards, replicas }) => {
+      const places = placesFrom(0, { shards, replicas }, [])
+      expect(chooseMachines(places, all, placed)).toEqual(specification(places, all, placed))
+    }),
+  )
 })
 
 describe('the risk', () => {

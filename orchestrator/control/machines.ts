@@ -29,24 +29,59 @@ export function chooseMachines(
 ): Placed[] {
   if (machines.length === 0 && places.length > 0) throw new TypeError('no machine to place a node on')
   const sorted = [...machines].sort((a, b) => (a.name < b.name ? -1 : 1))
-  const zones = new Map(machines.map(({ name, zone }) => [name, zone]))
-  const all = [...placed]
-  for (const place of places) all.push({ ...place, machine: best(place, sorted, zones, all).name })
-  return all.slice(placed.length)
+  const counts = new Counts(machines)
+  for (const one of placed) counts.add(one)
+  return places.map((place) => {
+    const chosen = { ...place, machine: best(place, sorted, counts).name }
+    counts.add(chosen)
+    return chosen
+  })
 }
 
-function best(
-  { shard }: NodePlace,
-  machines: readonly Machine[],
-  zones: ReadonlyMap<string, string>,
-  placed: readonly Placed[],
-): Machine {
-  const siblings = placed.filter((one) => one.shard === shard)
-  const count = (of: readonly Placed[], holds: (one: Placed) => boolean) => of.filter(holds).length
-  const costs = (machine: Machine, at: number) => [
-    count(siblings, (one) => one.machine === machine.name),
-    count(siblings, (one) => zones.get(one.machine) === machine.zone),
-    count(placed, (one) => one.machine === machine.name),
+/** How many nodes there are of what. Kept, because counting anew for each node takes as long as there are nodes. */
+class Counts {
+  readonly #zones: ReadonlyMap<string, string>
+  /** By machine. */
+  readonly #nodes = new Map<string, number>()
+  /** By shard: by machine, and by zone. */
+  readonly #siblings = new Map<number, { readonly on: Map<string, number>; readonly in: Map<string, number> }>()
+
+  constructor(machines: readonly Machine[]) {
+    this.#zones = new Map(machines.map(({ name, zone }) => [name, zone]))
+  }
+
+  add({ shard, machine }: Placed): void {
+    const siblings = this.#siblings.get(shard) ?? { on: new Map(), in: new Map() }
+    this.#siblings.set(shard, siblings)
+    increment(this.#nodes, machine)
+    increment(siblings.on, machine)
+    // Where a machine is that does not answer now is not known.
+    const zone = this.#zones.get(machine)
+    if (zone !== undefined) increment(siblings.in, zone)
+  }
+
+  nodesOn(machine: string): number {
+    return this.#nodes.get(machine) ?? 0
+  }
+
+  siblingsOn(machine: string, shard: number): number {
+    return this.#siblings.get(shard)?.on.get(machine) ?? 0
+  }
+
+  siblingsIn(zone: string, shard: number): number {
+    return this.#siblings.get(shard)?.in.get(zone) ?? 0
+  }
+}
+
+function increment(counts: Map<string, number>, what: string): void {
+  counts.set(what, (counts.get(what) ?? 0) + 1)
+}
+
+function best({ shard }: NodePlace, machines: readonly Machine[], counts: Counts): Machine {
+  const costs = ({ name, zone }: Machine, at: number) => [
+    counts.siblingsOn(name, shard),
+    counts.siblingsIn(zone, shard),
+    counts.nodesOn(name),
     // First replicas tend to lead: those of different shards begin at different machines.
     (at + machines.length - (shard % machines.length)) % machines.length,
   ]
