@@ -1,27 +1,37 @@
-import type { NodePlace } from './data-directory.js'
-import { OutOfReach } from './faults.js'
+import { type NodePlace, nodeName } from './data-directory.js'
 import type { Group } from './group.js'
-import { removeLeaver, removeLeftovers, removeStrays } from './leftovers.js'
+import { Hearing } from './hearing.js'
+import { removeLeaver, removeLeftovers } from './leftovers.js'
 import { placesFrom, withJoiner, withoutLeaver } from './membership.js'
-import { type PlanOptions, planGroups, planNode } from './plan.js'
-import type { ClusterRecord } from './registry.js'
+import { expectSeat, type PlanOptions, planGroups, planNode, type Seat } from './plan.js'
+import type { ClusterRecord, NodeRecord, Registry } from './registry.js'
 import type { Supervisor } from './supervisor.js'
 
 export interface FleetOptions extends Omit<PlanOptions, 'supervisors' | 'clusterId'> {
   readonly stopTimeoutMs: number
+  /** How long a machine must have been silent to count as gone. Default 0: none ever does. */
+  readonly replaceMachineAfterMs?: number
 }
 
 /** The groups of a cluster. The registry has its shape; what is above it is left over, and removed. */
 export class Fleet {
   readonly #supervisors = new Set<Supervisor>()
   #groups: readonly Group[] = []
+  /** What could not be removed, because its machine does not answer. */
+  #stay: readonly NodeRecord[] = []
+  /** One at a time changes which groups there are, or removes what is left over. Never rejects. */
+  #last: Promise<unknown> = Promise.resolve()
+  #gone: ReadonlySet<string> = new Set()
+  readonly hearing: Hearing
 
   private constructor(
     private readonly options: FleetOptions,
     /** As the registry has it. */
     private record: ClusterRecord,
     readonly meta: Group,
-  ) {}
+  ) {
+    this.hearing = new Hearing(options.clock, (machine) => this.hears(machine))
+  }
 
   /**
    * Plans what the registry has, and starts nothing. Throws a StartFault unless there is room for the groups up to
@@ -30,14 +40,14 @@ export class Fleet {
   static async open(options: FleetOptions, record: ClusterRecord, needed: number): Promise<Fleet> {
     const { registry } = options
     expectRoomFor(placesFrom(0, { ...record, shards: needed }, await registry.groups()), options)
-    await removeLeftovers(record.shards, { ...options, clusterId: record.clusterId }).catch(laterIfOutOfReach(options))
-    await removeStrays(record.shards, { ...options, clusterId: record.clusterId }).catch(laterIfOutOfReach(options))
+    const stay = await removeLeftovers(record.shards, { ...options, clusterId: record.clusterId })
     const supervisors = new Set<Supervisor>()
     const plan = { ...options, clusterId: record.clusterId, supervisors }
-    const [meta, ...shards] = await planGroups(placesFrom(0, record, await registry.groups()), plan)
+    const [meta, ...shards] = await planGroups(await placesToStart(record, needed, stay, registry), plan)
     if (meta === undefined) throw new TypeError('a plan without meta')
     const fleet = new Fleet(options, record, meta)
     fleet.#groups = shards
+    fleet.#note(stay)
     for (const one of supervisors) fleet.#supervisors.add(one)
     return fleet
   }
@@ -63,25 +73,70 @@ export class Fleet {
   }
 
   /** Makes sure that the groups up to this one are there, and starts them. Written down before one is made. */
-  async growTo(shards: number): Promise<void> {
-    this.expectRoom(shards)
-    // What could not be reached before: a directory's name is free for new nodes only when nothing lies there.
-    await removeLeftovers(this.record.shards, { ...this.options, clusterId: this.record.clusterId })
-    if (shards > this.record.shards) await this.#reshape({ shards })
-    const first = (this.#groups.at(-1)?.shard ?? 0) + 1
-    const places = placesFrom(first, this.record, await this.options.registry.groups())
-    if (places.length > 0) this.#groups = [...this.#groups, ...(await planGroups(places, this.#plan))]
-    for (const group of this.#groups) group.start()
+  growTo(shards: number): Promise<void> {
+    return this.#alone(async () => {
+      // What could not be reached before: a directory's name is free for new nodes only when nothing lies there.
+      this.#note(await removeLeftovers(this.record.shards, this.#leftoverDeps))
+      this.expectRoom(shards)
+      if (shards > this.record.shards) await this.#reshape({ shards })
+      const first = (this.#groups.at(-1)?.shard ?? 0) + 1
+      // Not those above that are to go again, and that may never have been made.
+      const shape = { ...this.record, shards }
+      const places = placesFrom(first, shape, await this.options.registry.groups(), this.#stay)
+      if (places.length > 0) this.#groups = [...this.#groups, ...(await planGroups(places, this.#plan))]
+      for (const group of this.#groups) group.start()
+    })
   }
 
-  /** Ends and removes the groups above this one, which no map has any more. */
-  async shrinkTo(shards: number, force: AbortSignal): Promise<void> {
-    const gone = this.#groups.filter(({ shard }) => shard > shards)
-    if (shards < this.record.shards) await this.#reshape({ shards })
-    await Promise.all(gone.map((group) => group.stop(this.options.stopTimeoutMs, force)))
-    await removeLeftovers(shards, { ...this.options, clusterId: this.record.clusterId })
-    this.#groups = this.#groups.filter((group) => !gone.includes(group))
-    for (const node of gone.flatMap((group) => group.nodes)) this.#supervisors.delete(node)
+  /** Ends and removes the groups above this one, which no map has any more. What cannot be reached waits for `sweep`. */
+  shrinkTo(shards: number, force: AbortSignal): Promise<void> {
+    return this.#alone(async () => {
+      const gone = this.#groups.filter(({ shard }) => shard > shards)
+      if (shards < this.record.shards) await this.#reshape({ shards })
+      await Promise.all(gone.map((group) => group.stop(this.options.stopTimeoutMs, force)))
+      this.#note(await removeLeftovers(shards, this.#leftoverDeps))
+      this.#groups = this.#groups.filter((group) => !gone.includes(group))
+      for (const node of gone.flatMap((group) => group.nodes)) this.#supervisors.delete(node)
+    })
+  }
+
+  /** Ends and removes what could not be reached before, where that is possible now. */
+  async sweep(): Promise<void> {
+    const isBack = ({ machine }: NodeRecord) => machine !== undefined && this.hears(machine)
+    if (!this.#stay.some(isBack)) return
+    await this.#alone(async () => this.#note(await removeLeftovers(this.record.shards, this.#leftoverDeps)))
+  }
+
+  /** Whether the machine answers now, as far as its agent tells. */
+  hears(machine: string): boolean {
+    return this.options.driver.answers?.(machine) ?? true
+  }
+
+  /** Whether the machine has been silent for so long that it counts as gone. Nobody does when it is rather us who are cut off. */
+  isGone(machine: string): boolean {
+    const { replaceMachineAfterMs: after = 0 } = this.options
+    const silentMs = this.hearing.silentMs(machine)
+    return after > 0 && silentMs !== undefined && silentMs >= after && !this.hearing.isCutOff
+  }
+
+  /** Listens to all machines. Whoever waits for a node of one that is gone from now on is woken. */
+  listen(): void {
+    const nodes = this.all.flatMap((group) => group.nodes)
+    this.hearing.look(nodes.map(({ spec, condition }) => ({ machine: spec.machine, answers: condition === 'up' })))
+    const gone = new Set(nodes.map(({ spec }) => spec.machine).filter((machine) => this.isGone(machine)))
+    const fresh = [...gone].filter((machine) => !this.#gone.has(machine))
+    this.#gone = gone
+    for (const machine of fresh) {
+      const count = nodes.filter(({ spec }) => spec.machine === machine).length
+      const silentMs = this.hearing.silentMs(machine) ?? 0
+      this.options.telemetry.emit('machine.gone', { machine, silentMs, nodes: count })
+      for (const group of this.all) if (group.nodes.some(({ spec }) => spec.machine === machine)) group.changed()
+    }
+  }
+
+  /** Whether the node is on a machine on which its data could be looked for now, and it is there. */
+  async holds({ spec }: Supervisor): Promise<boolean> {
+    return this.hears(spec.machine) && (await this.options.driver.holds(spec)) && this.hears(spec.machine)
   }
 
   /** What nodes that are new are started with from now on: a program that was taken in, or the driver's own. */
@@ -95,11 +150,11 @@ export class Fleet {
   }
 
   /** The node that is being added to a group: begun now, unless it was before. Written down before it is made. */
-  async admit(group: Group): Promise<Supervisor> {
+  async admit(group: Group, seat: Seat = {}): Promise<Supervisor> {
     await group.change(withJoiner)
     const { joining } = group.record ?? {}
     if (joining === undefined) throw new TypeError(`nobody joins ${group.name}`)
-    const node = group.nodeAt(joining.index) ?? (await planNode(group, joining.index, this.#plan))
+    const node = group.nodeAt(joining.index) ?? (await planNode(group, joining.index, seat, this.#plan))
     node.start()
     return node
   }
@@ -114,14 +169,19 @@ export class Fleet {
     const node = group.nodeAt(index)
     if (node !== undefined) {
       group.dismiss(node)
-      await node.stop(this.options.stopTimeoutMs, force)
+      // Where nobody hears it there is nothing to wait for.
+      await node.stop(this.options.stopTimeoutMs, node.doubt === undefined ? force : AbortSignal.abort())
       this.#supervisors.delete(node)
     }
-    // Its machine may be gone for good, and its name is nobody's any more: it is tried again by every orchestrator that starts.
-    await removeLeaver({ shard: group.shard, index }, { ...this.options, clusterId: this.record.clusterId }).catch(
-      laterIfOutOfReach(this.options),
-    )
+    // Its machine may be gone for good, and its name is nobody's any more: it is removed when that is heard again.
+    const stays = await removeLeaver({ shard: group.shard, index }, this.#leftoverDeps)
+    if (stays !== undefined) this.#note([...this.#stay, stays])
     await group.change(withoutLeaver)
+  }
+
+  /** Rejects with a StartFault unless there is a machine now for one more node of the group. */
+  expectSeat(group: Group, seat: Seat): Promise<void> {
+    return expectSeat(group, seat, this.#plan)
   }
 
   /** From now on a new group has so many nodes. Every group has already. */
@@ -132,7 +192,7 @@ export class Fleet {
   /** Throws a StartFault unless there is room for so many shards. */
   expectRoom(shards: number): void {
     const records = this.all.map(({ record }) => record).filter((record) => record !== undefined)
-    expectRoomFor(placesFrom(0, { ...this.record, shards }, records), this.options)
+    expectRoomFor(placesFrom(0, { ...this.record, shards }, records, this.#stay), this.options)
   }
 
   /** Throws a StartFault unless there is room for so many more nodes in each group. */
@@ -144,8 +204,26 @@ export class Fleet {
   }
 
   get #plan(): PlanOptions {
-    const { clusterId } = this.record
-    return { ...this.options, clusterId, supervisors: this.#supervisors }
+    return { ...this.#leftoverDeps, supervisors: this.#supervisors }
+  }
+
+  get #leftoverDeps() {
+    return { ...this.options, clusterId: this.record.clusterId }
+  }
+
+  #alone(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => {})
+    return done
+  }
+
+  #note(stay: readonly NodeRecord[]): void {
+    const before = new Set(this.#stay.map(nodeName))
+    const fresh = stay.filter((node) => !before.has(nodeName(node)))
+    this.#stay = stay
+    if (fresh.length === 0) return
+    const machines = [...new Set(fresh.map(({ machine = '' }) => machine))].join(', ')
+    this.options.telemetry.emit('leftovers.stay', { nodes: fresh.map(nodeName), machines })
   }
 
   async #reshape(change: Partial<ClusterRecord>): Promise<void> {
@@ -155,12 +233,23 @@ export class Fleet {
   }
 }
 
-/** Data flows on while a machine is away that has something left to remove. */
-function laterIfOutOfReach({ telemetry }: Pick<FleetOptions, 'telemetry'>): (error: unknown) => void {
-  return (error) => {
-    if (!(error instanceof OutOfReach)) throw error
-    telemetry.emit('leftovers.stay', { reason: error.message })
-  }
+/**
+ * Up to `needed` everything. A further group is an operation's, which makes it, and so is a node that joins: where that has not
+ * come so far, a machine that is missing for it keeps nobody from starting.
+ */
+async function placesToStart(
+  record: ClusterRecord,
+  needed: number,
+  left: readonly NodePlace[],
+  registry: Registry,
+): Promise<NodePlace[]> {
+  const groups = await registry.groups()
+  const joiners = groups.flatMap(({ shard, joining }) => (joining === undefined ? [] : [nodeName({ shard, ...joining })]))
+  const planned = new Set((await registry.nodes()).map(nodeName))
+  const isBegun = (place: NodePlace) => planned.has(nodeName(place)) || !joiners.includes(nodeName(place))
+  const places = placesFrom(0, record, groups, left).filter(isBegun)
+  const first = places.find((place) => place.shard > needed && !planned.has(nodeName(place)))
+  return first === undefined ? places : places.filter(({ shard }) => shard < first.shard)
 }
 
 /** Nodes that have data already need no room to begin with. */

@@ -46,12 +46,21 @@ export function firstMembers(shard: number, members: readonly MemberRecord[]): G
   return { shard, members, bootstrapped: false, lastIndex: Math.max(...members.map(({ index }) => index)) }
 }
 
-/** The nodes of the groups from this one on, meta's first: those that are recorded, else those that a new group has. */
-export function placesFrom(first: number, { shards, replicas }: Shape, groups: readonly GroupRecord[]): NodePlace[] {
+/**
+ * The nodes of the groups from this one on, meta's first: those that are recorded, else those that a new group has. `left`:
+ * nodes of an earlier group of that name whose directories may be there still. Their names are not used again.
+ */
+export function placesFrom(
+  first: number,
+  { shards, replicas }: Shape,
+  groups: readonly GroupRecord[],
+  left: readonly NodePlace[] = [],
+): NodePlace[] {
   return Array.from({ length: Math.max(0, shards + 1 - first) }, (_, at) => {
     const shard = first + at
     const record = groups.find((one) => one.shard === shard)
-    const indexes = record === undefined ? upTo(replicas) : indexesOf(record)
+    const above = Math.max(0, ...left.filter((one) => one.shard === shard).map(({ index }) => index))
+    const indexes = record === undefined ? upTo(replicas).map((index) => above + index) : indexesOf(record)
     return indexes.map((index) => ({ shard, index }))
   }).flat()
 }

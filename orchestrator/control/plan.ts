@@ -2,9 +2,11 @@ import type { Clock } from '../core/clock.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { type DataDirectory, groupName, type NodePlace, nodeName } from './data-directory.js'
 import type { Driver, NodeSpec } from './drivers/driver.js'
+import { StartFault } from './faults.js'
 import { Group } from './group.js'
 import type { Links } from './links.js'
-import { chooseMachines, ELSEWHERE, type Placed, riskOf, THIS_MACHINE } from './machines.js'
+import { chooseMachines, ELSEWHERE, type Machine, type Placed, riskOf, THIS_MACHINE } from './machines.js'
+import { isSpent } from './membership.js'
 import type { NodeRecord, Registry } from './registry.js'
 import { nodesOf, type Shape } from './shape.js'
 import { Supervisor } from './supervisor.js'
@@ -26,7 +28,7 @@ export interface PlanOptions {
 /** The groups of these places as the registry has them, in their order; what it lacks is chosen and written down. */
 export async function planGroups(places: readonly NodePlace[], options: PlanOptions): Promise<Group[]> {
   const { registry, driver, supervisors } = options
-  const records = await recordsFor(places, options)
+  const records = await recordsFor(places, {}, options)
   const known = new Map((await registry.groups()).map((record) => [record.shard, record]))
   // Not one that is a node's, even if that is down and nobody listens there now.
   const free = (node: Placed) => freeAddress(driver, node, new Set([...supervisors].map((one) => one.address)))
@@ -43,10 +45,24 @@ export async function planGroups(places: readonly NodePlace[], options: PlanOpti
   })
 }
 
-/** One more node of a group that is there. */
-export async function planNode(group: Group, index: number, options: PlanOptions): Promise<Supervisor> {
+/** What is asked of the machine of a node that comes to a group. */
+export interface Seat {
+  /** The node whose place it takes: it counts as gone already. */
+  readonly insteadOf?: number
+  /** Never one that has another node of the group. */
+  readonly apart?: boolean
+}
+
+/** Throws a StartFault unless there is a machine now for one more node of the group. */
+export async function expectSeat({ shard }: Group, seat: Seat, options: PlanOptions): Promise<void> {
+  const places = [{ shard, index: 0 }]
+  await machinesFor(places, await staying(places, seat, options), seat, options)
+}
+
+/** One more node of a group that is there. Rejects with a StartFault when there is no machine for it now. */
+export async function planNode(group: Group, index: number, seat: Seat, options: PlanOptions): Promise<Supervisor> {
   const { registry, driver, supervisors } = options
-  const [record] = await recordsFor([{ shard: group.shard, index }], options)
+  const [record] = await recordsFor([{ shard: group.shard, index }], seat, options)
   if (record === undefined) throw new TypeError(`no record of node ${index} of ${group.name}`)
   const free = (node: Placed) => freeAddress(driver, node, new Set([...supervisors].map((one) => one.address)))
   const { machine } = placedOf(record)
@@ -57,14 +73,17 @@ export async function planNode(group: Group, index: number, options: PlanOptions
   return node
 }
 
-async function recordsFor(places: readonly NodePlace[], options: PlanOptions): Promise<NodeRecord[]> {
+async function recordsFor(places: readonly NodePlace[], seat: Seat, options: PlanOptions): Promise<NodeRecord[]> {
   const { registry, driver } = options
   const known = new Map((await registry.nodes()).map((record) => [nodeName(record), record]))
   const taken = new Set([...known.values()].map(({ address }) => address))
   const program = (await registry.cluster())?.program
   const absent = places.filter((place) => !known.has(nodeName(place)))
   const fresh: NodeRecord[] = []
-  for (const placed of await machinesFor(absent, [...known.values()].map(placedOf), options)) {
+  const there = await staying(places, seat, options)
+  const { chosen, machines } = await machinesFor(absent, there, seat, options)
+  if (chosen.length > 0) tellRisk(chosen, there, machines, options)
+  for (const placed of chosen) {
     const address = await freeAddress(driver, placed, taken)
     taken.add(address)
     fresh.push({ ...placed, address, program })
@@ -74,26 +93,52 @@ async function recordsFor(places: readonly NodePlace[], options: PlanOptions): P
   return places.map((place) => known.get(nodeName(place))).filter((record) => record !== undefined)
 }
 
-/** Chosen once: from then on a node is where its data is. Says so if that makes a shard less safe than its replicas would. */
+/** Who counts when a machine is chosen for these: neither nodes that are left over, nor one that gives up its place. */
+async function staying(
+  places: readonly NodePlace[],
+  { insteadOf }: Seat,
+  { registry }: Pick<PlanOptions, 'registry'>,
+): Promise<Placed[]> {
+  const groups = new Map((await registry.groups()).map((record) => [record.shard, record]))
+  const concerned = new Set(places.map(({ shard }) => shard))
+  const goes = ({ shard, index, left }: NodeRecord) => {
+    const group = groups.get(shard)
+    return left || (group !== undefined && isSpent(group, index)) || (concerned.has(shard) && index === insteadOf)
+  }
+  return (await registry.nodes()).filter((node) => !goes(node)).map(placedOf)
+}
+
+/** Chosen once: from then on a node is where its data is. */
 async function machinesFor(
   places: readonly NodePlace[],
-  known: readonly Placed[],
-  { driver, telemetry }: PlanOptions,
-): Promise<Placed[]> {
-  if (places.length === 0) return []
-  const shards = new Set(places.map(({ shard }) => shard))
+  there: readonly Placed[],
+  { apart = false }: Seat,
+  { driver }: Pick<PlanOptions, 'driver'>,
+): Promise<{ readonly chosen: Placed[]; readonly machines: readonly Machine[] }> {
+  if (places.length === 0) return { chosen: [], machines: [] }
   const sizes = new Map<number, number>()
-  for (const { shard } of [...known, ...places]) sizes.set(shard, (sizes.get(shard) ?? 0) + 1)
-  const machines = await driver.machines(Math.max(...[...shards].map((shard) => sizes.get(shard) ?? 0)))
-  const chosen = chooseMachines(places, machines, known)
-  const risk = riskOf(
-    [...known, ...chosen].filter(({ shard }) => shards.has(shard)),
-    machines,
-  )
+  for (const { shard } of [...there, ...places]) sizes.set(shard, (sizes.get(shard) ?? 0) + 1)
+  const machines = await driver.machines(Math.max(...places.map(({ shard }) => sizes.get(shard) ?? 0)))
+  const chosen = chooseMachines(places, machines, there)
+  const isBeside = (one: Placed) => there.some(({ shard, machine }) => shard === one.shard && machine === one.machine)
+  const beside = apart ? chosen.find(isBeside) : undefined
+  if (beside === undefined) return { chosen, machines }
+  throw new StartFault(`every machine that answers has a node of ${groupName(beside.shard)} already`)
+}
+
+/** Says so if where nodes are makes a shard less safe than its replicas would. */
+function tellRisk(
+  chosen: readonly Placed[],
+  there: readonly Placed[],
+  machines: readonly Machine[],
+  { telemetry }: Pick<PlanOptions, 'telemetry'>,
+): void {
+  const shards = new Set(chosen.map(({ shard }) => shard))
+  const concerned = [...there, ...chosen].filter(({ shard }) => shards.has(shard))
+  const risk = riskOf(concerned, machines)
   // Whoever runs everything on one machine, or places nodes himself, knows it.
   const isOurs = machines.some(({ name }) => name !== THIS_MACHINE && name !== ELSEWHERE)
   if (risk !== undefined && isOurs) telemetry.emit('machines.few', { risk })
-  return chosen
 }
 
 function placedOf({ shard, index, machine = THIS_MACHINE }: NodeRecord): Placed {

@@ -40,6 +40,8 @@ export interface NodeRecord extends NodePlace {
   readonly build?: string
   /** For what that process, or one before it since, was started in place of another: the stamp of a rolling operation. */
   readonly startedFor?: string
+  /** Its group is no more, and its machine did not answer then: it is removed when that does. */
+  readonly left?: boolean
 }
 
 const FORMAT = 1
@@ -145,9 +147,9 @@ export class Registry {
     await this.#write([{ type: 'del', key: `node/${nodeName(place)}` }])
   }
 
-  /** Forgets a group and its nodes, of which nothing must be left. */
+  /** Forgets a group and its nodes, of which nothing must be left, but for those that are marked so. */
   async forgetGroup(shard: number): Promise<void> {
-    const nodes = (await this.nodes()).filter((node) => node.shard === shard)
+    const nodes = (await this.nodes()).filter((node) => node.shard === shard && node.left !== true)
     const keys = [`group/${shard}`, ...nodes.map((node) => `node/${nodeName(node)}`)]
     await this.#write(keys.map((key) => ({ type: 'del', key })))
   }

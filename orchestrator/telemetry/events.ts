@@ -31,12 +31,18 @@ export interface Events {
   'node.refused': { readonly node: string; readonly reason: string }
   /** What stands between the nodes (--fault-proxy) has ended although nobody asked it to. */
   'proxy.lost': { readonly reason: string }
-  /** Nodes of shards that are no more could not be removed; it is tried again before their names are used again. */
-  'leftovers.stay': { readonly reason: string }
+  /** What is left of nodes that are no members any more could not be removed: it is when their machines answer. */
+  'leftovers.stay': { readonly nodes: readonly string[]; readonly machines: string }
   /** The agent of a machine has been heard, for the first time or again. */
   'machine.answers': { readonly machine: string; readonly zone: string; readonly address: string }
   /** Its nodes may run on; nothing is decided about them. The machine is empty when the agent was never heard. */
   'machine.silent': { readonly machine: string; readonly address: string; readonly reason: string }
+  /** It has been silent for so long that its nodes are replaced, as far as that is possible. */
+  'machine.gone': { readonly machine: string; readonly silentMs: number; readonly nodes: number }
+  /** A node is to be replaced by itself, and cannot be for this reason. */
+  'replacement.waits': { readonly node: string; readonly reason: string }
+  /** So many machines are silent that it is rather this orchestrator that is cut off. */
+  'machines.unheard': { readonly machines: readonly string[]; readonly of: number }
   /** Replicas had to be placed so that one loss takes a majority with it. */
   'machines.few': { readonly risk: string }
   /** Nodes that run already were started with another program than they would be now. */

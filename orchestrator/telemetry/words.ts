@@ -32,7 +32,11 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   },
   'node.refused': { level: 'error', say: ({ node, reason }) => `${node}: ${reason}` },
   'proxy.lost': { level: 'error', say: ({ reason }) => `the proxy between the nodes has ended: ${reason}` },
-  'leftovers.stay': { level: 'warn', say: ({ reason }) => `nodes of shards that are no more stay for now: ${reason}` },
+  'leftovers.stay': {
+    level: 'warn',
+    say: ({ nodes, machines }) =>
+      `what is left of ${nodes.join(', ')} stays until ${machines} answers: nobody needs it, and it is removed then`,
+  },
   'machine.answers': {
     level: 'info',
     say: ({ machine, zone, address }) => `machine ${machine} in zone ${zone} answers: ${address}`,
@@ -42,6 +46,19 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
     say: ({ machine, address, reason }) =>
       `the agent at ${address}${machine === '' ? '' : ` (machine ${machine})`} does not answer: ${reason}. Its nodes may ` +
       'run on; nothing is decided about them',
+  },
+  'machine.gone': {
+    level: 'warn',
+    say: ({ machine, silentMs, nodes }) =>
+      `nothing has been heard of machine ${machine} for ${Math.round(silentMs / 60_000)} min: its nodes (${nodes}) are ` +
+      'replaced on other machines, one after the other',
+  },
+  'replacement.waits': { level: 'warn', say: ({ node, reason }) => `${node} is not replaced for now: ${reason}` },
+  'machines.unheard': {
+    level: 'warn',
+    say: ({ machines, of }) =>
+      `${machines.length} of ${of} machines are silent (${machines.join(', ')}): it is rather this orchestrator that is ` +
+      'cut off, and no node of them is replaced by itself',
   },
   'machines.few': {
     level: 'warn',

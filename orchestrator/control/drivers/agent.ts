@@ -86,6 +86,10 @@ class AgentDriver implements Driver {
     return there.map(({ about }) => ({ name: about?.name ?? '', zone: about?.zone ?? '' }))
   }
 
+  answers(machine: string): boolean {
+    return this.#linkOf(machine)?.client !== undefined
+  }
+
   directoryOf(place: NodePlace, machine: string): string {
     if (machine !== THIS_MACHINE) return nodeName(place)
     throw new StartFault(`${nodeName(place)} is a node of this machine: start it with --driver local`)

@@ -72,6 +72,8 @@ export interface Driver {
    * some do not answer without which there are too few.
    */
   machines(wanted: number): Promise<readonly Machine[]>
+  /** Whether the machine answers now: what is asked of one that does not is answered by nobody. Absent: all of them always do. */
+  answers?(machine: string): boolean
   /** As NodeSpec has it. Throws a StartFault when no machine of this driver can be called so. */
   directoryOf(place: NodePlace, machine: string, data: DataDirectory): string
   /** Throws a StartFault unless there is room for those of these nodes that have no data yet, as far as is known here. */

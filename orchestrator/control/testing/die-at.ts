@@ -12,6 +12,16 @@ export interface Life {
 
 const WRITES = ['setCluster', 'setNodes', 'setGroup', 'setMap', 'forgetGroup', 'forgetNode'] as const
 
+/** Who is dead reads nothing any more: what was about to be read from the registry when it was closed stays unanswered. */
+function hushWhenClosed(registry: Registry): void {
+  const unanswered = () => new Promise<never>(() => {})
+  const [nodes, groups] = [registry.nodes.bind(registry), registry.groups.bind(registry)]
+  Object.assign(registry, {
+    nodes: () => nodes().catch(unanswered),
+    groups: () => groups().catch(unanswered),
+  })
+}
+
 /**
  * Acts, and freezes everything of that orchestrator when it comes to its effect number `at`, counted from when it acts, just
  * before that. Says which that was; undefined when there are no so many, and it has stopped in order.
@@ -34,6 +44,7 @@ export async function dieAt(at: number, { start, act }: Life): Promise<string | 
   vi.spyOn(Registry, 'open').mockImplementation(async (...args) => {
     const registry = await real(...args)
     registries.push(registry)
+    hushWhenClosed(registry)
     for (const name of WRITES) {
       const write = registry[name].bind(registry) as (value: unknown) => Promise<void>
       vi.spyOn(registry, name).mockImplementation(async (value: unknown) => {

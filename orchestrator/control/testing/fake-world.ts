@@ -75,10 +75,17 @@ export class FakeWorld {
     this.#changed()
   }
 
+  /** It answers again. */
+  unmute(name: string): void {
+    const process = this.process(name)
+    if (process !== undefined) process.gone = false
+    this.#changed()
+  }
+
   /** Another node of the shard leads from now on. */
   depose(shard: number): void {
     const { leader } = this.shard(shard)
-    const next = [...this.running].find((one) => one.data.spec.shard === shard && one !== leader)
+    const next = [...this.running].find((one) => one.data.spec.shard === shard && one !== leader && !one.gone)
     if (next !== undefined) this.#campaign(next)
   }
 
@@ -267,10 +274,10 @@ export class FakeWorld {
     }
   }
 
-  /** Whoever does not run acknowledges nothing. */
+  /** Whoever does not run, or is not heard, acknowledges nothing. */
   #isBehind(id: string): boolean {
     const node = this.#byId(id)
-    return node === undefined || this.behind.has(node.data.spec.name)
+    return node === undefined || node.gone || this.behind.has(node.data.spec.name)
   }
 
   #byId(id: string): Running | undefined {

@@ -3,11 +3,12 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { seededRng } from '../../core/rng.js'
-import { silent } from '../../telemetry/index.js'
+import { silent, type Telemetry } from '../../telemetry/index.js'
 import type { Operation } from '../../wire/control.js'
 import { PartitionState } from '../../wire/node-admin.js'
 import { type Cluster, type Stop, startCluster } from '../cluster.js'
 import { DataDirectory, groupName } from '../data-directory.js'
+import type { FakeMachines } from './fake-machines.js'
 import type { FakeWorld } from './fake-world.js'
 import { ScaledClock } from './scaled-clock.js'
 
@@ -28,6 +29,10 @@ export interface StartOptions {
   readonly clock?: ScaledClock
   readonly lingerMs?: number
   readonly replaceAfterMs?: number
+  readonly replaceMachineAfterMs?: number
+  /** Default: one machine. */
+  readonly machines?: FakeMachines
+  readonly telemetry?: Telemetry
   readonly partitionsPerMoveMax?: number
   readonly patienceMs?: number
 }
@@ -51,6 +56,9 @@ export function start(given: StartOptions): Promise<Cluster> {
     clock = new ScaledClock(),
     lingerMs = 100,
     replaceAfterMs,
+    replaceMachineAfterMs,
+    machines,
+    telemetry = silent,
     partitionsPerMoveMax = 1024,
     // Two seconds of the machine.
     patienceMs = 200_000,
@@ -58,9 +66,9 @@ export function start(given: StartOptions): Promise<Cluster> {
   const options = {
     directory: new DataDirectory(folder),
     shape: { shards, replicas: shards === undefined ? undefined : replicas },
-    driver: world.driver(pass),
+    driver: (machines ?? world).driver(pass),
     links: world.links(pass),
-    telemetry: silent,
+    telemetry,
     clock,
     // Two orchestrators never give the same ids.
     rng: seededRng(startsOf(world)),
@@ -71,6 +79,7 @@ export function start(given: StartOptions): Promise<Cluster> {
     stopTimeoutMs: 1_000,
     lingerMs,
     replaceAfterMs,
+    replaceMachineAfterMs,
     partitionsPerMoveMax,
   }
   return startCluster(options, never)
