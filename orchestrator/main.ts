@@ -163,7 +163,8 @@ function openDriver(config: Started, telemetry: Telemetry): Nodes {
 }
 
 function orchestratorOptions(config: Started, nodes: Nodes, telemetry: Telemetry): OrchestratorOptions {
-  const { shards, replicas, startTimeoutMs, stopTimeoutMs, lingerMs, deadlineMs, replaceAfterMs } = config
+  const { shards, replicas, startTimeoutMs, stopTimeoutMs, lingerMs, deadlineMs } = config
+  const { replaceAfterMs, replaceMachineAfterMs } = config
   return {
     directory: new DataDirectory(config.data),
     shape: { shards, replicas },
@@ -178,6 +179,7 @@ function orchestratorOptions(config: Started, nodes: Nodes, telemetry: Telemetry
     stopTimeoutMs,
     lingerMs: Math.max(lingerMs, deadlineMs),
     replaceAfterMs,
+    replaceMachineAfterMs,
   }
 }
 

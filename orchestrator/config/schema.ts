@@ -119,6 +119,13 @@ export const schema = z.strictObject({
     unit: 'ms',
     why: 'a disk that was not mounted may come back; a node that only restarts is never replaced',
   }),
+  replaceMachineAfterMs: option(whole(0, 604_800_000).default(1_800_000), {
+    what:
+      'how long nothing must have been heard of a machine, neither of its agent nor of a node on it, until its nodes are ' +
+      'replaced on other machines; 0: for ever',
+    unit: 'ms',
+    why: 'a reboot, or a cable that is plugged in again, brings all of its data back; a copy of that costs much more',
+  }),
   kvnode: option(z.string().min(1).optional(), {
     what: 'the node program',
     otherwise: 'the one that was built here',

@@ -48,6 +48,8 @@ export interface ClusterOptions {
   readonly lingerMs: number
   /** How long a node must have been lost to be replaced by itself. Default 0: none is. */
   readonly replaceAfterMs?: number
+  /** How long a machine must have been silent for its nodes to be replaced by themselves. Default 0: none is. */
+  readonly replaceMachineAfterMs?: number
   /** How long people's tools wait for meta; for tests. */
   readonly patienceMs?: number
   /** Default PARTITIONS_PER_MOVE_MAX. */
@@ -154,7 +156,7 @@ async function startGroups(
     const programs = new Programs(options.directory, options.driver)
     const operations = new Operations({ ...options, journal: new Journal(store), fleet, publisher, programs })
     operations.start()
-    const replacer = new Replacer({ fleet, operations, clock, replaceAfterMs: options.replaceAfterMs ?? 0 })
+    const replacer = new Replacer({ ...options, fleet, operations })
     replacer.start()
     const status = async () => ({ epoch: publisher.maps.current().epoch, groups: await reportOf(fleet.all) })
     const end = async (nodes: (group: Group) => Promise<void>) => {

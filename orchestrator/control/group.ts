@@ -276,7 +276,7 @@ export class Group {
     // Asked again: what it said before may be from before it was bootstrapped.
     const status = await node.admin?.status()
     if (status?.state !== State.WAITING) return
-    node.hold('it has lost its Raft log', PUT_BACK, true)
+    node.hold('it has lost its Raft log', PUT_BACK, 'log')
   }
 
   /** A node that was started at another time may know addresses of then. */

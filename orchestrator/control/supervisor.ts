@@ -33,15 +33,18 @@ export interface SupervisorDeps {
 }
 
 /** First and longest pause between two tries to reach a node whose process runs. */
-const REACH_MS_MIN = 20
-const REACH_MS_MAX = 500
+const [REACH_MS_MIN, REACH_MS_MAX] = [20, 500]
 
 /** How the node is started, besides where: written down with the process that was started so. */
 export type Manner = Pick<NodeRecord, 'program' | 'startedFor'>
 
+/** What of a node's data is gone. */
+export type Loss = 'directory' | 'log'
+
 /** What to do about a member that is not what it was. */
 export const PUT_BACK =
-  'Put its directory back and start Kvorum again, or kvorum node replace it; its shard goes on with the others meanwhile.'
+  'Put its directory back (kvorum restart it if it does not start by itself then), or kvorum node replace it; its shard ' +
+  'goes on with the others meanwhile.'
 
 const WORDS = { restarting: 'it is being restarted', silent: 'it does not answer' } as const
 /** How long a node that is held may take to end. */
@@ -55,7 +58,7 @@ export class Supervisor {
   /** What is known to be the matter while it is silent. */
   #trouble: string | undefined
   #failures = 0
-  #isGone = false
+  #loss: Loss | undefined
   #process: NodeProcess | undefined
   #admin: NodeLink | undefined
   #status: NodeStatus | undefined
@@ -101,12 +104,12 @@ export class Supervisor {
     return this.#condition
   }
 
-  /** Whether its process, if it has one, is about to be replaced. */
   /** Why nobody knows whether its process runs, or could end it now. */
   get doubt(): string | undefined {
     return this.#process?.doubt?.()
   }
 
+  /** Whether its process, if it has one, is about to be replaced. */
   get isRestarting(): boolean {
     return this.#order?.kind === 'restart'
   }
@@ -174,14 +177,14 @@ export class Supervisor {
     return this.#finish({ kind: 'leave', timeoutMs: 0 }, new AbortController().signal)
   }
 
-  /** Whether it is held because its data is gone: it can be put back, or the node replaced. */
-  get isLost(): boolean {
-    return this.#isGone && this.#condition === 'held'
+  /** What is gone, if it is held for that: it can be put back, or the node replaced. */
+  get loss(): Loss | undefined {
+    return this.#condition === 'held' ? this.#loss : undefined
   }
 
   /** Ends its process, and starts it again only when that is ordered. */
-  hold(how: string, advice: string, isGone = false): void {
-    this.#isGone = isGone
+  hold(how: string, advice: string, loss?: Loss): void {
+    this.#loss = loss
     this.deps.telemetry.emit('node.held', { node: this.name, how, advice })
     this.#becomes('held', `${how}. ${advice}`)
     this.#give({ kind: 'hold', timeoutMs: HOLD_TIMEOUT_MS })
@@ -230,7 +233,7 @@ export class Supervisor {
   /** A member without its data must not come back as somebody new: it may have voted, and it had what others lack. */
   async #lacksData(): Promise<boolean> {
     if (!this.deps.isMember() || (await this.deps.driver.holds(this.spec))) return false
-    this.hold(`its directory ${whereOf(this.spec)} is gone`, PUT_BACK, true)
+    this.hold(`its directory ${whereOf(this.spec)} is gone`, PUT_BACK, 'directory')
     return true
   }
 

@@ -6,6 +6,8 @@ import type { Group } from '../group.js'
 import type { NodeLink } from '../links.js'
 import type { MapPublisher } from '../map-publisher.js'
 import { joinerWith, withJoined, withLeaver } from '../membership.js'
+import type { Seat } from '../plan.js'
+import type { Supervisor } from '../supervisor.js'
 import { askLeader, linkOf } from './ask.js'
 
 // How a group's members change, one at a time. Each function goes on from wherever it was cut off: Raft is asked again for what
@@ -19,7 +21,7 @@ export interface MemberTools {
   readonly doing: (what: string) => void
 }
 
-/** The node that is being added has lost its data, or cannot be started: another one is to be made in its place. */
+/** The node that is being added has lost its data, cannot be started, or is on a machine that is gone: another one is to be made in its place. */
 export class JoinerLost extends Error {}
 
 const RETRY_MS = 100
@@ -34,12 +36,12 @@ const FINAL: ReadonlySet<Code> = new Set(['INVALID_ARGUMENT', 'UNSUPPORTED', 'TO
  * Starts a node beside the members, or goes on with the one that was begun, until it is a member that has nearly all of the log
  * and no vote. Nothing that it does or fails to do until then matters to the others. Rejects with a JoinerLost.
  */
-export async function bring(group: Group, tools: MemberTools, signal: AbortSignal): Promise<void> {
+export async function bring(group: Group, tools: MemberTools, signal: AbortSignal, seat?: Seat): Promise<void> {
   await takeStrangersAway(group, tools, signal)
-  const node = await tools.fleet.admit(group)
+  const node = await tools.fleet.admit(group, seat)
   tools.doing(`starting ${node.name}`)
   const unlessLost = (holds: () => boolean) => () => {
-    if (node.condition === 'held') throw new JoinerLost(`${node.name}: ${node.reason}`)
+    expectHope(node, tools)
     return holds()
   }
   await group.until(
@@ -71,6 +73,14 @@ export async function bring(group: Group, tools: MemberTools, signal: AbortSigna
   }
 }
 
+/** Throws a JoinerLost when it makes no sense to wait for the node. A machine that is only silent may come back. */
+function expectHope(node: Supervisor, { fleet }: MemberTools): void {
+  if (node.condition === 'held') throw new JoinerLost(`${node.name}: ${node.reason}`)
+  const { machine } = node.spec
+  if (node.condition === 'up' || !fleet.isGone(machine)) return
+  throw new JoinerLost(`${node.name}: machine ${machine} has not been heard for too long`)
+}
+
 /** Gives the node that was brought its vote, as soon as it has caught up. Rejects with a JoinerLost. */
 export async function promote(group: Group, tools: MemberTools, signal: AbortSignal): Promise<void> {
   const { joiner } = group
@@ -79,7 +89,7 @@ export async function promote(group: Group, tools: MemberTools, signal: AbortSig
   // From here on it may have voted: without its log it must not come back.
   await group.change((record) => joinerWith(record, { mayVote: true }))
   const vote = (leader: NodeLink, configuration: bigint) => {
-    if (node.condition === 'held') throw new JoinerLost(`${node.name}: ${node.reason}`)
+    expectHope(node, tools)
     return leader.promote(joiner.id, configuration)
   }
   await order(group, `${node.name} catches up`, vote, tools, signal)

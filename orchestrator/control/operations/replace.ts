@@ -3,6 +3,7 @@ import { groupName, nodeName } from '../data-directory.js'
 import type { Fleet } from '../fleet.js'
 import type { Group } from '../group.js'
 import { isSpent } from '../membership.js'
+import type { Seat } from '../plan.js'
 import type { Kind, OperationParts, OperationTools, Step, Wish } from './kind.js'
 import { bring, expel, JoinerLost, promote, settleJoined, settleLeft, takeJoinerAway } from './members.js'
 import type { ReplaceRecord } from './replace-record.js'
@@ -127,7 +128,7 @@ class Replacement {
       await this.underWay.update((now) => ({ ...now, joiner: index, attempts: attempts + 1 }))
     }
     try {
-      await this.underWay.unlessRecalled((either) => bring(this.group, this.tools, either))
+      await this.underWay.unlessRecalled((either) => bring(this.group, this.tools, either, this.#seat()))
       if (this.underWay.recalled.aborted) return
       // Past this it cannot be cancelled.
       await this.underWay.update((now) => (now.state === 'running' && !now.paused ? { ...now, stage: 'swap' } : now))
@@ -158,6 +159,13 @@ class Replacement {
 
   async clear(): Promise<void> {
     await settleLeft(this.group, this.underWay.now.leaver, this.tools, this.underWay.signal)
+  }
+
+  /** Nobody chooses for a person; what happens by itself never puts two nodes of a group on one machine for one that is gone. */
+  #seat(): Seat {
+    const { leaver, by } = this.underWay.now
+    const machine = this.group.nodeAt(leaver)?.spec.machine
+    return { insteadOf: leaver, apart: by === 'itself' && machine !== undefined && !this.tools.fleet.hears(machine) }
   }
 
   #hasJoined(joiner: number): boolean {

@@ -1,7 +1,10 @@
 import { type Clock, sleep } from '../../core/clock.js'
 import { KvError } from '../../errors/index.js'
+import type { Telemetry } from '../../telemetry/index.js'
+import { State } from '../../wire/node-admin.js'
 import { StartFault } from '../faults.js'
 import type { Fleet } from '../fleet.js'
+import type { Group } from '../group.js'
 import type { Supervisor } from '../supervisor.js'
 import type { Operations } from './operations.js'
 import { hasMajorityWithout, wishForReplacement } from './replace.js'
@@ -9,27 +12,55 @@ import { hasMajorityWithout, wishForReplacement } from './replace.js'
 export interface ReplacerDeps {
   readonly fleet: Fleet
   readonly operations: Operations
+  readonly telemetry: Telemetry
   readonly clock: Clock
-  /** How long a node must have been lost; 0: none is replaced. */
-  readonly replaceAfterMs: number
+  readonly stopTimeoutMs: number
+  /** How long a node must have been lost. Default 0: none is replaced for that. */
+  readonly replaceAfterMs?: number
+  /** How long a machine must have been silent. Default 0: no node is replaced for that. */
+  readonly replaceMachineAfterMs?: number
 }
 
+/** A node and the group that can do without it. */
+interface Due {
+  readonly group: Group
+  readonly node: Supervisor
+}
+
+/** Among what was said: no node's name. */
+const CUT_OFF = 'cut off'
+
 const LOOK_EVERY_MS = 1_000
+/** What may have come back is looked for less often: each look is a question to another machine. */
+const SEARCH_EVERY_MS = 10_000
 
 /**
- * Has nodes replaced whose data is gone for good: their shard would survive one loss less until somebody notices. Nodes that
- * are only down, damaged or silent are left to their supervisors and to people.
+ * Has nodes replaced whose data, or whose machine, is gone for good: their shard would survive one loss less until somebody
+ * notices. What comes back before that is started again, and what comes back later is removed. Nodes that are only down or
+ * damaged are left to their supervisors and to people.
  */
 export class Replacer {
   readonly #closed = new AbortController()
   /** By name, since when by the monotonic clock. An orchestrator that starts counts from the beginning. */
   readonly #lostSince = new Map<string, number>()
-  #running: Promise<void> | undefined
+  /** By name: when the replacement was last begun. If that does not help, or a person cancels it, as much time passes again. */
+  readonly #begunAt = new Map<string, number>()
+  /** Nodes that were started once more because their logs might be back. */
+  readonly #tried = new Set<string>()
+  /** What was said, so that it is said once. */
+  #said = new Map<string, string>()
+  #running: Promise<unknown> | undefined
 
   constructor(private readonly deps: ReplacerDeps) {}
 
   start(): void {
-    if (this.deps.replaceAfterMs > 0) this.#running ??= this.#run(this.#closed.signal)
+    const { signal } = this.#closed
+    const every = (ms: number, work: () => unknown) => this.#every(ms, work, signal)
+    this.#running ??= Promise.all([
+      every(LOOK_EVERY_MS, () => this.#look()),
+      every(SEARCH_EVERY_MS, () => this.#search()),
+      every(LOOK_EVERY_MS, () => this.#replaceFirst(signal)),
+    ])
   }
 
   async close(): Promise<void> {
@@ -37,32 +68,109 @@ export class Replacer {
     await this.#running
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await sleep(this.deps.clock, LOOK_EVERY_MS, signal).catch(() => {})
-      const due = this.#firstDue()
-      if (signal.aborted || due === undefined) continue
+  async #every(ms: number, work: () => unknown, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await sleep(this.deps.clock, ms, signal).catch(() => {})
+      if (signal.aborted) return
       try {
-        await this.deps.operations.begin(wishForReplacement(due.name, 'itself'), signal)
-        // If that does not help, or a person cancels it, it is tried again when as much time has passed.
-        this.#lostSince.set(due.name, this.deps.clock.monotonic())
+        await work()
       } catch (error) {
-        // Another operation is under way, there is no room, meta is away: it is looked at again.
+        // Another operation is under way, there is no room, meta or a machine is away: it is looked at again.
         if (!signal.aborted && !(error instanceof KvError) && !(error instanceof StartFault)) throw error
       }
     }
   }
 
-  /** One at a time: the first that has been lost for long enough, and that its shard can do without. */
-  #firstDue(): Supervisor | undefined {
-    const now = this.deps.clock.monotonic()
-    const lost = this.deps.fleet.all.flatMap((group) =>
-      group.voters.filter((node) => node.isLost).map((node) => ({ group, node })),
-    )
-    const names = new Set(lost.map(({ node }) => node.name))
+  /** Never waits for anybody: a time that was spent waiting is none in which somebody was silent. */
+  #look(): void {
+    const { fleet, clock } = this.deps
+    fleet.listen()
+    const nodes = this.#all().map(({ node }) => node)
+    for (const { name, status } of nodes) if (status?.state === State.SERVING) this.#tried.delete(name)
+    const names = new Set(nodes.filter(({ loss }) => loss !== undefined).map(({ name }) => name))
     for (const name of this.#lostSince.keys()) if (!names.has(name)) this.#lostSince.delete(name)
-    for (const name of names) if (!this.#lostSince.has(name)) this.#lostSince.set(name, now)
-    const isDue = (name: string) => now - (this.#lostSince.get(name) ?? now) >= this.deps.replaceAfterMs
-    return lost.find(({ group, node }) => isDue(node.name) && hasMajorityWithout(group, node.spec.index))?.node
+    for (const name of names) if (!this.#lostSince.has(name)) this.#lostSince.set(name, clock.monotonic())
+  }
+
+  /** Looks whether something is back: data of members, which are started then, and what nobody needs any more. */
+  async #search(): Promise<void> {
+    for (const { node } of this.#all()) {
+      if (node.loss === 'directory' && (await this.deps.fleet.holds(node))) this.#startAgain(node)
+    }
+    await this.deps.fleet.sweep()
+  }
+
+  /** One at a time: the first that has been lost for long enough, and that can be replaced now. */
+  async #replaceFirst(signal: AbortSignal): Promise<void> {
+    const due = this.#all().filter(({ node }) => this.#isDue(node))
+    const said = new Map<string, string>()
+    this.#tellIfCutOff(said)
+    for (const { group, node } of due) {
+      const why = await this.#obstacle(group, node)
+      if (why === undefined) {
+        await this.deps.operations.begin(wishForReplacement(node.name, 'itself'), signal)
+        this.#begunAt.set(node.name, this.deps.clock.monotonic())
+        break
+      }
+      said.set(node.name, why)
+      if (this.#said.get(node.name) !== why) {
+        this.deps.telemetry.emit('replacement.waits', { node: node.name, reason: why })
+      }
+    }
+    this.#said = said
+  }
+
+  #all(): Due[] {
+    return this.deps.fleet.all.flatMap((group) => group.voters.map((node) => ({ group, node })))
+  }
+
+  #isDue({ name, loss, condition, spec }: Supervisor): boolean {
+    const { fleet, clock, replaceAfterMs = 0, replaceMachineAfterMs = 0 } = this.deps
+    const now = clock.monotonic()
+    const isRested = (ms: number) => now - (this.#begunAt.get(name) ?? Number.NEGATIVE_INFINITY) >= ms
+    // Of one whose machine is silent nobody knows whether its data is still gone.
+    if (fleet.hearing.silentMs(spec.machine) !== undefined) {
+      return condition !== 'up' && fleet.isGone(spec.machine) && isRested(replaceMachineAfterMs)
+    }
+    const lostSince = this.#lostSince.get(name)
+    if (replaceAfterMs === 0 || loss === undefined || lostSince === undefined) return false
+    return (this.#tried.has(name) || now - lostSince >= replaceAfterMs) && isRested(replaceAfterMs)
+  }
+
+  /** Why the node cannot be replaced now, or need not be. */
+  async #obstacle(group: Group, node: Supervisor): Promise<string | undefined> {
+    const { fleet } = this.deps
+    if (await this.#isBack(node)) return 'its data may be there again, and it is started'
+    const { name, machine, index } = node.spec
+    if (!hasMajorityWithout(group, index)) return `${group.name} has no majority without ${name}`
+    try {
+      await fleet.expectSeat(group, { insteadOf: index, apart: !fleet.hears(machine) })
+    } catch (error) {
+      if (error instanceof StartFault) return error.message
+      throw error
+    }
+    return undefined
+  }
+
+  /** A directory that is there again, or a log that may be: whether it is shows when the node is started, once. */
+  async #isBack(node: Supervisor): Promise<boolean> {
+    if (node.loss === undefined || (node.loss === 'log' && this.#tried.has(node.name))) return false
+    if (!(await this.deps.fleet.holds(node))) return false
+    if (node.loss === 'log') this.#tried.add(node.name)
+    this.#startAgain(node)
+    return true
+  }
+
+  #startAgain(node: Supervisor): void {
+    node.restart(node.manner, this.deps.stopTimeoutMs)
+  }
+
+  #tellIfCutOff(said: Map<string, string>): void {
+    const { fleet, telemetry, replaceMachineAfterMs = 0 } = this.deps
+    const { machines, of } = fleet.hearing.silent
+    const isLong = (machine: string) => (fleet.hearing.silentMs(machine) ?? 0) >= replaceMachineAfterMs
+    if (replaceMachineAfterMs === 0 || !fleet.hearing.isCutOff || !machines.some(isLong)) return
+    said.set(CUT_OFF, CUT_OFF)
+    if (!this.#said.has(CUT_OFF)) telemetry.emit('machines.unheard', { machines, of })
   }
 }
