@@ -102,13 +102,22 @@ export async function settleJoined(group: Group, { publisher }: MemberTools, sig
   await publisher.change((map) => map, signal)
 }
 
-/** Takes a member's vote and place from it. Its process goes on. */
-export async function expel(group: Group, index: number, tools: MemberTools, signal: AbortSignal): Promise<void> {
+/**
+ * Takes a member's vote and place from it. Its process goes on. Rejects with the reason of `recalled` when that is aborted and
+ * nobody can have carried the order out; else it goes on until it is known that it has been.
+ */
+export async function expel(
+  group: Group,
+  index: number,
+  tools: MemberTools,
+  signal: AbortSignal,
+  recalled?: AbortSignal,
+): Promise<void> {
   const id = group.idOf(index)
   if (id === undefined) return
   const name = group.nodeAt(index)?.name ?? id
   const remove = (leader: NodeLink, configuration: bigint) => leader.removeMember(id, configuration)
-  await order(group, `removing ${name} from ${group.name}`, remove, tools, signal)
+  await order(group, `removing ${name} from ${group.name}`, remove, tools, signal, recalled)
 }
 
 /** Ends and removes a node that has been expelled, when nobody is routed to it any more. */
@@ -144,30 +153,37 @@ async function takeStrangersAway(group: Group, tools: MemberTools, signal: Abort
   }
 }
 
-/** Tells the leader, whoever that becomes, until it has done so. Each order names the configuration that it was made for. */
+/**
+ * Tells the leader, whoever that becomes, until it has done so. Each order names the configuration that it was made for.
+ * `recalled` ends it as long as every answer was that it has not been carried out.
+ */
 async function order(
   group: Group,
   what: string,
   call: (leader: NodeLink, configuration: bigint) => Promise<bigint>,
   { doing, clock }: MemberTools,
   signal: AbortSignal,
+  recalled = signal,
 ): Promise<void> {
   doing(what)
+  let until = AbortSignal.any([signal, recalled])
   for (;;) {
-    signal.throwIfAborted()
-    await group.until(() => group.isReady, signal)
+    until.throwIfAborted()
+    await group.until(() => group.isReady, until)
     try {
       const leader = linkOf(group)
       const { configuration, configurationCommitted } = await leader.status()
       if (configuration === 0n) throw new InternalError('a leader without members', { outcome: 'not-applied' })
       // The index of one that is not may become another one's, for which this order was not made.
       if (!configurationCommitted) throw new UnavailableError('members change just now', { outcome: 'not-applied' })
+      until.throwIfAborted()
       await call(leader, configuration)
       return
     } catch (error) {
       if (!(error instanceof KvError) || FINAL.has(error.code)) throw error
+      if (error.outcome !== 'not-applied') until = signal
       doing(`${what}: ${error.message}`)
-      await sleep(clock, RETRY_MS, signal)
+      await sleep(clock, RETRY_MS, until)
     }
   }
 }

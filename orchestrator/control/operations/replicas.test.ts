@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { PreconditionFailedError } from '../../errors/index.js'
 import { type Operation, OperationState, Steer, StepState } from '../../wire/control.js'
 import type { Cluster } from '../cluster.js'
 import { dieAt } from '../testing/die-at.js'
@@ -27,6 +28,10 @@ function start(options: Partial<StartOptions> = {}): Promise<Cluster> {
 
 function whole(cluster: Cluster, replicas: number, absent: readonly string[] = []): Promise<void> {
   return expectMembers({ world, folder }, cluster, replicas, absent)
+}
+
+function refuse(): never {
+  throw new PreconditionFailedError('no majority of the others answers', { outcome: 'not-applied' })
 }
 
 async function until(cluster: Cluster, holds: (operation: Operation | undefined) => boolean): Promise<void> {
@@ -109,6 +114,28 @@ describe('a cluster that gets other numbers of replicas', () => {
 })
 
 describe('an operation', () => {
+  test.each(['nobody leads', 'the leader refuses it'])(
+    'that waits to remove a node because %s can be cancelled, and the node stays',
+    async (why) => {
+      const cluster = await start({ shards: 1, replicas: 2 })
+      const before = world.shard(1).members.voters
+      const names = ['shard-1/node-1', 'shard-1/node-2']
+      if (why === 'nobody leads') for (const name of names) world.mute(name)
+      else vi.spyOn(world.shard(1).members, 'remove').mockImplementation(refuse)
+      const { id } = await cluster.control.replicas(1, false)
+      await until(cluster, (operation) => /^removing shard-1.*from shard-1/.test(operation?.detail ?? ''))
+      await cluster.control.steer(id, Steer.CANCEL)
+      vi.restoreAllMocks()
+      // It is over for shard 1 before anybody is heard again: meta gets its node back.
+      await until(cluster, (operation) => operation?.steps.some(({ what }) => what.startsWith('add')) ?? false)
+      for (const name of names) world.unmute(name)
+      expect((await ended(cluster)).state).toBe(OperationState.CANCELLED)
+      expect(world.shard(1).members.voters).toEqual(before)
+      await whole(cluster, 2)
+      await cluster.stop(never.forced)
+    },
+  )
+
   test('whose node does not catch up can be cancelled, and takes it away again', async () => {
     world.behind.add('shard-1/node-4')
     const cluster = await start({ shards: 1, replicas: 3 })

@@ -79,7 +79,8 @@ class Replicas {
 
   async finishWhatRuns(): Promise<void> {
     const at = this.underWay.now.changes.findIndex(({ state }) => state === 'running')
-    if (at >= 0) await this.#carryOut(at)
+    // Whoever noted it before may have given its order: that shows when it is given again.
+    if (at >= 0) await this.#carryOut(at, false)
   }
 
   /** Makes the next change. False when none is left. */
@@ -99,14 +100,14 @@ class Replicas {
       const index = change.index === 0 ? (chooseLeaver(candidatesOf(group), nodesOn(fleet))?.index ?? 0) : change.index
       await this.#note(at, { state: 'running', index })
     }
-    await this.#carryOut(at)
+    await this.#carryOut(at, true)
     return true
   }
 
-  async #carryOut(at: number): Promise<void> {
+  async #carryOut(at: number, isFresh: boolean): Promise<void> {
     const change = this.underWay.now.changes[at]
     if (change?.how === 'add') await this.#add(at, change)
-    else if (change !== undefined) await this.#remove(at, change)
+    else if (change !== undefined) await this.#remove(at, change, isFresh)
   }
 
   /** Waits that may never end are over when it is cancelled; the change is settled by whoever turns it back. */
@@ -137,9 +138,18 @@ class Replicas {
     }
   }
 
-  async #remove(at: number, change: ReplicaChange): Promise<void> {
+  /** Cancelled before anybody can have carried it out, it was never begun. */
+  async #remove(at: number, change: ReplicaChange, isFresh: boolean): Promise<void> {
     const group = this.#groupOf(change)
-    await expel(group, change.index, this.tools, this.underWay.signal)
+    const recalled = isFresh ? this.underWay.recalled : undefined
+    try {
+      await expel(group, change.index, this.tools, this.underWay.signal, recalled)
+    } catch (error) {
+      this.underWay.signal.throwIfAborted()
+      if (recalled === undefined || error !== recalled.reason) throw error
+      await this.#note(at, { state: 'waiting' })
+      return
+    }
     await settleLeft(group, change.index, this.tools, this.underWay.signal)
     await this.#note(at, { state: 'done' })
   }
