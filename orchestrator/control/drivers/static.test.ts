@@ -84,6 +84,13 @@ describe('nodes that somebody else has started', () => {
     expect(await driver.find(spec, { address })).toMatchObject({ pid: started.pid })
   })
 
+  test('are forgotten when they are taken off the list', async () => {
+    const without = staticDriver({ nodes: {} }, settings)
+    expect(await without.find(spec, { address })).toBeUndefined()
+    await without.remove(spec)
+    expect(await driver.find(spec, { address })).toMatchObject({ pid: started.pid })
+  })
+
   test('cannot be started, but it is said how', async () => {
     const nodes = { [NAME]: '10.0.0.5:7201' }
     const remote = staticDriver({ nodes }, settings)

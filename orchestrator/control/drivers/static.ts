@@ -85,14 +85,17 @@ export function staticDriver(list: StaticNodes, settings: NodeSettings, clock: C
     },
     holds: async () => true,
     remove: async (spec) => {
-      const status = await probe(addressOf(spec), clock)
+      const address = list.nodes[nodeName(spec)]
+      // Whoever took it off the list has seen to it.
+      const status = address === undefined ? undefined : await probe(address, clock)
       if (status === undefined || !isMeant(status, spec)) return
       throw new StartFault(
-        `${spec.name} on ${addressOf(spec)} is not needed any more: stop it and remove ${status.dataDir}`,
+        `${spec.name} on ${address} is not needed any more: stop it and remove ${status.dataDir}`,
       )
     },
     find: async (spec) => {
-      const address = addressOf(spec)
+      const address = list.nodes[nodeName(spec)]
+      if (address === undefined) return undefined
       const status = await probe(address, clock)
       if (status === undefined || !isMeant(status, spec)) return undefined
       return new ForeignProcess(status.pid, () => isGone(address, status.pid, clock))
