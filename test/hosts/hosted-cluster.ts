@@ -15,11 +15,15 @@ const READY_MS_MAX = 60_000
 const END_MS_MAX = 20_000
 const SETTLED_MS_MAX = 30_000
 const AGENT_PORT = 7100
+/** A machine that is gone is noticed, and its nodes are replaced one at a time. */
+const REPLACED_MS_MAX = 120_000
 
 export interface HostedOptions {
   readonly machines: readonly string[]
   readonly shards: number
   readonly replicas: number
+  /** More flags of the orchestrator. */
+  readonly flags?: readonly string[]
 }
 
 export class HostedCluster {
@@ -27,12 +31,12 @@ export class HostedCluster {
   #orchestrator: Program | undefined
   #address = ''
 
-  static async start({ machines, shards, replicas }: HostedOptions): Promise<HostedCluster> {
+  static async start({ machines, shards, replicas, flags = [] }: HostedOptions): Promise<HostedCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'kvorum-hosts-'))
     const cluster = new HostedCluster(folder, startReaper(folder), await Hosts.open([CONTROL, ...machines]), machines)
     try {
       await Promise.all(machines.map((name) => cluster.startAgent(name)))
-      await cluster.startOrchestrator(['--shards', `${shards}`, '--replicas', `${replicas}`])
+      await cluster.startOrchestrator(['--shards', `${shards}`, '--replicas', `${replicas}`, ...flags])
       return cluster
     } catch (error) {
       await cluster.dispose()
@@ -139,6 +143,12 @@ export class HostedCluster {
         return newest(others.filter((node) => node.ready)) !== undefined
       }),
     )
+  }
+
+  /** Waits until the map has no node on the machine any more. */
+  async leftBy(machine: string): Promise<void> {
+    const has = async () => (await this.places()).flat().includes(machine)
+    await until(`no shard to have a node on ${machine}`, async () => !(await has()), REPLACED_MS_MAX)
   }
 
   /** Waits until every node serves, and follows a leader that it is not behind. */
