@@ -134,9 +134,13 @@ describe('while an agent is away', () => {
     const agents = [`127.0.0.1:${port}`, '127.0.0.1:1']
     const two = agentDriver({ agents, settings, telemetry: silent, clock: new ScaledClock(10) })
     expect(await two.machines(1)).toEqual([{ name: 'm1', zone: 'z1' }])
+    const clock = new ScaledClock(10)
+    const began = clock.monotonic()
     await expect(two.machines(3)).rejects.toThrow(
       /new nodes need 2 machines, and 1 of 2 agents answer: .* 127.0.0.1:1 \(/,
     )
+    // It has been waited for once.
+    expect(clock.monotonic() - began).toBeLessThan(5_000)
     await two.close()
   })
 

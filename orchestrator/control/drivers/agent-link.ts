@@ -27,6 +27,8 @@ export class AgentLink {
   #client: AgentClient | undefined
   #about: DescribeResponse | undefined
   #trouble: string | undefined = NOT_ASKED
+  /** By the monotonic clock: since when it is in trouble. */
+  #since: number
   #wake = new AbortController()
   readonly #closed = new AbortController()
   readonly #running: Promise<void>
@@ -35,6 +37,7 @@ export class AgentLink {
     readonly address: string,
     private readonly deps: LinkDeps,
   ) {
+    this.#since = deps.clock.monotonic()
     this.#running = this.#run()
   }
 
@@ -51,6 +54,11 @@ export class AgentLink {
   /** Why it cannot be worked with, for people; undefined while it can. */
   get trouble(): string | undefined {
     return this.#trouble
+  }
+
+  /** For how long it has not been one to work with. 0 while it is. */
+  get silentMs(): number {
+    return this.#trouble === undefined ? 0 : this.deps.clock.monotonic() - this.#since
   }
 
   /** Asks it now: somebody has a reason to doubt that it is there. */
@@ -98,6 +106,7 @@ export class AgentLink {
   }
 
   #silent(why: string): void {
+    if (this.#client !== undefined) this.#since = this.deps.clock.monotonic()
     const isNews = this.#client !== undefined || this.#trouble === NOT_ASKED
     this.#client = undefined
     this.#trouble = why

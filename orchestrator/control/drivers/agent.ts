@@ -72,7 +72,8 @@ class AgentDriver implements Driver {
   }
 
   async machines(wanted: number): Promise<readonly Machine[]> {
-    const all = () => this.#links.every((link) => link.client !== undefined) || undefined
+    // One that has been silent for as long already has been waited for.
+    const all = () => this.#links.every((link) => isThere(link) || link.silentMs >= PATIENCE_MS) || undefined
     await this.#eventually(all, PATIENCE_MS)
     const [there, absent] = [this.#links.filter(isThere), this.#links.filter((link) => !isThere(link))]
     const enough = Math.min(wanted, this.#links.length)

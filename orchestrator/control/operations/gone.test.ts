@@ -166,6 +166,20 @@ describe('a machine that is gone', () => {
     await cluster.stop(never.forced)
   })
 
+  test('and that nobody expects any more is not replaced onto one that has a node of the group', async () => {
+    scenery('m1', 'm2', 'm3')
+    const first = await start({ shards: 1, replicas: 3 })
+    machines.powerOff('m2')
+    await first.leave()
+    // As many as there are agents are enough for anybody else.
+    machines = new FakeMachines(world, 'm1', 'm3')
+    const cluster = await start()
+    await vi.waitFor(() => expect(events('replacement.waits')).toHaveLength(2), WAIT)
+    for (const { reason } of events('replacement.waits')) expect(reason).toMatch(/^every machine that answers has a node/)
+    expect(await cluster.control.operations()).toEqual([])
+    await cluster.stop(AbortSignal.abort())
+  })
+
   test('has shards that cannot do without it: they wait, and the others go on', async () => {
     scenery('m1', 'm2', 'm3', 'm4', 'm5', 'm6', 'm7')
     const cluster = await start({ shards: 4, replicas: 3 })

@@ -2,7 +2,7 @@ import { type Clock, sleep } from '../../core/clock.js'
 import { KvError } from '../../errors/index.js'
 import type { Telemetry } from '../../telemetry/index.js'
 import { State } from '../../wire/node-admin.js'
-import { StartFault } from '../faults.js'
+import { NotHolder, StartFault } from '../faults.js'
 import type { Fleet } from '../fleet.js'
 import type { Group } from '../group.js'
 import type { Supervisor } from '../supervisor.js'
@@ -47,8 +47,8 @@ export class Replacer {
   readonly #begunAt = new Map<string, number>()
   /** Nodes that were started once more because their logs might be back. */
   readonly #tried = new Set<string>()
-  /** What was said, so that it is said once. */
-  #said = new Map<string, string>()
+  /** What was said of whom, so that it is said once. */
+  readonly #said = new Map<string, string>()
   #running: Promise<unknown> | undefined
 
   constructor(private readonly deps: ReplacerDeps) {}
@@ -75,8 +75,9 @@ export class Replacer {
       try {
         await work()
       } catch (error) {
-        // Another operation is under way, there is no room, meta or a machine is away: it is looked at again.
-        if (!signal.aborted && !(error instanceof KvError) && !(error instanceof StartFault)) throw error
+        // Another operation is under way, there is no room, meta or a machine is away, or another one holds the lease by now.
+        const isWorldly = [KvError, StartFault, NotHolder].some((kind) => error instanceof kind)
+        if (!signal.aborted && !isWorldly) throw error
       }
     }
   }
@@ -103,21 +104,19 @@ export class Replacer {
   /** One at a time: the first that has been lost for long enough, and that can be replaced now. */
   async #replaceFirst(signal: AbortSignal): Promise<void> {
     const due = this.#all().filter(({ node }) => this.#isDue(node))
-    const said = new Map<string, string>()
-    this.#tellIfCutOff(said)
+    const names = new Set(due.map(({ node }) => node.name))
+    for (const what of this.#said.keys()) if (!names.has(what) && what !== CUT_OFF) this.#said.delete(what)
+    this.#tellIfCutOff()
     for (const { group, node } of due) {
-      const why = await this.#obstacle(group, node)
-      if (why === undefined) {
+      const reason = await this.#obstacle(group, node)
+      if (signal.aborted) return
+      if (reason === undefined) {
         await this.deps.operations.begin(wishForReplacement(node.name, 'itself'), signal)
         this.#begunAt.set(node.name, this.deps.clock.monotonic())
-        break
+        return
       }
-      said.set(node.name, why)
-      if (this.#said.get(node.name) !== why) {
-        this.deps.telemetry.emit('replacement.waits', { node: node.name, reason: why })
-      }
+      this.#say(node.name, reason, () => this.deps.telemetry.emit('replacement.waits', { node: node.name, reason }))
     }
-    this.#said = said
   }
 
   #all(): Due[] {
@@ -165,12 +164,18 @@ export class Replacer {
     node.restart(node.manner, this.deps.stopTimeoutMs)
   }
 
-  #tellIfCutOff(said: Map<string, string>): void {
+  #tellIfCutOff(): void {
     const { fleet, telemetry, replaceMachineAfterMs = 0 } = this.deps
     const { machines, of } = fleet.hearing.silent
     const isLong = (machine: string) => (fleet.hearing.silentMs(machine) ?? 0) >= replaceMachineAfterMs
-    if (replaceMachineAfterMs === 0 || !fleet.hearing.isCutOff || !machines.some(isLong)) return
-    said.set(CUT_OFF, CUT_OFF)
-    if (!this.#said.has(CUT_OFF)) telemetry.emit('machines.unheard', { machines, of })
+    if (replaceMachineAfterMs > 0 && fleet.hearing.isCutOff && machines.some(isLong)) {
+      this.#say(CUT_OFF, CUT_OFF, () => telemetry.emit('machines.unheard', { machines, of }))
+    } else this.#said.delete(CUT_OFF)
+  }
+
+  #say(what: string, why: string, tell: () => void): void {
+    if (this.#said.get(what) === why) return
+    this.#said.set(what, why)
+    tell()
   }
 }

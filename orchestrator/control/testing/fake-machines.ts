@@ -102,7 +102,7 @@ export class FakeMachines {
   }
 
   #answers(machine: string): boolean {
-    return !this.#silent.has(machine)
+    return !this.#silent.has(machine) && this.all.some(({ name }) => name === machine)
   }
 
   #expect(machine: string): void {
