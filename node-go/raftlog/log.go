@@ -45,6 +45,8 @@ type Options struct {
 	StallLimit   time.Duration
 	// Appended is told how many bytes each write has added. It must not block. nil: nobody wants to know.
 	Appended func(bytes int64)
+	// PaceChanged is called when Pace has changed. It must not block, nor call the Log. nil: nobody wants to know.
+	PaceChanged func()
 	// OnStall is called at most once, on a goroutine of its own, when the disk does not answer. The process should end.
 	OnStall func(*stall.Error)
 	// OnFailure is called at most once, on the goroutine that met it, with *CorruptError or *IOError or *TermError, or an
@@ -65,6 +67,7 @@ type Log struct {
 	cache   cache
 	sizes   *sizes
 	dog     *stall.Watchdog
+	pace    *pace
 	spares  *spares
 	ahead   *ahead
 
@@ -97,7 +100,7 @@ func Open(dir string, o Options) (*Log, error) {
 	}
 	l := &Log{
 		options: o, dir: dir, codec: &codec{}, cache: cache{limit: o.CacheBytes}, sizes: newSizes(0),
-		dog: stall.New(o.Clock, o.StallLimit, o.OnStall),
+		dog: stall.New(o.Clock, o.StallLimit, o.OnStall), pace: &pace{clock: o.Clock, changed: o.PaceChanged},
 	}
 	if err := removeSpare(o.FS, dir); err != nil {
 		return nil, err
@@ -136,6 +139,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Appended == nil {
 		o.Appended = func(int64) {}
+	}
+	if o.PaceChanged == nil {
+		o.PaceChanged = func() {}
 	}
 }
 
@@ -240,7 +246,9 @@ func (l *Log) store(entries []*raft.Log) (bytes int64, err error) {
 	}
 	l.codec.batch = entries[0].Index
 	done := l.dog.Watch("raft log: append")
+	since := l.options.Clock.Now()
 	err = l.wal.StoreLogs(entries)
+	took := l.options.Clock.Since(since)
 	done()
 	if err != nil {
 		return 0, l.fail(classify(l.dir, "append", err))
@@ -248,10 +256,15 @@ func (l *Log) store(entries []*raft.Log) (bytes int64, err error) {
 	for _, entry := range entries {
 		bytes += entryBytes(entry)
 	}
+	l.pace.took(took)
 	l.cache.append(entries)
 	l.sizes.append(entries[len(entries)-1].Index, bytes)
 	return bytes, nil
 }
+
+// Pace is how long an append takes, fsync included: the median of the last ones, told anew when it has changed by a third and
+// once a second at most. 0: below 5 ms, or nothing was appended for 30 s.
+func (l *Log) Pace() time.Duration { return l.pace.now() }
 
 // DeleteRange removes the beginning or the end of the log, durably.
 func (l *Log) DeleteRange(minimum, maximum uint64) error {
@@ -303,6 +316,7 @@ func (l *Log) Close() error {
 	l.ahead.close()
 	l.writing.Lock()
 	defer l.writing.Unlock()
+	l.pace.close()
 	l.spares.close()
 	return l.wal.Close()
 }

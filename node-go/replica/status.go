@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"time"
+
 	"github.com/hashicorp/raft"
 
 	pb "kvorum/node/gen/errors"
@@ -29,6 +31,8 @@ type Status struct {
 	OwnershipEpoch         uint64
 	// Format of commands that the shard uses, as far as this node has applied its log.
 	Format uint32
+	// Append is how long an append to the log takes: raftlog.Log.Pace.
+	Append time.Duration
 }
 
 // Member is one of the shard's nodes.
@@ -50,7 +54,7 @@ func (r *Replica) Status() Status {
 		Ready: r.leadership.isReady(), LastLogIndex: r.raft.LastIndex(), CommitIndex: r.raft.CommitIndex(),
 		AppliedIndex: r.fsm.Applied(), SyncedIndex: r.engine.Synced(),
 		Configuration: now.index, ConfigurationCommitted: now.index > 0 && now.index <= committed,
-		Members: r.membersOf(now, term), OwnershipEpoch: r.fsm.OwnershipEpoch(), Format: r.fsm.Format(),
+		Members: r.membersOf(now, term), OwnershipEpoch: r.fsm.OwnershipEpoch(), Format: r.fsm.Format(), Append: r.log.Pace(),
 	}
 }
 

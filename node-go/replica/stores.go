@@ -66,8 +66,9 @@ func (s *stores) openLog(o *Options) error {
 	var err error
 	s.log, err = raftlog.Open(filepath.Join(o.Dir, LogDir), raftlog.Options{
 		FS: o.FS, Clock: o.Clock, Log: o.Log, WALLog: telemetry.HCLog(o.Log, "raft-wal", o.Clock, nil), StallLimit: o.Sizes.StallLimit, SegmentBytes: o.Sizes.LogSegmentBytes,
-		OnStall:   o.stalled,
-		OnFailure: func(err error) { o.OnFatal(classifyLog(err)) },
+		OnStall:     o.stalled,
+		PaceChanged: o.Changed.Raise,
+		OnFailure:   func(err error) { o.OnFatal(classifyLog(err)) },
 		Appended: func(bytes int64) {
 			if c := s.compactor.Load(); c != nil {
 				c.Appended(bytes)

@@ -38,6 +38,7 @@ func fill(status *nodev1.NodeStatus, now replica.Status) {
 	status.LastLogIndex, status.CommitIndex = now.LastLogIndex, now.CommitIndex
 	status.AppliedIndex, status.SyncedIndex = now.AppliedIndex, now.SyncedIndex
 	status.OwnershipEpoch, status.Format = now.OwnershipEpoch, now.Format
+	status.AppendUs = uint32(now.Append.Microseconds())
 	status.Configuration, status.ConfigurationCommitted = now.Configuration, now.ConfigurationCommitted
 	for _, member := range now.Members {
 		status.Members = append(status.Members, &nodev1.Member{

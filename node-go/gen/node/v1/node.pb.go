@@ -1002,8 +1002,11 @@ type NodeStatus struct {
 	ConfigurationCommitted bool `protobuf:"varint,20,opt,name=configuration_committed,json=configurationCommitted,proto3" json:"configuration_committed,omitempty"`
 	// The format of commands that the shard uses, as far as this node has applied its log, and the newest one that the node
 	// knows. 0 in the second: a node of a version that told neither, which knows 1.
-	Format        uint32 `protobuf:"varint,21,opt,name=format,proto3" json:"format,omitempty"`
-	FormatMax     uint32 `protobuf:"varint,22,opt,name=format_max,json=formatMax,proto3" json:"format_max,omitempty"`
+	Format    uint32 `protobuf:"varint,21,opt,name=format,proto3" json:"format,omitempty"`
+	FormatMax uint32 `protobuf:"varint,22,opt,name=format_max,json=formatMax,proto3" json:"format_max,omitempty"`
+	// How long an append to the log takes, fsync included, microseconds: the median of the last ones. Told anew when it has
+	// changed by a third, and once a second at most. 0: below 5 ms, or nothing was appended for 30 s.
+	AppendUs      uint32 `protobuf:"varint,23,opt,name=append_us,json=appendUs,proto3" json:"append_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1188,6 +1191,13 @@ func (x *NodeStatus) GetFormat() uint32 {
 func (x *NodeStatus) GetFormatMax() uint32 {
 	if x != nil {
 		return x.FormatMax
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetAppendUs() uint32 {
+	if x != nil {
+		return x.AppendUs
 	}
 	return 0
 }
@@ -2380,7 +2390,7 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04last\x12-\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x17.node.v1.PartitionStateR\x05state\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xc6\x05\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xe3\x05\n" +
 	"\n" +
 	"NodeStatus\x12\x1d\n" +
 	"\n" +
@@ -2407,7 +2417,8 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x17configuration_committed\x18\x14 \x01(\bR\x16configurationCommitted\x12\x16\n" +
 	"\x06format\x18\x15 \x01(\rR\x06format\x12\x1d\n" +
 	"\n" +
-	"format_max\x18\x16 \x01(\rR\tformatMax\"O\n" +
+	"format_max\x18\x16 \x01(\rR\tformatMax\x12\x1b\n" +
+	"\tappend_us\x18\x17 \x01(\rR\bappendUs\"O\n" +
 	"\x06Member\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x14\n" +
 	"\x05voter\x18\x02 \x01(\bR\x05voter\x12\x16\n" +
