@@ -23,10 +23,11 @@ beforeEach(async () => {
   proxy = network
   argv = ['kvnode', '--data', DATA]
   const status = { ...emptyStatus(), nodeId: 'abc', pid: PID, dataDir: DATA }
+  const marks = { drained: false, slow: false }
   const nodes = [
     // A node that is paused does not answer; its pid is still known.
-    { name: 'shard-1/node-2', condition: Condition.SILENT, reason: '', status },
-    { name: 'shard-1/node-3', condition: Condition.DOWN, reason: 'gone', status: undefined },
+    { name: 'shard-1/node-2', condition: Condition.SILENT, reason: '', status, ...marks },
+    { name: 'shard-1/node-3', condition: Condition.DOWN, reason: 'gone', status: undefined, ...marks },
   ]
   const report = { epoch: 1n, groups: [{ shard: 1, nodes }] }
   listener = await listen({ host: '127.0.0.1', port: 0 }, [

@@ -12,12 +12,15 @@ import { StartFault } from './faults.js'
 import { FencedStore } from './fence.js'
 import { Fleet } from './fleet.js'
 import type { Group } from './group.js'
+import { drain } from './leaders/drain.js'
+import { Drains } from './leaders/drains.js'
+import { Leaders } from './leaders/leaders.js'
 import { Lease } from './lease.js'
 import type { Links } from './links.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
 import { MapPublisher } from './map-publisher.js'
 import { MetaStore } from './meta-store.js'
-import { operationHandlers } from './operations/handlers.js'
+import { operationHandlers, PATIENCE_MS, patiently } from './operations/handlers.js'
 import { Journal } from './operations/journal.js'
 import { Operations } from './operations/operations.js'
 import { Replacer } from './operations/replacer.js'
@@ -154,20 +157,31 @@ async function startGroups(
     publisher.moved()
     await tellPrograms({ ...options, registry })
     const programs = new Programs(options.directory, options.driver)
-    const operations = new Operations({ ...options, journal: new Journal(store), fleet, publisher, programs })
+    const journal = new Journal(store)
+    const drains = await Drains.open(registry)
+    const leaders = new Leaders({ fleet, journal, lease, drains, telemetry, clock })
+    const operations = new Operations({ ...options, journal, fleet, publisher, programs, leaders })
     operations.start()
+    leaders.start()
     const replacer = new Replacer({ ...options, fleet, operations })
     replacer.start()
-    const status = async () => ({ epoch: publisher.maps.current().epoch, groups: await reportOf(fleet.all) })
+    const unfit: Leaders['unfit'] = (group, node) => leaders.unfit(group, node)
+    const status = async () => ({ epoch: publisher.maps.current().epoch, groups: await reportOf(fleet.all, unfit) })
+    const limit = { clock, ms: options.patienceMs ?? PATIENCE_MS }
+    const drainParts = { fleet, drains, leaders, telemetry }
     const end = async (nodes: (group: Group) => Promise<void>) => {
-      await Promise.all([replacer.close(), operations.close(), publisher.close(), lease.close()])
+      await Promise.all([replacer.close(), leaders.close(), operations.close(), publisher.close(), lease.close()])
       await Promise.all(fleet.all.map(nodes))
       await registry.close()
     }
     return {
       shape: record,
       maps: publisher.maps,
-      control: { status, ...operationHandlers(operations, programs, clock, options.patienceMs) },
+      control: {
+        status,
+        drain: (order) => patiently(limit, (signal) => drain(order, drainParts, signal)),
+        ...operationHandlers(operations, programs, clock, limit.ms),
+      },
       lease,
       meta: () => meta.members ?? [],
       stop: (forced) => end((group) => group.stop(stopTimeoutMs, forced)),

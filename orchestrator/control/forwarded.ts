@@ -19,12 +19,14 @@ export interface ForwardDeps {
 
 /** How long a holder is waited for, and how long it may then take: both within what `kvorum` waits. */
 const PATIENCE_MS = 2_500
-const CALL_MS = 4_500
+const CALL = { deadlineMs: 4_500 }
 const LOOK_MS = 1_500
 const RETRY_MS = 100
 
 /** What an orchestrator that does not hold the lease answers to people's tools: what the holder does. */
 export function forwardedHandlers(deps: ForwardDeps): ControlHandlers {
+  const order = <T>(there: (link: ControlLink) => Promise<T>, here: (own: ControlHandlers) => Promise<T>): Promise<T> =>
+    ask(deps, PATIENCE_MS, there, here)
   return {
     status: async () => {
       try {
@@ -49,45 +51,38 @@ export function forwardedHandlers(deps: ForwardDeps): ControlHandlers {
       }
     },
     scale: (shards, dryRun) =>
-      ask(
-        deps,
-        PATIENCE_MS,
-        (link) => link.scale(shards, { deadlineMs: CALL_MS, dryRun }),
+      order(
+        (link) => link.scale(shards, { ...CALL, dryRun }),
         (own) => own.scale(shards, dryRun),
       ),
     replicas: (replicas, dryRun) =>
-      ask(
-        deps,
-        PATIENCE_MS,
-        (link) => link.replicas(replicas, { deadlineMs: CALL_MS, dryRun }),
+      order(
+        (link) => link.replicas(replicas, { ...CALL, dryRun }),
         (own) => own.replicas(replicas, dryRun),
       ),
     replaceNode: (node) =>
-      ask(
-        deps,
-        PATIENCE_MS,
-        (link) => link.replaceNode(node, { deadlineMs: CALL_MS }),
+      order(
+        (link) => link.replaceNode(node, CALL),
         (own) => own.replaceNode(node),
       ),
+    drain: (wish) =>
+      order(
+        (link) => link.drain(wish, CALL),
+        (own) => own.drain(wish),
+      ),
     restart: (node) =>
-      ask(
-        deps,
-        PATIENCE_MS,
-        (link) => link.restart(node, { deadlineMs: CALL_MS }),
+      order(
+        (link) => link.restart(node, CALL),
         (own) => own.restart(node),
       ),
     upgrade: (program) =>
-      ask(
-        deps,
-        PATIENCE_MS,
-        (link) => link.upgrade(program, { deadlineMs: CALL_MS }),
+      order(
+        (link) => link.upgrade(program, CALL),
         (own) => own.upgrade(program),
       ),
     steer: (id, steer) =>
-      ask(
-        deps,
-        PATIENCE_MS,
-        (link) => link.steer(id, steer, { deadlineMs: CALL_MS }),
+      order(
+        (link) => link.steer(id, steer, CALL),
         (own) => own.steer(id, steer),
       ),
     watch: (id, signal) => watched(id, deps, signal),

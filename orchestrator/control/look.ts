@@ -21,11 +21,12 @@ async function lookAt({ id, address }: NodeInfo, shard: number, cluster: string,
   try {
     const status = await link.status({ deadlineMs: ASK_MS })
     const name = status.dataDir.split('/').slice(-2).join('/')
-    return { name, condition: Condition.UP, reason: '', status }
+    return { name, condition: Condition.UP, reason: '', status, drained: false, slow: false }
   } catch {
     const status = { ...emptyStatus(), nodeId: id, address, shard }
     const reason = 'it does not answer, and nobody is known who runs it'
-    return { name: `${groupName(shard)}/${id}`, condition: Condition.SILENT, reason, status }
+    const name = `${groupName(shard)}/${id}`
+    return { name, condition: Condition.SILENT, reason, status, drained: false, slow: false }
   } finally {
     link.close()
   }

@@ -79,6 +79,9 @@ describe('two orchestrators of one data directory', () => {
     expect(groups.flatMap(({ nodes }) => nodes.map(({ condition }) => condition))).toEqual(
       groups.map(() => Condition.UP),
     )
+    const drain = { node: 'shard-1/node-1', machine: '', undo: false, dryRun: false }
+    await expect(of(second).control.drain(drain)).rejects.toThrow('shard-1 would have nobody left who may lead it')
+    expect(await of(second).control.drain({ ...drain, undo: true })).toEqual({ nodes: ['shard-1/node-1'], moves: [] })
     await of(second).control.scale(3, false)
     expect((await ended(of(second))).state).toBe(OperationState.DONE)
     await until('the map of three shards', () => of(second).maps.current().shards.length === 3)

@@ -270,6 +270,7 @@ export class Orchestrator {
       scale: (shards, dryRun) => stillHolding(() => (own() ?? forwarded).scale(shards, dryRun)),
       replicas: (replicas, dryRun) => stillHolding(() => (own() ?? forwarded).replicas(replicas, dryRun)),
       replaceNode: (node) => stillHolding(() => (own() ?? forwarded).replaceNode(node)),
+      drain: (order) => stillHolding(() => (own() ?? forwarded).drain(order)),
       restart: (node) => stillHolding(() => (own() ?? forwarded).restart(node)),
       upgrade: (program) => stillHolding(() => (own() ?? forwarded).upgrade(program)),
       steer: (id, steer) => stillHolding(() => (own() ?? forwarded).steer(id, steer)),

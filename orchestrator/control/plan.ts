@@ -113,12 +113,15 @@ async function machinesFor(
   places: readonly NodePlace[],
   there: readonly Placed[],
   { apart = false }: Seat,
-  { driver }: Pick<PlanOptions, 'driver'>,
+  { driver, registry }: Pick<PlanOptions, 'driver' | 'registry'>,
 ): Promise<{ readonly chosen: Placed[]; readonly machines: readonly Machine[] }> {
   if (places.length === 0) return { chosen: [], machines: [] }
   const sizes = new Map<number, number>()
   for (const { shard } of [...there, ...places]) sizes.set(shard, (sizes.get(shard) ?? 0) + 1)
-  const machines = await driver.machines(Math.max(...places.map(({ shard }) => sizes.get(shard) ?? 0)))
+  const drained = new Set((await registry.drained()).machines)
+  const wanted = Math.max(...places.map(({ shard }) => sizes.get(shard) ?? 0))
+  const machines = (await driver.machines(wanted)).filter(({ name }) => !drained.has(name))
+  if (machines.length === 0) throw new StartFault('every machine is drained: kvorum node undrain --machine one of them')
   const chosen = chooseMachines(places, machines, there)
   const isBeside = (one: Placed) => there.some(({ shard, machine }) => shard === one.shard && machine === one.machine)
   const beside = apart ? chosen.find(isBeside) : undefined

@@ -44,6 +44,14 @@ export interface NodeRecord extends NodePlace {
   readonly left?: boolean
 }
 
+/** Who is to lead nothing, because a person has asked for it. */
+export interface DrainedRecord {
+  /** Ids: a name may be another node's one day. */
+  readonly nodes: readonly string[]
+  /** With every node on them, whenever it came. New ones are placed elsewhere. */
+  readonly machines: readonly string[]
+}
+
 const FORMAT = 1
 const SYNC = { sync: true } as const
 
@@ -140,6 +148,14 @@ export class Registry {
 
   async setMap(bytes: Uint8Array): Promise<void> {
     await this.#write([put('map', Buffer.from(bytes).toString('base64'))])
+  }
+
+  async drained(): Promise<DrainedRecord> {
+    return ((await this.#level.get('drained')) as DrainedRecord | undefined) ?? { nodes: [], machines: [] }
+  }
+
+  async setDrained(record: DrainedRecord): Promise<void> {
+    await this.#write([put('drained', record)])
   }
 
   /** Forgets a node, of which nothing must be left. */

@@ -1,5 +1,6 @@
 import { Condition, emptyStatus, type GroupReport, type NodeReport } from '../wire/control.js'
 import type { Group } from './group.js'
+import type { Leaders } from './leaders/leaders.js'
 import type { Supervisor } from './supervisor.js'
 
 /** How long a node may take to tell its status before it counts as silent. */
@@ -13,17 +14,23 @@ const CONDITIONS = {
   held: Condition.HELD,
 } as const
 
-/** Every node as it is now: asked, not remembered. */
-export function reportOf(groups: readonly Group[]): Promise<GroupReport[]> {
+/** Every node as it is now: asked, not remembered. `unfit` says why it is to lead nothing. */
+export function reportOf(groups: readonly Group[], unfit: Leaders['unfit']): Promise<GroupReport[]> {
   return Promise.all(
     groups.map(async (group) => ({
       shard: group.shard,
-      nodes: await Promise.all(group.nodes.map((node) => reportOn(node, group.idOf(node.spec.index) ?? ''))),
+      nodes: await Promise.all(
+        group.nodes.map(async (node) => {
+          const why = unfit(group, node)
+          const marks = { drained: why === 'drained', slow: why === 'slow' }
+          return { ...(await reportOn(node, group.idOf(node.spec.index) ?? '')), ...marks }
+        }),
+      ),
     })),
   )
 }
 
-async function reportOn(node: Supervisor, id: string): Promise<NodeReport> {
+async function reportOn(node: Supervisor, id: string): Promise<Omit<NodeReport, 'drained' | 'slow'>> {
   const { name } = node
   try {
     const status = await node.admin?.status({ deadlineMs: ASK_MS })

@@ -51,6 +51,21 @@ export interface Events {
   'program.kept': { readonly kept: string; readonly program: string }
   'shard.led': { readonly shard: string; readonly leader: string; readonly term: bigint }
   'shard.leaderless': { readonly shard: string }
+  /** Its leadership is handed over: off a node that is drained, off a slow machine, or to spread leaders evenly. */
+  'leader.moves': {
+    readonly shard: string
+    readonly from: string
+    readonly to: string
+    readonly why: 'drained' | 'slow' | 'uneven'
+  }
+  /** It was not, for this reason; it is tried again. */
+  'leader.stays': { readonly shard: string; readonly from: string; readonly to: string; readonly reason: string }
+  /** Its disk is much slower than those of the others: leaders are kept off it. */
+  'machine.slow': { readonly machine: string }
+  'machine.well': { readonly machine: string }
+  /** What a person has asked for; durable. The nodes are names. */
+  'nodes.drained': { readonly nodes: readonly string[] }
+  'nodes.undrained': { readonly nodes: readonly string[] }
   'map.published': { readonly epoch: bigint }
   /** Meta could not be asked; the map that was published last goes on being used. */
   'map.stale': { readonly epoch: bigint; readonly reason: string }

@@ -9,6 +9,8 @@ interface Wording<Name extends EventName> {
   readonly say: (event: Events[Name]) => string
 }
 
+const REASONS = { drained: 'it is drained', slow: 'its disk is slow', uneven: 'to spread leaders evenly' } as const
+
 export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   'start.progress': { level: 'info', say: ({ doing, seconds }) => `${doing} (${seconds.toFixed(1)} s)` },
   'node.adopted': { level: 'info', say: ({ node, pid, address }) => `${node} runs already: pid ${pid}, ${address}` },
@@ -78,6 +80,28 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   },
   'shard.led': { level: 'info', say: ({ shard, leader, term }) => `${shard} is led by ${leader} (term ${term})` },
   'shard.leaderless': { level: 'warn', say: ({ shard }) => `${shard} has no leader that answers` },
+  'leader.moves': {
+    level: 'info',
+    say: ({ shard, from, to, why }) => `${shard}: leadership goes from ${from} to ${to} (${REASONS[why]})`,
+  },
+  'leader.stays': {
+    level: 'info',
+    say: ({ shard, from, to, reason }) => `${shard}: leadership did not go from ${from} to ${to}: ${reason}`,
+  },
+  'machine.slow': {
+    level: 'warn',
+    say: ({ machine }) =>
+      `the disk of machine ${machine} is much slower than those of the others: leaders are kept off it`,
+  },
+  'machine.well': {
+    level: 'info',
+    say: ({ machine }) => `the disk of machine ${machine} is as fast as the others again`,
+  },
+  'nodes.drained': {
+    level: 'info',
+    say: ({ nodes }) => `drained, and to lead nothing until kvorum node undrain: ${nodes.join(', ')}`,
+  },
+  'nodes.undrained': { level: 'info', say: ({ nodes }) => `not drained any more: ${nodes.join(', ')}` },
   'map.published': { level: 'debug', say: ({ epoch }) => `cluster map ${epoch} is published` },
   'map.stale': { level: 'warn', say: ({ epoch, reason }) => `going on with cluster map ${epoch}: ${reason}` },
   'operation.begun': { level: 'info', say: ({ id, what }) => `operation ${id}: ${what}` },

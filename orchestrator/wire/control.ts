@@ -4,6 +4,8 @@ import { Channel } from './channel.js'
 import {
   Condition,
   ControlService,
+  type DrainRequest as DrainOrder,
+  type DrainResponse,
   type GroupReport,
   MoveState,
   type NodeReport,
@@ -29,6 +31,8 @@ import { serverStream, unary } from './services.js'
 
 export {
   Condition,
+  type DrainOrder,
+  type DrainResponse,
   type GroupReport,
   MoveState,
   type NodeReport,
@@ -51,6 +55,8 @@ export interface ControlHandlers {
   replicas(replicas: number, dryRun: boolean): Promise<Operation>
   /** The node by its name or its id. */
   replaceNode(node: string): Promise<Operation>
+  /** Has a node or a machine lead nothing, or lead again. Asked again, it says what is left to be moved. */
+  drain(order: DrainOrder): Promise<DrainResponse>
   operations(): Promise<Operation[]>
   /** The operation now and whenever it has got further, until it has ended or `signal` is aborted. */
   watch(id: string, signal: AbortSignal): AsyncIterable<Operation>
@@ -83,6 +89,7 @@ export function controlService(handlers: ControlHandlers, clock: Clock = systemC
         'write',
         clock,
       ),
+      drain: unary((order: DrainOrder) => handlers.drain(order), 'write', clock),
       operations: unary(async (_: OperationsRequest) => ({ operations: await handlers.operations() }), 'read', clock),
       watchOperation: serverStream(({ id }: WatchOperationRequest, signal) => answers(handlers.watch(id, signal))),
       steerOperation: unary(
@@ -147,6 +154,11 @@ export class ControlClient {
   /** Begins to put a new node in the place of this one, by its name or id. */
   async replaceNode(node: string, { deadlineMs }: Patience): Promise<Operation> {
     return present((await this.#channel.unary(ControlService.replaceNode, { node }, 'write', deadlineMs)).operation)
+  }
+
+  /** Has a node or a machine lead nothing, or lead again; with `dryRun` only says what would be moved. Asked again: what is left. */
+  drain(order: DrainOrder, { deadlineMs }: Patience): Promise<DrainResponse> {
+    return this.#channel.unary(ControlService.drain, order, order.dryRun ? 'read' : 'write', deadlineMs)
   }
 
   async operations({ deadlineMs }: Patience): Promise<readonly Operation[]> {

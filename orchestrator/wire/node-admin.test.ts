@@ -42,6 +42,7 @@ const FULL: NodeStatus = {
   configurationCommitted: true,
   format: 1,
   formatMax: 2,
+  appendUs: 0,
 }
 
 async function serve(handlers: Record<string, unknown>): Promise<{ admin: NodeAdmin; listener: Listener }> {

@@ -23,7 +23,7 @@ import { type MoveRecord, SHARDS_MAX } from './reshard-record.js'
 import { wishForProgram, wishForRestart } from './rolling.js'
 
 /** How long a caller waits for meta. The operations themselves wait for ever. */
-const PATIENCE_MS = 4_000
+export const PATIENCE_MS = 4_000
 
 interface Limit {
   readonly clock: Clock
@@ -46,7 +46,7 @@ export function operationHandlers(
   programs: Programs,
   clock: Clock,
   patienceMs = PATIENCE_MS,
-): Omit<ControlHandlers, 'status'> {
+): Omit<ControlHandlers, 'status' | 'drain'> {
   const limit: Limit = { clock, ms: patienceMs }
   return {
     scale: async (shards, dryRun) => {
@@ -98,7 +98,8 @@ export function operationHandlers(
 const NODE_WANTED = 'a node is named as kvorum status shows it, like shard-1/node-2, or by its id'
 const ID_WANTED = 'an operation is named by its id, as kvorum operations shows it'
 
-async function patiently<T>(limit: Limit, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** Gives up when meta has not answered for so long; what is asked for then may happen still. */
+export async function patiently<T>(limit: Limit, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const { timer, impatient } = patience(limit)
   try {
     return await inWords(() => work(impatient.signal))

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.js'
 import type { Telemetry } from '../../telemetry/index.js'
 import type { ImportResponse } from '../../wire/node-admin.js'
 import type { Fleet } from '../fleet.js'
+import type { Leaders } from '../leaders/leaders.js'
 import type { MapPublisher } from '../map-publisher.js'
 import type { Programs } from '../programs.js'
 import type { Journal } from './journal.js'
@@ -18,6 +19,8 @@ export interface OperationParts {
   readonly lingerMs: number
   readonly partitionsPerMoveMax?: number
   readonly programs: Programs
+  /** Who is to lead nothing: a node that has to be left by its leadership leaves it to another one, if there is one. */
+  readonly leaders: Pick<Leaders, 'unfit'>
   /** How long a node may take to end, and how long to get any further when it starts. */
   readonly stopTimeoutMs: number
   readonly startTimeoutMs: number

@@ -2,6 +2,7 @@ import { type Clock, sleep } from '../../core/clock.js'
 import { KvError } from '../../errors/index.js'
 import { type NodeStatus, Role, State } from '../../wire/node-admin.js'
 import type { Group } from '../group.js'
+import type { Leaders } from '../leaders/leaders.js'
 import type { Manner, Supervisor } from '../supervisor.js'
 
 // One node of a group is ended and started again, and the group serves all the while. Everything is looked at anew by each
@@ -12,6 +13,7 @@ export interface RollParts {
   readonly node: Supervisor
   /** `startedFor` says of the node's process whether this has been done. */
   readonly manner: Manner
+  readonly leaders: Pick<Leaders, 'unfit'>
   readonly clock: Clock
   readonly stopTimeoutMs: number
   /** How long the node may take to get any further on its way up. */
@@ -69,14 +71,17 @@ async function awaitOthers({ group, node, clock, doing }: RollParts, signal: Abo
   }
 }
 
-/** Hands leadership to the other member whose log is the longest, as often as that is necessary. */
+/**
+ * Hands leadership to the other member whose log is the longest, of those that are to lead if there are any, as often as that is
+ * necessary.
+ */
 async function handOver(parts: RollParts, signal: AbortSignal): Promise<void> {
-  const { group, node, clock, doing } = parts
+  const { group, node, leaders, clock, doing } = parts
   while (group.leader === node) {
     const { term, nodeId } = node.status ?? { term: 0n, nodeId: '' }
-    const others = (await Promise.all(group.voters.map(ask))).filter(
-      (one) => one !== undefined && one.nodeId !== nodeId,
-    )
+    const fit = group.voters.filter((one) => one !== node && leaders.unfit(group, one) === undefined)
+    const asked = await Promise.all((fit.length > 0 ? fit : group.voters).map(ask))
+    const others = asked.filter((one) => one !== undefined && one.nodeId !== nodeId)
     const best = others.reduce((a, b) => ((b?.lastLogIndex ?? 0n) > (a?.lastLogIndex ?? 0n) ? b : a), others[0])
     doing(`${node.name} hands over`)
     try {

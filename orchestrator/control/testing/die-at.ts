@@ -10,7 +10,7 @@ export interface Life {
   readonly act: (cluster: Cluster) => Promise<unknown>
 }
 
-const WRITES = ['setCluster', 'setNodes', 'setGroup', 'setMap', 'forgetGroup', 'forgetNode'] as const
+const WRITES = ['setCluster', 'setNodes', 'setGroup', 'setMap', 'setDrained', 'forgetGroup', 'forgetNode'] as const
 
 /** Who is dead reads nothing any more: what was about to be read from the registry when it was closed stays unanswered. */
 function hushWhenClosed(registry: Registry): void {

@@ -32,6 +32,8 @@ export class FakeWorld {
   readonly unstartable = new Set<string>()
   /** Nodes (by name) that do not apply what their leader has committed. */
   readonly lagging = new Set<string>()
+  /** How long appends take of nodes (by name), microseconds. */
+  readonly appendUs = new Map<string, number>()
   /** The newest format that programs know which are taken in. The driver's own knows 1. */
   formatMax = 1
   /** Told of each process that ends, when it has. */
@@ -322,7 +324,8 @@ export class FakeWorld {
     if (alive.some((one) => one.data.lastLogIndex > node.data.lastLogIndex)) return
     shard.term++
     shard.leader = node
-    for (const one of alive) one.data.lastLogIndex = node.data.lastLogIndex + 1n
+    const lastLogIndex = node.data.lastLogIndex + 1n
+    for (const { data } of alive) data.lastLogIndex = lastLogIndex
     this.#changed()
   }
 
@@ -351,6 +354,7 @@ export class FakeWorld {
       appliedIndex: this.lagging.has(node.data.spec.name) ? 0n : committed,
       ownershipEpoch: shard.ownershipEpoch,
       format: shard.format,
+      appendUs: this.appendUs.get(node.data.spec.name) ?? 0,
       formatMax: node.program === undefined ? 1 : this.formatMax,
     }
   }

@@ -105,6 +105,7 @@ export class Several {
         scale: async (shards, { dryRun }) => reach(address).control.scale(shards, dryRun),
         replicas: async (replicas, { dryRun }) => reach(address).control.replicas(replicas, dryRun),
         replaceNode: async (node) => reach(address).control.replaceNode(node),
+        drain: async (order) => reach(address).control.drain(order),
         restart: async (node) => reach(address).control.restart(node),
         upgrade: async (program) => reach(address).control.upgrade(program),
         operations: () => reach(address).control.operations(),

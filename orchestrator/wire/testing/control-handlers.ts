@@ -8,5 +8,5 @@ export function controlHandlers(some: Partial<ControlHandlers>): ControlHandlers
   }
   const unserved = async () => refuse()
   const starts = { scale: unserved, replicas: unserved, replaceNode: unserved, restart: unserved, upgrade: unserved }
-  return { status: unserved, ...starts, operations: unserved, watch: refuse, steer: unserved, ...some }
+  return { status: unserved, ...starts, drain: unserved, operations: unserved, watch: refuse, steer: unserved, ...some }
 }

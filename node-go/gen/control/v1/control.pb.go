@@ -762,6 +762,203 @@ func (x *ReplaceNodeResponse) GetOperation() *Operation {
 	return nil
 }
 
+type DrainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "shard-1/node-2", or the node's id.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Instead of a node: every node on this machine, also those that come later; new nodes are placed elsewhere.
+	Machine string `protobuf:"bytes,2,opt,name=machine,proto3" json:"machine,omitempty"`
+	// It may lead again.
+	Undo bool `protobuf:"varint,3,opt,name=undo,proto3" json:"undo,omitempty"`
+	// Nothing is done: the answer says what would be.
+	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainRequest) Reset() {
+	*x = DrainRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainRequest) ProtoMessage() {}
+
+func (x *DrainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
+func (*DrainRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DrainRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *DrainRequest) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *DrainRequest) GetUndo() bool {
+	if x != nil {
+		return x.Undo
+	}
+	return false
+}
+
+func (x *DrainRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type DrainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "shard-1/node-2": those that are concerned.
+	Nodes []string `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// In the order in which leadership is handed over; first of the nodes that are to lead nothing and do still.
+	Moves         []*LeaderMove `protobuf:"bytes,2,rep,name=moves,proto3" json:"moves,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainResponse) Reset() {
+	*x = DrainResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainResponse) ProtoMessage() {}
+
+func (x *DrainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
+func (*DrainResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DrainResponse) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *DrainResponse) GetMoves() []*LeaderMove {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+type LeaderMove struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Shard uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	// "shard-1/node-2".
+	From string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	// Empty: there is nobody now who could lead instead.
+	To string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// With no `to`: why.
+	Detail        string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaderMove) Reset() {
+	*x = LeaderMove{}
+	mi := &file_control_v1_control_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaderMove) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaderMove) ProtoMessage() {}
+
+func (x *LeaderMove) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaderMove.ProtoReflect.Descriptor instead.
+func (*LeaderMove) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *LeaderMove) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *LeaderMove) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *LeaderMove) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *LeaderMove) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 type OperationsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -770,7 +967,7 @@ type OperationsRequest struct {
 
 func (x *OperationsRequest) Reset() {
 	*x = OperationsRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[10]
+	mi := &file_control_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +979,7 @@ func (x *OperationsRequest) String() string {
 func (*OperationsRequest) ProtoMessage() {}
 
 func (x *OperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[10]
+	mi := &file_control_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -795,7 +992,7 @@ func (x *OperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperationsRequest.ProtoReflect.Descriptor instead.
 func (*OperationsRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 type OperationsResponse struct {
@@ -807,7 +1004,7 @@ type OperationsResponse struct {
 
 func (x *OperationsResponse) Reset() {
 	*x = OperationsResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[11]
+	mi := &file_control_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +1016,7 @@ func (x *OperationsResponse) String() string {
 func (*OperationsResponse) ProtoMessage() {}
 
 func (x *OperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[11]
+	mi := &file_control_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +1029,7 @@ func (x *OperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperationsResponse.ProtoReflect.Descriptor instead.
 func (*OperationsResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OperationsResponse) GetOperations() []*Operation {
@@ -851,7 +1048,7 @@ type WatchOperationRequest struct {
 
 func (x *WatchOperationRequest) Reset() {
 	*x = WatchOperationRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[12]
+	mi := &file_control_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1060,7 @@ func (x *WatchOperationRequest) String() string {
 func (*WatchOperationRequest) ProtoMessage() {}
 
 func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[12]
+	mi := &file_control_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1073,7 @@ func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
 func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchOperationRequest) GetId() string {
@@ -895,7 +1092,7 @@ type WatchOperationResponse struct {
 
 func (x *WatchOperationResponse) Reset() {
 	*x = WatchOperationResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[13]
+	mi := &file_control_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1104,7 @@ func (x *WatchOperationResponse) String() string {
 func (*WatchOperationResponse) ProtoMessage() {}
 
 func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[13]
+	mi := &file_control_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1117,7 @@ func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
 func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchOperationResponse) GetOperation() *Operation {
@@ -940,7 +1137,7 @@ type SteerOperationRequest struct {
 
 func (x *SteerOperationRequest) Reset() {
 	*x = SteerOperationRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[14]
+	mi := &file_control_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1149,7 @@ func (x *SteerOperationRequest) String() string {
 func (*SteerOperationRequest) ProtoMessage() {}
 
 func (x *SteerOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[14]
+	mi := &file_control_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1162,7 @@ func (x *SteerOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerOperationRequest.ProtoReflect.Descriptor instead.
 func (*SteerOperationRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SteerOperationRequest) GetId() string {
@@ -991,7 +1188,7 @@ type SteerOperationResponse struct {
 
 func (x *SteerOperationResponse) Reset() {
 	*x = SteerOperationResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[15]
+	mi := &file_control_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1200,7 @@ func (x *SteerOperationResponse) String() string {
 func (*SteerOperationResponse) ProtoMessage() {}
 
 func (x *SteerOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[15]
+	mi := &file_control_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1213,7 @@ func (x *SteerOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerOperationResponse.ProtoReflect.Descriptor instead.
 func (*SteerOperationResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SteerOperationResponse) GetOperation() *Operation {
@@ -1048,7 +1245,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_control_v1_control_proto_msgTypes[16]
+	mi := &file_control_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1257,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[16]
+	mi := &file_control_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1270,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Operation) GetId() string {
@@ -1151,7 +1348,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_control_v1_control_proto_msgTypes[17]
+	mi := &file_control_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1360,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[17]
+	mi := &file_control_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1373,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Step) GetWhat() string {
@@ -1219,7 +1416,7 @@ type PlannedMove struct {
 
 func (x *PlannedMove) Reset() {
 	*x = PlannedMove{}
-	mi := &file_control_v1_control_proto_msgTypes[18]
+	mi := &file_control_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1428,7 @@ func (x *PlannedMove) String() string {
 func (*PlannedMove) ProtoMessage() {}
 
 func (x *PlannedMove) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[18]
+	mi := &file_control_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1441,7 @@ func (x *PlannedMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedMove.ProtoReflect.Descriptor instead.
 func (*PlannedMove) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PlannedMove) GetFromShard() uint32 {
@@ -1311,7 +1508,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[19]
+	mi := &file_control_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1520,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[19]
+	mi := &file_control_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1533,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 type StatusResponse struct {
@@ -1351,7 +1548,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[20]
+	mi := &file_control_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1363,7 +1560,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[20]
+	mi := &file_control_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1376,7 +1573,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StatusResponse) GetEpoch() uint64 {
@@ -1403,7 +1600,7 @@ type GroupReport struct {
 
 func (x *GroupReport) Reset() {
 	*x = GroupReport{}
-	mi := &file_control_v1_control_proto_msgTypes[21]
+	mi := &file_control_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1612,7 @@ func (x *GroupReport) String() string {
 func (*GroupReport) ProtoMessage() {}
 
 func (x *GroupReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[21]
+	mi := &file_control_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1625,7 @@ func (x *GroupReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupReport.ProtoReflect.Descriptor instead.
 func (*GroupReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GroupReport) GetShard() uint32 {
@@ -1453,14 +1650,18 @@ type NodeReport struct {
 	// With another condition than UP: why, and what to do.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// As the node told it just now (UP), else what is still known of it: id, address, pid.
-	Status        *v1.NodeStatus `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
+	Status *v1.NodeStatus `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
+	// It is to lead nothing: a person has asked for it, of the node or of its machine.
+	Drained bool `protobuf:"varint,5,opt,name=drained,proto3" json:"drained,omitempty"`
+	// Leaders are kept off its machine, whose disk is much slower than those of the others.
+	Slow          bool `protobuf:"varint,6,opt,name=slow,proto3" json:"slow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeReport) Reset() {
 	*x = NodeReport{}
-	mi := &file_control_v1_control_proto_msgTypes[22]
+	mi := &file_control_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1673,7 @@ func (x *NodeReport) String() string {
 func (*NodeReport) ProtoMessage() {}
 
 func (x *NodeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[22]
+	mi := &file_control_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1686,7 @@ func (x *NodeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
 func (*NodeReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *NodeReport) GetName() string {
@@ -1516,6 +1717,20 @@ func (x *NodeReport) GetStatus() *v1.NodeStatus {
 	return nil
 }
 
+func (x *NodeReport) GetDrained() bool {
+	if x != nil {
+		return x.Drained
+	}
+	return false
+}
+
+func (x *NodeReport) GetSlow() bool {
+	if x != nil {
+		return x.Slow
+	}
+	return false
+}
+
 var File_control_v1_control_proto protoreflect.FileDescriptor
 
 const file_control_v1_control_proto_rawDesc = "" +
@@ -1543,7 +1758,21 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x12ReplaceNodeRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"J\n" +
 	"\x13ReplaceNodeResponse\x123\n" +
-	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"\x13\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"i\n" +
+	"\fDrainRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
+	"\amachine\x18\x02 \x01(\tR\amachine\x12\x12\n" +
+	"\x04undo\x18\x03 \x01(\bR\x04undo\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"S\n" +
+	"\rDrainResponse\x12\x14\n" +
+	"\x05nodes\x18\x01 \x03(\tR\x05nodes\x12,\n" +
+	"\x05moves\x18\x02 \x03(\v2\x16.control.v1.LeaderMoveR\x05moves\"^\n" +
+	"\n" +
+	"LeaderMove\x12\x14\n" +
+	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\"\x13\n" +
 	"\x11OperationsRequest\"K\n" +
 	"\x12OperationsResponse\x125\n" +
 	"\n" +
@@ -1590,13 +1819,15 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x06groups\x18\x02 \x03(\v2\x17.control.v1.GroupReportR\x06groups\"Q\n" +
 	"\vGroupReport\x12\x14\n" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12,\n" +
-	"\x05nodes\x18\x02 \x03(\v2\x16.control.v1.NodeReportR\x05nodes\"\x9a\x01\n" +
+	"\x05nodes\x18\x02 \x03(\v2\x16.control.v1.NodeReportR\x05nodes\"\xc8\x01\n" +
 	"\n" +
 	"NodeReport\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\tcondition\x18\x02 \x01(\x0e2\x15.control.v1.ConditionR\tcondition\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12+\n" +
-	"\x06status\x18\x04 \x01(\v2\x13.node.v1.NodeStatusR\x06status*S\n" +
+	"\x06status\x18\x04 \x01(\v2\x13.node.v1.NodeStatusR\x06status\x12\x18\n" +
+	"\adrained\x18\x05 \x01(\bR\adrained\x12\x12\n" +
+	"\x04slow\x18\x06 \x01(\bR\x04slow*S\n" +
 	"\x05Steer\x12\x15\n" +
 	"\x11STEER_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSTEER_PAUSE\x10\x01\x12\x10\n" +
@@ -1624,14 +1855,15 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\fCONDITION_UP\x10\x01\x12\x14\n" +
 	"\x10CONDITION_SILENT\x10\x02\x12\x12\n" +
 	"\x0eCONDITION_DOWN\x10\x03\x12\x12\n" +
-	"\x0eCONDITION_HELD\x10\x042\xa8\x05\n" +
+	"\x0eCONDITION_HELD\x10\x042\xe6\x05\n" +
 	"\aControl\x12?\n" +
 	"\x06Status\x12\x19.control.v1.StatusRequest\x1a\x1a.control.v1.StatusResponse\x12<\n" +
 	"\x05Scale\x12\x18.control.v1.ScaleRequest\x1a\x19.control.v1.ScaleResponse\x12B\n" +
 	"\aRestart\x12\x1a.control.v1.RestartRequest\x1a\x1b.control.v1.RestartResponse\x12B\n" +
 	"\aUpgrade\x12\x1a.control.v1.UpgradeRequest\x1a\x1b.control.v1.UpgradeResponse\x12E\n" +
 	"\bReplicas\x12\x1b.control.v1.ReplicasRequest\x1a\x1c.control.v1.ReplicasResponse\x12N\n" +
-	"\vReplaceNode\x12\x1e.control.v1.ReplaceNodeRequest\x1a\x1f.control.v1.ReplaceNodeResponse\x12K\n" +
+	"\vReplaceNode\x12\x1e.control.v1.ReplaceNodeRequest\x1a\x1f.control.v1.ReplaceNodeResponse\x12<\n" +
+	"\x05Drain\x12\x18.control.v1.DrainRequest\x1a\x19.control.v1.DrainResponse\x12K\n" +
 	"\n" +
 	"Operations\x12\x1d.control.v1.OperationsRequest\x1a\x1e.control.v1.OperationsResponse\x12Y\n" +
 	"\x0eWatchOperation\x12!.control.v1.WatchOperationRequest\x1a\".control.v1.WatchOperationResponse0\x01\x12W\n" +
@@ -1650,7 +1882,7 @@ func file_control_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_control_v1_control_proto_goTypes = []any{
 	(Steer)(0),                     // 0: control.v1.Steer
 	(StepState)(0),                 // 1: control.v1.StepState
@@ -1667,65 +1899,71 @@ var file_control_v1_control_proto_goTypes = []any{
 	(*ReplicasResponse)(nil),       // 12: control.v1.ReplicasResponse
 	(*ReplaceNodeRequest)(nil),     // 13: control.v1.ReplaceNodeRequest
 	(*ReplaceNodeResponse)(nil),    // 14: control.v1.ReplaceNodeResponse
-	(*OperationsRequest)(nil),      // 15: control.v1.OperationsRequest
-	(*OperationsResponse)(nil),     // 16: control.v1.OperationsResponse
-	(*WatchOperationRequest)(nil),  // 17: control.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil), // 18: control.v1.WatchOperationResponse
-	(*SteerOperationRequest)(nil),  // 19: control.v1.SteerOperationRequest
-	(*SteerOperationResponse)(nil), // 20: control.v1.SteerOperationResponse
-	(*Operation)(nil),              // 21: control.v1.Operation
-	(*Step)(nil),                   // 22: control.v1.Step
-	(*PlannedMove)(nil),            // 23: control.v1.PlannedMove
-	(*StatusRequest)(nil),          // 24: control.v1.StatusRequest
-	(*StatusResponse)(nil),         // 25: control.v1.StatusResponse
-	(*GroupReport)(nil),            // 26: control.v1.GroupReport
-	(*NodeReport)(nil),             // 27: control.v1.NodeReport
-	(*v1.PartitionRange)(nil),      // 28: node.v1.PartitionRange
-	(*v1.NodeStatus)(nil),          // 29: node.v1.NodeStatus
+	(*DrainRequest)(nil),           // 15: control.v1.DrainRequest
+	(*DrainResponse)(nil),          // 16: control.v1.DrainResponse
+	(*LeaderMove)(nil),             // 17: control.v1.LeaderMove
+	(*OperationsRequest)(nil),      // 18: control.v1.OperationsRequest
+	(*OperationsResponse)(nil),     // 19: control.v1.OperationsResponse
+	(*WatchOperationRequest)(nil),  // 20: control.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil), // 21: control.v1.WatchOperationResponse
+	(*SteerOperationRequest)(nil),  // 22: control.v1.SteerOperationRequest
+	(*SteerOperationResponse)(nil), // 23: control.v1.SteerOperationResponse
+	(*Operation)(nil),              // 24: control.v1.Operation
+	(*Step)(nil),                   // 25: control.v1.Step
+	(*PlannedMove)(nil),            // 26: control.v1.PlannedMove
+	(*StatusRequest)(nil),          // 27: control.v1.StatusRequest
+	(*StatusResponse)(nil),         // 28: control.v1.StatusResponse
+	(*GroupReport)(nil),            // 29: control.v1.GroupReport
+	(*NodeReport)(nil),             // 30: control.v1.NodeReport
+	(*v1.PartitionRange)(nil),      // 31: node.v1.PartitionRange
+	(*v1.NodeStatus)(nil),          // 32: node.v1.NodeStatus
 }
 var file_control_v1_control_proto_depIdxs = []int32{
-	21, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
-	21, // 1: control.v1.RestartResponse.operation:type_name -> control.v1.Operation
-	21, // 2: control.v1.UpgradeResponse.operation:type_name -> control.v1.Operation
-	21, // 3: control.v1.ReplicasResponse.operation:type_name -> control.v1.Operation
-	21, // 4: control.v1.ReplaceNodeResponse.operation:type_name -> control.v1.Operation
-	21, // 5: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
-	21, // 6: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
-	0,  // 7: control.v1.SteerOperationRequest.steer:type_name -> control.v1.Steer
-	21, // 8: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
-	2,  // 9: control.v1.Operation.state:type_name -> control.v1.OperationState
-	23, // 10: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
-	22, // 11: control.v1.Operation.steps:type_name -> control.v1.Step
-	1,  // 12: control.v1.Step.state:type_name -> control.v1.StepState
-	28, // 13: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
-	3,  // 14: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
-	26, // 15: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
-	27, // 16: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
-	4,  // 17: control.v1.NodeReport.condition:type_name -> control.v1.Condition
-	29, // 18: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
-	24, // 19: control.v1.Control.Status:input_type -> control.v1.StatusRequest
-	5,  // 20: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
-	7,  // 21: control.v1.Control.Restart:input_type -> control.v1.RestartRequest
-	9,  // 22: control.v1.Control.Upgrade:input_type -> control.v1.UpgradeRequest
-	11, // 23: control.v1.Control.Replicas:input_type -> control.v1.ReplicasRequest
-	13, // 24: control.v1.Control.ReplaceNode:input_type -> control.v1.ReplaceNodeRequest
-	15, // 25: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
-	17, // 26: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
-	19, // 27: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
-	25, // 28: control.v1.Control.Status:output_type -> control.v1.StatusResponse
-	6,  // 29: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
-	8,  // 30: control.v1.Control.Restart:output_type -> control.v1.RestartResponse
-	10, // 31: control.v1.Control.Upgrade:output_type -> control.v1.UpgradeResponse
-	12, // 32: control.v1.Control.Replicas:output_type -> control.v1.ReplicasResponse
-	14, // 33: control.v1.Control.ReplaceNode:output_type -> control.v1.ReplaceNodeResponse
-	16, // 34: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
-	18, // 35: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
-	20, // 36: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
-	28, // [28:37] is the sub-list for method output_type
-	19, // [19:28] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	24, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
+	24, // 1: control.v1.RestartResponse.operation:type_name -> control.v1.Operation
+	24, // 2: control.v1.UpgradeResponse.operation:type_name -> control.v1.Operation
+	24, // 3: control.v1.ReplicasResponse.operation:type_name -> control.v1.Operation
+	24, // 4: control.v1.ReplaceNodeResponse.operation:type_name -> control.v1.Operation
+	17, // 5: control.v1.DrainResponse.moves:type_name -> control.v1.LeaderMove
+	24, // 6: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
+	24, // 7: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
+	0,  // 8: control.v1.SteerOperationRequest.steer:type_name -> control.v1.Steer
+	24, // 9: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
+	2,  // 10: control.v1.Operation.state:type_name -> control.v1.OperationState
+	26, // 11: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
+	25, // 12: control.v1.Operation.steps:type_name -> control.v1.Step
+	1,  // 13: control.v1.Step.state:type_name -> control.v1.StepState
+	31, // 14: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
+	3,  // 15: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
+	29, // 16: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
+	30, // 17: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
+	4,  // 18: control.v1.NodeReport.condition:type_name -> control.v1.Condition
+	32, // 19: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
+	27, // 20: control.v1.Control.Status:input_type -> control.v1.StatusRequest
+	5,  // 21: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
+	7,  // 22: control.v1.Control.Restart:input_type -> control.v1.RestartRequest
+	9,  // 23: control.v1.Control.Upgrade:input_type -> control.v1.UpgradeRequest
+	11, // 24: control.v1.Control.Replicas:input_type -> control.v1.ReplicasRequest
+	13, // 25: control.v1.Control.ReplaceNode:input_type -> control.v1.ReplaceNodeRequest
+	15, // 26: control.v1.Control.Drain:input_type -> control.v1.DrainRequest
+	18, // 27: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
+	20, // 28: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
+	22, // 29: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
+	28, // 30: control.v1.Control.Status:output_type -> control.v1.StatusResponse
+	6,  // 31: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
+	8,  // 32: control.v1.Control.Restart:output_type -> control.v1.RestartResponse
+	10, // 33: control.v1.Control.Upgrade:output_type -> control.v1.UpgradeResponse
+	12, // 34: control.v1.Control.Replicas:output_type -> control.v1.ReplicasResponse
+	14, // 35: control.v1.Control.ReplaceNode:output_type -> control.v1.ReplaceNodeResponse
+	16, // 36: control.v1.Control.Drain:output_type -> control.v1.DrainResponse
+	19, // 37: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
+	21, // 38: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
+	23, // 39: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
+	30, // [30:40] is the sub-list for method output_type
+	20, // [20:30] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_control_v1_control_proto_init() }
@@ -1739,7 +1977,7 @@ func file_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_v1_control_proto_rawDesc), len(file_control_v1_control_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   23,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

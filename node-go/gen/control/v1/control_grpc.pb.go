@@ -27,6 +27,7 @@ const (
 	Control_Upgrade_FullMethodName        = "/control.v1.Control/Upgrade"
 	Control_Replicas_FullMethodName       = "/control.v1.Control/Replicas"
 	Control_ReplaceNode_FullMethodName    = "/control.v1.Control/ReplaceNode"
+	Control_Drain_FullMethodName          = "/control.v1.Control/Drain"
 	Control_Operations_FullMethodName     = "/control.v1.Control/Operations"
 	Control_WatchOperation_FullMethodName = "/control.v1.Control/WatchOperation"
 	Control_SteerOperation_FullMethodName = "/control.v1.Control/SteerOperation"
@@ -49,6 +50,9 @@ type ControlClient interface {
 	Replicas(ctx context.Context, in *ReplicasRequest, opts ...grpc.CallOption) (*ReplicasResponse, error)
 	// Puts a new node in the place of one that is lost, or is to go, in the same way.
 	ReplaceNode(ctx context.Context, in *ReplaceNodeRequest, opts ...grpc.CallOption) (*ReplaceNodeResponse, error)
+	// Has a node, or all of a machine, lead nothing until it is undone; durable before it takes effect. Asked for again: says what
+	// is left to be done.
+	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error)
 	// Those that run, and the last ones that have ended; newest first.
 	Operations(ctx context.Context, in *OperationsRequest, opts ...grpc.CallOption) (*OperationsResponse, error)
 	// The operation now and whenever it has got further; ends when it has ended.
@@ -125,6 +129,16 @@ func (c *controlClient) ReplaceNode(ctx context.Context, in *ReplaceNodeRequest,
 	return out, nil
 }
 
+func (c *controlClient) Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainResponse)
+	err := c.cc.Invoke(ctx, Control_Drain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *controlClient) Operations(ctx context.Context, in *OperationsRequest, opts ...grpc.CallOption) (*OperationsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(OperationsResponse)
@@ -181,6 +195,9 @@ type ControlServer interface {
 	Replicas(context.Context, *ReplicasRequest) (*ReplicasResponse, error)
 	// Puts a new node in the place of one that is lost, or is to go, in the same way.
 	ReplaceNode(context.Context, *ReplaceNodeRequest) (*ReplaceNodeResponse, error)
+	// Has a node, or all of a machine, lead nothing until it is undone; durable before it takes effect. Asked for again: says what
+	// is left to be done.
+	Drain(context.Context, *DrainRequest) (*DrainResponse, error)
 	// Those that run, and the last ones that have ended; newest first.
 	Operations(context.Context, *OperationsRequest) (*OperationsResponse, error)
 	// The operation now and whenever it has got further; ends when it has ended.
@@ -214,6 +231,9 @@ func (UnimplementedControlServer) Replicas(context.Context, *ReplicasRequest) (*
 }
 func (UnimplementedControlServer) ReplaceNode(context.Context, *ReplaceNodeRequest) (*ReplaceNodeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplaceNode not implemented")
+}
+func (UnimplementedControlServer) Drain(context.Context, *DrainRequest) (*DrainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Drain not implemented")
 }
 func (UnimplementedControlServer) Operations(context.Context, *OperationsRequest) (*OperationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Operations not implemented")
@@ -353,6 +373,24 @@ func _Control_ReplaceNode_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Control_Drain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Drain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Drain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Drain(ctx, req.(*DrainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Control_Operations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(OperationsRequest)
 	if err := dec(in); err != nil {
@@ -430,6 +468,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReplaceNode",
 			Handler:    _Control_ReplaceNode_Handler,
+		},
+		{
+			MethodName: "Drain",
+			Handler:    _Control_Drain_Handler,
 		},
 		{
 			MethodName: "Operations",

@@ -154,6 +154,34 @@ export interface ReplaceNodeResponse {
   operation: Operation | undefined;
 }
 
+export interface DrainRequest {
+  /** "shard-1/node-2", or the node's id. */
+  node: string;
+  /** Instead of a node: every node on this machine, also those that come later; new nodes are placed elsewhere. */
+  machine: string;
+  /** It may lead again. */
+  undo: boolean;
+  /** Nothing is done: the answer says what would be. */
+  dryRun: boolean;
+}
+
+export interface DrainResponse {
+  /** "shard-1/node-2": those that are concerned. */
+  nodes: string[];
+  /** In the order in which leadership is handed over; first of the nodes that are to lead nothing and do still. */
+  moves: LeaderMove[];
+}
+
+export interface LeaderMove {
+  shard: number;
+  /** "shard-1/node-2". */
+  from: string;
+  /** Empty: there is nobody now who could lead instead. */
+  to: string;
+  /** With no `to`: why. */
+  detail: string;
+}
+
 export interface OperationsRequest {
 }
 
@@ -238,7 +266,13 @@ export interface NodeReport {
   /** With another condition than UP: why, and what to do. */
   reason: string;
   /** As the node told it just now (UP), else what is still known of it: id, address, pid. */
-  status: NodeStatus | undefined;
+  status:
+    | NodeStatus
+    | undefined;
+  /** It is to lead nothing: a person has asked for it, of the node or of its machine. */
+  drained: boolean;
+  /** Leaders are kept off its machine, whose disk is much slower than those of the others. */
+  slow: boolean;
 }
 
 function createBaseScaleRequest(): ScaleRequest {
@@ -708,6 +742,221 @@ export const ReplaceNodeResponse: MessageFns<ReplaceNodeResponse> = {
             }
 
             message.operation = Operation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDrainRequest(): DrainRequest {
+  return { node: "", machine: "", undo: false, dryRun: false };
+}
+
+export const DrainRequest: MessageFns<DrainRequest> = {
+  encode(message: DrainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.machine !== "") {
+      writer.uint32(18).string(message.machine);
+    }
+    if (message.undo !== false) {
+      writer.uint32(24).bool(message.undo);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(32).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.machine = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.undo = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDrainResponse(): DrainResponse {
+  return { nodes: [], moves: [] };
+}
+
+export const DrainResponse: MessageFns<DrainResponse> = {
+  encode(message: DrainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.nodes) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.moves) {
+      LeaderMove.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodes.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.moves.push(LeaderMove.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLeaderMove(): LeaderMove {
+  return { shard: 0, from: "", to: "", detail: "" };
+}
+
+export const LeaderMove: MessageFns<LeaderMove> = {
+  encode(message: LeaderMove, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.shard !== 0) {
+      writer.uint32(8).uint32(message.shard);
+    }
+    if (message.from !== "") {
+      writer.uint32(18).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(26).string(message.to);
+    }
+    if (message.detail !== "") {
+      writer.uint32(34).string(message.detail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaderMove {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaderMove();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.shard = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.detail = reader.string();
             continue;
           }
         }
@@ -1492,7 +1741,7 @@ export const GroupReport: MessageFns<GroupReport> = {
 };
 
 function createBaseNodeReport(): NodeReport {
-  return { name: "", condition: 0, reason: "", status: undefined };
+  return { name: "", condition: 0, reason: "", status: undefined, drained: false, slow: false };
 }
 
 export const NodeReport: MessageFns<NodeReport> = {
@@ -1508,6 +1757,12 @@ export const NodeReport: MessageFns<NodeReport> = {
     }
     if (message.status !== undefined) {
       NodeStatus.encode(message.status, writer.uint32(34).fork()).join();
+    }
+    if (message.drained !== false) {
+      writer.uint32(40).bool(message.drained);
+    }
+    if (message.slow !== false) {
+      writer.uint32(48).bool(message.slow);
     }
     return writer;
   },
@@ -1555,6 +1810,22 @@ export const NodeReport: MessageFns<NodeReport> = {
             }
 
             message.status = NodeStatus.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.drained = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.slow = reader.bool();
             continue;
           }
         }
@@ -1635,6 +1906,19 @@ export const ControlService = {
     responseSerialize: (value: ReplaceNodeResponse): Buffer => Buffer.from(ReplaceNodeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReplaceNodeResponse => ReplaceNodeResponse.decode(value),
   },
+  /**
+   * Has a node, or all of a machine, lead nothing until it is undone; durable before it takes effect. Asked for again: says what
+   * is left to be done.
+   */
+  drain: {
+    path: "/control.v1.Control/Drain" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DrainRequest): Buffer => Buffer.from(DrainRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DrainRequest => DrainRequest.decode(value),
+    responseSerialize: (value: DrainResponse): Buffer => Buffer.from(DrainResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DrainResponse => DrainResponse.decode(value),
+  },
   /** Those that run, and the last ones that have ended; newest first. */
   operations: {
     path: "/control.v1.Control/Operations" as const,
@@ -1687,6 +1971,11 @@ export interface ControlServer extends UntypedServiceImplementation {
   replicas: handleUnaryCall<ReplicasRequest, ReplicasResponse>;
   /** Puts a new node in the place of one that is lost, or is to go, in the same way. */
   replaceNode: handleUnaryCall<ReplaceNodeRequest, ReplaceNodeResponse>;
+  /**
+   * Has a node, or all of a machine, lead nothing until it is undone; durable before it takes effect. Asked for again: says what
+   * is left to be done.
+   */
+  drain: handleUnaryCall<DrainRequest, DrainResponse>;
   /** Those that run, and the last ones that have ended; newest first. */
   operations: handleUnaryCall<OperationsRequest, OperationsResponse>;
   /** The operation now and whenever it has got further; ends when it has ended. */
@@ -1794,6 +2083,25 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReplaceNodeResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Has a node, or all of a machine, lead nothing until it is undone; durable before it takes effect. Asked for again: says what
+   * is left to be done.
+   */
+  drain(
+    request: DrainRequest,
+    callback: (error: ServiceError | null, response: DrainResponse) => void,
+  ): ClientUnaryCall;
+  drain(
+    request: DrainRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DrainResponse) => void,
+  ): ClientUnaryCall;
+  drain(
+    request: DrainRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DrainResponse) => void,
   ): ClientUnaryCall;
   /** Those that run, and the last ones that have ended; newest first. */
   operations(
