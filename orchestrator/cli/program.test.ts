@@ -75,6 +75,7 @@ function answer(stream: BatchStream, { id, operations }: BatchMessage): void {
 }
 
 const node = (id: string, role: number, term: bigint) => ({
+  ...{ drained: false, slow: false },
   name: `shard-1/node-${id}`,
   condition: Condition.UP,
   reason: '',
@@ -95,7 +96,7 @@ const REPORT: StatusResponse = {
         // A leader of an older term that does not know yet.
         node('1', Role.LEADER, 2n),
         node('2', Role.LEADER, 3n),
-        { ...node('3', Role.FOLLOWER, 0n), condition: Condition.DOWN, reason: 'killed by SIGKILL' },
+        { ...node('3', Role.FOLLOWER, 0n), condition: Condition.DOWN, reason: 'killed by SIGKILL', drained: true },
       ],
     },
   ],
@@ -315,7 +316,7 @@ describe('status', () => {
             },
             {
               ...{ id: '3', name: 'shard-1/node-3', pid: 3, address: '127.0.0.1:3' },
-              ...{ role: 'unknown', state: 'down', applied: 7, reason: 'killed by SIGKILL' },
+              ...{ role: 'unknown', state: 'down', applied: 7, reason: 'killed by SIGKILL', drained: true },
             },
           ],
         },
@@ -342,6 +343,7 @@ describe('status', () => {
     expect(out).toMatch(/shard-1\/node-2.*leader.*serving/)
     expect(out).toMatch(/meta\/node-1/)
     expect(out).toContain('shard-1/node-3: killed by SIGKILL')
+    expect(out).toContain('down, drained')
   })
 
   test('a gateway that cannot answer is exit code 3', async () => {

@@ -7,13 +7,14 @@ import { append } from './append.js'
 import { chaos } from './chaos.js'
 import type { Connection, Context, Form } from './context.js'
 import { remove } from './delete.js'
+import { drain } from './drain.js'
 import { EXIT } from './exit-codes.js'
 import { type Task, tellFailure } from './failure.js'
 import { fault as breakNode } from './fault.js'
 import { DEFAULT_DELAY_MS, DEFAULT_FOR_S, DIRECTIONS, FAULTS, type FaultFlags, taskOf } from './fault-task.js'
 import { DEFAULT_ADDRESS, wholeNumber } from './flags.js'
 import { get } from './get.js'
-import { NODE_ORDERS, orderNode } from './node.js'
+import { NODE_ORDERS, type NodeFlags, nodeTaskOf, orderNode } from './node.js'
 import { listOperations, STEERS, steerOperation } from './operations.js'
 import { put } from './put.js'
 import { REACH_MS, reach } from './reach.js'
@@ -147,16 +148,7 @@ function addOperations(command: MakeCommand, perform: Perform, context: Context)
       const what = shards === undefined ? 'replicas' : 'shards'
       return perform({ name: 'scale', json }, (form, to) => scale({ what, count, detach, dryRun }, form, to, context))
     })
-  command('node <how> <node>', `${NODE_ORDERS.join(', ')}: a new node takes the place of one that is lost, or is to go`)
-    .option('--detach', 'return when it has begun; it goes on by itself')
-    .addHelpText(
-      'after',
-      '\nA node is named as kvorum status shows it, like shard-1/node-2, or by its id. What is in its directory is removed.',
-    )
-    .action((how: string, node: string, { json, detach = false }: Flags & { readonly detach?: boolean }) => {
-      if (!NODE_ORDERS.some((one) => one === how)) throw new TypeError(`kvorum node takes ${NODE_ORDERS.join(', ')}`)
-      return perform({ name: `node ${how} ${node}`, json }, (form, to) => orderNode(node, detach, form, to, context))
-    })
+  addNodes(command, perform, context)
   command('restart [node]', 'restart a node, or all of them, while the cluster serves: one of a shard at a time')
     .option('--rolling', 'every node, one after the other')
     .option('--detach', 'return when it has begun; it goes on by itself')
@@ -192,6 +184,29 @@ function addOperations(command: MakeCommand, perform: Perform, context: Context)
       return perform({ name: `${how} ${id}`, json }, (form, to) => steerOperation(how, id, form, to, context))
     })
 }
+
+function addNodes(command: MakeCommand, perform: Perform, context: Context): void {
+  command('node <how> [node]', `${NODE_ORDERS.join(', ')}: put a new node in its place, or have it lead nothing`)
+    .option('--machine <name>', 'drain, undrain: every node on this machine instead of one')
+    .option('--dry-run', 'drain, undrain: show which leaders would move, and do nothing')
+    .option('--detach', 'return when it has begun; it goes on by itself')
+    .addHelpText('after', NODE_HELP)
+    .action((how: string, node: string | undefined, { json, ...flags }: Flags & NodeFlags) => {
+      const task = nodeTaskOf(how, node, flags)
+      const name = `node ${how} ${node ?? `--machine ${flags.machine}`}`
+      return perform({ name, json }, (form, to) =>
+        'drain' in task
+          ? drain(task.drain, form, to, context)
+          : orderNode(task.replace, task.detach, form, to, context),
+      )
+    })
+}
+
+const NODE_HELP = `
+A node is named as kvorum status shows it, like shard-1/node-2, or by its id.
+replace: a new node takes the place of one that is lost, or is to go. What is in its directory is removed.
+drain: for maintenance, as before a reboot. Its leaders leave at once and do not come back, and no new nodes are placed on a drained
+machine, until undrain, also when Kvorum is started again. It goes on voting and keeps its data: moving that away is replace.`
 
 interface ScaleFlags {
   readonly shards?: number

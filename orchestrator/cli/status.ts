@@ -52,6 +52,9 @@ interface NodeView {
   readonly applied: number
   /** Why it does not answer. */
   readonly reason?: string
+  /** It is to lead nothing: a person wants it so, or the disk of its machine is slow. Absent: it may. */
+  readonly drained?: true
+  readonly slow?: true
 }
 
 interface GroupView {
@@ -94,7 +97,7 @@ function termOf({ status: told }: NodeReport): bigint {
   return told?.term ?? 0n
 }
 
-function nodeView({ name, condition, reason, status: told }: NodeReport): NodeView {
+function nodeView({ name, condition, reason, status: told, drained, slow }: NodeReport): NodeView {
   const answers = condition === Condition.UP
   return {
     id: told?.nodeId ?? '',
@@ -105,6 +108,8 @@ function nodeView({ name, condition, reason, status: told }: NodeReport): NodeVi
     state: answers ? nameIn(State, told?.state) : nameIn(Condition, condition),
     applied: Number(told?.appliedIndex ?? 0n),
     ...(reason === '' ? {} : { reason }),
+    ...(drained ? { drained: true as const } : {}),
+    ...(slow ? { slow: true as const } : {}),
   }
 }
 
@@ -123,7 +128,9 @@ function tableOf({ epoch, shards, meta }: StatusView, colours: boolean): string 
   for (const group of [...shards, ...(meta === null ? [] : [meta])]) {
     for (const node of group.nodes) {
       const role = node.id === group.leader ? paint.green(node.role) : node.role
-      const state = node.reason === undefined ? node.state : paint.red(node.state)
+      const marks = [...(node.drained ? ['drained'] : []), ...(node.slow ? ['slow'] : [])]
+      const words = [node.state, ...marks].join(', ')
+      const state = node.reason === undefined ? words : paint.red(words)
       table.push([node.name, node.id, node.pid, node.address, role, state, group.term, node.applied])
     }
   }
