@@ -24,6 +24,8 @@ export interface HostedOptions {
   readonly replicas: number
   /** More flags of the orchestrator. */
   readonly flags?: readonly string[]
+  /** The node program of the agents. Default: the one that was built. */
+  readonly kvnode?: string
 }
 
 export class HostedCluster {
@@ -32,8 +34,9 @@ export class HostedCluster {
   #address = ''
 
   static async start({ machines, shards, replicas, flags = [] }: HostedOptions): Promise<HostedCluster> {
+  static async start({ machines, shards, replicas, kvnode }: HostedOptions): Promise<HostedCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'kvorum-hosts-'))
-    const cluster = new HostedCluster(folder, startReaper(folder), await Hosts.open([CONTROL, ...machines]), machines)
+    const cluster = new HostedCluster(folder, startReaper(folder), await Hosts.open([CONTROL, ...machines]), machines, kvnode)
     try {
       await Promise.all(machines.map((name) => cluster.startAgent(name)))
       await cluster.startOrchestrator(['--shards', `${shards}`, '--replicas', `${replicas}`, ...flags])
@@ -49,6 +52,7 @@ export class HostedCluster {
     private readonly reaper: Program,
     private readonly hosts: Hosts,
     readonly machines: readonly string[],
+    private readonly kvnode: string | undefined,
   ) {}
 
   /** host:port of the gateway. */
@@ -85,6 +89,7 @@ export class HostedCluster {
       this.dataOf(name),
       '--name',
       name,
+      ...(this.kvnode === undefined ? [] : ['--kvnode', this.kvnode]),
     ]
     const agent = host.start([process.execPath, join(ROOT, 'dist/orchestrator/cli/main.js'), 'agent', ...where])
     this.#agents.set(name, agent)

@@ -14,11 +14,11 @@ export class Drains {
   #last: Promise<unknown> = Promise.resolve()
 
   private constructor(
-    private readonly registry: Registry,
+    private readonly registry: Pick<Registry, 'setDrained'>,
     private record: DrainedRecord,
   ) {}
 
-  static async open(registry: Registry): Promise<Drains> {
+  static async open(registry: Pick<Registry, 'drained' | 'setDrained'>): Promise<Drains> {
     return new Drains(registry, await registry.drained())
   }
 
