@@ -36,7 +36,13 @@ export class HostedCluster {
   static async start({ machines, shards, replicas, flags = [] }: HostedOptions): Promise<HostedCluster> {
   static async start({ machines, shards, replicas, kvnode }: HostedOptions): Promise<HostedCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'kvorum-hosts-'))
-    const cluster = new HostedCluster(folder, startReaper(folder), await Hosts.open([CONTROL, ...machines]), machines, kvnode)
+    const cluster = new HostedCluster(
+      folder,
+      startReaper(folder),
+      await Hosts.open([CONTROL, ...machines]),
+      machines,
+      kvnode,
+    )
     try {
       await Promise.all(machines.map((name) => cluster.startAgent(name)))
       await cluster.startOrchestrator(['--shards', `${shards}`, '--replicas', `${replicas}`, ...flags])

@@ -33,7 +33,7 @@ const ANSWER_MS_MAX = 2_000
 const CUT_MS_MAX = 5_000
 
 /** Lays a change over what is ordered already. It holds when this resolves, or when the node runs again. */
-export async function order({ directory }: Place, change: (now: Orders) => Orders): Promise<void> {
+export async function order({ directory }: Pick<Place, 'directory'>, change: (now: Orders) => Orders): Promise<void> {
   const now = read(directory)
   const number = now.number + 1
   write(directory, { ...change(now), number })
