@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -8,7 +8,8 @@ import { PARTITIONS } from '../core/slot.js'
 import type { EventName, Events, Telemetry } from '../telemetry/index.js'
 import { Condition } from '../wire/control.js'
 import { type Cluster, type Stop, startCluster } from './cluster.js'
-import { DataDirectory } from './data-directory.js'
+import { DataDirectory, nodeName } from './data-directory.js'
+import { StartFault } from './faults.js'
 import { Registry } from './registry.js'
 import type { Shape } from './shape.js'
 import { FakeWorld } from './testing/fake-world.js'
@@ -106,6 +107,43 @@ describe('a start', () => {
       /holds 2 shards x 1 replicas, not 3 x 1: start it with --shards 2 --replicas 1, or choose another --data/,
     )
     await (await start({ shards: 2 })).stop(never.forced)
+  })
+
+  test('takes another shape as long as nothing is bootstrapped, and leaves no node of the first one', async () => {
+    const noFirst = async (what: string) => {
+      if (/^spawn .*node-1$/.test(what)) throw new StartFault('it cannot be started')
+    }
+    await expect(start({ shards: 3, replicas: 3 }, { pass: noFirst })).rejects.toThrow('cannot be started')
+    expect(existsSync(join(folder, 'shard-3', 'node-2'))).toBe(true)
+    const cluster = await start({ shards: 1, replicas: 2 })
+    await expectWhole(cluster, { shards: 1, replicas: 2 })
+    await cluster.stop(never.forced)
+    const nodes = ['meta/node-1', 'meta/node-2', 'shard-1/node-1', 'shard-1/node-2']
+    const registry = await Registry.open(new DataDirectory(folder), 1)
+    expect((await registry.nodes()).map(nodeName).sort()).toEqual(nodes)
+    expect(await registry.cluster()).toMatchObject({ shards: 1, replicas: 2 })
+    await registry.close()
+    expect(existsSync(join(folder, 'shard-3', 'node-2'))).toBe(false)
+    expect(existsSync(join(folder, 'shard-1', 'node-3'))).toBe(false)
+  })
+
+  test('keeps what was asked for first when nothing else is', async () => {
+    const room = vi.spyOn(DataDirectory.prototype, 'expectRoom').mockImplementationOnce(() => {
+      throw new StartFault('no room')
+    })
+    await expect(start({ shards: 2, replicas: 1 })).rejects.toThrow('no room')
+    expect(room).toHaveBeenCalledOnce()
+    const cluster = await start()
+    await expectWhole(cluster, { shards: 2, replicas: 1 })
+    await cluster.stop(never.forced)
+  })
+
+  test('of a shape that was bootstrapped and never served says what to remove', async () => {
+    world.ends.set('shard-1/node-2', { code: 73 })
+    await expect(start({ shards: 1, replicas: 2 })).rejects.toThrow('cannot be started')
+    await expect(start({ shards: 2 })).rejects.toThrow(
+      /holds 1 shards x 2 replicas, not 2 x 2: .*or remove .* never came to its end, so nobody has stored anything in it/,
+    )
   })
 
   test('of nodes whose registry holds no cluster is refused, and starts none', async () => {

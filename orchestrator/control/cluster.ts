@@ -10,6 +10,7 @@ import type { DataDirectory } from './data-directory.js'
 import type { Driver } from './drivers/driver.js'
 import { StartFault } from './faults.js'
 import { FencedStore } from './fence.js'
+import { firstStartOf, removeUnplanned } from './first-start.js'
 import { Fleet } from './fleet.js'
 import type { Group } from './group.js'
 import { drain } from './leaders/drain.js'
@@ -29,7 +30,7 @@ import { tellPrograms } from './program-news.js'
 import { Programs } from './programs.js'
 import { type ClusterRecord, Registry } from './registry.js'
 import { reportOf } from './report.js'
-import { type Shape, shapeFor } from './shape.js'
+import { isShapeOf, type Shape, shapeFor } from './shape.js'
 import { stampAll } from './stamp-all.js'
 
 export interface ClusterOptions {
@@ -116,12 +117,15 @@ async function recordFor(
   const has = await registry.cluster()
   const lost = has === undefined ? lostRegistry(directory) : undefined
   if (lost !== undefined) throw lost
-  const { shards, replicas } = shapeFor(directory, has, shape)
-  const record = has ?? { format: 1, clusterId: clusterId ?? rng.id(), shards, replicas }
+  const wanted = shapeFor(directory, has, shape, await firstStartOf(registry))
+  const record: ClusterRecord = { format: 1, clusterId: clusterId ?? rng.id(), ...has, ...wanted }
   if (clusterId !== undefined && clusterId !== record.clusterId) {
     throw new StartFault(`the data directory ${directory.given} is of cluster ${record.clusterId}, not ${clusterId}`)
   }
-  if (has === undefined) await registry.setCluster(record)
+  if (has === undefined || !isShapeOf(has, wanted)) {
+    await removeUnplanned(wanted, { registry, driver, directory, clusterId: record.clusterId })
+    await registry.setCluster(record)
+  }
   if (record.program !== undefined) driver.check(directory.program(record.program))
   return record
 }
