@@ -58,7 +58,7 @@ async function run(config: Config): Promise<void> {
   const stop = stopOnSignals(process, systemClock, telemetry)
   const { data, faultProxy: proxy, kvnode = NODE_PROGRAM } = config
   const wish = { directory: new DataDirectory(data), program: resolve(kvnode), proxy, telemetry }
-  let ending: Ending = config.join === undefined ? { nodes: 'stopped' } : { nodes: 'left', to: config.join }
+  let ending: Ending | undefined
   try {
     await throughProxy(wish, stop, async (program, until) => {
       ending = await serve({ ...config, kvnode: program }, telemetry, until)
@@ -71,7 +71,10 @@ async function run(config: Config): Promise<void> {
   process.stderr.write(`kvorum stopped; ${lastWords(ending, config)}\n`)
 }
 
-function lastWords(ending: Ending, { data }: Config): string {
+/** `ending` is undefined when a start was ended before it was done. */
+function lastWords(ending: Ending | undefined, { data, join }: Config): string {
+  if (ending === undefined && join !== undefined) return `it had not joined ${join} yet`
+  if (ending === undefined) return `data is in ${data}`
   if (ending.nodes === 'stopped') return `data is in ${data}`
   if (ending.to !== '') return `the nodes go on under the orchestrator at ${ending.to}`
   return 'the nodes go on, and no orchestrator is known that runs them'

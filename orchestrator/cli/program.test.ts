@@ -358,12 +358,12 @@ describe('status', () => {
     status = () => new Promise(() => {})
     expect(await run('status', '--timeout', '100')).toBe(3)
     expect(warned).toContain(
-      `status on ${listener.address} failed: no answer within 100 ms (DEADLINE_EXCEEDED); try again`,
+      `status on ${listener.address} failed: no answer from ${listener.address} within 100 ms (DEADLINE_EXCEEDED); try again`,
     )
     warned = ''
     const other = await listen({ host: '127.0.0.1', port: 0 }, [kvService(handlers())])
     expect(await run('status', '--address', other.address)).toBe(3)
     await other.close()
-    expect(warned).toContain('no Kvorum gateway, or one of another version (UNSUPPORTED)')
+    expect(warned).toContain('it is another version of Kvorum, or something else (UNSUPPORTED)')
   })
 })

@@ -1,6 +1,7 @@
 import { connect } from 'node:http2'
 import { type Clock, systemClock } from '../core/clock.js'
 import { UnavailableError } from '../errors/index.js'
+import { whyNoConnection } from '../wire/plain-words.js'
 
 /** How long a server that is there may take to be heard. */
 export const REACH_MS = 2_000
@@ -54,20 +55,7 @@ function urlOf(address: string): string {
 }
 
 function whyOf({ code = '', message }: NodeJS.ErrnoException): string {
-  switch (code) {
-    case 'ECONNREFUSED':
-      return 'nobody listens there'
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'no such host is known'
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return 'the host cannot be reached'
-    case 'ECONNRESET':
-    case 'EPIPE':
-      return 'it hung up'
-    default:
-      // Bytes that are no HTTP/2.
-      return code.startsWith('ERR_HTTP2') ? 'what listens there is something else' : message
-  }
+  // Bytes that are no HTTP/2.
+  if (code.startsWith('ERR_HTTP2')) return 'what listens there is something else'
+  return whyNoConnection(code) ?? message
 }

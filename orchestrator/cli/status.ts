@@ -1,6 +1,5 @@
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
-import { KvError, kvError } from '../errors/index.js'
 import { Condition, ControlClient, type GroupReport, type NodeReport, type StatusResponse } from '../wire/control.js'
 import { Role, State } from '../wire/node-admin.js'
 import type { Connection, Context, Form } from './context.js'
@@ -14,30 +13,12 @@ export async function status(
 ): Promise<number> {
   const client = new ControlClient(address)
   try {
-    const view = viewOf(await ask(client, timeoutMs))
+    const view = viewOf(await client.status({ deadlineMs: timeoutMs }))
     out(json ? `${JSON.stringify(view, null, 2)}\n` : tableOf(view, colours))
     return EXIT.ok
   } finally {
     client.close()
   }
-}
-
-async function ask(client: ControlClient, timeoutMs: number): Promise<StatusResponse> {
-  try {
-    return await client.status({ deadlineMs: timeoutMs })
-  } catch (error) {
-    throw error instanceof KvError && error.cause !== undefined ? inWords(error, timeoutMs) : error
-  }
-}
-
-/** What gRPC found by itself it says in words for its own developers. */
-function inWords({ code, message, outcome, cause }: KvError, timeoutMs: number): KvError {
-  const words: Partial<Record<KvError['code'], string>> = {
-    UNAVAILABLE: 'the connection broke',
-    DEADLINE_EXCEEDED: `no answer within ${timeoutMs} ms`,
-    UNSUPPORTED: 'what listens there cannot tell: it is no Kvorum gateway, or one of another version',
-  }
-  return kvError(code, words[code] ?? message, { outcome, cause })
 }
 
 interface NodeView {

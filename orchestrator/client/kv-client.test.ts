@@ -335,3 +335,14 @@ test('a batch may be built in a loop, and run again', async () => {
   expect(await batch.run()).toHaveLength(10)
   expect(await batch.run()).toEqual([])
 })
+
+test('connecting to nobody says who was asked, for how long, and what it came to, without a word of gRPC', async () => {
+  const { cluster } = await setUp()
+  const { address } = cluster.gateway
+  await cluster.close()
+  const error = await failureOf(KvClient.connect({ endpoints: [address], deadlineMs: 300 }))
+  expect((error as KvError).message).toBe(
+    `no cluster map from ${address} within 300 ms: is Kvorum running there? last failure: no connection to ${address}, or it ` +
+      'broke (nobody listens there)',
+  )
+})

@@ -182,7 +182,7 @@ export class MapWatcher {
 
   #nobody(timeoutMs: number): KvError {
     const who = this.#options.endpoints.join(', ')
-    const last = this.#trouble === undefined ? '' : `; last failure: ${this.#trouble.message}`
+    const last = this.#trouble === undefined ? '' : ` last failure: ${this.#trouble.message}`
     const message = `no cluster map from ${who} within ${Math.round(timeoutMs)} ms: is Kvorum running there?${last}`
     return new UnavailableError(message, { outcome: 'not-applied', cause: this.#trouble })
   }

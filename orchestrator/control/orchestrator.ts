@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events'
-import { sleep } from '../core/clock.js'
 import { MapCell, type MapSource } from '../core/map-source.js'
 import type { ClusterMap, NodeInfo } from '../core/topology.js'
 import { UnavailableError } from '../errors/index.js'
@@ -8,13 +7,14 @@ import type { Bystander, Situation, StandbyHandlers } from '../wire/standby.js'
 import { aborted } from './aborted.js'
 import { Changes } from './changes.js'
 import { type Cluster, type ClusterOptions, type Stop, startCluster } from './cluster.js'
-import { NotHolder, StartFault } from './faults.js'
+import { NotHolder } from './faults.js'
 import { forwardedHandlers } from './forwarded.js'
+import { firstWord } from './join.js'
 import { lookAtNodes } from './look.js'
 import { toWire } from './operations/handlers.js'
 import { readOperations } from './operations/journal.js'
 import type { PeerLinks } from './peers.js'
-import { hasNodesOf } from './same-data.js'
+import { whyNotTheirs } from './same-data.js'
 import type { Shape } from './shape.js'
 import { Standing } from './standing.js'
 
@@ -34,8 +34,6 @@ export type Ending = { readonly nodes: 'stopped' } | { readonly nodes: 'left'; r
 
 /** How often whoever stands by is told of what no event tells: where meta's nodes are. */
 const TELL_EVERY_MS = 1_000
-/** Pause between two rounds through the endpoints of a cluster that is to be joined. */
-const JOIN_RETRY_MS = 200
 
 interface Known {
   readonly map: ClusterMap
@@ -165,7 +163,11 @@ export class Orchestrator {
   readonly standby: StandbyHandlers = { standBy: (who, signal) => this.#situations(who, signal) }
 
   get #isEligible(): boolean {
-    return hasNodesOf(this.#options.directory, this.#known.map.clusterId, this.#known.meta)
+    return this.#ineligible === undefined
+  }
+
+  get #ineligible(): string | undefined {
+    return whyNotTheirs(this.#options.directory, this.#known.map.clusterId, this.#known.meta)
   }
 
   #begin(cluster: Cluster | undefined): void {
@@ -211,7 +213,8 @@ export class Orchestrator {
   async #stand(signal: AbortSignal): Promise<Cluster | undefined> {
     const { map, meta, addresses } = this.#known
     const { links, peers, clock, telemetry } = this.#options
-    const eligible = this.#isEligible
+    const ineligible = this.#ineligible
+    const eligible = ineligible === undefined
     const deps = {
       ...{ clusterId: map.clusterId, links, peers, clock, telemetry, holder: this.#id, maps: this.#maps },
       who: () => ({ address: this.#listening.address, eligible }),
@@ -224,7 +227,7 @@ export class Orchestrator {
     this.#standing = standing
     const reason = eligible
       ? 'this one routes, and stands by'
-      : `this one only routes, since their data is not in ${this.#options.directory.given}`
+      : `this one only routes and can never take over, since ${ineligible}. For that it needs the --data of that one, on its machine`
     telemetry.emit('control.follows', { holder: addresses[0] ?? '', reason })
     try {
       return await standing.run(signal)
@@ -310,41 +313,6 @@ export class Orchestrator {
     }
     return { map, meta: this.#standing?.meta ?? [], holder: this.#standing?.holder ?? '', holds: false }
   }
-}
-
-interface FirstWord extends Situation {
-  /** Who said it. */
-  readonly from: string
-}
-
-/** How things are, from the first of the endpoints that says so. */
-async function firstWord(
-  { peers, clock, startTimeoutMs, telemetry }: OrchestratorOptions,
-  endpoints: readonly string[],
-  asked: AbortSignal,
-): Promise<FirstWord> {
-  const late = new AbortController()
-  const timer = clock.setTimeout(() => late.abort(), startTimeoutMs)
-  const signal = AbortSignal.any([asked, late.signal])
-  let last = ''
-  telemetry.emit('start.progress', { doing: `joining the cluster of ${endpoints.join(', ')}`, seconds: 0 })
-  try {
-    for (let turn = 0; !signal.aborted; turn++) {
-      const from = endpoints[turn % endpoints.length] as string
-      try {
-        // It counts as nobody who stands by until it knows whether it can.
-        const words = peers.standBy(from, { address: '', eligible: false }, signal)
-        for await (const situation of words) if (situation.meta.length > 0) return { ...situation, from }
-      } catch (error) {
-        last = `: ${error instanceof Error ? error.message : String(error)}`
-      }
-      await sleep(clock, JOIN_RETRY_MS, signal).catch(() => {})
-    }
-  } finally {
-    timer.cancel()
-  }
-  asked.throwIfAborted()
-  throw new StartFault(`no orchestrator answers on ${endpoints.join(', ')} within ${startTimeoutMs / 1000} s${last}`)
 }
 
 /** Whoever has lost the lease while it was asked does not know what became of it. */

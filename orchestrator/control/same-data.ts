@@ -4,22 +4,34 @@ import type { NodeInfo } from '../core/topology.js'
 import type { DataDirectory } from './data-directory.js'
 
 /**
- * Whether this is the data directory of these nodes of meta, on this machine: by what they wrote there themselves. Whoever
- * has it can find their processes, and has the registry that knows all others.
+ * Why whoever has this data directory cannot take over these nodes of meta; undefined if it is theirs, on this machine, by what
+ * they wrote there themselves. Who has it can find their processes, and has the registry that knows all others.
  */
-export function hasNodesOf(directory: DataDirectory, cluster: string, meta: readonly NodeInfo[]): boolean {
+export function whyNotTheirs(directory: DataDirectory, cluster: string, meta: readonly NodeInfo[]): string | undefined {
   const ids = new Set(meta.map(({ id }) => id))
-  const group = dirname(directory.node({ shard: 0, index: 1 }))
-  if (!existsSync(group)) return false
-  return readdirSync(group).some((node) => {
+  const found = identitiesIn(dirname(directory.node({ shard: 0, index: 1 })))
+  if (found.some((one) => one.cluster === cluster && ids.has(String(one.node)))) return undefined
+  const other = found.find((one) => one.cluster !== cluster)
+  if (other !== undefined)
+    return `${directory.given} is of another cluster, ${String(other.cluster)}, which is left alone`
+  return `there is nothing of them in ${directory.given}`
+}
+
+interface Identity {
+  readonly cluster?: unknown
+  readonly node?: unknown
+}
+
+function identitiesIn(group: string): Identity[] {
+  if (!existsSync(group)) return []
+  return readdirSync(group).flatMap((node) => {
     const path = join(group, node, 'identity.json')
-    if (!existsSync(path)) return false
+    if (!existsSync(path)) return []
     try {
-      const identity = JSON.parse(readFileSync(path, 'utf8')) as { cluster?: unknown; node?: unknown }
-      return identity.cluster === cluster && ids.has(String(identity.node))
+      return [JSON.parse(readFileSync(path, 'utf8')) as Identity]
     } catch {
       // Half written or damaged: no reason to believe it.
-      return false
+      return []
     }
   })
 }

@@ -66,7 +66,7 @@ export class Channel {
       const answer = (failure: ServiceError | null, response?: Res) => {
         this.#calls.delete(call)
         if (failure === null) resolve(response as Res)
-        else reject(errorFromStatus(failure, effect === 'read'))
+        else reject(errorFromStatus(failure, { read: effect === 'read', address: this.address, deadlineMs }))
       }
       const options = { deadline: this.clock.now() + deadlineMs }
       const call = this.#client.makeUnaryRequest(
@@ -102,7 +102,7 @@ export class Channel {
     try {
       for await (const message of call) yield message as Res
     } catch (failure) {
-      if (!signal.aborted) throw errorFromStatus(failure as ServiceError, true)
+      if (!signal.aborted) throw errorFromStatus(failure as ServiceError, { read: true, address: this.address })
     } finally {
       signal.removeEventListener('abort', cancel)
       this.#calls.delete(call)

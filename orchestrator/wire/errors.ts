@@ -11,6 +11,7 @@ import {
 } from '../errors/index.js'
 import { type ErrorCode, Error as WireError, type Outcome as WireOutcome } from './gen/errors.js'
 import { asBuffer } from './methods.js'
+import { plainWords } from './plain-words.js'
 
 /** Where a unary call carries the whole error. */
 const TRAILER = 'kvorum-error-bin'
@@ -51,11 +52,19 @@ export function errorFromWire(error: WireError, read: boolean): KvError {
   })
 }
 
-/** What a unary call that failed tells its caller. */
-export function errorFromStatus(failure: ServiceError, read: boolean): KvError {
-  const trailer = failure.metadata?.get(TRAILER)[0]
-  if (trailer !== undefined && typeof trailer !== 'string') return errorFromWire(WireError.decode(trailer), read)
-  return kvError(codeOfStatus(failure.code), failure.details || failure.message, {
+/** What was asked, by the call that failed. */
+export interface Asked {
+  readonly read: boolean
+  readonly address: string
+  /** How long it could take; undefined when it had no deadline. */
+  readonly deadlineMs?: number
+}
+
+/** What a call that failed tells its caller. gRPC's own words are in the cause. */
+export function errorFromStatus(failure: ServiceError, { read, address, deadlineMs }: Asked): KvError {
+  const told = errorInTrailer(failure, read)
+  if (told !== undefined) return told
+  return kvError(codeOfStatus(failure.code), plainWords(failure, address, deadlineMs), {
     outcome: read ? 'not-applied' : 'unknown',
     cause: failure,
   })
@@ -66,9 +75,15 @@ export function errorFromStatus(failure: ServiceError, read: boolean): KvError {
  * Undefined unless the peer itself says so; what gRPC says on its own is no proof of anything.
  */
 export function refusalOf(failure: ServiceError): WrongPeerError | OverloadedError | undefined {
-  const error = errorFromStatus(failure, false)
+  const error = errorInTrailer(failure, false)
   const refused = error instanceof WrongPeerError || error instanceof OverloadedError
   return refused && error.outcome === 'not-applied' ? error : undefined
+}
+
+function errorInTrailer(failure: ServiceError, read: boolean): KvError | undefined {
+  const trailer = failure.metadata?.get(TRAILER)[0]
+  if (trailer === undefined || typeof trailer === 'string') return undefined
+  return errorFromWire(WireError.decode(trailer), read)
 }
 
 /** How a server ends a unary call that failed. */

@@ -222,6 +222,20 @@ test('nobody there is UNAVAILABLE', async () => {
   await expect(admin.status()).rejects.toMatchObject({ code: 'UNAVAILABLE', outcome: 'not-applied' })
 })
 
+test('what gRPC found by itself is told in words of ours: who was asked, and for how long; its own are the cause', async () => {
+  const { admin, listener } = await serve({})
+  await expect(admin.status({ deadlineMs: 50 })).rejects.toMatchObject({
+    message: `no answer from ${listener.address} within 50 ms`,
+    cause: { details: expect.stringContaining('Deadline exceeded') },
+  })
+  await listener.close()
+  const refused = await admin.status().catch((error: unknown) => error)
+  expect(refused).toMatchObject({
+    message: `no connection to ${listener.address}, or it broke (nobody listens there)`,
+    cause: { details: expect.stringContaining('No connection established') },
+  })
+})
+
 test('watch gives each status, and ends when it is told to', async () => {
   let cancelled = false
   const { admin } = await serve({
