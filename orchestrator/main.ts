@@ -75,6 +75,9 @@ async function run(config: Config): Promise<void> {
 function lastWords(ending: Ending | undefined, { data, join }: Config): string {
   if (ending === undefined && join !== undefined) return `it had not joined ${join} yet`
   if (ending === undefined) return `data is in ${data}`
+  if (ending.nodes === 'stopped' && ending.but !== undefined) {
+    return `data is in ${data}. These nodes were left running, the next start finds them: ${ending.but}`
+  }
   if (ending.nodes === 'stopped') return `data is in ${data}`
   if (ending.to !== '') return `the nodes go on under the orchestrator at ${ending.to}`
   return 'the nodes go on, and no orchestrator is known that runs them'

@@ -166,6 +166,13 @@ describe('a start', () => {
     expect(world.running.size).toBe(0)
   })
 
+  test('that ends says which nodes it could not stop', async () => {
+    const cluster = await start({ shards: 1, replicas: 2 })
+    world.away.add('meta/node-2').add('shard-1/node-1')
+    expect(await cluster.stop(never.forced)).toBe('meta/node-2, shard-1/node-1 (its machine is away)')
+    expect(world.running.size).toBe(2)
+  })
+
   test('goes on without a damaged node when a majority is left, and says what to do', async () => {
     await (await start({ shards: 1, replicas: 3 })).stop(never.forced)
     world.ends.set('shard-1/node-3', { code: 65, lastWords: 'a record is damaged' })

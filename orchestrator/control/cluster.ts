@@ -17,6 +17,7 @@ import { drain } from './leaders/drain.js'
 import { Drains } from './leaders/drains.js'
 import { Leaders } from './leaders/leaders.js'
 import { Lease } from './lease.js'
+import { leftRunning } from './left-running.js'
 import type { Links } from './links.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
 import { MapPublisher } from './map-publisher.js'
@@ -85,8 +86,8 @@ export interface Cluster {
   meta(): readonly NodeInfo[]
   /** Leaves every node running, for another orchestrator, and gives the data directory free. */
   leave(): Promise<void>
-  /** Stops every node, by force those that take too long, and gives the data directory free. */
-  stop(forced: AbortSignal): Promise<void>
+  /** Stops every node, by force those that take too long, and gives the data directory free. Says which go on, and why. */
+  stop(forced: AbortSignal): Promise<string | undefined>
 }
 
 /**
@@ -188,7 +189,10 @@ async function startGroups(
       },
       lease,
       meta: () => meta.members ?? [],
-      stop: (forced) => end((group) => group.stop(stopTimeoutMs, forced)),
+      stop: async (forced) => {
+        await end((group) => group.stop(stopTimeoutMs, forced))
+        return leftRunning(fleet.all)
+      },
       leave: () => end((group) => group.leave()),
     }
   } catch (error) {

@@ -29,8 +29,13 @@ export interface OrchestratorOptions extends Omit<ClusterOptions, 'holder' | 'ta
  */
 export type Role = 'holder' | 'standby' | 'router'
 
-/** Who runs the nodes when this orchestrator has ended: nobody, since they were stopped, or the one at this address. */
-export type Ending = { readonly nodes: 'stopped' } | { readonly nodes: 'left'; readonly to: string }
+/**
+ * Who runs the nodes when this orchestrator has ended: nobody, since they were stopped, but for those that go on (which, and why);
+ * or the one at this address.
+ */
+export type Ending =
+  | { readonly nodes: 'stopped'; readonly but?: string }
+  | { readonly nodes: 'left'; readonly to: string }
 
 /** How often whoever stands by is told of what no event tells: where meta's nodes are. */
 const TELL_EVERY_MS = 1_000
@@ -155,8 +160,8 @@ export class Orchestrator {
   /** Stops the nodes, if they are its own. */
   async stop(forced: AbortSignal): Promise<Ending> {
     if (!this.#retires) await this.retire(forced)
-    await this.#cluster?.stop(forced)
-    return this.#ended ?? { nodes: 'stopped' }
+    const but = await this.#cluster?.stop(forced)
+    return this.#ended ?? { nodes: 'stopped', ...(but === undefined ? {} : { but }) }
   }
 
   /** What others are told of this one. */

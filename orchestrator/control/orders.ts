@@ -4,8 +4,9 @@
  * - `down`: its process ended and will be started again
  * - `held`: its process ended and will not be started again
  * - `stopped`: as was asked
+ * - `left`: nobody could tell it to stop, and it goes on
  */
-export type Condition = 'silent' | 'up' | 'down' | 'held' | 'stopped'
+export type Condition = 'silent' | 'up' | 'down' | 'held' | 'stopped' | 'left'
 
 /**
  * What a supervisor was told to do with its process. A restart is done when the process has ended; the others are for good,

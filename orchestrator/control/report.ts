@@ -11,6 +11,7 @@ const CONDITIONS = {
   silent: Condition.SILENT,
   down: Condition.DOWN,
   stopped: Condition.DOWN,
+  left: Condition.SILENT,
   held: Condition.HELD,
 } as const
 

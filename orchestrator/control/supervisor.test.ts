@@ -199,6 +199,17 @@ describe('a supervisor', () => {
     expect(world.running.size).toBe(0)
   })
 
+  test('leaves a node that nobody can tell to stop, and says why instead of that it was killed', async () => {
+    const node = supervise()
+    node.start()
+    await until(() => node.condition === 'up')
+    world.away.add(NAME)
+    await node.stop(1_000, never)
+    expect([node.condition, node.reason]).toEqual(['left', 'its machine is away'])
+    expect(named('node.killed')).toEqual([])
+    expect(world.running.size).toBe(1)
+  })
+
   test('kills a node at once when it must', async () => {
     const node = supervise()
     node.start()

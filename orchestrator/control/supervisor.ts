@@ -59,6 +59,7 @@ export class Supervisor {
   #trouble: string | undefined
   #failures = 0
   #loss: Loss | undefined
+  #left: string | undefined
   #process: NodeProcess | undefined
   #admin: NodeLink | undefined
   #status: NodeStatus | undefined
@@ -213,7 +214,8 @@ export class Supervisor {
     if (force.aborted) kill()
     await this.#running
     force.removeEventListener('abort', kill)
-    if (this.#condition !== 'held') this.#becomes('stopped', 'stopped')
+    if (this.#condition !== 'held')
+      this.#becomes(this.#left === undefined ? 'stopped' : 'left', this.#left ?? 'stopped')
   }
 
   async #run(): Promise<void> {
@@ -270,6 +272,7 @@ export class Supervisor {
     over.abort()
     await listening
     this.#process = undefined
+    this.#left = exit.left
     return exit
   }
 
@@ -284,7 +287,8 @@ export class Supervisor {
     }
     const kill = () => process.signal('SIGKILL')
     const timer = this.deps.clock.setTimeout(() => {
-      this.deps.telemetry.emit('node.killed', { node: this.name, pid: process.pid, afterMs: timeoutMs })
+      const event = { node: this.name, pid: process.pid, afterMs: timeoutMs }
+      if (this.doubt === undefined) this.deps.telemetry.emit('node.killed', event)
       kill()
     }, timeoutMs)
     process.signal('SIGTERM')

@@ -21,6 +21,8 @@ export interface Exit {
   readonly signal?: string
   /** The last thing that it said, for people. */
   readonly lastWords?: string
+  /** It has not ended, as far as is known, and goes on: why it could not be told to. */
+  readonly left?: string
 }
 
 /** A node's process, started by this orchestrator or by one before it. */

@@ -121,7 +121,7 @@ export class RemoteProcess implements NodeProcess {
     const timer = this.reach.clock.setTimeout(() => {
       this.#signal.removeEventListener('abort', cancel)
       const trouble = this.reach.trouble()
-      if (since !== undefined && trouble !== undefined) this.#finish({ lastWords: `${trouble}; it may run on there` })
+      if (since !== undefined && trouble !== undefined) this.#finish({ left: trouble })
       else this.#loseHope()
     }, KILL_PATIENCE_MS)
     const cancel = () => timer.cancel()

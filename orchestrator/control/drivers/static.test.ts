@@ -79,7 +79,7 @@ describe('nodes that somebody else has started', () => {
     const found = await driver.find(spec, { address })
     found?.check()
     found?.signal('SIGKILL')
-    expect((await found?.exited)?.lastWords).toContain('left to whoever has started it')
+    expect((await found?.exited)?.left).toContain('left to whoever has started it')
     await expect(driver.remove(spec)).rejects.toThrow(`stop it and remove ${join(folder, 'own')}`)
     expect(await driver.find(spec, { address })).toMatchObject({ pid: started.pid })
   })

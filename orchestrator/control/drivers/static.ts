@@ -165,7 +165,7 @@ class ForeignProcess implements NodeProcess {
 
   /** Who wanted to end it goes on: it is left to whoever has started it. */
   signal(): void {
-    this.#end({ lastWords: 'it is left to whoever has started it' })
+    this.#end({ left: 'stopping it is left to whoever has started it' })
   }
 
   forget(): void {}

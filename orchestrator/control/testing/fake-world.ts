@@ -40,6 +40,8 @@ export class FakeWorld {
   ended: (process: Running) => void = () => {}
   /** Nodes (by name) that SIGTERM does not end. */
   readonly deaf = new Set<string>()
+  /** Nodes (by name) whose machine is away: they cannot be told to end, and go on. */
+  readonly away = new Set<string>()
   /** Nodes (by name) that say that they take their data from a peer. */
   readonly seeding = new Set<string>()
   /** Nodes (by name) that do not catch up. */
@@ -167,8 +169,11 @@ export class FakeWorld {
       exited: process.exited,
       check: () => {},
       forget: () => {},
+      doubt: () => (this.away.has(process.data.spec.name) ? 'its machine is away' : undefined),
       signal: (signal) => {
-        if (signal === 'SIGKILL') this.#end(process, { signal })
+        if (this.away.has(process.data.spec.name)) {
+          if (signal === 'SIGKILL') process.end({ left: 'its machine is away' })
+        } else if (signal === 'SIGKILL') this.#end(process, { signal })
         else if (!this.deaf.has(process.data.spec.name)) this.#end(process, { code: 0 })
       },
     }
