@@ -134,6 +134,7 @@ describe('while an agent is away', () => {
     const agents = [`127.0.0.1:${port}`, '127.0.0.1:1']
     const two = agentDriver({ agents, settings, telemetry: silent, clock: new ScaledClock(10) })
     expect(await two.machines(1)).toEqual([{ name: 'm1', zone: 'z1' }])
+    expect([two.zoneOf?.('m1'), two.zoneOf?.('m9')]).toEqual(['z1', undefined])
     const clock = new ScaledClock(10)
     const began = clock.monotonic()
     await expect(two.machines(3)).rejects.toThrow(

@@ -22,14 +22,15 @@ beforeEach(async () => {
   runs = true
   proxy = network
   argv = ['kvnode', '--data', DATA]
+  const here = { machine: 'localhost', zone: 'localhost' }
   const status = { ...emptyStatus(), nodeId: 'abc', pid: PID, dataDir: DATA }
   const marks = { drained: false, slow: false }
   const nodes = [
     // A node that is paused does not answer; its pid is still known.
-    { name: 'shard-1/node-2', condition: Condition.SILENT, reason: '', status, ...marks },
-    { name: 'shard-1/node-3', condition: Condition.DOWN, reason: 'gone', status: undefined, ...marks },
+    { name: 'shard-1/node-2', condition: Condition.SILENT, reason: '', status, ...here, ...marks },
+    { name: 'shard-1/node-3', condition: Condition.DOWN, reason: 'gone', status: undefined, ...here, ...marks },
   ]
-  const report = { epoch: 1n, groups: [{ shard: 1, nodes }] }
+  const report = { epoch: 1n, groups: [{ shard: 1, nodes, partitions: 1024 }] }
   listener = await listen({ host: '127.0.0.1', port: 0 }, [
     controlService(controlHandlers({ status: async () => report })),
   ])

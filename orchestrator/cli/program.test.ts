@@ -79,6 +79,7 @@ const node = (id: string, role: number, term: bigint) => ({
   name: `shard-1/node-${id}`,
   condition: Condition.UP,
   reason: '',
+  ...{ machine: `m${id}`, zone: `z${id}` },
   status: {
     ...emptyStatus(),
     ...{ nodeId: id, shard: 1, address: `127.0.0.1:${id}`, pid: Number(id), appliedIndex: 7n },
@@ -89,14 +90,22 @@ const node = (id: string, role: number, term: bigint) => ({
 const REPORT: StatusResponse = {
   epoch: 4n,
   groups: [
-    { shard: 0, nodes: [{ ...node('9', Role.LEADER, 1n), name: 'meta/node-1' }] },
+    { shard: 0, partitions: 1024, nodes: [{ ...node('9', Role.LEADER, 1n), name: 'meta/node-1' }] },
     {
       shard: 1,
+      partitions: 1024,
       nodes: [
         // A leader of an older term that does not know yet.
         node('1', Role.LEADER, 2n),
         node('2', Role.LEADER, 3n),
-        { ...node('3', Role.FOLLOWER, 0n), condition: Condition.DOWN, reason: 'killed by SIGKILL', drained: true },
+        {
+          ...node('3', Role.FOLLOWER, 0n),
+          condition: Condition.DOWN,
+          reason: 'killed by SIGKILL',
+          drained: true,
+          machine: '',
+          zone: '',
+        },
       ],
     },
   ],
@@ -300,35 +309,37 @@ describe('status', () => {
       epoch: 4,
       shards: [
         {
-          ...{ id: 1, leader: '2', term: 3 },
+          ...{ id: 1, leader: '2', term: 3, partitions: 1024 },
           nodes: [
             {
-              ...{ id: '1', name: 'shard-1/node-1', pid: 1, address: '127.0.0.1:1' },
+              ...{ id: '1', name: 'shard-1/node-1', pid: 1, address: '127.0.0.1:1', machine: 'm1', zone: 'z1' },
               role: 'leader',
               state: 'serving',
               applied: 7,
             },
             {
-              ...{ id: '2', name: 'shard-1/node-2', pid: 2, address: '127.0.0.1:2' },
+              ...{ id: '2', name: 'shard-1/node-2', pid: 2, address: '127.0.0.1:2', machine: 'm2', zone: 'z2' },
               role: 'leader',
               state: 'serving',
               applied: 7,
             },
             {
-              ...{ id: '3', name: 'shard-1/node-3', pid: 3, address: '127.0.0.1:3' },
+              ...{ id: '3', name: 'shard-1/node-3', pid: 3, address: '127.0.0.1:3', machine: null, zone: null },
               ...{ role: 'unknown', state: 'down', applied: 7, reason: 'killed by SIGKILL', drained: true },
             },
           ],
         },
       ],
       meta: {
-        ...{ id: 0, leader: '9', term: 1 },
+        ...{ id: 0, leader: '9', term: 1, partitions: 1024 },
         nodes: [
           {
             id: '9',
             name: 'meta/node-1',
             pid: 9,
             address: '127.0.0.1:9',
+            machine: 'm9',
+            zone: 'z9',
             role: 'leader',
             state: 'serving',
             applied: 7,
@@ -340,10 +351,21 @@ describe('status', () => {
 
   test('without it there is a table for people, with the reason for what is not up', async () => {
     expect(await run('status')).toBe(0)
-    expect(out).toMatch(/shard-1\/node-2.*leader.*serving/)
+    expect(out).toMatch(/shard-1\/node-2.*m2.*z2.*leader.*serving/)
+    expect(out).toContain('partitions: shard-1 1024; map epoch 4\n')
     expect(out).toMatch(/meta\/node-1/)
     expect(out).toContain('shard-1/node-3: killed by SIGKILL')
     expect(out).toContain('down, drained')
+  })
+
+  test('on one machine the table does not name it in every row', async () => {
+    const groups = REPORT.groups.map((group) => ({
+      ...group,
+      nodes: group.nodes.map((one) => ({ ...one, machine: 'localhost', zone: 'localhost' })),
+    }))
+    status = async () => ({ ...REPORT, groups })
+    await run('status')
+    expect(out).not.toMatch(/machine|localhost/)
   })
 
   test('a gateway that cannot answer is exit code 3', async () => {

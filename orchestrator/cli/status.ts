@@ -27,6 +27,9 @@ interface NodeView {
   readonly name: string
   readonly pid: number
   readonly address: string
+  /** Where it runs, and what may be lost together with that; null: not known now. */
+  readonly machine: string | null
+  readonly zone: string | null
   readonly role: string
   /** Its own word while it answers, else what its supervisor knows: silent, down or held. */
   readonly state: string
@@ -43,6 +46,8 @@ interface GroupView {
   /** A node's id. */
   readonly leader: string | null
   readonly term: number
+  /** How many the cluster map gives it. */
+  readonly partitions: number
   readonly nodes: readonly NodeView[]
 }
 
@@ -62,7 +67,7 @@ function viewOf({ epoch, groups }: StatusResponse): StatusView {
   }
 }
 
-function groupView({ shard, nodes }: GroupReport): GroupView {
+function groupView({ shard, nodes, partitions }: GroupReport): GroupView {
   // A leader that was cut off may not know it yet: the newest term tells.
   const leaders = nodes.filter((node) => node.condition === Condition.UP && node.status?.role === Role.LEADER)
   const newest = leaders.sort((a, b) => Number(termOf(b) - termOf(a)))[0]
@@ -70,6 +75,7 @@ function groupView({ shard, nodes }: GroupReport): GroupView {
     id: shard,
     leader: newest?.status?.nodeId ?? null,
     term: Math.max(0, ...nodes.map((node) => Number(termOf(node)))),
+    partitions,
     nodes: nodes.map(nodeView),
   }
 }
@@ -78,13 +84,15 @@ function termOf({ status: told }: NodeReport): bigint {
   return told?.term ?? 0n
 }
 
-function nodeView({ name, condition, reason, status: told, drained, slow }: NodeReport): NodeView {
+function nodeView({ name, condition, reason, status: told, drained, slow, machine, zone }: NodeReport): NodeView {
   const answers = condition === Condition.UP
   return {
     id: told?.nodeId ?? '',
     name,
     pid: told?.pid ?? 0,
     address: told?.address ?? '',
+    machine: machine === '' ? null : machine,
+    zone: zone === '' ? null : zone,
     role: answers ? nameIn(Role, told?.role) : 'unknown',
     state: answers ? nameIn(State, told?.state) : nameIn(Condition, condition),
     applied: Number(told?.appliedIndex ?? 0n),
@@ -102,22 +110,27 @@ function nameIn(words: Readonly<Record<string, number>>, value: number | undefin
 
 function tableOf({ epoch, shards, meta }: StatusView, colours: boolean): string {
   const paint = picocolors.createColors(colours)
+  const groups = [...shards, ...(meta === null ? [] : [meta])]
+  const nodes = groups.flatMap((group) => group.nodes)
+  // On one machine it would be the same word in every row.
+  const spread = new Set(nodes.map(({ machine }) => machine)).size > 1
+  const where = (node: NodeView) => (spread ? [node.machine ?? '?', node.zone ?? '?'] : [])
   const table = new Table({
-    head: ['node', 'id', 'pid', 'address', 'role', 'state', 'term', 'applied'],
+    head: ['node', 'id', 'pid', 'address', ...(spread ? ['machine', 'zone'] : []), 'role', 'state', 'term', 'applied'],
     style: { head: colours ? ['bold'] : [], border: [] },
   })
-  for (const group of [...shards, ...(meta === null ? [] : [meta])]) {
+  for (const group of groups) {
     for (const node of group.nodes) {
       const role = node.id === group.leader ? paint.green(node.role) : node.role
       const marks = [...(node.drained ? ['drained'] : []), ...(node.slow ? ['slow'] : [])]
       const words = [node.state, ...marks].join(', ')
       const state = node.reason === undefined ? words : paint.red(words)
-      table.push([node.name, node.id, node.pid, node.address, role, state, group.term, node.applied])
+      table.push([node.name, node.id, node.pid, node.address, ...where(node), role, state, group.term, node.applied])
     }
   }
-  const troubles = [...shards, ...(meta === null ? [] : [meta])]
-    .flatMap(({ nodes }) => nodes)
+  const troubles = nodes
     .filter(({ reason }) => reason !== undefined)
     .map(({ name, reason }) => `${paint.red(name)}: ${reason}\n`)
-  return `${table.toString()}\nmap epoch ${epoch}\n${troubles.join('')}`
+  const shares = shards.map(({ id, partitions }) => `shard-${id} ${partitions}`).join(', ')
+  return `${table.toString()}\npartitions: ${shares}; map epoch ${epoch}\n${troubles.join('')}`
 }

@@ -91,6 +91,14 @@ describe('a start', () => {
     expect(world.running.size).toBe(0)
   })
 
+  test('is told of with where each node is, and how much each shard has', async () => {
+    const cluster = await start({ shards: 2, replicas: 1 })
+    const { groups } = await cluster.control.status()
+    expect(groups.map(({ partitions }) => partitions)).toEqual([0, 512, 512])
+    expect(groups[1]?.nodes[0]).toMatchObject({ machine: 'localhost', zone: 'localhost' })
+    await cluster.stop(never.forced)
+  })
+
   test('again on the same data has the same nodes and the same map', async () => {
     const first = await start({ shards: 2, replicas: 3 })
     const map = first.maps.current()

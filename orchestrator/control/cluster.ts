@@ -171,7 +171,10 @@ async function startGroups(
     const replacer = new Replacer({ ...options, fleet, operations })
     replacer.start()
     const unfit: Leaders['unfit'] = (group, node) => leaders.unfit(group, node)
-    const status = async () => ({ epoch: publisher.maps.current().epoch, groups: await reportOf(fleet.all, unfit) })
+    const status = async () => {
+      const current = publisher.maps.current()
+      return { epoch: current.epoch, groups: await reportOf(fleet.all, { map: current, driver, unfit }) }
+    }
     const limit = { clock, ms: options.patienceMs ?? PATIENCE_MS }
     const drainParts = { fleet, drains, leaders, telemetry }
     const end = async (nodes: (group: Group) => Promise<void>) => {

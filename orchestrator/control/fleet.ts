@@ -244,7 +244,9 @@ async function placesToStart(
   registry: Registry,
 ): Promise<NodePlace[]> {
   const groups = await registry.groups()
-  const joiners = groups.flatMap(({ shard, joining }) => (joining === undefined ? [] : [nodeName({ shard, ...joining })]))
+  const joiners = groups.flatMap(({ shard, joining }) =>
+    joining === undefined ? [] : [nodeName({ shard, ...joining })],
+  )
   const planned = new Set((await registry.nodes()).map(nodeName))
   const isBegun = (place: NodePlace) => planned.has(nodeName(place)) || !joiners.includes(nodeName(place))
   const places = placesFrom(0, record, groups, left).filter(isBegun)

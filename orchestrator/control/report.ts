@@ -1,4 +1,6 @@
+import type { ClusterMap } from '../core/topology.js'
 import { Condition, emptyStatus, type GroupReport, type NodeReport } from '../wire/control.js'
+import type { Driver } from './drivers/driver.js'
 import type { Group } from './group.js'
 import type { Leaders } from './leaders/leaders.js'
 import type { Supervisor } from './supervisor.js'
@@ -15,8 +17,16 @@ const CONDITIONS = {
   held: Condition.HELD,
 } as const
 
-/** Every node as it is now: asked, not remembered. `unfit` says why it is to lead nothing. */
-export function reportOf(groups: readonly Group[], unfit: Leaders['unfit']): Promise<GroupReport[]> {
+/** What is told of nodes that they do not know themselves. */
+export interface Surroundings {
+  readonly map: ClusterMap
+  readonly driver: Pick<Driver, 'zoneOf'>
+  /** Why a node is to lead nothing. */
+  readonly unfit: Leaders['unfit']
+}
+
+/** Every node as it is now: asked, not remembered. */
+export function reportOf(groups: readonly Group[], { map, driver, unfit }: Surroundings): Promise<GroupReport[]> {
   return Promise.all(
     groups.map(async (group) => ({
       shard: group.shard,
@@ -24,18 +34,29 @@ export function reportOf(groups: readonly Group[], unfit: Leaders['unfit']): Pro
         group.nodes.map(async (node) => {
           const why = unfit(group, node)
           const marks = { drained: why === 'drained', slow: why === 'slow' }
-          return { ...(await reportOn(node, group.idOf(node.spec.index) ?? '')), ...marks }
+          return { ...(await reportOn(node, group.idOf(node.spec.index) ?? '', driver)), ...marks }
         }),
       ),
+      partitions: partitionsOf(group.shard, map),
     })),
   )
 }
 
-async function reportOn(node: Supervisor, id: string): Promise<Omit<NodeReport, 'drained' | 'slow'>> {
-  const { name } = node
+export function partitionsOf(shard: number, { owners }: ClusterMap): number {
+  return owners.filter((owner) => owner === shard).length
+}
+
+async function reportOn(
+  node: Supervisor,
+  id: string,
+  driver: Pick<Driver, 'zoneOf'>,
+): Promise<Omit<NodeReport, 'drained' | 'slow'>> {
+  const { name, spec } = node
+  const { machine } = spec
+  const where = { machine, zone: driver.zoneOf === undefined ? machine : (driver.zoneOf(machine) ?? '') }
   try {
     const status = await node.admin?.status({ deadlineMs: ASK_MS })
-    if (status !== undefined) return { name, condition: Condition.UP, reason: '', status }
+    if (status !== undefined) return { name, condition: Condition.UP, reason: '', status, ...where }
   } catch {
     // It has just gone, or it is paused.
   }
@@ -44,6 +65,7 @@ async function reportOn(node: Supervisor, id: string): Promise<Omit<NodeReport, 
     name,
     condition: CONDITIONS[condition],
     reason: node.condition === 'up' ? 'it does not answer' : node.reason,
-    status: { ...emptyStatus(), nodeId: id, address: node.address, pid: node.pid ?? 0, shard: node.spec.shard },
+    status: { ...emptyStatus(), nodeId: id, address: node.address, pid: node.pid ?? 0, shard: spec.shard },
+    ...where,
   }
 }

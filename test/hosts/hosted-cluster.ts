@@ -33,8 +33,7 @@ export class HostedCluster {
   #orchestrator: Program | undefined
   #address = ''
 
-  static async start({ machines, shards, replicas, flags = [] }: HostedOptions): Promise<HostedCluster> {
-  static async start({ machines, shards, replicas, kvnode }: HostedOptions): Promise<HostedCluster> {
+  static async start({ machines, shards, replicas, flags = [], kvnode }: HostedOptions): Promise<HostedCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'kvorum-hosts-'))
     const cluster = new HostedCluster(
       folder,

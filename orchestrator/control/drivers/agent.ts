@@ -91,6 +91,10 @@ class AgentDriver implements Driver {
     return this.#linkOf(machine)?.client !== undefined
   }
 
+  zoneOf(machine: string): string | undefined {
+    return this.#linkOf(machine)?.about?.zone
+  }
+
   directoryOf(place: NodePlace, machine: string): string {
     if (machine !== THIS_MACHINE) return nodeName(place)
     throw new StartFault(`${nodeName(place)} is a node of this machine: start it with --driver local`)

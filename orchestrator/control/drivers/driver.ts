@@ -76,6 +76,8 @@ export interface Driver {
   machines(wanted: number): Promise<readonly Machine[]>
   /** Whether the machine answers now: what is asked of one that does not is answered by nobody. Absent: all of them always do. */
   answers?(machine: string): boolean
+  /** What may be lost together with this machine; undefined when it has not been heard. Default: each is by itself. */
+  zoneOf?(machine: string): string | undefined
   /** As NodeSpec has it. Throws a StartFault when no machine of this driver can be called so. */
   directoryOf(place: NodePlace, machine: string, data: DataDirectory): string
   /** Throws a StartFault unless there is room for those of these nodes that have no data yet, as far as is known here. */

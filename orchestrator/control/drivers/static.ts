@@ -89,9 +89,7 @@ export function staticDriver(list: StaticNodes, settings: NodeSettings, clock: C
       // Whoever took it off the list has seen to it.
       const status = address === undefined ? undefined : await probe(address, clock)
       if (status === undefined || !isMeant(status, spec)) return
-      throw new StartFault(
-        `${spec.name} on ${address} is not needed any more: stop it and remove ${status.dataDir}`,
-      )
+      throw new StartFault(`${spec.name} on ${address} is not needed any more: stop it and remove ${status.dataDir}`)
     },
     find: async (spec) => {
       const address = list.nodes[nodeName(spec)]

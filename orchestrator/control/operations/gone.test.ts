@@ -56,7 +56,9 @@ async function places(cluster: Cluster): Promise<string[][]> {
 
 /** Of the nodes of this group that run. */
 function machinesOf(group: string): string[] {
-  return [...world.running].map(({ data }) => data.spec).flatMap((spec) => (spec.name.startsWith(group) ? spec.machine : []))
+  return [...world.running]
+    .map(({ data }) => data.spec)
+    .flatMap((spec) => (spec.name.startsWith(group) ? spec.machine : []))
 }
 
 /** Waits until no group has a member on the machine any more, and nothing is under way. */
@@ -175,7 +177,8 @@ describe('a machine that is gone', () => {
     machines = new FakeMachines(world, 'm1', 'm3')
     const cluster = await start()
     await vi.waitFor(() => expect(events('replacement.waits')).toHaveLength(2), WAIT)
-    for (const { reason } of events('replacement.waits')) expect(reason).toMatch(/^every machine that answers has a node/)
+    for (const { reason } of events('replacement.waits'))
+      expect(reason).toMatch(/^every machine that answers has a node/)
     expect(await cluster.control.operations()).toEqual([])
     await cluster.stop(AbortSignal.abort())
   })
@@ -305,4 +308,3 @@ describe('an orchestrator that dies at any step', () => {
     }
   }, 300_000)
 })
-

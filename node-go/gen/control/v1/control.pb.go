@@ -1591,9 +1591,11 @@ func (x *StatusResponse) GetGroups() []*GroupReport {
 }
 
 type GroupReport struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Shard         uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
-	Nodes         []*NodeReport          `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Shard uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Nodes []*NodeReport          `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// How many the map gives it.
+	Partitions    uint32 `protobuf:"varint,3,opt,name=partitions,proto3" json:"partitions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1642,6 +1644,13 @@ func (x *GroupReport) GetNodes() []*NodeReport {
 	return nil
 }
 
+func (x *GroupReport) GetPartitions() uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return 0
+}
+
 type NodeReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "shard-1/node-2": its directory below the data directory.
@@ -1654,7 +1663,10 @@ type NodeReport struct {
 	// It is to lead nothing: a person has asked for it, of the node or of its machine.
 	Drained bool `protobuf:"varint,5,opt,name=drained,proto3" json:"drained,omitempty"`
 	// Leaders are kept off its machine, whose disk is much slower than those of the others.
-	Slow          bool `protobuf:"varint,6,opt,name=slow,proto3" json:"slow,omitempty"`
+	Slow bool `protobuf:"varint,6,opt,name=slow,proto3" json:"slow,omitempty"`
+	// Where it runs; empty when that is not known.
+	Machine       string `protobuf:"bytes,7,opt,name=machine,proto3" json:"machine,omitempty"`
+	Zone          string `protobuf:"bytes,8,opt,name=zone,proto3" json:"zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1729,6 +1741,20 @@ func (x *NodeReport) GetSlow() bool {
 		return x.Slow
 	}
 	return false
+}
+
+func (x *NodeReport) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *NodeReport) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
 }
 
 var File_control_v1_control_proto protoreflect.FileDescriptor
@@ -1816,10 +1842,13 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\rStatusRequest\"W\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12/\n" +
-	"\x06groups\x18\x02 \x03(\v2\x17.control.v1.GroupReportR\x06groups\"Q\n" +
+	"\x06groups\x18\x02 \x03(\v2\x17.control.v1.GroupReportR\x06groups\"q\n" +
 	"\vGroupReport\x12\x14\n" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12,\n" +
-	"\x05nodes\x18\x02 \x03(\v2\x16.control.v1.NodeReportR\x05nodes\"\xc8\x01\n" +
+	"\x05nodes\x18\x02 \x03(\v2\x16.control.v1.NodeReportR\x05nodes\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x03 \x01(\rR\n" +
+	"partitions\"\xf6\x01\n" +
 	"\n" +
 	"NodeReport\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
@@ -1827,7 +1856,9 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12+\n" +
 	"\x06status\x18\x04 \x01(\v2\x13.node.v1.NodeStatusR\x06status\x12\x18\n" +
 	"\adrained\x18\x05 \x01(\bR\adrained\x12\x12\n" +
-	"\x04slow\x18\x06 \x01(\bR\x04slow*S\n" +
+	"\x04slow\x18\x06 \x01(\bR\x04slow\x12\x18\n" +
+	"\amachine\x18\a \x01(\tR\amachine\x12\x12\n" +
+	"\x04zone\x18\b \x01(\tR\x04zone*S\n" +
 	"\x05Steer\x12\x15\n" +
 	"\x11STEER_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSTEER_PAUSE\x10\x01\x12\x10\n" +

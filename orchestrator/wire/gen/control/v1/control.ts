@@ -257,6 +257,8 @@ export interface StatusResponse {
 export interface GroupReport {
   shard: number;
   nodes: NodeReport[];
+  /** How many the map gives it. */
+  partitions: number;
 }
 
 export interface NodeReport {
@@ -273,6 +275,9 @@ export interface NodeReport {
   drained: boolean;
   /** Leaders are kept off its machine, whose disk is much slower than those of the others. */
   slow: boolean;
+  /** Where it runs; empty when that is not known. */
+  machine: string;
+  zone: string;
 }
 
 function createBaseScaleRequest(): ScaleRequest {
@@ -1684,7 +1689,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
 };
 
 function createBaseGroupReport(): GroupReport {
-  return { shard: 0, nodes: [] };
+  return { shard: 0, nodes: [], partitions: 0 };
 }
 
 export const GroupReport: MessageFns<GroupReport> = {
@@ -1694,6 +1699,9 @@ export const GroupReport: MessageFns<GroupReport> = {
     }
     for (const v of message.nodes) {
       NodeReport.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.partitions !== 0) {
+      writer.uint32(24).uint32(message.partitions);
     }
     return writer;
   },
@@ -1727,6 +1735,14 @@ export const GroupReport: MessageFns<GroupReport> = {
             message.nodes.push(NodeReport.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.partitions = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1741,7 +1757,7 @@ export const GroupReport: MessageFns<GroupReport> = {
 };
 
 function createBaseNodeReport(): NodeReport {
-  return { name: "", condition: 0, reason: "", status: undefined, drained: false, slow: false };
+  return { name: "", condition: 0, reason: "", status: undefined, drained: false, slow: false, machine: "", zone: "" };
 }
 
 export const NodeReport: MessageFns<NodeReport> = {
@@ -1763,6 +1779,12 @@ export const NodeReport: MessageFns<NodeReport> = {
     }
     if (message.slow !== false) {
       writer.uint32(48).bool(message.slow);
+    }
+    if (message.machine !== "") {
+      writer.uint32(58).string(message.machine);
+    }
+    if (message.zone !== "") {
+      writer.uint32(66).string(message.zone);
     }
     return writer;
   },
@@ -1826,6 +1848,22 @@ export const NodeReport: MessageFns<NodeReport> = {
             }
 
             message.slow = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.machine = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.zone = reader.string();
             continue;
           }
         }
