@@ -1,17 +1,58 @@
-import { type Clock, sleep } from '../core/clock.js'
+import { type Clock, sleep, systemClock } from '../core/clock.js'
 import { KvError, kvError, UnavailableError } from '../errors/index.js'
-import type { ControlClient, Operation } from '../wire/control.js'
-import type { Context } from './context.js'
+import { ControlClient, type Operation } from '../wire/control.js'
+import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
-import { hasEnded, isStuck, type OperationView, viewOf } from './operation-view.js'
+import { amountText, hasEnded, isStuck, type OperationView, viewOf } from './operation-view.js'
 import { Progress } from './progress.js'
 
 /** How long an orchestrator may be away before its operation is no longer waited for. */
 const AWAY_MS_MAX = 60_000
 const RECONNECT_MS = 500
 
+/** An operation that a command begins. */
+export interface Beginning {
+  readonly ask: (client: ControlClient, deadlineMs: number) => Promise<Operation>
+  /** What is said when nothing is to be done. */
+  readonly nothing: (view: OperationView) => string
+  /** Does not wait for the end. */
+  readonly detach: boolean
+}
+
+/**
+ * Begins an operation, says so, and follows it to its end. Gives the exit code; rejects with a KvError when it could not be begun
+ * or followed.
+ */
+export async function carryThrough(
+  { ask, nothing, detach }: Beginning,
+  { json }: Form,
+  { address, timeoutMs }: Connection,
+  context: Context,
+  clock: Clock = systemClock,
+): Promise<number> {
+  const client = new ControlClient(address)
+  try {
+    const before = await open(client, timeoutMs)
+    const view = viewOf(await begin(() => ask(client, timeoutMs)))
+    const began = before.has(view.id) ? `${view.id} is under way already, ${amountText(view)}` : view.id
+    const say = (words: string) => context.out(json ? `${JSON.stringify(view)}\n` : `${words}\n`)
+    if (view.id === '') say(nothing(view))
+    else if (detach) say(`operation ${began}: ${view.what}; kvorum operations shows how far it is`)
+    else return await follow(client, view, began, { json, context, clock })
+    return EXIT.ok
+  } finally {
+    client.close()
+  }
+}
+
+/** The operations that have not ended: asked for again, one of them is carried on, and that is to be said. */
+async function open(client: ControlClient, deadlineMs: number): Promise<ReadonlySet<string>> {
+  const operations = await client.operations({ deadlineMs })
+  return new Set(operations.filter((one) => !hasEnded(viewOf(one))).map(({ id }) => id))
+}
+
 /** Asks for an operation. When nobody knows whether it has begun, the failure says where to look. */
-export async function begin(ask: () => Promise<Operation>): Promise<Operation> {
+async function begin(ask: () => Promise<Operation>): Promise<Operation> {
   try {
     return await ask()
   } catch (error) {
@@ -22,23 +63,25 @@ export async function begin(ask: () => Promise<Operation>): Promise<Operation> {
 }
 
 /** Whom to tell, and how. */
-export interface Following {
+interface Following {
   readonly json: boolean
   readonly context: Context
   readonly clock: Clock
 }
 
 /** Shows how far an operation is until it has ended, or needs a person. Gives the exit code. */
-export async function follow(
+async function follow(
   client: ControlClient,
   begun: OperationView,
+  began: string,
   { json, context, clock }: Following,
 ): Promise<number> {
   const say = (words: string): void => {
     if (!json) context.warn(`${words}\n`)
   }
   const { id, what } = begun
-  say(`operation ${id}: ${what}; it goes on without this command, kvorum operations cancel ${id} takes it back`)
+  say(`operation ${began}: ${what}; it goes on without this command, kvorum operations cancel ${id} takes it back`)
+  if (begun.state === 'paused') say(`it is paused: kvorum operations resume ${id} lets it go on`)
   const progress = new Progress(context, clock)
   let last = begun
   const away = (): void => {

@@ -1,10 +1,6 @@
-import { type Clock, systemClock } from '../core/clock.js'
-import { ControlClient } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
 import type { DrainTask } from './drain.js'
-import { EXIT } from './exit-codes.js'
-import { begin, follow } from './follow.js'
-import { viewOf } from './operation-view.js'
+import { type Beginning, carryThrough } from './follow.js'
 
 /** What can be done about a node, and in two cases about all of a machine. */
 export const NODE_ORDERS = ['replace', 'drain', 'undrain'] as const
@@ -35,23 +31,18 @@ export function nodeTaskOf(
   return { drain: { node: node ?? '', machine: machine ?? '', undo: order === 'undrain', dryRun, detach } }
 }
 
-/** Puts a new node in the place of this one. Gives the exit code; rejects with a KvError when it could not be begun or followed. */
-export async function orderNode(
+/** Puts a new node in the place of this one. Gives the exit code. */
+export function orderNode(
   node: string,
   detach: boolean,
-  { json }: Form,
-  { address, timeoutMs }: Connection,
+  form: Form,
+  connection: Connection,
   context: Context,
-  clock: Clock = systemClock,
 ): Promise<number> {
-  const client = new ControlClient(address)
-  try {
-    const view = viewOf(await begin(() => client.replaceNode(node, { deadlineMs: timeoutMs })))
-    if (!detach) return await follow(client, view, { json, context, clock })
-    const words = `operation ${view.id}: ${view.what}; kvorum operations shows how far it is`
-    context.out(json ? `${JSON.stringify(view)}\n` : `${words}\n`)
-    return EXIT.ok
-  } finally {
-    client.close()
-  }
+  const task = {
+    ask: (client, deadlineMs) => client.replaceNode(node, { deadlineMs }),
+    nothing: ({ what }) => `nothing to do, it is so already: ${what}`,
+    detach,
+  } satisfies Beginning
+  return carryThrough(task, form, connection, context)
 }

@@ -102,13 +102,28 @@ export function isStuck({ state, detail, steps }: OperationView): boolean {
 }
 
 /** How much of it is done: in partitions, or in steps where none are moved. */
-export function amountOf({ partitions, steps }: OperationView): {
+export function amountOf({ kind, partitions, steps }: OperationView): Amount {
+  if (kind === 'reshard') return { done: partitions.moved, total: partitions.total, unit: 'partitions' }
+  return { done: steps.filter(({ state }) => state === 'done').length, total: steps.length, unit: 'steps' }
+}
+
+interface Amount {
   readonly done: number
   readonly total: number
-  readonly unit: string
-} {
-  if (steps.length === 0) return { done: partitions.moved, total: partitions.total, unit: 'partitions' }
-  return { done: steps.filter(({ state }) => state === 'done').length, total: steps.length, unit: 'steps' }
+  readonly unit: 'partitions' | 'steps'
+}
+
+/** The same in words. */
+export function amountText(view: OperationView): string {
+  const { done, total, unit } = amountOf(view)
+  if (total > 0) return `${done} of ${total} ${unit}`
+  return view.state.startsWith('cancel') ? 'nothing to take back' : 'nothing to do'
+}
+
+/** How many there are, and how many there would be. */
+export interface Processes {
+  readonly now: number
+  readonly after: number
 }
 
 function sizeOf({ partitions }: Pick<MoveView, 'partitions'>): number {
@@ -116,8 +131,9 @@ function sizeOf({ partitions }: Pick<MoveView, 'partitions'>): number {
 }
 
 /** What a dry run says: who gives whom how much, or which steps there would be. */
-export function planText({ what, partitions, moves, steps }: OperationView): string {
-  if (steps.length > 0) return `${[...steps.map((step) => step.what), `${what}: nothing was done`].join('\n')}\n`
+export function planText({ what, partitions, moves, steps }: OperationView, { now, after }: Processes): string {
+  const end = `${after} processes instead of ${now}; nothing was done`
+  if (steps.length > 0) return `${[...steps.map((step) => step.what), `${what}: ${end}`].join('\n')}\n`
   const pairs = new Map<string, { from: number; to: number; partitions: number; moves: number }>()
   for (const move of moves) {
     const key = `${move.from} ${move.to}`
@@ -126,8 +142,7 @@ export function planText({ what, partitions, moves, steps }: OperationView): str
   }
   const table = new Table({ head: ['from', 'to', 'partitions', 'moves'], style: { head: [], border: [] } })
   for (const pair of pairs.values()) table.push([pair.from, pair.to, pair.partitions, pair.moves])
-  const sum = `${what}: ${partitions.total} partitions would move, in ${moves.length} moves; nothing was done`
-  return moves.length === 0 ? `${sum}\n` : `${table.toString()}\n${sum}\n`
+  return `${table.toString()}\n${what}: ${partitions.total} partitions would move, in ${moves.length} moves; ${end}\n`
 }
 
 /** A row each, newest first. */
@@ -136,12 +151,29 @@ export function operationsText(views: readonly OperationView[], now: number): st
   const table = new Table({ head: ['id', 'what', 'state', 'done', 'took'], style: { head: [], border: [] } })
   for (const view of views) {
     const { id, what, state, begunAt, endedAt } = view
-    const { done, total, unit } = amountOf(view)
     const took = begunAt === null ? '' : spanOf((endedAt ?? now) - begunAt)
-    table.push([id, what, state, `${done} of ${total} ${unit}`, took])
+    table.push([id, what, state, amountText(view), took])
   }
   const details = views.filter(({ detail }) => detail !== '').map(({ id, detail }) => `${id}: ${detail}\n`)
   return `${table.toString()}\n${details.join('')}`
+}
+
+/** One operation in full: each of its moves, or steps. */
+export function operationText(view: OperationView, now: number): string {
+  const { id, kind, what, state, begunAt, endedAt, detail, moves, steps } = view
+  const took = begunAt === null ? '' : `, ${endedAt === null ? 'for' : 'took'} ${spanOf((endedAt ?? now) - begunAt)}`
+  const lines = [`operation ${id} (${kind}): ${what}`, `${state}: ${amountText(view)}${took}`]
+  if (detail !== '') lines.push(detail)
+  if (moves.length + steps.length === 0) return `${lines.join('\n')}\n`
+  const head = moves.length > 0 ? ['from', 'to', 'partitions', 'state', 'size', 'tries'] : ['step', 'state', '']
+  const table = new Table({ head, style: { head: [], border: [] } })
+  for (const move of moves) {
+    const ranges = move.partitions.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`))
+    const shards = [`shard-${move.from}`, `shard-${move.to}`]
+    table.push([...shards, ranges.join(' '), move.state, sizeText(move.bytes), move.attempts])
+  }
+  for (const step of steps) table.push([step.what, step.state, step.detail])
+  return `${[lines[0], table.toString(), ...lines.slice(1)].join('\n')}\n`
 }
 
 /** "4 s", "3 min 20 s", "2 h 5 min" */

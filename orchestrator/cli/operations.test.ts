@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { PreconditionFailedError, UnavailableError } from '../errors/index.js'
 import {
+  Condition,
   type ControlHandlers,
   controlService,
   MoveState,
@@ -38,6 +39,7 @@ beforeEach(async () => {
       asked.push(['replaceNode', ...request])
       return operation(0)
     },
+    status: async () => ({ epoch: 1n, groups: [3, 3, 3, 3].map((nodes, shard) => group(shard, nodes)) }),
     operations: async () => [operation(1, { detail: 'moving partitions from shard 1 to shard 4: copying' })],
     watch: updates,
     steer: async (...request) => {
@@ -46,6 +48,7 @@ beforeEach(async () => {
     },
   }
   const forwarded: ControlHandlers = controlHandlers({
+    status: () => required(handlers.status)(),
     scale: (...request) => required(handlers.scale)(...request),
     replicas: (...request) => required(handlers.replicas)(...request),
     replaceNode: (...request) => required(handlers.replaceNode)(...request),
@@ -84,6 +87,12 @@ function operation(done: number, changes: Partial<Operation> = {}): Operation {
   }
 }
 
+/** With so many nodes. */
+function group(shard: number, nodes: number) {
+  const node = { name: '', condition: Condition.UP, reason: '', status: undefined, machine: '', zone: '' }
+  return { shard, partitions: 0, nodes: Array.from({ length: nodes }, () => node) }
+}
+
 async function* updates(): AsyncGenerator<Operation> {
   yield operation(0, { detail: 'waiting for shard-4' })
   yield operation(1, { detail: 'moving partitions from shard 2 to shard 4: copying' })
@@ -106,6 +115,10 @@ function run(args: readonly string[], columns = 0): Promise<number> {
 }
 
 describe('scale', () => {
+  beforeEach(() => {
+    handlers.operations = async () => []
+  })
+
   test('waits for the end, with a line for each step', async () => {
     expect(await run(['scale', '--shards', '4'])).toBe(0)
     expect(asked).toEqual([[4, false]])
@@ -137,6 +150,7 @@ describe('scale', () => {
     const steps = ['add a node to meta', 'add a node to shard-1'].map((what) => ({ what, detail: '' }))
     const stepped = (done: number, changes: Partial<Operation> = {}) =>
       operation(0, {
+        kind: 'replicas',
         moves: [],
         steps: steps.map((step, at) => ({ ...step, state: at < done ? StepState.DONE : StepState.WAITING })),
         ...changes,
@@ -166,12 +180,22 @@ describe('scale', () => {
     expect(await run(['scale', '--shards', '4', '--dry-run'])).toBe(0)
     expect(asked).toEqual([[4, true]])
     expect(out).toMatch(/│ 1 +│ 4 +│ 10 +│ 1 +│/)
-    expect(out).toContain('scale from 3 to 4 shards: 20 partitions would move, in 2 moves; nothing was done\n')
+    expect(out).toContain(
+      'scale from 3 to 4 shards: 20 partitions would move, in 2 moves; 15 processes instead of 12; nothing was done\n',
+    )
+    out = ''
+    handlers.scale = async () => operation(0, { id: '', moves: [], state: OperationState.DONE })
+    expect(await run(['scale', '--shards', '3', '--dry-run'])).toBe(0)
+    expect(out).toBe('there are 3 shards already; nothing was done\n')
   })
 
   test('--dry-run is planned, for programs', async () => {
     expect(await run(['scale', '--shards', '4', '--dry-run', '--json'])).toBe(0)
-    expect(JSON.parse(out)).toMatchObject({ state: 'planned', partitions: { moved: 0, total: 20 } })
+    expect(JSON.parse(out)).toMatchObject({
+      state: 'planned',
+      partitions: { moved: 0, total: 20 },
+      processes: { now: 12, after: 15 },
+    })
   })
 
   test('one that may have begun says so', async () => {
@@ -224,10 +248,11 @@ describe('scale', () => {
     expect(await run(['scale', '--replicas', '5'])).toBe(0)
     expect(out).toBe('there are 5 replicas already\n')
     const steps = [{ what: 'add a node to meta', state: StepState.WAITING, detail: '' }]
-    handlers.replicas = async () => operation(0, { id: '', what: 'scale from 3 to 5 replicas', moves: [], steps })
+    handlers.replicas = async () =>
+      operation(0, { id: '', kind: 'replicas', what: 'scale from 3 to 5 replicas', moves: [], steps })
     out = ''
     expect(await run(['scale', '--replicas', '5', '--dry-run'])).toBe(0)
-    expect(out).toBe('add a node to meta\nscale from 3 to 5 replicas: nothing was done\n')
+    expect(out).toBe('add a node to meta\nscale from 3 to 5 replicas: 20 processes instead of 12; nothing was done\n')
   })
 
   test.each([
@@ -252,6 +277,10 @@ describe('scale', () => {
 })
 
 describe('node', () => {
+  beforeEach(() => {
+    handlers.operations = async () => []
+  })
+
   test('replace puts a new one in its place', async () => {
     expect(await run(['node', 'replace', 'shard-1/node-2'])).toBe(0)
     expect(asked).toEqual([['replaceNode', 'shard-1/node-2']])
@@ -279,32 +308,54 @@ describe('operations', () => {
     expect(out).toBe('no operations\n')
   })
 
-  test('are listed for programs', async () => {
+  test('a cancelled one that has nothing to take back says so', async () => {
+    const cancelled = { kind: 'rolling', what: 'a roll', moves: [], state: OperationState.CANCELLED, endedAt: 3_000n }
+    handlers.operations = async () => [operation(0, cancelled)]
+    expect(await run(['operations'])).toBe(0)
+    expect(out).toMatch(/│ a roll +│ cancelled +│ nothing to take back +│ 2 s +│/)
+  })
+
+  test('are listed for programs, without what grows with the cluster', async () => {
     expect(await run(['operations', '--json'])).toBe(0)
-    expect(JSON.parse(out)).toMatchObject({
+    expect(JSON.parse(out)).toEqual({
       operations: [
         {
           id: 'abc',
+          kind: 'reshard',
           what: 'scale from 3 to 4 shards',
           state: 'running',
           begunAt: 1000,
           endedAt: null,
+          detail: 'moving partitions from shard 1 to shard 4: copying',
           partitions: { moved: 10, total: 20 },
-          moves: [
-            {
-              from: 1,
-              to: 4,
-              partitions: [{ first: 10, last: 19 }],
-              state: 'done',
-              records: 5,
-              bytes: 2048,
-              pauseUs: 900,
-            },
-            { from: 2, to: 4, state: 'waiting' },
-          ],
+          amount: { done: 10, total: 20, unit: 'partitions' },
         },
       ],
     })
+  })
+
+  test('one of them is shown in full, by its id', async () => {
+    expect(await run(['operations', 'abc'])).toBe(0)
+    expect(out).toMatch(/^operation abc \(reshard\): scale from 3 to 4 shards\n/)
+    expect(out).toMatch(/│ shard-1 +│ shard-4 +│ 10-19 +│ done +│ 2.0 KiB +│ 1 +│/)
+    expect(out).toMatch(/running: 10 of 20 partitions, for .*\nmoving partitions from shard 1 to shard 4: copying\n$/)
+    out = ''
+    expect(await run(['operations', 'abc', '--json'])).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({
+      id: 'abc',
+      partitions: { moved: 10, total: 20 },
+      moves: [
+        { from: 1, to: 4, partitions: [{ first: 10, last: 19 }], state: 'done', records: 5, bytes: 2048, pauseUs: 900 },
+        { from: 2, to: 4, state: 'waiting' },
+      ],
+    })
+    const steps = [{ what: 'restart meta/node-1', state: StepState.DONE, detail: '' }]
+    handlers.operations = async () => [operation(0, { kind: 'rolling', what: 'a roll', moves: [], steps })]
+    out = ''
+    expect(await run(['operations', 'abc'])).toBe(0)
+    expect(out).toMatch(/│ restart meta\/node-1 +│ done +│/)
+    expect(await run(['operations', 'xyz'])).toBe(2)
+    expect(warned).toContain('there is no operation "xyz"; kvorum operations lists them')
   })
 
   test.each([
@@ -319,7 +370,7 @@ describe('operations', () => {
 
   test.each([['stop', 'abc'], ['pause']])('%s %s is no command', async (...args) => {
     expect(await run(['operations', ...args])).toBe(2)
-    expect(warned).toContain('kvorum operations takes pause, resume, cancel and an id, or nothing')
+    expect(warned).toContain('kvorum operations takes pause, resume, cancel and an id, or an id alone, or nothing')
     expect(asked).toEqual([])
   })
 })

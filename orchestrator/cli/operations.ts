@@ -1,8 +1,9 @@
 import { type Clock, systemClock } from '../core/clock.js'
+import { InvalidArgumentError } from '../errors/index.js'
 import { ControlClient, Steer } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
-import { operationsText, viewOf } from './operation-view.js'
+import { amountOf, type OperationView, operationsText, operationText, viewOf } from './operation-view.js'
 
 /** What can be done to an operation. */
 export const STEERS = ['pause', 'resume', 'cancel'] as const
@@ -19,7 +20,36 @@ export async function listOperations(
   const client = new ControlClient(address)
   try {
     const views = (await client.operations({ deadlineMs: timeoutMs })).map(viewOf)
-    out(json ? `${JSON.stringify({ operations: views }, null, 2)}\n` : operationsText(views, clock.now()))
+    out(json ? `${JSON.stringify({ operations: views.map(brief) }, null, 2)}\n` : operationsText(views, clock.now()))
+    return EXIT.ok
+  } finally {
+    client.close()
+  }
+}
+
+/** Without what grows with the cluster: a program asks for one of them in full. */
+function brief(view: OperationView): object {
+  const { moves: _, steps: __, ...rest } = view
+  return { ...rest, amount: amountOf(view) }
+}
+
+/** Shows one of them in full. */
+export async function showOperation(
+  id: string,
+  { json }: Form,
+  { address, timeoutMs }: Connection,
+  { out }: Context,
+  clock: Clock = systemClock,
+): Promise<number> {
+  const client = new ControlClient(address)
+  try {
+    const found = (await client.operations({ deadlineMs: timeoutMs })).find((one) => one.id === id)
+    if (found === undefined) {
+      const message = `there is no operation ${JSON.stringify(id)}; kvorum operations lists them`
+      throw new InvalidArgumentError(message, { outcome: 'not-applied' })
+    }
+    const view = viewOf(found)
+    out(json ? `${JSON.stringify(view, null, 2)}\n` : operationText(view, clock.now()))
     return EXIT.ok
   } finally {
     client.close()

@@ -15,7 +15,7 @@ import { DEFAULT_DELAY_MS, DEFAULT_FOR_S, DIRECTIONS, FAULTS, type FaultFlags, t
 import { DEFAULT_ADDRESS, wholeNumber } from './flags.js'
 import { get } from './get.js'
 import { NODE_ORDERS, type NodeFlags, nodeTaskOf, orderNode } from './node.js'
-import { listOperations, STEERS, steerOperation } from './operations.js'
+import { listOperations, STEERS, showOperation, steerOperation } from './operations.js'
 import { put } from './put.js'
 import { REACH_MS, reach } from './reach.js'
 import { roll } from './rolling.js'
@@ -178,8 +178,11 @@ function addOperations(command: MakeCommand, perform: Perform, context: Context)
         return perform({ name: 'operations', json }, (form, to) => listOperations(form, to, context))
       }
       const how = STEERS.find((one) => one === word)
+      if (how === undefined && id === undefined) {
+        return perform({ name: `operations ${word}`, json }, (form, to) => showOperation(word, form, to, context))
+      }
       if (how === undefined || id === undefined) {
-        throw new TypeError(`kvorum operations takes ${STEERS.join(', ')} and an id, or nothing`)
+        throw new TypeError(`kvorum operations takes ${STEERS.join(', ')} and an id, or an id alone, or nothing`)
       }
       return perform({ name: `${how} ${id}`, json }, (form, to) => steerOperation(how, id, form, to, context))
     })

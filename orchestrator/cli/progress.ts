@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js'
 import type { Context } from './context.js'
-import { amountOf, type OperationView, sizeText, spanOf } from './operation-view.js'
+import { amountOf, amountText, type OperationView, sizeText, spanOf } from './operation-view.js'
 
 const BAR_WIDTH = 24
 /** Back to the first column, and what stands there is gone. */
@@ -45,18 +45,17 @@ export class Progress {
   }
 
   #bar(view: OperationView): string {
-    const { done, total, unit } = amountOf(view)
+    const { done, total } = amountOf(view)
     const share = total === 0 ? 1 : done / total
     const full = Math.round(share * BAR_WIDTH)
     const bar = `[${'#'.repeat(full)}${'-'.repeat(BAR_WIDTH - full)}] ${Math.floor(share * 100)} %`
-    const bytes = view.steps.length > 0 ? '' : sizeText(view.moves.reduce((sum, move) => sum + move.bytes, 0))
-    const parts = [bar, `${done} of ${total} ${unit}`, bytes, this.#eta(view), view.detail]
+    const bytes = view.moves.length === 0 ? '' : sizeText(view.moves.reduce((sum, move) => sum + move.bytes, 0))
+    const parts = [bar, amountText(view), bytes, this.#eta(view), view.detail]
     return parts.filter((part) => part !== '').join('  ')
   }
 
   #share(view: OperationView): string {
-    const { done, total, unit } = amountOf(view)
-    return `${view.state}: ${done} of ${total} ${unit}`
+    return `${view.state}: ${amountText(view)}`
   }
 
   /** By what has been done since this looks. Nothing of it is known before the first move or step has ended. */

@@ -11,11 +11,16 @@ let handlers: Partial<ControlHandlers>
 let asked: unknown[]
 let out: string
 let warned: string
+/** What has not ended before the command begins, and what its operation is like then. */
+let open: Operation[]
+let begun: Partial<Operation>
 
 beforeEach(async () => {
   asked = []
   out = ''
   warned = ''
+  open = []
+  begun = {}
   handlers = {
     watch: async function* () {
       yield operation(0, { detail: 'restarting shard-1/node-1' })
@@ -24,9 +29,10 @@ beforeEach(async () => {
   }
   const begin = (what: string) => async (of: string) => {
     asked.push([what, of])
-    return operation(0)
+    return operation(0, begun)
   }
   const served = controlHandlers({
+    operations: async () => open,
     restart: begin('restart'),
     upgrade: begin('upgrade'),
     watch: (...request) => (handlers.watch as ControlHandlers['watch'])(...request),
@@ -98,6 +104,21 @@ test.each([[['restart']], [['restart', 'shard-1/node-2', '--rolling']]])('%j is 
   expect(await run(args)).toBe(2)
   expect(warned).toContain('kvorum restart takes a node, or --rolling for all of them')
   expect(asked).toEqual([])
+})
+
+test('one that is under way already is carried on, which is said', async () => {
+  open = [operation(1)]
+  expect(await run(['restart', '--rolling'])).toBe(0)
+  expect(warned).toMatch(/^operation abc is under way already, 0 of 2 steps: a roll; it goes on without this command/)
+  expect(await run(['upgrade', '--detach'])).toBe(0)
+  expect(out).toContain('operation abc is under way already, 0 of 2 steps: a roll; kvorum operations shows')
+})
+
+test('one that is paused is not waited for in silence', async () => {
+  open = [operation(1)]
+  begun = { state: OperationState.PAUSED }
+  expect(await run(['restart', '--rolling'])).toBe(0)
+  expect(warned).toContain('it is paused: kvorum operations resume abc lets it go on\n')
 })
 
 test('--detach returns when it has begun', async () => {

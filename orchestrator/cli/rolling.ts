@@ -1,10 +1,7 @@
 import { resolve } from 'node:path'
-import { type Clock, systemClock } from '../core/clock.js'
-import { ControlClient, type Operation } from '../wire/control.js'
+import type { ControlClient, Operation } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
-import { EXIT } from './exit-codes.js'
-import { begin, follow } from './follow.js'
-import { viewOf } from './operation-view.js'
+import { type Beginning, carryThrough } from './follow.js'
 
 /** What is to be restarted, and with what. */
 export type RollingTask =
@@ -14,24 +11,18 @@ export type RollingTask =
   | { readonly how: 'upgrade'; readonly binary: string | undefined }
 
 /** Restarts nodes one after the other, with another program when it is an upgrade. Gives the exit code. */
-export async function roll(
-  task: RollingTask & { readonly detach: boolean },
-  { json }: Form,
-  { address, timeoutMs }: Connection,
+export function roll(
+  task: RollingTask & Pick<Beginning, 'detach'>,
+  form: Form,
+  connection: Connection,
   context: Context,
-  clock: Clock = systemClock,
 ): Promise<number> {
-  const client = new ControlClient(address)
-  try {
-    const view = viewOf(await begin(() => ask(client, task, timeoutMs)))
-    const say = (words: string) => context.out(json ? `${JSON.stringify(view)}\n` : `${words}\n`)
-    if (view.id === '') say(`nothing to do, it is so already: ${view.what}`)
-    else if (task.detach) say(`operation ${view.id}: ${view.what}; kvorum operations shows how far it is`)
-    else return await follow(client, view, { json, context, clock })
-    return EXIT.ok
-  } finally {
-    client.close()
+  const beginning: Beginning = {
+    ask: (client, deadlineMs) => ask(client, task, deadlineMs),
+    nothing: ({ what }) => `nothing to do, it is so already: ${what}`,
+    detach: task.detach,
   }
+  return carryThrough(beginning, form, connection, context)
 }
 
 function ask(client: ControlClient, task: RollingTask, deadlineMs: number): Promise<Operation> {

@@ -1,9 +1,8 @@
-import { type Clock, systemClock } from '../core/clock.js'
-import { ControlClient } from '../wire/control.js'
+import { ControlClient, type Operation } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
-import { begin, follow } from './follow.js'
-import { type OperationView, planText, viewOf } from './operation-view.js'
+import { carryThrough } from './follow.js'
+import { type Processes, planText, viewOf } from './operation-view.js'
 
 export interface ScaleTask {
   /** Of what there are to be so many. */
@@ -15,24 +14,44 @@ export interface ScaleTask {
 }
 
 /** Changes the number of shards, or of replicas. Gives the exit code; rejects with a KvError when it could not be begun or followed. */
-export async function scale(
-  { what, count, detach, dryRun }: ScaleTask,
+export function scale(task: ScaleTask, form: Form, connection: Connection, context: Context): Promise<number> {
+  if (task.dryRun) return plan(task, form, connection, context)
+  const { what, count, detach } = task
+  const beginning = {
+    ask: (client: ControlClient, deadlineMs: number) => ask(client, task, deadlineMs),
+    nothing: () => `there are ${count} ${what} already`,
+    detach,
+  }
+  return carryThrough(beginning, form, connection, context)
+}
+
+/** Says what would be done. */
+async function plan(
+  task: ScaleTask,
   { json }: Form,
   { address, timeoutMs }: Connection,
-  context: Context,
-  clock: Clock = systemClock,
+  { out }: Context,
 ): Promise<number> {
   const client = new ControlClient(address)
   try {
-    const ask = () => client[what === 'shards' ? 'scale' : 'replicas'](count, { deadlineMs: timeoutMs, dryRun })
-    const view = viewOf(await (dryRun ? ask() : begin(ask)))
-    const tell = (words: string, of: OperationView) => context.out(json ? `${JSON.stringify(of)}\n` : `${words}\n`)
-    if (dryRun) context.out(json ? `${JSON.stringify({ ...view, state: 'planned' })}\n` : planText(view))
-    else if (view.id === '') tell(`there are ${count} ${what} already`, view)
-    else if (detach) tell(`operation ${view.id}: ${view.what}; kvorum operations shows how far it is`, view)
-    else return await follow(client, view, { json, context, clock })
+    const view = viewOf(await ask(client, task, timeoutMs))
+    const processes = await processesOf(task, client, timeoutMs)
+    if (json) out(`${JSON.stringify({ ...view, state: 'planned', processes })}\n`)
+    else if (view.moves.length + view.steps.length > 0) out(planText(view, processes))
+    else out(`there are ${task.count} ${task.what} already; nothing was done\n`)
     return EXIT.ok
   } finally {
     client.close()
   }
+}
+
+/** How many nodes there are, and how many there would be. Meta has as many as a shard. */
+async function processesOf({ what, count }: ScaleTask, client: ControlClient, deadlineMs: number): Promise<Processes> {
+  const sizes = (await client.status({ deadlineMs })).groups.map(({ nodes }) => nodes.length)
+  const after = what === 'shards' ? (count + 1) * Math.max(...sizes) : sizes.length * count
+  return { now: sizes.reduce((sum, size) => sum + size, 0), after }
+}
+
+function ask(client: ControlClient, { what, count, dryRun }: ScaleTask, deadlineMs: number): Promise<Operation> {
+  return client[what === 'shards' ? 'scale' : 'replicas'](count, { deadlineMs, dryRun })
 }

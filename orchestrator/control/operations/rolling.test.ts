@@ -64,7 +64,10 @@ describe('a rolling restart', () => {
     expect(what).toBe('restart shard-1/node-2')
     expect((await ended(cluster)).state).toBe(OperationState.DONE)
     expect(watch.ends).toEqual(['shard-1/node-2'])
-    await expect(cluster.control.restart('shard-9/node-2')).rejects.toThrow('there is no node shard-9/node-2')
+    await expect(cluster.control.restart('shard-9/node-2')).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining('there is no node "shard-9/node-2"'),
+    })
     await expect(cluster.control.restart('node-2')).rejects.toThrow('like shard-1/node-2')
     await cluster.stop(never.forced)
   })

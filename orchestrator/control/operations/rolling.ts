@@ -1,4 +1,4 @@
-import { PreconditionFailedError } from '../../errors/index.js'
+import { InvalidArgumentError, PreconditionFailedError } from '../../errors/index.js'
 import { nodeName } from '../data-directory.js'
 import type { Group } from '../group.js'
 import { ELSEWHERE } from '../machines.js'
@@ -32,7 +32,8 @@ export function wishForRestart(name: string | undefined): Wish {
         throw refused('these nodes are started by somebody else (--driver static): restart them there')
       }
       if (name === undefined || fleet.all.some(({ nodes }) => nodes.some((node) => node.name === name))) return
-      throw refused(`there is no node ${name}; kvorum status lists them`)
+      const message = `there is no node ${JSON.stringify(name)}; kvorum status lists them`
+      throw new InvalidArgumentError(message, { outcome: 'not-applied' })
     },
   }
 }
