@@ -14,12 +14,14 @@ let listener: Listener
 let said: string
 let did: string[]
 let runs: boolean
+let isPaused: boolean
 let proxy: Network | undefined
 let argv: readonly string[] | undefined
 beforeEach(async () => {
   said = ''
   did = []
   runs = true
+  isPaused = true
   proxy = network
   argv = ['kvnode', '--data', DATA]
   const here = { machine: 'localhost', zone: 'localhost' }
@@ -53,7 +55,7 @@ const machine: Machine = {
     did.push(`pause ${pid} ${directory} ${forMs}`)
     return runs
   },
-  wake: (pid, directory) => did.push(`wake ${pid} ${directory}`),
+  wake: (pid, directory) => did.push(`wake ${pid} ${directory}`) > 0 && isPaused,
   network: async () => proxy,
   wait: async (ms) => {
     did.push(`wait ${ms}`)
@@ -105,6 +107,13 @@ test('a partition is ended when its time is over, also of a node that has ended'
   expect(said).toMatch(
     /^cut off shard-1\/node-2 \(pid 4711\)\nhealed .*\ndelayed shard-1\/node-3\nhealed shard-1\/node-3\n/,
   )
+})
+
+test('where nothing was broken nothing is said to be healed', async () => {
+  isPaused = false
+  proxy = { ...network, heal: async () => false }
+  expect(await run(`heal ${NODE}`)).toBe(0)
+  expect(said).toBe(`nothing to heal: ${NODE} (pid ${PID})\n`)
 })
 
 test('every node is healed', async () => {

@@ -16,15 +16,15 @@ export interface Machine {
   kill(pid: number): void
   /** Gives whether it runs again. It ends also if we are killed meanwhile, and early when a person wants us to end. */
   pause(pause: Pause, begun: () => void): Promise<boolean>
-  /** Ends every pause. */
-  wake(pid: number, directory: string): void
+  /** Ends every pause. Gives whether there was one. */
+  wake(pid: number, directory: string): boolean
   /** What orders the proxy between the nodes about; undefined where the project is not. */
   network(): Promise<Network | undefined>
   /** Ends early when a person or the system wants us to end. */
   wait(ms: number): Promise<void>
 }
 
-/** The proxy of a cluster, by the cluster's data directory. Where there is none: undefined, and false. */
+/** The proxy of a cluster, by the cluster's data directory. Where there is none: undefined, and false, as where nothing was to be healed. */
 export interface Network {
   begin(data: string, fault: NetworkFault): Promise<(() => Promise<void>) | undefined>
   heal(data: string, node?: string): Promise<boolean>
@@ -80,10 +80,10 @@ async function carryOut(task: FaultTask, node: Found, machine: Machine, tell: Te
   switch (task.fault) {
     case 'heal': {
       const network = await machine.network()
-      const healed = await network?.heal(node.data, node.name)
-      if (node.pid !== undefined) machine.wake(node.pid, node.directory)
-      else if (healed !== true && task.node !== undefined) mustRun(node)
-      tell('healed', node)
+      const mended = (await network?.heal(node.data, node.name)) === true
+      if (!mended && task.node !== undefined) mustRun(node)
+      const woken = node.pid !== undefined && machine.wake(node.pid, node.directory)
+      tell(mended || woken ? 'healed' : 'nothing to heal:', node)
       return true
     }
     case 'kill':

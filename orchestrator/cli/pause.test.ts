@@ -54,8 +54,10 @@ describe.runIf(process.platform === 'linux')('a pause', () => {
 
   test('is ended by a heal, and a heal by no earlier pause', async () => {
     const first = await begin(1_000)
-    wakeProcess(victim.pid ?? 0, join(folder, 'node-1'))
+    const wake = () => wakeProcess(victim.pid ?? 0, join(folder, 'node-1'))
+    expect(wake()).toBe(true)
     await expect.poll(state).toBe('S')
+    expect(wake()).toBe(false)
     const second = await begin(3_600_000)
     expect(await first.ended).toBe(false)
     expect(state()).toBe('T')

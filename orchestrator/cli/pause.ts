@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../core/clock.js'
 
@@ -65,10 +65,22 @@ export async function pauseProcess({ pid, directory, forMs }: Pause, begun: () =
   }
 }
 
-/** Ends every pause of a node. */
-export function wakeProcess(pid: number, directory: string): void {
+/** Ends every pause of a node. Gives whether there was one. */
+export function wakeProcess(pid: number, directory: string): boolean {
+  const wasPaused = existsSync(claimsOf(directory)) || isStopped(pid)
   rmSync(claimsOf(directory), { recursive: true, force: true })
   signalIfThere(pid, 'SIGCONT')
+  return wasPaused
+}
+
+/** By whomever. False where the system does not tell. */
+function isStopped(pid: number): boolean {
+  try {
+    // Behind the name, which may hold anything.
+    return /\) [Tt] [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
+  }
 }
 
 function claimsOf(directory: string): string {

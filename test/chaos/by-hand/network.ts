@@ -17,12 +17,13 @@ export async function begin(data: string, fault: NetworkFault): Promise<(() => P
   return () => proxy.heal(id).catch(() => undefined)
 }
 
-/** Ends all faults of a node, or of every one; false where there is no proxy that answers. */
+/** Ends all faults of a node, or of every one; false where there were none, or no proxy that answers. */
 export async function heal(data: string, node?: string): Promise<boolean> {
   const proxy = await proxyOf(data)
   if (proxy === undefined) return false
+  const before = (await proxy.state()).faults.length
   await (node === undefined ? proxy.heal() : proxy.healParty(node))
-  return true
+  return (await proxy.state()).faults.length < before
 }
 
 async function proxyOf(data: string): Promise<ProxyControl | undefined> {
