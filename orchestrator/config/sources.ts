@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { whyUnreadable } from './file-words.js'
 import { OPTIONS, type OptionInfo } from './schema.js'
 
 // Where settings come from. Each source gives what it found, still unchecked, with words for where it stood, and the
@@ -82,7 +83,7 @@ export function readConfigFile(path: string): Source {
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    return fault(`cannot be read: ${(error as Error).message}`)
+    return fault(`cannot be used: ${whyUnreadable(error)}`)
   }
   let content: unknown
   try {

@@ -8,7 +8,8 @@ import { wireLinks } from '../links.js'
 import { ELSEWHERE, THIS_MACHINE } from '../machines.js'
 import { type Driver, isAt, type NodeProcess, type NodeSpec } from './driver.js'
 import { localDriver } from './local.js'
-import { readNodes, staticDriver } from './static.js'
+import { staticDriver } from './static.js'
+import { readNodes } from './static-nodes.js'
 
 // The program that `npm test` builds before it runs this.
 const PROGRAM = join(import.meta.dirname, '..', '..', '..', 'dist', 'bin', 'kvnode')
@@ -117,10 +118,21 @@ describe('a list of nodes', () => {
   })
 
   test.each([
-    ['is absent', undefined, /the list of nodes/],
-    ['is not JSON', '{', /is not JSON/],
-    ['names no node', '{"nodes": {"shard-0/node-1": "a:1"}}', /is no list of nodes/],
-    ['has no port', '{"nodes": {"meta/node-1": "a"}}', /is no list of nodes/],
+    ['is absent', undefined, /--nodes .*absent: there is no such file$/],
+    ['is not JSON', '{', /nodes.json is not JSON: /],
+    ['is no object', '[]', /nodes.json is no list of nodes: it is no object. It is like /],
+    ['is empty', '{}', /: "nodes" must be an object with the address of each node by its name. It is like /],
+    [
+      'names no node',
+      '{"nodes": {"shard-0/node-1": "a:1"}}',
+      /: "nodes", "shard-0\/node-1": a name is like meta\/node-1/,
+    ],
+    ['has no port', '{"nodes": {"meta/node-1": "a"}}', /: "nodes", "meta\/node-1": an address is host:port. It/],
+    [
+      'says more',
+      '{"nodes": {}, "zone": "z", "cluster": ""}',
+      /"cluster" must be 1 to 64 letters.*; "zone" means nothing there/,
+    ],
     ['has an address twice', '{"nodes": {"meta/node-1": "a:1", "meta/node-2": "a:1"}}', /names the address a:1 twice/],
   ])('that %s is refused', (_, content, says) => {
     const reading = () => (content === undefined ? readNodes(join(folder, 'absent')) : read(content))

@@ -1,54 +1,13 @@
-import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { z } from 'zod'
 import { type Clock, systemClock } from '../../core/clock.js'
 import { isLoopback } from '../../wire/listener.js'
 import { NodeAdmin, type NodeStatus } from '../../wire/node-admin.js'
 import { type NodePlace, nodeName } from '../data-directory.js'
-import { pathFault, StartFault } from '../faults.js'
+import { StartFault } from '../faults.js'
 import { ELSEWHERE } from '../machines.js'
 import type { Driver, Exit, NodeProcess, NodeSpec } from './driver.js'
 import { flagsOf, type NodeSettings } from './settings.js'
-
-/** Nodes that somebody else starts and stops. */
-export interface StaticNodes {
-  /** The cluster that they are started for; undefined: the orchestrator chooses, and says it. */
-  readonly cluster?: string
-  /** host:port by name: "shard-1/node-2". */
-  readonly nodes: Readonly<Record<string, string>>
-}
-
-const schema = z.strictObject({
-  cluster: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{1,64}$/)
-    .optional(),
-  nodes: z.record(z.string().regex(/^(?:meta|shard-[1-9]\d*)\/node-[1-9]\d*$/), z.string().regex(/^[^\s/]+:\d{1,5}$/)),
-})
-
-/** Reads {"cluster": "c1", "nodes": {"meta/node-1": "10.0.0.5:7201", ...}}. Throws a StartFault. */
-export function readNodes(path: string): StaticNodes {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    throw pathFault('the list of nodes', path, error)
-  }
-  const found = schema.safeParse(parsed(text, path))
-  if (!found.success) throw new StartFault(`${path} is no list of nodes: ${z.prettifyError(found.error)}`)
-  const addresses = Object.values(found.data.nodes)
-  const twice = addresses.find((address, at) => addresses.indexOf(address) !== at)
-  if (twice !== undefined) throw new StartFault(`${path} names the address ${twice} twice`)
-  return found.data
-}
-
-function parsed(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new StartFault(`${path} is not JSON`, { cause: error })
-  }
-}
+import type { StaticNodes } from './static-nodes.js'
 
 const PROBE_MS = 500
 
