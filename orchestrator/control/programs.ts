@@ -1,5 +1,5 @@
-import { existsSync, statSync } from 'node:fs'
-import { chmod, copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { constants, existsSync, statSync } from 'node:fs'
+import { access, chmod, copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import type { DataDirectory } from './data-directory.js'
 import type { Driver } from './drivers/driver.js'
@@ -55,10 +55,13 @@ export class Programs {
     if (!isAbsolute(path)) throw new StartFault(`a node program is named by its absolute path, and not as ${path}`)
     if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
       throw new StartFault(`there is no program ${path}`)
+    await access(path, constants.R_OK).catch(() => {
+      throw new StartFault(`the program ${path} cannot be read: permission denied`)
+    })
     const coming = this.directory.program(COMING)
     await this.#copy(path, coming)
     // The copy is asked, and not the original: it is what will be run, and from where it will be.
-    const { version, formatMax } = await this.driver.inspect(coming)
+    const { version, formatMax } = await this.driver.inspect(coming, path)
     const name = `${version}-${await this.driver.build(coming)}`
     if (!this.has(name)) await this.#settle(dirname(coming), dirname(this.directory.program(name)))
     return { name, formatMax }

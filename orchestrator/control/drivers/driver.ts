@@ -67,8 +67,8 @@ export interface Driver {
   check(program?: string): void
   /** Another word for a program as soon as a byte of it is another; '' when it cannot be read. Default: the driver's own. */
   build(program?: string): Promise<string>
-  /** What the program says of itself. Rejects with a StartFault when it is no node program. */
-  inspect(program: string): Promise<ProgramInfo>
+  /** What the program says of itself. Rejects with a StartFault when it is no node program, which says what it is `called`. */
+  inspect(program: string, called?: string): Promise<ProgramInfo>
   /**
    * Where new nodes can be placed now, at least `wanted` of them if there are so many at all. Rejects with a StartFault when
    * some do not answer without which there are too few.

@@ -55,9 +55,9 @@ export function localDriver(options: LocalOptions): Driver {
       else checkProgram(program, 'kvorum upgrade took it in; put it back')
     },
     build: async (program = path) => builds.of(program),
-    inspect: async (program) => {
+    inspect: async (program, called) => {
       if (wrapped) throw wrappedFault(path)
-      return inspectProgram(program)
+      return inspectProgram(program, called)
     },
     machines: async () => [{ name: THIS_MACHINE, zone: THIS_MACHINE }],
     close: async () => {},

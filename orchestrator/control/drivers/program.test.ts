@@ -1,10 +1,11 @@
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { systemClock } from '../../core/clock.js'
 import { StartFault } from '../faults.js'
 import { localDriver } from './local.js'
-import { Builds } from './program.js'
+import { Builds, inspectProgram } from './program.js'
 
 let folder: string
 beforeEach(() => {
@@ -36,13 +37,30 @@ test('the one that was built says both', async () => {
 
 test.each([
   ['says something else', 'echo ls 9.4', 'is no node program'],
-  ['fails', 'echo no such option >&2; exit 2', '--version failed'],
-  ['talks for ever', 'while :; do echo 1.2.3; done', '--version failed'],
+  ['fails', 'echo no such option >&2; exit 2', 'it ended with exit code 2: no such option'],
+  ['talks for ever', 'while :; do echo 1.2.3; done', 'it says far too much'],
 ])('a program that %s is none', async (_, text, says) => {
   const inspected = localDriver({ program: 'kvnode', flags: [] }).inspect(script(text))
   await expect(inspected).rejects.toThrow(StartFault)
   await expect(inspected).rejects.toThrow(says)
 })
+
+test.runIf(process.platform === 'linux')(
+  'nothing of a program is left that did not end, nor of what it had started',
+  async () => {
+    const path = script(`sleep 3600 & echo $! > ${folder}/pid; wait`)
+    await expect(inspectProgram(path, '/mine', systemClock, 500)).rejects.toThrow(
+      '/mine is no node program: asked for its --version it did not end within 0.5 s',
+    )
+    const pid = readFileSync(join(folder, 'pid'), 'utf8').trim()
+    await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false)
+    // One that ends, and leaves somebody who has its output.
+    const leaves = script(`echo 1.2.3; sleep 3600 & echo $! > ${folder}/pid`)
+    await expect(inspectProgram(leaves, '/mine', systemClock, 500)).rejects.toThrow('did not end')
+    const other = readFileSync(join(folder, 'pid'), 'utf8').trim()
+    await expect.poll(() => existsSync(`/proc/${other}`)).toBe(false)
+  },
+)
 
 test('behind a proxy no other program takes the place of the first', async () => {
   const driver = localDriver({ program: script('exit'), flags: [], wrapped: true })
