@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js'
+import type { Clock, Timer } from '../core/clock.js'
 import type { NodeInfo } from '../core/topology.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { Role, State } from '../wire/node-admin.js'
@@ -19,6 +19,8 @@ export interface GroupDeps {
 /** So many failures in a row, and a start does not count on the node. */
 const FAILURES_MAX = 3
 const RETRY_MS = 100
+/** A shard that has a leader again by then is not spoken of: leadership that is handed over on purpose takes less. */
+const LEADERLESS_MS = 1_000
 
 /**
  * One Raft group and its nodes. Whatever changes in one of them leads to the same round of idempotent steps, so that it
@@ -30,6 +32,8 @@ export class Group {
   #trouble = ''
   #campaigned = false
   #ledBefore: string | undefined
+  /** Tells that nobody leads, unless somebody does before. */
+  #leaderless: Timer | undefined
   /** What each node was last told of its peers, and over which connection. */
   readonly #told = new Map<Supervisor, { readonly admin: NodeLink; readonly peers: string }>()
   #nodes: readonly Supervisor[] = []
@@ -212,6 +216,7 @@ export class Group {
   /** Done when no step is under way; one that waits for a node ends with the node. */
   async #close(): Promise<void> {
     this.#closed = true
+    this.#leaderless?.cancel()
     await this.#rounds.close()
   }
 
@@ -332,9 +337,13 @@ export class Group {
     const term = leader?.status?.term ?? 0n
     const led = leader === undefined || !this.isReady ? undefined : `${leader.name} ${term}`
     if (led === this.#ledBefore) return
+    this.#leaderless?.cancel()
     if (led !== undefined && leader !== undefined) {
       this.deps.telemetry.emit('shard.led', { shard: this.name, leader: leader.name, term })
-    } else if (this.#ledBefore !== undefined) this.deps.telemetry.emit('shard.leaderless', { shard: this.name })
+    } else if (this.#ledBefore !== undefined) {
+      const tell = () => this.deps.telemetry.emit('shard.leaderless', { shard: this.name })
+      this.#leaderless = this.deps.clock.setTimeout(tell, LEADERLESS_MS)
+    }
     this.#ledBefore = led
   }
 }

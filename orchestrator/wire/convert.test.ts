@@ -68,7 +68,10 @@ describe('what travels comes back the same', () => {
       fc.property(error, (failure) => {
         expect(plain(errorFromWire(errorToWire(failure), false))).toEqual(plain(failure))
         const status = statusOf(failure)
-        const unary = errorFromStatus(Object.assign(new Error('status'), status) as never, { read: false, address: 'a:1' })
+        const unary = errorFromStatus(Object.assign(new Error('status'), status) as never, {
+          read: false,
+          address: 'a:1',
+        })
         expect(plain(unary)).toEqual(plain(failure))
       }),
     )
