@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { logTelemetry } from '../telemetry/index.js'
 import type { Context } from './context.js'
 import { EXIT } from './exit-codes.js'
+import { helpOf } from './help.js'
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
@@ -41,6 +42,7 @@ export function addAgent(program: Command, context: Context, done: (code: number
       new Option('--log-level <level>', 'least severity that is logged, on stderr').choices(LEVELS).default('info'),
     )
     .addHelpText('after', AFTER)
+    .addHelpText('afterAll', () => helpOf('agent'))
     .action(async (flags: AgentFlags) => done(await agent(flags, context)))
 }
 

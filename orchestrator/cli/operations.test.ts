@@ -89,7 +89,8 @@ function operation(done: number, changes: Partial<Operation> = {}): Operation {
 
 /** With so many nodes. */
 function group(shard: number, nodes: number) {
-  const node = { name: '', condition: Condition.UP, reason: '', status: undefined, machine: '', zone: '' }
+  const where = { machine: '', zone: '' }
+  const node = { name: '', condition: Condition.UP, reason: '', status: undefined, drained: false, slow: false, ...where }
   return { shard, partitions: 0, nodes: Array.from({ length: nodes }, () => node) }
 }
 

@@ -14,6 +14,7 @@ import { fault as breakNode } from './fault.js'
 import { DEFAULT_DELAY_MS, DEFAULT_FOR_S, DIRECTIONS, FAULTS, type FaultFlags, taskOf } from './fault-task.js'
 import { DEFAULT_ADDRESS, wholeNumber } from './flags.js'
 import { get } from './get.js'
+import { helpOf } from './help.js'
 import { NODE_ORDERS, type NodeFlags, nodeTaskOf, orderNode } from './node.js'
 import { listOperations, STEERS, showOperation, steerOperation } from './operations.js'
 import { put } from './put.js'
@@ -73,8 +74,10 @@ function programFor(
     done(await attempt({ what, address, writes, json }, { address, timeoutMs: timeout }, context, work))
   }
   // A command takes its options before or after it, so that `kvorum get k --address a` works as well.
-  const command = (name: string, about: string) =>
-    withConnection(program, program.command(name).description(about).option('--json', 'for programs'))
+  const command = (usage: string, about: string) => {
+    const made = program.command(usage).description(about).option('--json', 'for programs')
+    return withConnection(program, made).addHelpText('afterAll', () => helpOf(made.name()))
+  }
   command('get <key>', "print a key's value")
     .option('--stale <ms>', 'any replica may answer, with what was current so long ago or later', milliseconds)
     .action((key: string, { json, stale }: Flags & { readonly stale?: number }) =>

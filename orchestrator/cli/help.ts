@@ -1,0 +1,80 @@
+// What --help of a command says behind its options: how it is used, and what its exit code means.
+
+interface Help {
+  readonly examples: readonly string[]
+  /** Of its exit codes, beside 2, which is the same everywhere. */
+  readonly done: string
+  readonly absent?: string
+  readonly failed: string
+}
+
+const SENT = 'it failed, or no server answers: stderr says what is known of it'
+const FOLLOWED = 'it could not be begun, was cancelled, has paused by itself, or could not be followed to its end'
+
+const HELP: Readonly<Record<string, Help>> = {
+  get: {
+    examples: ['get user:1', 'get user:1 --stale 500'],
+    done: 'printed',
+    absent: 'the key has no value',
+    failed: SENT,
+  },
+  put: { examples: ["put user:1 'Ada'"], done: 'stored', failed: SENT },
+  append: { examples: ["append log 'a line'"], done: 'added', failed: SENT },
+  delete: { examples: ['delete user:1'], done: 'the key has no value now', failed: SENT },
+  status: { examples: ['status', 'status --json'], done: 'shown, also when nodes are down', failed: SENT },
+  fault: {
+    examples: [
+      'fault pause shard-1/node-2 --for 30',
+      'fault partition shard-1/node-2 --direction in',
+      'fault heal --all',
+    ],
+    done: 'broken and healed again, or killed',
+    failed: 'it could not be done: the node has no process here, or there is no proxy',
+  },
+  scale: {
+    examples: ['scale --shards 5 --dry-run', 'scale --shards 5', 'scale --replicas 5 --detach'],
+    done: 'there are so many now, also if there were before (with --detach: begun)',
+    failed: FOLLOWED,
+  },
+  node: {
+    examples: ['node replace shard-1/node-2', 'node drain --machine m1', 'node undrain --machine m1'],
+    done: 'replaced, or its leaders are gone (with --detach: begun)',
+    failed: FOLLOWED,
+  },
+  restart: {
+    examples: ['restart --rolling', 'restart shard-1/node-2'],
+    done: 'restarted (with --detach: begun)',
+    failed: FOLLOWED,
+  },
+  upgrade: {
+    examples: ['upgrade', 'upgrade --binary /opt/kvnode'],
+    done: 'every node runs it (with --detach: begun)',
+    failed: `${FOLLOWED}, or it is no node program`,
+  },
+  operations: {
+    examples: ['operations', 'operations 1a2b3c4d', 'operations pause 1a2b3c4d'],
+    done: 'shown, or steered',
+    failed: 'it cannot be steered so now, or no server answers',
+  },
+  agent: {
+    examples: ['agent --listen 10.0.0.5:7100 --data /var/lib/kvorum --name m1 --zone z1 --insecure'],
+    done: 'ended by a signal; its nodes go on',
+    failed: 'it could not start: stderr says why',
+  },
+}
+
+/** Of a command by its name. Throws a TypeError for one that has no help. */
+export function helpOf(name: string): string {
+  const help = HELP[name]
+  if (help === undefined) throw new TypeError(`no help is written for ${name}`)
+  const { examples, done, absent, failed } = help
+  const usage = 'wrong usage, or a node or an operation that there is not'
+  const codes = [`0 ${done}`, ...(absent === undefined ? [] : [`1 ${absent}`]), `2 ${usage}`, `3 ${failed}`]
+  const lines = [
+    ...examples.map((example) => `  kvorum ${example}`),
+    '',
+    'Exit codes:',
+    ...codes.map((code) => `  ${code}`),
+  ]
+  return `\n${examples.length > 1 ? 'Examples' : 'Example'}:\n${lines.join('\n')}`
+}
