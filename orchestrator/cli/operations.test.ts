@@ -90,7 +90,15 @@ function operation(done: number, changes: Partial<Operation> = {}): Operation {
 /** With so many nodes. */
 function group(shard: number, nodes: number) {
   const where = { machine: '', zone: '' }
-  const node = { name: '', condition: Condition.UP, reason: '', status: undefined, drained: false, slow: false, ...where }
+  const node = {
+    name: '',
+    condition: Condition.UP,
+    reason: '',
+    status: undefined,
+    drained: false,
+    slow: false,
+    ...where,
+  }
   return { shard, partitions: 0, nodes: Array.from({ length: nodes }, () => node) }
 }
 
