@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '../core/clock.js'
 import { KvError, UnavailableError } from '../errors/index.js'
 import type { ControlHandlers, GroupReport, Operation } from '../wire/control.js'
+import { NotHolder } from './faults.js'
 import type { ControlLink, PeerLinks } from './peers.js'
 
 export interface ForwardDeps {
@@ -17,16 +18,18 @@ export interface ForwardDeps {
   readonly journal: (signal: AbortSignal) => Promise<Operation[]>
 }
 
+/** Asks whoever holds the lease, in either way. */
+type Order = <T>(there: (link: ControlLink) => Promise<T>, here: (own: ControlHandlers) => Promise<T>) => Promise<T>
+
 /** How long a holder is waited for, and how long it may then take: both within what `kvorum` waits. */
 const PATIENCE_MS = 2_500
 const CALL = { deadlineMs: 4_500 }
 const LOOK_MS = 1_500
 const RETRY_MS = 100
 
-/** What an orchestrator that does not hold the lease answers to people's tools: what the holder does. */
+/** What an orchestrator answers to people's tools: what the holder of the lease does, which may be itself. */
 export function forwardedHandlers(deps: ForwardDeps): ControlHandlers {
-  const order = <T>(there: (link: ControlLink) => Promise<T>, here: (own: ControlHandlers) => Promise<T>): Promise<T> =>
-    ask(deps, PATIENCE_MS, there, here)
+  const order: Order = (there, here) => ask(deps, PATIENCE_MS, there, here)
   return {
     status: async () => {
       try {
@@ -46,7 +49,8 @@ export function forwardedHandlers(deps: ForwardDeps): ControlHandlers {
       try {
         return [...(await ask(deps, 0, asked, (own) => own.operations()))]
       } catch (error) {
-        if (isGone(error)) return withPatience(deps.clock, LOOK_MS, (signal) => deps.journal(signal))
+        if (isGone(error) && deps.own() === undefined)
+          return withPatience(deps.clock, LOOK_MS, (signal) => deps.journal(signal))
         throw error
       }
     },
@@ -136,7 +140,7 @@ async function ask<T>(
   here: (own: ControlHandlers) => Promise<T>,
 ): Promise<T> {
   const found = await withPatience(deps.clock, patienceMs, (signal) => holding(deps, signal))
-  if (found.own !== undefined) return here(found.own)
+  if (found.own !== undefined) return stillHolding(here(found.own))
   const link = deps.peers.control(found.address)
   try {
     return await there(link)
@@ -160,4 +164,14 @@ async function withPatience<T>(clock: Clock, ms: number, work: (signal: AbortSig
 /** Whether it says that the holder has gone, and nothing of what was asked. */
 function isGone(error: unknown): boolean {
   return error instanceof KvError && ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED'].includes(error.code)
+}
+
+/** Whoever has lost the lease while it was asked does not know what became of it. */
+async function stillHolding<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    if (!(error instanceof NotHolder)) throw error
+    throw new UnavailableError(`${error.message}: ask again`, { outcome: 'unknown', cause: error })
+  }
 }

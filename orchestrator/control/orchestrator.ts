@@ -254,11 +254,10 @@ export class Orchestrator {
 
   #handlers(): ControlHandlers {
     const { peers, clock, links } = this.#options
-    const own = () => this.#cluster?.control
-    const forwarded = forwardedHandlers({
+    return forwardedHandlers({
       peers,
       clock,
-      own,
+      own: () => this.#cluster?.control,
       holder: () => this.#standing?.holder,
       change: (signal) => this.#changes.next(signal),
       look: async () => {
@@ -272,18 +271,6 @@ export class Orchestrator {
         return found.map((record) => toWire({ record, detail: '', progress: undefined }))
       },
     })
-    return {
-      status: () => (own() ?? forwarded).status(),
-      operations: () => stillHolding(() => (own() ?? forwarded).operations()),
-      scale: (shards, dryRun) => stillHolding(() => (own() ?? forwarded).scale(shards, dryRun)),
-      replicas: (replicas, dryRun) => stillHolding(() => (own() ?? forwarded).replicas(replicas, dryRun)),
-      replaceNode: (node) => stillHolding(() => (own() ?? forwarded).replaceNode(node)),
-      drain: (order) => stillHolding(() => (own() ?? forwarded).drain(order)),
-      restart: (node) => stillHolding(() => (own() ?? forwarded).restart(node)),
-      upgrade: (program) => stillHolding(() => (own() ?? forwarded).upgrade(program)),
-      steer: (id, steer) => stillHolding(() => (own() ?? forwarded).steer(id, steer)),
-      watch: (id, signal) => forwarded.watch(id, signal),
-    }
   }
 
   async *#situations(who: Bystander, signal: AbortSignal): AsyncGenerator<Situation> {
@@ -317,15 +304,5 @@ export class Orchestrator {
       return { map, meta: cluster.meta(), holder: holds ? this.#listening.address : cluster.lease.successor, holds }
     }
     return { map, meta: this.#standing?.meta ?? [], holder: this.#standing?.holder ?? '', holds: false }
-  }
-}
-
-/** Whoever has lost the lease while it was asked does not know what became of it. */
-async function stillHolding<T>(answer: () => Promise<T>): Promise<T> {
-  try {
-    return await answer()
-  } catch (error) {
-    if (!(error instanceof NotHolder)) throw error
-    throw new UnavailableError(`${error.message}: ask again`, { outcome: 'unknown', cause: error })
   }
 }
