@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../core/clock.js'
-import { PreconditionFailedError } from '../errors/index.js'
+import { PreconditionFailedError, UnavailableError } from '../errors/index.js'
 import { controlService, type DrainOrder, type DrainResponse } from '../wire/control.js'
 import { type Listener, listen } from '../wire/listener.js'
 import { controlHandlers } from '../wire/testing/control-handlers.js'
@@ -59,6 +59,15 @@ test('drain waits until nothing of it leads any more', async () => {
   expect(asked[0]).toEqual({ ...order, node: 'shard-1/node-2' })
   expect(warned).toBe('1 node drained; waiting for leaders to go\n')
   expect(out).toBe('shard-1/node-2 is drained: it leads nothing until kvorum node undrain\n')
+})
+
+test('drain goes on waiting while whoever runs the cluster is away', async () => {
+  answers = () => {
+    if (asked.length === 2) throw new UnavailableError('no orchestrator holds the control lease now', { outcome: 'unknown' })
+    return { nodes: NODES, moves: asked.length < 3 ? MOVES : [] }
+  }
+  expect(await run('drain', 'shard-1/node-2')).toBe(0)
+  expect(asked).toHaveLength(3)
 })
 
 test('drain of a machine, detached, for programs', async () => {
