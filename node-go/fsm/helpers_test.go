@@ -46,7 +46,12 @@ func owner(t fataler) *FSM {
 
 func entry(t fataler, index uint64, c *pb.Command) *raft.Log {
 	t.Helper()
-	data, err := command.Encode(c, 1)
+	return entryIn(t, index, c, 1)
+}
+
+func entryIn(t fataler, index uint64, c *pb.Command, format uint32) *raft.Log {
+	t.Helper()
+	data, err := command.Encode(c, format)
 	if err != nil {
 		t.Fatalf("encode: %v", err)
 	}
@@ -104,7 +109,8 @@ func content(t fataler, e engine.Engine) []byte {
 func sameState(a, b *state) bool {
 	one, two := *a, *b
 	one.sessions, two.sessions = nil, nil
-	if one != two || len(a.sessions.byID) != len(b.sessions.byID) || a.sessions.answers != b.sessions.answers {
+	if one != two || len(a.sessions.byID) != len(b.sessions.byID) || a.sessions.answers != b.sessions.answers ||
+		a.sessions.kept != b.sessions.kept {
 		return false
 	}
 	for id, s := range a.sessions.byID {

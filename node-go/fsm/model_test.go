@@ -3,6 +3,10 @@ package fsm
 import (
 	"bytes"
 	"fmt"
+	"math"
+	"math/big"
+	"reflect"
+	"regexp"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -85,22 +89,26 @@ func (m *model) expire() {
 }
 
 func (m *model) write(w *pb.Write) Result {
-	key, ifVersion, result := "", (*uint64)(nil), Result{Kind: KindDelete}
-	if p := w.GetPut(); p != nil {
-		key, ifVersion, result.Kind = string(p.Key), p.IfVersion, KindPut
-	} else if a := w.GetAppend(); a != nil {
-		key, result.Kind = string(a.Key), KindAppend
-	} else {
-		key, ifVersion = string(w.GetDelete().Key), w.GetDelete().IfVersion
+	key, ifVersion, result := string(keyOf(w)), w.GetPut().GetIfVersion(), Result{Kind: kindOf(w)}
+	conditional := w.GetPut() != nil && w.GetPut().IfVersion != nil
+	if d := w.GetDelete(); d != nil {
+		ifVersion, conditional = d.GetIfVersion(), d.IfVersion != nil
 	}
 	number := command.Partition([]byte(key))
 	before, exists := m.keys[key]
+	cas, refused := w.GetCompareAndSet(), func(code errpb.ErrorCode) {
+		result.Err = kverr.NotApplied(code, "")
+		result.Err.Version = before.version
+	}
+	sum, fault := m.sum(w, before)
 	switch {
 	case !m.owned[number]:
 		result.Err = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_WRONG_SHARD, "")
-	case ifVersion != nil && *ifVersion != before.version:
-		result.Err = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED, "")
-		result.Err.Version = before.version
+	case conditional && ifVersion != before.version,
+		cas != nil && (exists != (cas.Expected != nil) || string(cas.Expected) != before.value):
+		refused(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED)
+	case fault != 0:
+		refused(fault)
 	case result.Kind == KindAppend && len(before.value)+len(w.GetAppend().Value) > int(w.GetAppend().Limit):
 		result.Err = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_TOO_LARGE, "")
 	case result.Kind != KindDelete:
@@ -108,10 +116,15 @@ func (m *model) write(w *pb.Write) Result {
 		if !exists {
 			result.Version = m.floors[number] + 1
 		}
-		value := string(w.GetPut().GetValue())
+		value := string(w.GetPut().GetValue()) + string(cas.GetValue())
 		if a := w.GetAppend(); a != nil {
 			value = before.value + string(a.Value)
 			result.Length = uint64(len(value))
+		} else if w.GetIncrement() != nil {
+			value, result.Value = sum.String(), sum.Int64()
+		}
+		if exists && returnsPrevious(w) {
+			result.Previous = &Previous{before.version, []byte(before.value)}
 		}
 		m.keys[key] = modelKey{value, result.Version}
 		if result.Version <= m.last[key] {
@@ -120,10 +133,33 @@ func (m *model) write(w *pb.Write) Result {
 		m.last[key] = result.Version
 	case exists:
 		result.Existed = true
+		if returnsPrevious(w) {
+			result.Previous = &Previous{before.version, []byte(before.value)}
+		}
 		delete(m.keys, key)
 		m.floors[number] = max(m.floors[number], before.version)
 	}
 	return result
+}
+
+var canonical = regexp.MustCompile("^(0|-?[1-9][0-9]*)$")
+
+// sum is what an increment makes, without the arithmetic of int64.
+func (m *model) sum(w *pb.Write, before modelKey) (*big.Int, errpb.ErrorCode) {
+	sum := big.NewInt(0)
+	if w.GetIncrement() == nil {
+		return sum, 0
+	}
+	if before.version > 0 {
+		if !canonical.MatchString(before.value) {
+			return nil, errpb.ErrorCode_ERROR_CODE_NOT_A_NUMBER
+		}
+		sum.SetString(before.value, 10)
+	}
+	if sum.Add(sum, big.NewInt(w.GetIncrement().By)); !sum.IsInt64() {
+		return nil, errpb.ErrorCode_ERROR_CODE_OVERFLOW
+	}
+	return sum, 0
 }
 
 func (m *model) assign(a *pb.AssignPartitions) (code errpb.ErrorCode) {
@@ -155,21 +191,35 @@ func codeOf(e *kverr.Error) errpb.ErrorCode {
 // Few keys, some of them in one partition, so that histories collide.
 var modelKeys = []string{"{a}1", "{a}2", "{a}3", "b", "c", "d"}
 
+// Values that are expected now and then, numbers and near misses among them.
+var modelValues = []string{"", "x", "0", "7", "-3", "007", "+1", "9223372036854775807", "-9223372036854775808"}
+
 func drawWrite(t *rapid.T) *pb.Write {
 	key := rapid.SampledFrom(modelKeys).Draw(t, "key")
 	var ifVersion []uint64
 	if rapid.IntRange(0, 3).Draw(t, "conditional") == 0 {
 		ifVersion = []uint64{rapid.Uint64Range(0, 6).Draw(t, "if version")}
 	}
-	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	previous := rapid.Bool().Draw(t, "previous")
+	switch rapid.IntRange(0, 8).Draw(t, "kind") {
 	case 0:
-		return remove(key, ifVersion...)
+		w := remove(key, ifVersion...)
+		w.GetDelete().ReturnPrevious = previous
+		return w
+	case 3, 4:
+		return increment(key, rapid.SampledFrom([]int64{1, -1, 5, math.MaxInt64, math.MinInt64}).Draw(t, "by"))
+	case 5:
+		return swap(key, nil, rapid.SampledFrom(modelValues).Draw(t, "value"))
+	case 6:
+		return swap(key, []byte(rapid.SampledFrom(modelValues).Draw(t, "expected")), rapid.SampledFrom(modelValues).Draw(t, "value"))
 	case 1, 2:
 		w := add(key, rapid.StringN(0, 4, 16).Draw(t, "added"))
 		w.GetAppend().Limit = 12
 		return w
 	}
-	return put(key, rapid.StringN(0, 4, 16).Draw(t, "value"), ifVersion...)
+	w := put(key, rapid.SampledFrom(modelValues).Draw(t, "value"), ifVersion...)
+	w.GetPut().ReturnPrevious = previous
+	return w
 }
 
 func drawAssign(t *rapid.T) *pb.Command {
@@ -199,7 +249,8 @@ func drawSessions(t *rapid.T, batch *pb.WriteBatch, ids []SessionID) {
 func drawHistory(t *rapid.T) []*raft.Log {
 	index, time := uint64(1), uint64(0)
 	ids := []SessionID{{}}
-	history := []*raft.Log{entry(t, index, everything(1))}
+	history := []*raft.Log{entry(t, index, everything(1)), entry(t, index+1, raise(command.Format))}
+	index++
 	for range rapid.IntRange(1, 25).Draw(t, "entries") {
 		c := writes(rapid.SliceOfN(rapid.Custom(drawWrite), 0, 6).Draw(t, "writes")...)
 		drawSessions(t, c.GetWrite(), ids)
@@ -213,7 +264,7 @@ func drawHistory(t *rapid.T) []*raft.Log {
 			c.GetWrite().Writes = append(c.GetWrite().Writes, open(index%3, 1_000))
 			ids = append(ids, sessionID(index%3, index))
 		}
-		history = append(history, entry(t, index, c))
+		history = append(history, entryIn(t, index, c, command.Format))
 	}
 	return history
 }
@@ -248,6 +299,10 @@ func (m *model) check(t *rapid.T, c *pb.Command, applied *Applied) {
 	}
 	for i, w := range c.GetWrite().GetWrites() {
 		want, got := m.once(c.GetWrite(), w, applied.Index), applied.Results[i]
+		if !reflect.DeepEqual(want.Previous, got.Previous) {
+			t.Fatalf("%v: previous %v, want %v", w, got.Previous, want.Previous)
+		}
+		want.Previous, got.Previous = nil, nil
 		if codeOf(want.Err) != codeOf(got.Err) || want.Err != nil && want.Err.Version != got.Err.Version {
 			t.Fatalf("%v: error %v, want %v", w, got.Err, want.Err)
 		}

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"kvorum/node/engine/memory"
-	"kvorum/node/fsm/command"
 	pb "kvorum/node/gen/command"
 	errpb "kvorum/node/gen/errors"
 )
@@ -15,15 +14,9 @@ func raise(format uint32) *pb.Command {
 }
 
 // applyIn is apply of a command in a format.
-func applyIn(t *testing.T, f *FSM, index uint64, c *pb.Command, format uint32) *Applied {
+func applyIn(t fataler, f *FSM, index uint64, c *pb.Command, format uint32) *Applied {
 	t.Helper()
-	log := entry(t, index, c)
-	data, err := command.Encode(c, format)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log.Data = data
-	return f.Apply(log).(*Applied)
+	return f.Apply(entryIn(t, index, c, format)).(*Applied)
 }
 
 func TestTheFormatIsRaisedForGood(t *testing.T) {
@@ -73,11 +66,5 @@ func TestANodeOfTheVersionBeforeStopsAtTheRaise(t *testing.T) {
 
 // No leader proposes it: its shard would lose every node of the version before, which nobody has agreed to.
 func TestAFormatThatWasNotRaisedStopsIt(t *testing.T) {
-	log := entry(t, 9, writes(put("k", "v")))
-	data, err := command.Encode(writes(put("k", "v")), 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log.Data = data
-	requireCode(t, stopsFor(t, owner(t).engine, log), errpb.ErrorCode_ERROR_CODE_CORRUPT)
+	requireCode(t, stopsFor(t, owner(t).engine, entryIn(t, 9, writes(put("k", "v")), 2)), errpb.ErrorCode_ERROR_CODE_CORRUPT)
 }

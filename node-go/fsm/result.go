@@ -13,22 +13,34 @@ const (
 	KindDelete
 	KindAppend
 	KindOpen
+	KindCompareAndSet
+	KindIncrement
 )
 
 // Result is the outcome of one write, the same on every replica. Err is nil if it took effect.
 type Result struct {
 	Kind Kind
-	// Version is the key's version after a put or an append; 0 otherwise.
+	// Version is the key's version after a write that leaves a value; 0 otherwise.
 	Version uint64
 	// Length of the value after an append, in bytes.
 	Length uint64
+	// Value after an increment.
+	Value int64
 	// Existed says whether a delete removed something.
 	Existed bool
+	// Previous is what the key was, if the write asked for that and there was something.
+	Previous *Previous
 	// Session that was opened.
 	Session SessionID
 	// Already is that of an Applied, where a whole command is answered as a write is.
 	Already bool
 	Err     *kverr.Error
+}
+
+// Previous is a value that a write has replaced or removed.
+type Previous struct {
+	Version uint64
+	Value   []byte
 }
 
 // Applied is what Apply answers, by way of raft's ApplyFuture.

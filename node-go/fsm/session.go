@@ -20,6 +20,9 @@ const (
 	// SessionsMax and ResultsMax bound the sessions of a shard, and the results of all of them.
 	SessionsMax = 1 << 16
 	ResultsMax  = 1 << 20
+	// keptBytesMax bounds the previous values in the answers of one session, which are one row, and keptBytesMaxAll those of all.
+	keptBytesMax    = 1 << 20
+	keptBytesMaxAll = 64 << 20
 	// SessionExpiryMsMin and SessionExpiryMsMax bound what a client may ask for.
 	SessionExpiryMsMin = 1_000
 	SessionExpiryMsMax = 24 * 60 * 60 * 1_000
@@ -47,6 +50,8 @@ type session struct {
 	floor uint64
 	// answers are those from the floor on, by ascending sequence.
 	answers []answered
+	// kept counts the bytes of the previous values in the answers.
+	kept int
 	// dirty says that it is to be written with this entry.
 	dirty bool
 }
@@ -74,8 +79,9 @@ type sessions struct {
 	byID map[SessionID]*session
 	// byExpiry has those that expire first in front; all replicas expire the same ones with the same entry.
 	byExpiry *btree.BTreeG[*session]
-	// answers counts those of all sessions.
+	// answers counts those of all sessions; kept the bytes of the previous values in them.
 	answers int
+	kept    int
 	// dirty are to be written with this entry, in the order in which they were first changed.
 	dirty []*session
 }
@@ -141,6 +147,7 @@ func (t *sessions) raise(s *session, floor uint64) {
 		return
 	}
 	gone, _ := s.find(floor)
+	t.release(s, s.answers[:gone])
 	forget := func() {
 		s.floor = floor
 		s.answers = slices.Delete(s.answers, 0, gone)
@@ -189,15 +196,39 @@ func (t *sessions) keep(s *session, a answered) {
 		insert()
 	}
 	t.answers++
+	s.kept += a.result.Previous.bytes()
+	t.kept += a.result.Previous.bytes()
 	t.touch(s)
 }
 
+// release is for answers that are forgotten.
+func (t *sessions) release(s *session, gone []answered) {
+	for i := range gone {
+		bytes := gone[i].result.Previous.bytes()
+		s.kept -= bytes
+		t.kept -= bytes
+	}
+}
+
+func (p *Previous) bytes() int {
+	if p == nil {
+		return 0
+	}
+	return len(p.Value)
+}
+
 // hasRoom says whether another answer can be kept. A write that could not be answered twice must not be applied.
-func (t *sessions) hasRoom() *kverr.Error {
-	if t.answers < ResultsMax {
+func (t *sessions) hasRoom(s *session, write *pb.Write) *kverr.Error {
+	if t.answers >= ResultsMax {
+		return full("the sessions of the shard hold %d results", ResultsMax)
+	}
+	if !returnsPrevious(write) {
 		return nil
 	}
-	return full("the sessions of the shard hold %d results", ResultsMax)
+	if s.kept+PreviousBytesMax > keptBytesMax || t.kept+PreviousBytesMax > keptBytesMaxAll {
+		return full("the session holds %d bytes of previous values, those of the shard %d", s.kept, t.kept)
+	}
+	return nil
 }
 
 // expire takes out those that nobody has used for as long as they asked to live.
@@ -210,6 +241,7 @@ func (t *sessions) expire(nowMs uint64, batch *engine.Batch) {
 		t.byExpiry.Delete(s)
 		delete(t.byID, s.id)
 		t.answers -= len(s.answers)
+		t.kept -= s.kept
 		batch.Delete(sessionKey(s.id))
 	}
 }
@@ -218,6 +250,7 @@ func (t *sessions) add(s *session) {
 	t.byID[s.id] = s
 	t.byExpiry.Set(s)
 	t.answers += len(s.answers)
+	t.kept += s.kept
 }
 
 func (t *sessions) touch(s *session) {

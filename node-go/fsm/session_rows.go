@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"kvorum/node/engine"
@@ -15,8 +16,12 @@ import (
 //	          value | expiry | last use | floor | answer ...
 //	                | 4      | 8        | 8     |
 //	answer    uvarints: sequence - that of the answer before (the first: - floor), kind, partition, error code,
-//	          version (of a delete: whether the key existed; of a refusal for its owner: the epoch), length
+//	          version (of a delete: whether the key existed; of a refusal for its owner: the epoch), length (of an
+//	          increment: the sum, zigzag). A kind with the bit 40 is followed by what the write has replaced, and belongs to
+//	          format 3 of commands: uvarints: version, length of the value; the value
 const (
+	withPrevious = 0x40
+
 	spaceSession     = 0x03
 	sessionKeyBytes  = 17
 	sessionHeadBytes = 20
@@ -56,11 +61,27 @@ func (a *answered) encode(to []byte) []byte {
 	if a.result.Existed {
 		version = 1
 	}
-	for _, number := range [...]uint64{uint64(a.result.Kind), uint64(a.partition), code, version, a.result.Length} {
+	kind, length, previous := uint64(a.result.Kind), a.result.Length, a.result.Previous
+	if a.result.Kind == KindIncrement {
+		length = zigzag(a.result.Value)
+	}
+	if previous != nil {
+		kind |= withPrevious
+	}
+	for _, number := range [...]uint64{kind, uint64(a.partition), code, version, length} {
 		to = binary.AppendUvarint(to, number)
 	}
-	return to
+	if previous == nil {
+		return to
+	}
+	to = binary.AppendUvarint(to, previous.Version)
+	to = binary.AppendUvarint(to, uint64(len(previous.Value)))
+	return append(to, previous.Value...)
 }
+
+func zigzag(number int64) uint64 { return uint64(number<<1) ^ uint64(number>>63) }
+
+func unzigzag(number uint64) int64 { return int64(number>>1) ^ -int64(number&1) }
 
 // loadSessions reads the session rows of a view.
 func loadSessions(view engine.View) (*sessions, error) {
@@ -94,26 +115,54 @@ func decodeSession(key, value []byte) (*session, bool) {
 	before := s.floor
 	for from := value[sessionHeadBytes:]; len(from) > 0; {
 		var numbers [6]uint64
-		for i := range numbers {
-			number, n := binary.Uvarint(from)
-			if n <= 0 {
+		if from = uvarints(from, numbers[:]); from == nil {
+			return nil, false
+		}
+		previous := (*Previous)(nil)
+		if numbers[1]&withPrevious != 0 {
+			numbers[1] &^= withPrevious
+			if previous, from = decodePrevious(from); previous == nil {
 				return nil, false
 			}
-			numbers[i], from = number, from[n:]
 		}
 		before += numbers[0]
 		a, ok := decodeAnswer(before, numbers)
 		if !ok {
 			return nil, false
 		}
+		a.result.Previous = previous
+		s.kept += previous.bytes()
 		s.answers = append(s.answers, a)
 	}
 	return s, true
 }
 
+// uvarints fills numbers, and returns what follows them, or nil.
+func uvarints(from []byte, numbers []uint64) []byte {
+	for i := range numbers {
+		number, n := binary.Uvarint(from)
+		if n <= 0 {
+			return nil
+		}
+		numbers[i], from = number, from[n:]
+	}
+	return from
+}
+
+// decodePrevious returns what was replaced, and what follows it; nil if that is none. The value does not refer to the row, which
+// is written anew with every entry of the session.
+func decodePrevious(from []byte) (*Previous, []byte) {
+	var numbers [2]uint64
+	from = uvarints(from, numbers[:])
+	if from == nil || numbers[0] == 0 || numbers[1] > PreviousBytesMax || numbers[1] > uint64(len(from)) {
+		return nil, nil
+	}
+	return &Previous{Version: numbers[0], Value: bytes.Clone(from[:numbers[1]])}, from[numbers[1]:]
+}
+
 func decodeAnswer(sequence uint64, numbers [6]uint64) (answered, bool) {
 	kind, partition, code, version, length := Kind(numbers[1]), numbers[2], errpb.ErrorCode(numbers[3]), numbers[4], numbers[5]
-	if kind < KindPut || kind > KindAppend || partition >= command.Partitions {
+	if kind < KindPut || kind > KindIncrement || kind == KindOpen || partition >= command.Partitions {
 		return answered{}, false
 	}
 	a := answered{sequence: sequence, partition: uint16(partition), result: Result{Kind: kind}}
@@ -126,6 +175,8 @@ func decodeAnswer(sequence uint64, numbers [6]uint64) (answered, bool) {
 		a.result.Err.Version = version
 	case kind == KindDelete:
 		a.result.Existed = version == 1
+	case kind == KindIncrement:
+		a.result.Version, a.result.Value = version, unzigzag(length)
 	default:
 		a.result.Version, a.result.Length = version, length
 	}

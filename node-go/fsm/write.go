@@ -32,6 +32,9 @@ type writer struct {
 	// appended counts the bytes of the values that appends have made; full: one has found no room.
 	appended int
 	full     bool
+	// seen are keys that were read for their values and not written, by their engine keys; looked counts the bytes of these.
+	seen   map[string]written
+	looked int
 	// raised are the partitions whose floor has grown; order is that in which they were first raised.
 	raised [command.Partitions]bool
 	order  []uint16
@@ -79,7 +82,7 @@ func (w *writer) once(write *pb.Write) (Result, error) {
 		}
 		return first, nil
 	}
-	if refused := all.hasRoom(); refused != nil {
+	if refused := all.hasRoom(session, write); refused != nil {
 		return Result{Err: refused}, nil
 	}
 	result, err := w.do(write)
@@ -98,6 +101,10 @@ func (w *writer) do(write *pb.Write) (Result, error) {
 		return w.delete(kind.Delete)
 	case *pb.Write_Append:
 		return w.append(kind.Append)
+	case *pb.Write_CompareAndSet:
+		return w.compareAndSet(kind.CompareAndSet)
+	case *pb.Write_Increment:
+		return w.increment(kind.Increment)
 	case *pb.Write_Open:
 		head := w.f.state.head
 		id, refused := w.f.state.sessions.open(kind.Open, head.index, head.logTimeMs)
@@ -113,6 +120,10 @@ func kindOf(write *pb.Write) Kind {
 		return KindPut
 	case *pb.Write_Delete:
 		return KindDelete
+	case *pb.Write_CompareAndSet:
+		return KindCompareAndSet
+	case *pb.Write_Increment:
+		return KindIncrement
 	default:
 		return KindAppend
 	}
@@ -124,6 +135,10 @@ func keyOf(write *pb.Write) []byte {
 		return kind.Put.GetKey()
 	case *pb.Write_Delete:
 		return kind.Delete.GetKey()
+	case *pb.Write_CompareAndSet:
+		return kind.CompareAndSet.GetKey()
+	case *pb.Write_Increment:
+		return kind.Increment.GetKey()
 	default:
 		return write.GetAppend().GetKey()
 	}
@@ -134,10 +149,13 @@ func (w *writer) put(p *pb.Put) (Result, error) {
 	if result.Err = checkValue(len(p.GetValue()), ValueBytesMax); result.Err != nil {
 		return result, nil
 	}
-	before, refused, err := w.admit(p.GetKey(), p.IfVersion, w.version)
+	before, refused, err := w.admitPrevious(p.GetKey(), p.IfVersion, p.GetReturnPrevious())
 	if err != nil || refused != nil {
 		result.Err = refused
 		return result, err
+	}
+	if p.GetReturnPrevious() {
+		result.Previous = before.previous()
 	}
 	result.Version = w.next(p.GetKey(), before.version)
 	w.set(p.GetKey(), written{version: result.Version, value: p.GetValue()})
@@ -210,10 +228,13 @@ func (w *writer) writeKeys() {
 
 func (w *writer) delete(d *pb.Delete) (Result, error) {
 	result := Result{Kind: KindDelete}
-	before, refused, err := w.admit(d.GetKey(), d.IfVersion, w.version)
+	before, refused, err := w.admitPrevious(d.GetKey(), d.IfVersion, d.GetReturnPrevious())
 	if err != nil || refused != nil || before.version == 0 {
 		result.Err = refused
 		return result, err
+	}
+	if d.GetReturnPrevious() {
+		result.Previous = before.previous()
 	}
 	result.Existed = true
 	w.set(d.GetKey(), written{})
@@ -239,9 +260,8 @@ func (w *writer) admit(
 		}
 	}
 	if ifVersion != nil && *ifVersion != before.version {
-		refused = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,
+		refused = before.refuse(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,
 			"the key's version is %d, not %d", before.version, *ifVersion)
-		refused.Version = before.version
 	}
 	return before, refused, nil
 }

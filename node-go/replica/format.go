@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"kvorum/node/clock"
 	fsmcommand "kvorum/node/fsm/command"
 	"kvorum/node/gen/command"
 	pb "kvorum/node/gen/errors"
@@ -54,22 +55,89 @@ func (r *Replica) allKnow(ctx context.Context, format uint32, servers []raft.Ser
 
 // knows asks a node, which has to answer: what it told earlier was another process's word, perhaps of a newer version.
 func (r *Replica) knows(ctx context.Context, format uint32, id raft.ServerID) *kverr.Error {
+	known, err := r.newestOf(ctx, id)
+	if err == nil && known < format {
+		err = tooNew(id, known, format)
+	}
+	return err
+}
+
+func (r *Replica) newestOf(ctx context.Context, id raft.ServerID) (uint32, *kverr.Error) {
+	if id == r.id {
+		return r.formatMax(), nil
+	}
 	address, found := r.options.Book.Get(string(id))
 	if !found || r.options.AskFormat == nil {
-		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "node %s cannot be asked which formats it knows", id)
+		return 0, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "node %s cannot be asked which formats it knows", id)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	limit := r.options.Clock.AfterFunc(askLimit, cancel)
 	defer limit.Stop()
 	known, err := r.options.AskFormat(ctx, Peer{ID: string(id), Address: address})
-	switch {
-	case err != nil:
-		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "ask node %s which formats it knows: %w", id, err)
-	case known < format:
-		return tooNew(id, known, format)
-	default:
+	if err != nil {
+		return 0, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "ask node %s which formats it knows: %w", id, err)
+	}
+	return known, nil
+}
+
+const (
+	// newShardRetry is how long to wait before the members of a new shard are asked again: some of them only start.
+	newShardRetry = 20 * time.Millisecond
+	// newShardLimit bounds one try.
+	newShardLimit = 5 * time.Second
+)
+
+// raiseFresh has a new shard begin with a newer format, as far as all members know it: there is no version before that it could
+// go back to. A shard whose first leader does not find that out stays with the first format, as one that is not new does,
+// until somebody raises it.
+func (r *Replica) raiseFresh(ctx context.Context) {
+	defer r.fresh.Store(false)
+	for r.fresh.Load() {
+		format, err := r.freshFormat(ctx)
+		if err == nil {
+			err = r.RaiseFormat(ctx, format, r.options.Clock.Now().Add(newShardLimit))
+		}
+		if err == nil {
+			r.options.Log.Info("a new shard", "format", format)
+			return
+		}
+		r.options.Log.Debug("the format of a new shard is not known yet", "error", err)
+		if clock.Wait(ctx, r.options.Clock, newShardRetry) != nil {
+			return
+		}
+	}
+}
+
+func (r *Replica) freshFormat(ctx context.Context) (uint32, *kverr.Error) {
+	format := r.options.FormatNew
+	for _, server := range r.configurations.newest().servers {
+		known, err := r.newestOf(ctx, server.ID)
+		if err != nil {
+			return 0, err
+		}
+		format = min(format, known)
+	}
+	return format, nil
+}
+
+func ofANewerFormat(write *command.Write) bool { return fsmcommand.FormatOf(write) > 1 }
+
+// formatLacks refuses a write that the shard's format does not have. A leader that is not ready may not have applied the raise.
+func (r *Replica) formatLacks(write *command.Write) *kverr.Error {
+	ready, needed := r.leadership.isReady(), fsmcommand.FormatOf(write)
+	switch used := r.fsm.Format(); {
+	case needed <= used:
 		return nil
+	case r.raft.State() != raft.Leader:
+		return notLeader(r.hint())
+	case !ready || r.fresh.Load():
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE,
+			"whether the shard uses command format %d is not known yet", needed)
+	default:
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNSUPPORTED,
+			"the shard uses command format %d, and the operation came with %d: when all nodes are of a version that knows it, "+
+				"'kvorum restart --rolling' raises the format", used, needed)
 	}
 }
 

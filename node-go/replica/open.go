@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -172,6 +173,9 @@ func (r *Replica) ready() {
 
 // lead does what only a leader does, beside serving.
 func (r *Replica) lead(ctx context.Context) {
+	var raising sync.WaitGroup
+	defer raising.Wait()
+	raising.Go(func() { r.raiseFresh(ctx) })
 	if r.options.Lead != nil {
 		r.options.Lead(ctx, r)
 	}
@@ -179,6 +183,7 @@ func (r *Replica) lead(ctx context.Context) {
 
 // openTerm proposes a command that changes nothing (see leadership.prepare).
 func (r *Replica) openTerm() (raft.ApplyFuture, error) {
+	r.fresh.Store(r.options.FormatNew > r.fsm.Format() && r.fsm.LogTimeMs() == 0)
 	data, err := fsmcommand.Encode(&command.Command{
 		StampMs: r.fsm.LogTimeMs(),
 		Kind:    &command.Command_Write{Write: &command.WriteBatch{}},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,8 @@ type Options struct {
 	FormatMax uint32
 	// AskFormat asks a peer which format it knows at most. nil: the format is not raised, and no member is added afterwards.
 	AskFormat AskFormat
+	// FormatNew is the format that a new shard begins with, if its members know it. At most 1: it begins with the first one.
+	FormatNew uint32
 	// Seeding is told when Fetch is about to be needed. May be nil.
 	Seeding func()
 	// Lead, if any, is called when a leadership of this node is ready, and should return soon after ctx ends, which it does with
@@ -90,6 +93,8 @@ type Replica struct {
 	changing chan struct{}
 	// raising is the newest format that this node has proposed to raise to. What became of it may be unknown.
 	raising atomic.Uint32
+	// fresh: nothing was ever proposed to the shard, and its leader, this node, has not found out yet which format it begins with.
+	fresh atomic.Bool
 	// turned is when Raft's role, or its leader, changed last.
 	turned atomic.Pointer[time.Time]
 
@@ -107,11 +112,30 @@ type Replica struct {
 // Write answers each write, in their order, when all are answered. hold, if any, is kept until Raft has let go of them.
 // The batch is the replica's from now on.
 func (r *Replica) Write(ctx context.Context, batch *command.WriteBatch, deadline time.Time, hold *Hold) []fsm.Result {
-	if !r.fsm.AnyFrozen() || r.raft.State() != raft.Leader {
+	refuse := r.refusal(batch)
+	if refuse == nil {
 		return r.proposer.write(ctx, batch, deadline, hold)
 	}
-	frozen := frozenSeams{refuse: r.fsm.Frozen, logTime: r.logTime.now, write: r.proposer.write}
+	frozen := frozenSeams{refuse: refuse, logTime: r.logTime.now, write: r.proposer.write}
 	return frozen.answer(ctx, batch, deadline, hold)
+}
+
+// refusal says which of the writes are not to become part of an entry, and why; nil when all may.
+func (r *Replica) refusal(batch *command.WriteBatch) func(write *command.Write, logTimeMs uint64) *kverr.Error {
+	leads := r.raft.State() == raft.Leader
+	switch {
+	case slices.ContainsFunc(batch.Writes, ofANewerFormat):
+		return func(write *command.Write, logTimeMs uint64) *kverr.Error {
+			if err := r.formatLacks(write); err != nil || !leads {
+				return err
+			}
+			return r.fsm.Frozen(write, logTimeMs)
+		}
+	case leads && r.fsm.AnyFrozen():
+		return r.fsm.Frozen
+	default:
+		return nil
+	}
 }
 
 // Full says why writes would be refused now; nil when they would not. It is cheap, so it can be asked before a message is

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ type batch struct {
 	deadline   time.Time
 	hold       *replica.Hold
 	results    []*kvorumv1.Result
-	// gets and bytes are the values in the answer so far; noRoom says why there is room for no more.
+	// gets and bytes count the values in the answer so far, or that there is room for; noRoom says why there is room for no more.
 	gets   int
 	bytes  int
 	noRoom string
@@ -45,6 +46,7 @@ func (o Options) execute(ctx context.Context, request *kvorumv1.BatchRequest, de
 		return b.results
 	}
 	reads, stale, writes := b.split()
+	writes = b.reserve(writes)
 	var arrived time.Time
 	if len(stale) > 0 {
 		arrived = o.Clock.Now()
@@ -96,6 +98,33 @@ func (b *batch) split() (reads, stale, writes []int) {
 		}
 	}
 	return reads, stale, writes
+}
+
+// reserve makes room in the answer for the values that writes will give back, which cannot be refused once they are applied. It
+// answers those for which there is none, and gives the rest.
+func (b *batch) reserve(writes []int) []int {
+	return slices.DeleteFunc(writes, func(i int) bool {
+		if !returnsPrevious(b.operations[i]) {
+			return false
+		}
+		const bytes = fsm.PreviousBytesMax + operationOverhead
+		switch {
+		case b.gets > 0 && b.bytes+bytes > b.options.Limits.MaxMessageBytes-answerSlack:
+			b.results[i] = b.options.failed(replica.Overloaded("the answer to this message is full: ask for less at once", 0))
+			return true
+		case !b.hold.Grow(bytes):
+			b.results[i] = b.options.failed(replica.Overloaded("the node holds as many bytes as it may", 0))
+			b.full()
+			return true
+		}
+		b.gets++
+		b.bytes += bytes
+		return false
+	})
+}
+
+func returnsPrevious(op *kvorumv1.Operation) bool {
+	return op.GetPut().GetReturnPrevious() || op.GetDelete().GetReturnPrevious()
 }
 
 // check says why an operation cannot be done at all; nil when it can.
@@ -187,12 +216,21 @@ func (l Limits) toWrite(op *kvorumv1.Operation) *command.Write {
 	switch kind := op.Kind.(type) {
 	case *kvorumv1.Operation_Put:
 		put := kind.Put
-		write.Kind = &command.Write_Put{Put: &command.Put{Key: put.Key, Value: put.Value, IfVersion: put.IfVersion}}
+		write.Kind = &command.Write_Put{Put: &command.Put{
+			Key: put.Key, Value: put.Value, IfVersion: put.IfVersion, ReturnPrevious: put.GetReturnPrevious(),
+		}}
 	case *kvorumv1.Operation_Delete:
-		write.Kind = &command.Write_Delete{Delete: &command.Delete{Key: kind.Delete.Key, IfVersion: kind.Delete.IfVersion}}
+		write.Kind = &command.Write_Delete{Delete: &command.Delete{
+			Key: kind.Delete.Key, IfVersion: kind.Delete.IfVersion, ReturnPrevious: kind.Delete.GetReturnPrevious(),
+		}}
 	case *kvorumv1.Operation_Append:
 		add := kind.Append
 		write.Kind = &command.Write_Append{Append: &command.Append{Key: add.Key, Value: add.Value, Limit: uint32(l.MaxValueBytes)}}
+	case *kvorumv1.Operation_CompareAndSet:
+		cas := kind.CompareAndSet
+		write.Kind = &command.Write_CompareAndSet{CompareAndSet: &command.CompareAndSet{Key: cas.Key, Expected: cas.Expected, Value: cas.Value}}
+	case *kvorumv1.Operation_Increment:
+		write.Kind = &command.Write_Increment{Increment: &command.Increment{Key: kind.Increment.Key, By: kind.Increment.By}}
 	case *kvorumv1.Operation_OpenSession:
 		expiry := kind.OpenSession.ExpiryMs
 		if expiry == 0 {
@@ -209,13 +247,28 @@ func (o Options) toResult(result fsm.Result) *kvorumv1.Result {
 	}
 	switch result.Kind {
 	case fsm.KindPut:
-		return &kvorumv1.Result{Kind: &kvorumv1.Result_Put{Put: &kvorumv1.PutResponse{Version: result.Version}}}
+		answer := &kvorumv1.PutResponse{Version: result.Version, Previous: toPrevious(result.Previous)}
+		return &kvorumv1.Result{Kind: &kvorumv1.Result_Put{Put: answer}}
 	case fsm.KindAppend:
 		answer := &kvorumv1.AppendResponse{Version: result.Version, Length: result.Length}
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_Append{Append: answer}}
+	case fsm.KindCompareAndSet:
+		answer := &kvorumv1.CompareAndSetResponse{Version: result.Version}
+		return &kvorumv1.Result{Kind: &kvorumv1.Result_CompareAndSet{CompareAndSet: answer}}
+	case fsm.KindIncrement:
+		answer := &kvorumv1.IncrementResponse{Value: result.Value, Version: result.Version}
+		return &kvorumv1.Result{Kind: &kvorumv1.Result_Increment{Increment: answer}}
 	case fsm.KindOpen:
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_OpenSession{OpenSession: &kvorumv1.OpenSessionResponse{Id: result.Session[:]}}}
 	default:
-		return &kvorumv1.Result{Kind: &kvorumv1.Result_Delete{Delete: &kvorumv1.DeleteResponse{Existed: result.Existed}}}
+		answer := &kvorumv1.DeleteResponse{Existed: result.Existed, Previous: toPrevious(result.Previous)}
+		return &kvorumv1.Result{Kind: &kvorumv1.Result_Delete{Delete: answer}}
 	}
+}
+
+func toPrevious(previous *fsm.Previous) *kvorumv1.Previous {
+	if previous == nil {
+		return nil
+	}
+	return &kvorumv1.Previous{Value: previous.Value, Version: previous.Version}
 }

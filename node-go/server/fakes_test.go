@@ -94,16 +94,28 @@ func (n *fakeNode) Write(_ context.Context, batch *command.WriteBatch, _ time.Ti
 				n.gate(string(put.Key))
 			}
 			n.set(string(put.Key), string(put.Value))
-			results = append(results, fsm.Result{Kind: fsm.KindPut, Version: 1})
+			result := fsm.Result{Kind: fsm.KindPut, Version: 1}
+			if put.ReturnPrevious {
+				result.Previous = &fsm.Previous{Version: 7, Value: make([]byte, fsm.PreviousBytesMax)}
+			}
+			results = append(results, result)
 			continue
 		}
 		switch {
 		case write.GetAppend() != nil:
 			results = append(results, fsm.Result{Kind: fsm.KindAppend, Version: 2, Length: 5})
+		case write.GetCompareAndSet() != nil:
+			results = append(results, fsm.Result{Kind: fsm.KindCompareAndSet, Version: 3})
+		case write.GetIncrement() != nil:
+			results = append(results, fsm.Result{Kind: fsm.KindIncrement, Version: 4, Value: write.GetIncrement().By})
 		case write.GetOpen() != nil:
 			results = append(results, fsm.Result{Kind: fsm.KindOpen, Session: fsm.SessionID{1, 2}})
 		default:
-			results = append(results, fsm.Result{Kind: fsm.KindDelete, Existed: true})
+			result := fsm.Result{Kind: fsm.KindDelete, Existed: true}
+			if write.GetDelete().GetReturnPrevious() {
+				result.Previous = &fsm.Previous{Version: 9, Value: []byte("was")}
+			}
+			results = append(results, result)
 		}
 	}
 	return results

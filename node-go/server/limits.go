@@ -42,7 +42,7 @@ const (
 	HardMaxValueBytes = 8 << 20
 	// operationOverhead is counted for each operation beside its bytes: its objects, here and in the queues. Measured:
 	// see TestAnOperationWeighsWhatItHolds.
-	operationOverhead = 640
+	operationOverhead = 672
 	// maxOperations is what no message may have: its refusal alone would be megabytes. A gateway's clients have a lower one.
 	maxOperations = 1 << 16
 	// crowdedRetry: lanes live for as long as their clients.
@@ -77,6 +77,10 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 		return l.checkKey(kind.Delete.Key)
 	case *kvorumv1.Operation_Append:
 		return l.checkWrite(kind.Append.Key, kind.Append.Value)
+	case *kvorumv1.Operation_CompareAndSet:
+		return l.checkCompareAndSet(kind.CompareAndSet)
+	case *kvorumv1.Operation_Increment:
+		return l.checkKey(kind.Increment.Key)
 	case *kvorumv1.Operation_OpenSession:
 		return l.checkKey(kind.OpenSession.Key)
 	default:
@@ -90,6 +94,15 @@ func (l Limits) checkWrite(key, value []byte) *kverr.Error {
 			"the value has %d bytes, the limit is %d", len(value), l.MaxValueBytes)
 	}
 	return l.checkKey(key)
+}
+
+// checkCompareAndSet bounds both values together: an operation is then no larger than a put, wherever it is held.
+func (l Limits) checkCompareAndSet(c *kvorumv1.CompareAndSetRequest) *kverr.Error {
+	if both := len(c.Expected) + len(c.Value); both > l.MaxValueBytes {
+		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_TOO_LARGE,
+			"the value and the expected one have %d bytes, the limit is %d: a put can have the version as its condition", both, l.MaxValueBytes)
+	}
+	return l.checkKey(c.Key)
 }
 
 func (l Limits) checkKey(key []byte) *kverr.Error {

@@ -40,6 +40,10 @@ export class UnsupportedError extends subclass('UNSUPPORTED', 'UnsupportedError'
 export class CancelledError extends subclass('CANCELLED', 'CancelledError') {}
 /** Nobody knows any more whether the session's write was applied. */
 export class SessionExpiredError extends subclass('SESSION_EXPIRED', 'SessionExpiredError') {}
+/** The key's value is no number to add to; `version` says which value that is. */
+export class NotANumberError extends subclass('NOT_A_NUMBER', 'NotANumberError') {}
+/** The sum would be no int64; `version` is that of the value that stays. */
+export class OverflowError extends subclass('OVERFLOW', 'OverflowError') {}
 /** A fault in Kvorum itself. */
 export class InternalError extends subclass('INTERNAL', 'InternalError') {}
 
@@ -58,6 +62,8 @@ const CLASSES: Readonly<Record<Code, new (message: string, details: KvErrorDetai
   UNSUPPORTED: UnsupportedError,
   CANCELLED: CancelledError,
   INTERNAL: InternalError,
+  NOT_A_NUMBER: NotANumberError,
+  OVERFLOW: OverflowError,
   SESSION_EXPIRED: SessionExpiredError,
 }
 

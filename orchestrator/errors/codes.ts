@@ -17,6 +17,8 @@ export const CODES = {
   CANCELLED: { number: 13, grpcStatus: 1, retryable: false },
   INTERNAL: { number: 14, grpcStatus: 13, retryable: false },
   SESSION_EXPIRED: { number: 15, grpcStatus: 9, retryable: false },
+  NOT_A_NUMBER: { number: 16, grpcStatus: 9, retryable: false },
+  OVERFLOW: { number: 17, grpcStatus: 11, retryable: false },
 } as const
 
 export type Code = keyof typeof CODES

@@ -19,7 +19,7 @@ export interface KvErrorDetails {
   readonly leader?: LeaderHint
   /** With WRONG_SHARD and MOVING: the newest map epoch that the node knows. */
   readonly epoch?: bigint
-  /** With PRECONDITION_FAILED: the key's version now, 0 if it is absent. */
+  /** With PRECONDITION_FAILED, NOT_A_NUMBER and OVERFLOW: the key's version now, 0 if it is absent. */
   readonly version?: bigint
   readonly cause?: unknown
 }

@@ -44,6 +44,8 @@ describe('decide', () => {
     ['INVALID_ARGUMENT', 'not-applied', 1, 'permanent', 'permanent'],
     ['TOO_LARGE', 'not-applied', 1, 'permanent', 'permanent'],
     ['PRECONDITION_FAILED', 'not-applied', 1, 'permanent', 'permanent'],
+    ['NOT_A_NUMBER', 'not-applied', 1, 'permanent', 'permanent'],
+    ['OVERFLOW', 'not-applied', 1, 'permanent', 'permanent'],
     ['CORRUPT', 'not-applied', 1, 'permanent', 'permanent'],
     ['WRONG_PEER', 'not-applied', 1, 'permanent', 'permanent'],
     ['UNSUPPORTED', 'not-applied', 1, 'permanent', 'permanent'],

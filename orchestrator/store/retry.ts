@@ -39,6 +39,8 @@ const MOVING_MS = 10
 /** Longer than a crowd needs to be worked off; what a server asks for itself may be more. */
 const OVERLOADED_MS_MAX = 500
 
+const FINAL: ReadonlySet<Code> = new Set(['PRECONDITION_FAILED', 'NOT_A_NUMBER', 'OVERFLOW', 'WRONG_SHARD'])
+
 /** The one place that decides on retry. Pure. */
 export function decide(failure: Failure): Decision {
   if (!isSafe(failure)) return { action: 'fail', reason: 'unsafe' }
@@ -68,7 +70,7 @@ function mayHelp({ code, stamp }: Failure): boolean {
  * says `not-applied` is true of one attempt only: limits, for one, may differ from node to node.
  */
 export function isFinal(code: Code): boolean {
-  return code === 'PRECONDITION_FAILED' || code === 'WRONG_SHARD'
+  return FINAL.has(code)
 }
 
 function delay({ code, attempt, redirected, redirects, retryAfterMs, chance }: Failure): number {

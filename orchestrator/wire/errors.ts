@@ -21,6 +21,9 @@ const OUTCOME_BY_NUMBER = new Map<number, Outcome>(
   Object.entries(OUTCOMES).map(([outcome, number]) => [number, outcome as Outcome]),
 )
 
+/** Which say the key's version, 0 included. */
+const TELL_VERSION: ReadonlySet<Code> = new Set(['PRECONDITION_FAILED', 'NOT_A_NUMBER', 'OVERFLOW'])
+
 export function errorToWire(error: KvError): WireError {
   return {
     code: CODES[error.code].number as ErrorCode,
@@ -48,7 +51,7 @@ export function errorFromWire(error: WireError, read: boolean): KvError {
     node: error.nodeId === '' ? undefined : error.nodeId,
     leader: error.leader,
     epoch: error.epoch === 0n ? undefined : error.epoch,
-    version: code === 'PRECONDITION_FAILED' ? error.version : undefined,
+    version: code !== undefined && TELL_VERSION.has(code) ? error.version : undefined,
   })
 }
 

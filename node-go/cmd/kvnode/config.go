@@ -43,6 +43,7 @@ type config struct {
 	segmentBytes  int64
 	processors    int
 	formatMax     uint32
+	formatNew     uint32
 }
 
 // maxShard keeps shard ids far from anything that could be mistaken for one.
@@ -53,7 +54,7 @@ var clusterPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // parse reads the flags and reports every fault at once. flag.ErrHelp means that help was printed.
 func parse(args []string, out io.Writer) (config, error) {
 	var c config
-	var shard, formatMax uint64
+	var shard, formatMax, formatNew uint64
 	var peers, level, dialFrom string
 	flags := flag.NewFlagSet("kvnode", flag.ContinueOnError)
 	flags.SetOutput(out)
@@ -67,7 +68,8 @@ func parse(args []string, out io.Writer) (config, error) {
 	flags.StringVar(&peers, "peers", "", "`id=host:port,...`: where other nodes of the shard listen, beside what is known already")
 	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error; JSON lines on stderr")
 	flags.StringVar(&c.debug, "debug-listen", "", "loopback `host:port` for pprof (default: off)")
-	flags.Uint64Var(&formatMax, "format-max", command.Format, "newest command `format` to know: 1 behaves as the version before 2 did (tests, a careful upgrade)")
+	flags.Uint64Var(&formatMax, "format-max", command.Format, "newest command `format` to know: a node with 2 behaves as the version before 3 did (tests, a careful upgrade)")
+	flags.Uint64Var(&formatNew, "format-new", command.Format, "command `format` that a new shard begins with, as far as its members know it: an older one keeps the way back to an older program open")
 	flags.BoolVar(&c.version, "version", false, "print the version and exit")
 	c.tunables(flags)
 	if err := flags.Parse(args); err != nil {
@@ -78,9 +80,11 @@ func parse(args []string, out io.Writer) (config, error) {
 		// Status shows it, whatever the process was started in.
 		c.data = absolute
 	}
-	c.shard, c.formatMax = uint32(shard), uint32(min(formatMax, math.MaxUint32))
-	if formatMax < 1 || formatMax > command.Format {
-		faults = append(faults, fmt.Errorf("--format-max %d: 1-%d", formatMax, command.Format))
+	c.shard, c.formatMax, c.formatNew = uint32(shard), uint32(min(formatMax, math.MaxUint32)), uint32(min(formatNew, math.MaxUint32))
+	for name, format := range map[string]uint64{"max": formatMax, "new": formatNew} {
+		if format < 1 || format > command.Format {
+			faults = append(faults, fmt.Errorf("--format-%s %d: 1-%d", name, format, command.Format))
+		}
 	}
 	if c.dialFrom = net.ParseIP(dialFrom); dialFrom != "" && c.dialFrom == nil {
 		faults = append(faults, fmt.Errorf("--dial-from %q: an IP address is required", dialFrom))

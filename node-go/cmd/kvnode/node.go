@@ -148,7 +148,7 @@ func (n *node) openReplica(ctx context.Context) {
 			TrailingBytes: n.config.trailingBytes, StallLimit: n.config.stall,
 		},
 		Changed: n.changed, Fetch: server.Seeder(n.around.clock, transport.Dialer(n.config.dialFrom), n.config.cluster, n.config.shard),
-		AskIndex: n.asker.Ask, FormatMax: n.config.formatMax,
+		AskIndex: n.asker.Ask, FormatMax: n.config.formatMax, FormatNew: n.config.formatNew,
 		AskFormat: server.FormatAsker(transport.Dialer(n.config.dialFrom), n.config.cluster, n.config.shard),
 		Lead: func(ctx context.Context, r *replica.Replica) {
 			sweeper := &move.Sweeper{Shard: r, Clock: n.around.clock, Log: n.around.log}

@@ -22,7 +22,25 @@ import (
 //
 //	1  the first one
 //	2  RaiseFormat
-const Format = 2
+//	3  CompareAndSet, Increment, return_previous
+const Format = 3
+
+// FormatOf is the oldest format that has the write.
+func FormatOf(write *pb.Write) uint32 {
+	switch kind := write.GetKind().(type) {
+	case *pb.Write_CompareAndSet, *pb.Write_Increment:
+		return 3
+	case *pb.Write_Put:
+		if kind.Put.GetReturnPrevious() {
+			return 3
+		}
+	case *pb.Write_Delete:
+		if kind.Delete.GetReturnPrevious() {
+			return 3
+		}
+	}
+	return 1
+}
 
 // SessionIDBytes is the length of a session's id.
 const SessionIDBytes = 16
@@ -77,7 +95,7 @@ func unsupported(c *pb.Command) string {
 	}
 	switch kind := c.GetKind().(type) {
 	case *pb.Command_Write:
-		return unsupportedWrites(kind.Write)
+		return unsupportedWrites(kind.Write, c.GetFormat())
 	case *pb.Command_Assign:
 		return unsupportedAssign(kind.Assign)
 	case *pb.Command_Move:
@@ -93,7 +111,7 @@ func unsupported(c *pb.Command) string {
 	}
 }
 
-func unsupportedWrites(batch *pb.WriteBatch) string {
+func unsupportedWrites(batch *pb.WriteBatch, format uint32) string {
 	if alien(batch) {
 		return "write batch with unknown fields"
 	}
@@ -105,6 +123,9 @@ func unsupportedWrites(batch *pb.WriteBatch) string {
 	for _, write := range batch.GetWrites() {
 		if reason := unsupportedWrite(write, len(batch.GetSessions())); reason != "" {
 			return reason
+		}
+		if needed := FormatOf(write); needed > format {
+			return fmt.Sprintf("write of format %d in a command of format %d", needed, format)
 		}
 	}
 	return ""
@@ -124,6 +145,10 @@ func unsupportedWrite(write *pb.Write, sessions int) string {
 		return unlessAlien(kind.Delete, "delete with unknown fields")
 	case *pb.Write_Append:
 		return unlessAlien(kind.Append, "append with unknown fields")
+	case *pb.Write_CompareAndSet:
+		return unlessAlien(kind.CompareAndSet, "compare-and-set with unknown fields")
+	case *pb.Write_Increment:
+		return unlessAlien(kind.Increment, "increment with unknown fields")
 	case *pb.Write_Open:
 		if write.GetSession() > 0 {
 			return "session opened in a session"

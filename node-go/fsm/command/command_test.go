@@ -63,6 +63,18 @@ func inSession() *pb.Command {
 	return c
 }
 
+// conditional is everything that came with format 3.
+func conditional() *pb.Command {
+	exchange, take := put("k", "v", nil), remove("k", nil)
+	exchange.GetPut().ReturnPrevious, take.GetDelete().ReturnPrevious = true, true
+	return writes(
+		&pb.Write{Kind: &pb.Write_CompareAndSet{CompareAndSet: &pb.CompareAndSet{Key: []byte("k"), Value: []byte("w")}}},
+		&pb.Write{Kind: &pb.Write_CompareAndSet{CompareAndSet: &pb.CompareAndSet{Key: []byte("k"), Expected: []byte{}, Value: []byte("w")}}},
+		&pb.Write{Kind: &pb.Write_Increment{Increment: &pb.Increment{Key: []byte("n"), By: -300}}},
+		exchange, take,
+	)
+}
+
 // changed is inSession in the known format, with one thing that is not right.
 func changed(change func(*pb.WriteBatch)) *pb.Command {
 	c := inSession()
@@ -76,21 +88,26 @@ func TestGolden(t *testing.T) {
 	for name, c := range map[string]struct {
 		command *pb.Command
 		golden  string
+		format  uint32
 	}{
+		"conditional": {
+			conditional(),
+			"080310fbd095ffbc311a350a083a060a016b1a01770a0a3a080a016b12001a01770a0842060a016e10d7040a0a0a080a016b12017620010a0712050a016b1801", 3,
+		},
 		"writes": {
 			writes(put("k", "v", nil), put("k", "", proto.Uint64(0)), remove("d", nil), remove("d", proto.Uint64(300))),
-			"080110fbd095ffbc311a240a080a060a016b1201760a070a050a016b18000a0512030a01640a0812060a016410ac02",
+			"080110fbd095ffbc311a240a080a060a016b1201760a070a050a016b18000a0512030a01640a0812060a016410ac02", 1,
 		},
-		"assign":   {assign(7, &pb.PartitionRange{First: 0, Last: 511}, &pb.PartitionRange{First: 600, Last: 600}), "08011005220f0807120310ff03120608d80410d804"},
-		"move":     {freeze(), "080110052a0e080210ac021a040801100920b817"},
-		"import":   {imported(), "08011005321608ac0212080a016b12017618071a0164220408091004"},
-		"sweep":    {swept(), "080110053a0c0a016b12070801100918ac02"},
-		"raise":    {raised(2), "0802100542020802"},
-		"no write": {writes(), "080110fbd095ffbc311a00"},
-		"session":  {inSession(), "080110fbd095ffbc311a370a0e280130051a080a016b12017618630a0f220d09080706050403020110e0d40312140a10303132333435363738396162636465661004"},
+		"assign":   {assign(7, &pb.PartitionRange{First: 0, Last: 511}, &pb.PartitionRange{First: 600, Last: 600}), "08011005220f0807120310ff03120608d80410d804", 1},
+		"move":     {freeze(), "080110052a0e080210ac021a040801100920b817", 1},
+		"import":   {imported(), "08011005321608ac0212080a016b12017618071a0164220408091004", 1},
+		"sweep":    {swept(), "080110053a0c0a016b12070801100918ac02", 1},
+		"raise":    {raised(2), "0802100542020802", 1},
+		"no write": {writes(), "080110fbd095ffbc311a00", 1},
+		"session":  {inSession(), "080110fbd095ffbc311a370a0e280130051a080a016b12017618630a0f220d09080706050403020110e0d40312140a10303132333435363738396162636465661004", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			data, err := Encode(c.command, 1)
+			data, err := Encode(c.command, c.format)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,6 +168,11 @@ func TestDecodeRefusesUnknownFields(t *testing.T) {
 	} {
 		c := inSession()
 		t.Run(name, func(t *testing.T) { requireFieldRefused(t, c, part(c.GetWrite())) })
+	}
+	for at, name := range []string{"compare-and-set", "increment"} {
+		c := conditional()
+		part := []proto.Message{c.GetWrite().Writes[1].GetCompareAndSet(), c.GetWrite().Writes[2].GetIncrement()}[at]
+		t.Run(name, func(t *testing.T) { requireFieldRefused(t, c, part) })
 	}
 	a := assign(1, &pb.PartitionRange{})
 	t.Run("assignment", func(t *testing.T) { requireFieldRefused(t, a, a.GetAssign()) })
@@ -221,6 +243,7 @@ func TestFormats(t *testing.T) {
 		"second":           {writes(put("k", "v", nil)), 2, 2},
 		"raise":            {raised(2), 1, 2},
 		"raise, once more": {raised(2), 2, 2},
+		"third":            {conditional(), 3, 3},
 	} {
 		data, err := Encode(c.command, c.format)
 		if err != nil {
@@ -237,6 +260,15 @@ func TestFormats(t *testing.T) {
 		if data, err := Encode(raised(format), 2); err == nil {
 			t.Errorf("a raise to %d was encoded as %x", format, data)
 		}
+	}
+	for i, write := range conditional().GetWrite().Writes {
+		c := writes(write)
+		if data, err := Encode(c, 2); err == nil || FormatOf(write) != 3 {
+			t.Errorf("write %d of format 3 was encoded in format 2 as %x", i, data)
+		}
+		// As a version would that has forgotten to ask.
+		c.Format = 2
+		requireUnsupported(t, marshal(t, c))
 	}
 	if data, err := Encode(writes(), Format+1); err == nil {
 		t.Errorf("an unknown format was encoded: %x", data)
@@ -263,7 +295,7 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range []*pb.Command{
 		writes(put("k", "v", nil), remove("d", proto.Uint64(3))),
 		assign(7, &pb.PartitionRange{First: 1, Last: 5}),
-		writes(), freeze(), imported(), swept(), raised(2),
+		writes(), freeze(), imported(), swept(), raised(2), conditional(), inSession(),
 	} {
 		data, err := Encode(c, Format)
 		if err != nil {

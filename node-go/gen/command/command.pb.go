@@ -88,12 +88,12 @@ func (x MovePartitions_Step) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MovePartitions_Step.Descriptor instead.
 func (MovePartitions_Step) EnumDescriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{10, 0}
+	return file_command_proto_rawDescGZIP(), []int{12, 0}
 }
 
 type Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1, or what the shard was raised to: 2 is 1 with RaiseFormat.
+	// 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment and return_previous.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
 	// Log time, in ms: the log time at which its leader began, and how long it has led since by its monotonic clock. Log
 	// time is the greatest stamp so far. It never goes back, and never runs ahead of real time, whatever wall clocks do.
@@ -372,6 +372,8 @@ type Write struct {
 	//	*Write_Delete
 	//	*Write_Append
 	//	*Write_Open
+	//	*Write_CompareAndSet
+	//	*Write_Increment
 	Kind isWrite_Kind `protobuf_oneof:"kind"`
 	// 1 + the position of its session among those of the batch; 0 without a session.
 	Session uint32 `protobuf:"varint,5,opt,name=session,proto3" json:"session,omitempty"`
@@ -454,6 +456,24 @@ func (x *Write) GetOpen() *OpenSession {
 	return nil
 }
 
+func (x *Write) GetCompareAndSet() *CompareAndSet {
+	if x != nil {
+		if x, ok := x.Kind.(*Write_CompareAndSet); ok {
+			return x.CompareAndSet
+		}
+	}
+	return nil
+}
+
+func (x *Write) GetIncrement() *Increment {
+	if x != nil {
+		if x, ok := x.Kind.(*Write_Increment); ok {
+			return x.Increment
+		}
+	}
+	return nil
+}
+
 func (x *Write) GetSession() uint32 {
 	if x != nil {
 		return x.Session
@@ -488,6 +508,14 @@ type Write_Open struct {
 	Open *OpenSession `protobuf:"bytes,4,opt,name=open,proto3,oneof"`
 }
 
+type Write_CompareAndSet struct {
+	CompareAndSet *CompareAndSet `protobuf:"bytes,7,opt,name=compare_and_set,json=compareAndSet,proto3,oneof"`
+}
+
+type Write_Increment struct {
+	Increment *Increment `protobuf:"bytes,8,opt,name=increment,proto3,oneof"`
+}
+
 func (*Write_Put) isWrite_Kind() {}
 
 func (*Write_Delete) isWrite_Kind() {}
@@ -496,14 +524,20 @@ func (*Write_Append) isWrite_Kind() {}
 
 func (*Write_Open) isWrite_Kind() {}
 
+func (*Write_CompareAndSet) isWrite_Kind() {}
+
+func (*Write_Increment) isWrite_Kind() {}
+
 type Put struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Value []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	// Applies only if the key's version is this one; 0 means absent.
-	IfVersion     *uint64 `protobuf:"varint,3,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	IfVersion *uint64 `protobuf:"varint,3,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
+	// Format 3: answers with the value that it replaces, and applies only if that is small enough to be kept with the answer.
+	ReturnPrevious bool `protobuf:"varint,4,opt,name=return_previous,json=returnPrevious,proto3" json:"return_previous,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Put) Reset() {
@@ -557,12 +591,21 @@ func (x *Put) GetIfVersion() uint64 {
 	return 0
 }
 
+func (x *Put) GetReturnPrevious() bool {
+	if x != nil {
+		return x.ReturnPrevious
+	}
+	return false
+}
+
 type Delete struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	IfVersion     *uint64                `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Key       []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	IfVersion *uint64                `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
+	// Format 3, as in Put.
+	ReturnPrevious bool `protobuf:"varint,3,opt,name=return_previous,json=returnPrevious,proto3" json:"return_previous,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Delete) Reset() {
@@ -607,6 +650,13 @@ func (x *Delete) GetIfVersion() uint64 {
 		return *x.IfVersion
 	}
 	return 0
+}
+
+func (x *Delete) GetReturnPrevious() bool {
+	if x != nil {
+		return x.ReturnPrevious
+	}
+	return false
 }
 
 // Adds bytes to the end of the key's value; an absent key is empty.
@@ -671,6 +721,122 @@ func (x *Append) GetLimit() uint32 {
 	return 0
 }
 
+// Format 3. Puts a value if the key's value is the expected one, byte for byte.
+type CompareAndSet struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Not there: the key must be absent.
+	Expected      []byte `protobuf:"bytes,2,opt,name=expected,proto3,oneof" json:"expected,omitempty"`
+	Value         []byte `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareAndSet) Reset() {
+	*x = CompareAndSet{}
+	mi := &file_command_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareAndSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareAndSet) ProtoMessage() {}
+
+func (x *CompareAndSet) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareAndSet.ProtoReflect.Descriptor instead.
+func (*CompareAndSet) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CompareAndSet) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *CompareAndSet) GetExpected() []byte {
+	if x != nil {
+		return x.Expected
+	}
+	return nil
+}
+
+func (x *CompareAndSet) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+// Format 3. Adds to the number that the key's value is: an int64 in decimal, as node-go/fsm/number.go reads and writes it. An
+// absent key is 0. A value that is none, and a sum that is none, change nothing.
+type Increment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	By            int64                  `protobuf:"zigzag64,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Increment) Reset() {
+	*x = Increment{}
+	mi := &file_command_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Increment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Increment) ProtoMessage() {}
+
+func (x *Increment) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Increment.ProtoReflect.Descriptor instead.
+func (*Increment) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Increment) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Increment) GetBy() int64 {
+	if x != nil {
+		return x.By
+	}
+	return 0
+}
+
 // Opens a session. Its id is the nonce and the index of this entry, 8 bytes each, big-endian: a late copy of it opens
 // another session, and never one that has been.
 type OpenSession struct {
@@ -685,7 +851,7 @@ type OpenSession struct {
 
 func (x *OpenSession) Reset() {
 	*x = OpenSession{}
-	mi := &file_command_proto_msgTypes[7]
+	mi := &file_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +863,7 @@ func (x *OpenSession) String() string {
 func (*OpenSession) ProtoMessage() {}
 
 func (x *OpenSession) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[7]
+	mi := &file_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +876,7 @@ func (x *OpenSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSession.ProtoReflect.Descriptor instead.
 func (*OpenSession) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{7}
+	return file_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *OpenSession) GetNonce() uint64 {
@@ -739,7 +905,7 @@ type AssignPartitions struct {
 
 func (x *AssignPartitions) Reset() {
 	*x = AssignPartitions{}
-	mi := &file_command_proto_msgTypes[8]
+	mi := &file_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +917,7 @@ func (x *AssignPartitions) String() string {
 func (*AssignPartitions) ProtoMessage() {}
 
 func (x *AssignPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[8]
+	mi := &file_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +930,7 @@ func (x *AssignPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitions.ProtoReflect.Descriptor instead.
 func (*AssignPartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{8}
+	return file_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AssignPartitions) GetEpoch() uint64 {
@@ -792,7 +958,7 @@ type RaiseFormat struct {
 
 func (x *RaiseFormat) Reset() {
 	*x = RaiseFormat{}
-	mi := &file_command_proto_msgTypes[9]
+	mi := &file_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +970,7 @@ func (x *RaiseFormat) String() string {
 func (*RaiseFormat) ProtoMessage() {}
 
 func (x *RaiseFormat) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[9]
+	mi := &file_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +983,7 @@ func (x *RaiseFormat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaiseFormat.ProtoReflect.Descriptor instead.
 func (*RaiseFormat) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{9}
+	return file_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RaiseFormat) GetFormat() uint32 {
@@ -845,7 +1011,7 @@ type MovePartitions struct {
 
 func (x *MovePartitions) Reset() {
 	*x = MovePartitions{}
-	mi := &file_command_proto_msgTypes[10]
+	mi := &file_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +1023,7 @@ func (x *MovePartitions) String() string {
 func (*MovePartitions) ProtoMessage() {}
 
 func (x *MovePartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[10]
+	mi := &file_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +1036,7 @@ func (x *MovePartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovePartitions.ProtoReflect.Descriptor instead.
 func (*MovePartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{10}
+	return file_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MovePartitions) GetStep() MovePartitions_Step {
@@ -916,7 +1082,7 @@ type ImportRecords struct {
 
 func (x *ImportRecords) Reset() {
 	*x = ImportRecords{}
-	mi := &file_command_proto_msgTypes[11]
+	mi := &file_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +1094,7 @@ func (x *ImportRecords) String() string {
 func (*ImportRecords) ProtoMessage() {}
 
 func (x *ImportRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[11]
+	mi := &file_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1107,7 @@ func (x *ImportRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRecords.ProtoReflect.Descriptor instead.
 func (*ImportRecords) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{11}
+	return file_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ImportRecords) GetEpoch() uint64 {
@@ -983,7 +1149,7 @@ type ImportedRecord struct {
 
 func (x *ImportedRecord) Reset() {
 	*x = ImportedRecord{}
-	mi := &file_command_proto_msgTypes[12]
+	mi := &file_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1161,7 @@ func (x *ImportedRecord) String() string {
 func (*ImportedRecord) ProtoMessage() {}
 
 func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[12]
+	mi := &file_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1174,7 @@ func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedRecord.ProtoReflect.Descriptor instead.
 func (*ImportedRecord) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{12}
+	return file_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ImportedRecord) GetKey() []byte {
@@ -1043,7 +1209,7 @@ type ImportedPartition struct {
 
 func (x *ImportedPartition) Reset() {
 	*x = ImportedPartition{}
-	mi := &file_command_proto_msgTypes[13]
+	mi := &file_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1221,7 @@ func (x *ImportedPartition) String() string {
 func (*ImportedPartition) ProtoMessage() {}
 
 func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[13]
+	mi := &file_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1234,7 @@ func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPartition.ProtoReflect.Descriptor instead.
 func (*ImportedPartition) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{13}
+	return file_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ImportedPartition) GetPartition() uint32 {
@@ -1097,7 +1263,7 @@ type SweepRecords struct {
 
 func (x *SweepRecords) Reset() {
 	*x = SweepRecords{}
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1275,7 @@ func (x *SweepRecords) String() string {
 func (*SweepRecords) ProtoMessage() {}
 
 func (x *SweepRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1288,7 @@ func (x *SweepRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepRecords.ProtoReflect.Descriptor instead.
 func (*SweepRecords) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{14}
+	return file_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SweepRecords) GetKeys() [][]byte {
@@ -1152,7 +1318,7 @@ type SweptPartitions struct {
 
 func (x *SweptPartitions) Reset() {
 	*x = SweptPartitions{}
-	mi := &file_command_proto_msgTypes[15]
+	mi := &file_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1330,7 @@ func (x *SweptPartitions) String() string {
 func (*SweptPartitions) ProtoMessage() {}
 
 func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[15]
+	mi := &file_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1343,7 @@ func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweptPartitions.ProtoReflect.Descriptor instead.
 func (*SweptPartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{15}
+	return file_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SweptPartitions) GetFirst() uint32 {
@@ -1212,7 +1378,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_command_proto_msgTypes[16]
+	mi := &file_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1390,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[16]
+	mi := &file_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1403,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{16}
+	return file_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -1275,30 +1441,42 @@ const file_command_proto_rawDesc = "" +
 	"\bsessions\x18\x02 \x03(\v2\x17.kvorum.command.SessionR\bsessions\"/\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
-	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\x85\x02\n" +
+	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\x89\x03\n" +
 	"\x05Write\x12'\n" +
 	"\x03put\x18\x01 \x01(\v2\x13.kvorum.command.PutH\x00R\x03put\x120\n" +
 	"\x06delete\x18\x02 \x01(\v2\x16.kvorum.command.DeleteH\x00R\x06delete\x120\n" +
 	"\x06append\x18\x03 \x01(\v2\x16.kvorum.command.AppendH\x00R\x06append\x121\n" +
-	"\x04open\x18\x04 \x01(\v2\x1b.kvorum.command.OpenSessionH\x00R\x04open\x12\x18\n" +
+	"\x04open\x18\x04 \x01(\v2\x1b.kvorum.command.OpenSessionH\x00R\x04open\x12G\n" +
+	"\x0fcompare_and_set\x18\a \x01(\v2\x1d.kvorum.command.CompareAndSetH\x00R\rcompareAndSet\x129\n" +
+	"\tincrement\x18\b \x01(\v2\x19.kvorum.command.IncrementH\x00R\tincrement\x12\x18\n" +
 	"\asession\x18\x05 \x01(\rR\asession\x12\x1a\n" +
 	"\bsequence\x18\x06 \x01(\x04R\bsequenceB\x06\n" +
-	"\x04kind\"`\n" +
+	"\x04kind\"\x89\x01\n" +
 	"\x03Put\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\"\n" +
 	"\n" +
-	"if_version\x18\x03 \x01(\x04H\x00R\tifVersion\x88\x01\x01B\r\n" +
-	"\v_if_version\"M\n" +
+	"if_version\x18\x03 \x01(\x04H\x00R\tifVersion\x88\x01\x01\x12'\n" +
+	"\x0freturn_previous\x18\x04 \x01(\bR\x0ereturnPreviousB\r\n" +
+	"\v_if_version\"v\n" +
 	"\x06Delete\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\"\n" +
 	"\n" +
-	"if_version\x18\x02 \x01(\x04H\x00R\tifVersion\x88\x01\x01B\r\n" +
+	"if_version\x18\x02 \x01(\x04H\x00R\tifVersion\x88\x01\x01\x12'\n" +
+	"\x0freturn_previous\x18\x03 \x01(\bR\x0ereturnPreviousB\r\n" +
 	"\v_if_version\"F\n" +
 	"\x06Append\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\rR\x05limit\"@\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"e\n" +
+	"\rCompareAndSet\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1f\n" +
+	"\bexpected\x18\x02 \x01(\fH\x00R\bexpected\x88\x01\x01\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05valueB\v\n" +
+	"\t_expected\"-\n" +
+	"\tIncrement\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\x12R\x02by\"@\n" +
 	"\vOpenSession\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\x06R\x05nonce\x12\x1b\n" +
 	"\texpiry_ms\x18\x02 \x01(\rR\bexpiryMs\"^\n" +
@@ -1358,7 +1536,7 @@ func file_command_proto_rawDescGZIP() []byte {
 }
 
 var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_command_proto_goTypes = []any{
 	(MovePartitions_Step)(0),  // 0: kvorum.command.MovePartitions.Step
 	(*Command)(nil),           // 1: kvorum.command.Command
@@ -1368,41 +1546,45 @@ var file_command_proto_goTypes = []any{
 	(*Put)(nil),               // 5: kvorum.command.Put
 	(*Delete)(nil),            // 6: kvorum.command.Delete
 	(*Append)(nil),            // 7: kvorum.command.Append
-	(*OpenSession)(nil),       // 8: kvorum.command.OpenSession
-	(*AssignPartitions)(nil),  // 9: kvorum.command.AssignPartitions
-	(*RaiseFormat)(nil),       // 10: kvorum.command.RaiseFormat
-	(*MovePartitions)(nil),    // 11: kvorum.command.MovePartitions
-	(*ImportRecords)(nil),     // 12: kvorum.command.ImportRecords
-	(*ImportedRecord)(nil),    // 13: kvorum.command.ImportedRecord
-	(*ImportedPartition)(nil), // 14: kvorum.command.ImportedPartition
-	(*SweepRecords)(nil),      // 15: kvorum.command.SweepRecords
-	(*SweptPartitions)(nil),   // 16: kvorum.command.SweptPartitions
-	(*PartitionRange)(nil),    // 17: kvorum.command.PartitionRange
+	(*CompareAndSet)(nil),     // 8: kvorum.command.CompareAndSet
+	(*Increment)(nil),         // 9: kvorum.command.Increment
+	(*OpenSession)(nil),       // 10: kvorum.command.OpenSession
+	(*AssignPartitions)(nil),  // 11: kvorum.command.AssignPartitions
+	(*RaiseFormat)(nil),       // 12: kvorum.command.RaiseFormat
+	(*MovePartitions)(nil),    // 13: kvorum.command.MovePartitions
+	(*ImportRecords)(nil),     // 14: kvorum.command.ImportRecords
+	(*ImportedRecord)(nil),    // 15: kvorum.command.ImportedRecord
+	(*ImportedPartition)(nil), // 16: kvorum.command.ImportedPartition
+	(*SweepRecords)(nil),      // 17: kvorum.command.SweepRecords
+	(*SweptPartitions)(nil),   // 18: kvorum.command.SweptPartitions
+	(*PartitionRange)(nil),    // 19: kvorum.command.PartitionRange
 }
 var file_command_proto_depIdxs = []int32{
 	2,  // 0: kvorum.command.Command.write:type_name -> kvorum.command.WriteBatch
-	9,  // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
-	11, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
-	12, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
-	15, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
-	10, // 5: kvorum.command.Command.raise:type_name -> kvorum.command.RaiseFormat
+	11, // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
+	13, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
+	14, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
+	17, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
+	12, // 5: kvorum.command.Command.raise:type_name -> kvorum.command.RaiseFormat
 	4,  // 6: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
 	3,  // 7: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
 	5,  // 8: kvorum.command.Write.put:type_name -> kvorum.command.Put
 	6,  // 9: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
 	7,  // 10: kvorum.command.Write.append:type_name -> kvorum.command.Append
-	8,  // 11: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
-	17, // 12: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
-	0,  // 13: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
-	17, // 14: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
-	13, // 15: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
-	14, // 16: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
-	16, // 17: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	10, // 11: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
+	8,  // 12: kvorum.command.Write.compare_and_set:type_name -> kvorum.command.CompareAndSet
+	9,  // 13: kvorum.command.Write.increment:type_name -> kvorum.command.Increment
+	19, // 14: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
+	0,  // 15: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
+	19, // 16: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
+	15, // 17: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
+	16, // 18: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
+	18, // 19: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -1423,16 +1605,19 @@ func file_command_proto_init() {
 		(*Write_Delete)(nil),
 		(*Write_Append)(nil),
 		(*Write_Open)(nil),
+		(*Write_CompareAndSet)(nil),
+		(*Write_Increment)(nil),
 	}
 	file_command_proto_msgTypes[4].OneofWrappers = []any{}
 	file_command_proto_msgTypes[5].OneofWrappers = []any{}
+	file_command_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -101,7 +101,7 @@ const (
 	ErrorCode_ERROR_CODE_DEADLINE_EXCEEDED ErrorCode = 7
 	// No node of the shard could be reached, the connection broke, or the shard has no leader now.
 	ErrorCode_ERROR_CODE_UNAVAILABLE ErrorCode = 8
-	// A condition (version, absence) did not hold.
+	// A condition (version, absence, expected value) did not hold.
 	ErrorCode_ERROR_CODE_PRECONDITION_FAILED ErrorCode = 9
 	// Stored bytes failed their checksum. Nothing wrong is ever returned; the node is seeded again.
 	ErrorCode_ERROR_CODE_CORRUPT ErrorCode = 10
@@ -116,6 +116,10 @@ const (
 	// The session has expired, was never opened, or is past this write. This copy of it was not applied; of earlier ones
 	// nobody knows any more.
 	ErrorCode_ERROR_CODE_SESSION_EXPIRED ErrorCode = 15
+	// The key's value is no number to add to.
+	ErrorCode_ERROR_CODE_NOT_A_NUMBER ErrorCode = 16
+	// The sum would be no int64.
+	ErrorCode_ERROR_CODE_OVERFLOW ErrorCode = 17
 )
 
 // Enum value maps for ErrorCode.
@@ -137,6 +141,8 @@ var (
 		13: "ERROR_CODE_CANCELLED",
 		14: "ERROR_CODE_INTERNAL",
 		15: "ERROR_CODE_SESSION_EXPIRED",
+		16: "ERROR_CODE_NOT_A_NUMBER",
+		17: "ERROR_CODE_OVERFLOW",
 	}
 	ErrorCode_value = map[string]int32{
 		"ERROR_CODE_UNSPECIFIED":         0,
@@ -155,6 +161,8 @@ var (
 		"ERROR_CODE_CANCELLED":           13,
 		"ERROR_CODE_INTERNAL":            14,
 		"ERROR_CODE_SESSION_EXPIRED":     15,
+		"ERROR_CODE_NOT_A_NUMBER":        16,
+		"ERROR_CODE_OVERFLOW":            17,
 	}
 )
 
@@ -255,7 +263,7 @@ type Error struct {
 	// With WRONG_SHARD and MOVING: the newest map epoch that the node knows. With PRECONDITION_FAILED of a change of
 	// ownership: the epoch that stands against it.
 	Epoch uint64 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// With PRECONDITION_FAILED: the key's version now, 0 if it is absent.
+	// With PRECONDITION_FAILED, NOT_A_NUMBER and OVERFLOW: the key's version now, 0 if it is absent.
 	Version       uint64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -461,7 +469,7 @@ const file_errors_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13OUTCOME_NOT_APPLIED\x10\x01\x12\x13\n" +
 	"\x0fOUTCOME_UNKNOWN\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_APPLIED\x10\x03*\xd1\x04\n" +
+	"\x0fOUTCOME_APPLIED\x10\x03*\x97\x05\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12'\n" +
 	"\x1bERROR_CODE_INVALID_ARGUMENT\x10\x01\x1a\x06\x8a\xb5\x18\x02\b\x03\x12 \n" +
@@ -479,7 +487,9 @@ const file_errors_proto_rawDesc = "" +
 	"\x16ERROR_CODE_UNSUPPORTED\x10\f\x1a\x06\x8a\xb5\x18\x02\b\f\x12 \n" +
 	"\x14ERROR_CODE_CANCELLED\x10\r\x1a\x06\x8a\xb5\x18\x02\b\x01\x12\x1f\n" +
 	"\x13ERROR_CODE_INTERNAL\x10\x0e\x1a\x06\x8a\xb5\x18\x02\b\r\x12&\n" +
-	"\x1aERROR_CODE_SESSION_EXPIRED\x10\x0f\x1a\x06\x8a\xb5\x18\x02\b\t:T\n" +
+	"\x1aERROR_CODE_SESSION_EXPIRED\x10\x0f\x1a\x06\x8a\xb5\x18\x02\b\t\x12#\n" +
+	"\x17ERROR_CODE_NOT_A_NUMBER\x10\x10\x1a\x06\x8a\xb5\x18\x02\b\t\x12\x1f\n" +
+	"\x13ERROR_CODE_OVERFLOW\x10\x11\x1a\x06\x8a\xb5\x18\x02\b\v:T\n" +
 	"\x05class\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x19.kvorum.errors.ErrorClassR\x05classB\x18Z\x16kvorum/node/gen/errorsb\x06proto3"
 
 var (

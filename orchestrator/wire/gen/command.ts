@@ -19,7 +19,7 @@ export const protobufFileName = "command.proto";
  */
 
 export interface Command {
-  /** 1, or what the shard was raised to: 2 is 1 with RaiseFormat. */
+  /** 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment and return_previous. */
   format: number;
   /**
    * Log time, in ms: the log time at which its leader began, and how long it has led since by its monotonic clock. Log
@@ -56,6 +56,8 @@ export interface Write {
     | { $case: "delete"; value: Delete }
     | { $case: "append"; value: Append }
     | { $case: "open"; value: OpenSession }
+    | { $case: "compareAndSet"; value: CompareAndSet }
+    | { $case: "increment"; value: Increment }
     | undefined;
   /** 1 + the position of its session among those of the batch; 0 without a session. */
   session: number;
@@ -67,12 +69,20 @@ export interface Put {
   key: Uint8Array;
   value: Uint8Array;
   /** Applies only if the key's version is this one; 0 means absent. */
-  ifVersion?: bigint | undefined;
+  ifVersion?:
+    | bigint
+    | undefined;
+  /** Format 3: answers with the value that it replaces, and applies only if that is small enough to be kept with the answer. */
+  returnPrevious: boolean;
 }
 
 export interface Delete {
   key: Uint8Array;
-  ifVersion?: bigint | undefined;
+  ifVersion?:
+    | bigint
+    | undefined;
+  /** Format 3, as in Put. */
+  returnPrevious: boolean;
 }
 
 /** Adds bytes to the end of the key's value; an absent key is empty. */
@@ -81,6 +91,23 @@ export interface Append {
   value: Uint8Array;
   /** What the value may be in all, in bytes, by the limits of the node that proposed it. */
   limit: number;
+}
+
+/** Format 3. Puts a value if the key's value is the expected one, byte for byte. */
+export interface CompareAndSet {
+  key: Uint8Array;
+  /** Not there: the key must be absent. */
+  expected?: Uint8Array | undefined;
+  value: Uint8Array;
+}
+
+/**
+ * Format 3. Adds to the number that the key's value is: an int64 in decimal, as node-go/fsm/number.go reads and writes it. An
+ * absent key is 0. A value that is none, and a sum that is none, change nothing.
+ */
+export interface Increment {
+  key: Uint8Array;
+  by: bigint;
 }
 
 /**
@@ -465,6 +492,12 @@ export const Write: MessageFns<Write> = {
       case "open":
         OpenSession.encode(message.kind.value, writer.uint32(34).fork()).join();
         break;
+      case "compareAndSet":
+        CompareAndSet.encode(message.kind.value, writer.uint32(58).fork()).join();
+        break;
+      case "increment":
+        Increment.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
     }
     if (message.session !== 0) {
       writer.uint32(40).uint32(message.session);
@@ -523,6 +556,22 @@ export const Write: MessageFns<Write> = {
             message.kind = { $case: "open", value: OpenSession.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "compareAndSet", value: CompareAndSet.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "increment", value: Increment.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 5: {
             if (tag !== 40) {
               break;
@@ -553,7 +602,7 @@ export const Write: MessageFns<Write> = {
 };
 
 function createBasePut(): Put {
-  return { key: NO_BYTES, value: NO_BYTES, ifVersion: undefined };
+  return { key: NO_BYTES, value: NO_BYTES, ifVersion: undefined, returnPrevious: false };
 }
 
 export const Put: MessageFns<Put> = {
@@ -569,6 +618,9 @@ export const Put: MessageFns<Put> = {
         throw new globalThis.Error("value provided for field message.ifVersion of type uint64 too large");
       }
       writer.uint32(24).uint64(message.ifVersion);
+    }
+    if (message.returnPrevious !== false) {
+      writer.uint32(32).bool(message.returnPrevious);
     }
     return writer;
   },
@@ -610,6 +662,14 @@ export const Put: MessageFns<Put> = {
             message.ifVersion = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.returnPrevious = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -624,7 +684,7 @@ export const Put: MessageFns<Put> = {
 };
 
 function createBaseDelete(): Delete {
-  return { key: NO_BYTES, ifVersion: undefined };
+  return { key: NO_BYTES, ifVersion: undefined, returnPrevious: false };
 }
 
 export const Delete: MessageFns<Delete> = {
@@ -637,6 +697,9 @@ export const Delete: MessageFns<Delete> = {
         throw new globalThis.Error("value provided for field message.ifVersion of type uint64 too large");
       }
       writer.uint32(16).uint64(message.ifVersion);
+    }
+    if (message.returnPrevious !== false) {
+      writer.uint32(24).bool(message.returnPrevious);
     }
     return writer;
   },
@@ -668,6 +731,14 @@ export const Delete: MessageFns<Delete> = {
             }
 
             message.ifVersion = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.returnPrevious = reader.bool();
             continue;
           }
         }
@@ -736,6 +807,134 @@ export const Append: MessageFns<Append> = {
             }
 
             message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCompareAndSet(): CompareAndSet {
+  return { key: NO_BYTES, expected: undefined, value: NO_BYTES };
+}
+
+export const CompareAndSet: MessageFns<CompareAndSet> = {
+  encode(message: CompareAndSet, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.expected !== undefined) {
+      writer.uint32(18).bytes(message.expected);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(26).bytes(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompareAndSet {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompareAndSet();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expected = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.value = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseIncrement(): Increment {
+  return { key: NO_BYTES, by: 0n };
+}
+
+export const Increment: MessageFns<Increment> = {
+  encode(message: Increment, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.by !== 0n) {
+      if (BigInt.asIntN(64, message.by) !== message.by) {
+        throw new globalThis.Error("value provided for field message.by of type sint64 too large");
+      }
+      writer.uint32(16).sint64(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Increment {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIncrement();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.by = reader.sint64() as bigint;
             continue;
           }
         }

@@ -54,7 +54,7 @@ export const ErrorCode = {
   DEADLINE_EXCEEDED: 7,
   /** UNAVAILABLE - No node of the shard could be reached, the connection broke, or the shard has no leader now. */
   UNAVAILABLE: 8,
-  /** PRECONDITION_FAILED - A condition (version, absence) did not hold. */
+  /** PRECONDITION_FAILED - A condition (version, absence, expected value) did not hold. */
   PRECONDITION_FAILED: 9,
   /** CORRUPT - Stored bytes failed their checksum. Nothing wrong is ever returned; the node is seeded again. */
   CORRUPT: 10,
@@ -71,6 +71,10 @@ export const ErrorCode = {
    * nobody knows any more.
    */
   SESSION_EXPIRED: 15,
+  /** NOT_A_NUMBER - The key's value is no number to add to. */
+  NOT_A_NUMBER: 16,
+  /** OVERFLOW - The sum would be no int64. */
+  OVERFLOW: 17,
 } as const;
 
 export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
@@ -92,6 +96,8 @@ export namespace ErrorCode {
   export type CANCELLED = typeof ErrorCode.CANCELLED;
   export type INTERNAL = typeof ErrorCode.INTERNAL;
   export type SESSION_EXPIRED = typeof ErrorCode.SESSION_EXPIRED;
+  export type NOT_A_NUMBER = typeof ErrorCode.NOT_A_NUMBER;
+  export type OVERFLOW = typeof ErrorCode.OVERFLOW;
 }
 
 /** What a code means, the same in every language. */
@@ -120,7 +126,7 @@ export interface Error {
    * ownership: the epoch that stands against it.
    */
   epoch: bigint;
-  /** With PRECONDITION_FAILED: the key's version now, 0 if it is absent. */
+  /** With PRECONDITION_FAILED, NOT_A_NUMBER and OVERFLOW: the key's version now, 0 if it is absent. */
   version: bigint;
 }
 

@@ -143,10 +143,12 @@ type PutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Value []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	// Applies only if the key's version is this one; 0 means absent.
-	IfVersion     *uint64 `protobuf:"varint,3,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Applies only if the key's version is this one; 0 means absent. Else PRECONDITION_FAILED.
+	IfVersion *uint64 `protobuf:"varint,3,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
+	// Answers with the value that it replaces. One of more than 16,384 bytes is not replaced: TOO_LARGE.
+	ReturnPrevious *bool `protobuf:"varint,4,opt,name=return_previous,json=returnPrevious,proto3,oneof" json:"return_previous,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *PutRequest) Reset() {
@@ -200,9 +202,18 @@ func (x *PutRequest) GetIfVersion() uint64 {
 	return 0
 }
 
+func (x *PutRequest) GetReturnPrevious() bool {
+	if x != nil && x.ReturnPrevious != nil {
+		return *x.ReturnPrevious
+	}
+	return false
+}
+
 type PutResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// If it was asked for and there was one.
+	Previous      *Previous `protobuf:"bytes,2,opt,name=previous,proto3" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -244,12 +255,21 @@ func (x *PutResponse) GetVersion() uint64 {
 	return 0
 }
 
+func (x *PutResponse) GetPrevious() *Previous {
+	if x != nil {
+		return x.Previous
+	}
+	return nil
+}
+
 type DeleteRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	IfVersion     *uint64                `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Key       []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	IfVersion *uint64                `protobuf:"varint,2,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
+	// As in PutRequest.
+	ReturnPrevious *bool `protobuf:"varint,3,opt,name=return_previous,json=returnPrevious,proto3,oneof" json:"return_previous,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeleteRequest) Reset() {
@@ -296,9 +316,17 @@ func (x *DeleteRequest) GetIfVersion() uint64 {
 	return 0
 }
 
+func (x *DeleteRequest) GetReturnPrevious() bool {
+	if x != nil && x.ReturnPrevious != nil {
+		return *x.ReturnPrevious
+	}
+	return false
+}
+
 type DeleteResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Existed       bool                   `protobuf:"varint,1,opt,name=existed,proto3" json:"existed,omitempty"`
+	Previous      *Previous              `protobuf:"bytes,2,opt,name=previous,proto3" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,6 +368,279 @@ func (x *DeleteResponse) GetExisted() bool {
 	return false
 }
 
+func (x *DeleteResponse) GetPrevious() *Previous {
+	if x != nil {
+		return x.Previous
+	}
+	return nil
+}
+
+// What a key was until a write.
+type Previous struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Value         []byte                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Previous) Reset() {
+	*x = Previous{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Previous) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Previous) ProtoMessage() {}
+
+func (x *Previous) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Previous.ProtoReflect.Descriptor instead.
+func (*Previous) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Previous) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Previous) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// Puts a value if the key's value is the expected one, byte for byte. Else PRECONDITION_FAILED, which says the version.
+type CompareAndSetRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Not there: the key must be absent. With the value it is at most what a value may be: TOO_LARGE.
+	Expected      []byte `protobuf:"bytes,2,opt,name=expected,proto3,oneof" json:"expected,omitempty"`
+	Value         []byte `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareAndSetRequest) Reset() {
+	*x = CompareAndSetRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareAndSetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareAndSetRequest) ProtoMessage() {}
+
+func (x *CompareAndSetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareAndSetRequest.ProtoReflect.Descriptor instead.
+func (*CompareAndSetRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CompareAndSetRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *CompareAndSetRequest) GetExpected() []byte {
+	if x != nil {
+		return x.Expected
+	}
+	return nil
+}
+
+func (x *CompareAndSetRequest) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+type CompareAndSetResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareAndSetResponse) Reset() {
+	*x = CompareAndSetResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareAndSetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareAndSetResponse) ProtoMessage() {}
+
+func (x *CompareAndSetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareAndSetResponse.ProtoReflect.Descriptor instead.
+func (*CompareAndSetResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CompareAndSetResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// Adds to a number: a value that is an int64 in decimal (-?[0-9]+, no zeros in front, no -0). An absent key is 0. Another value
+// is NOT_A_NUMBER, a sum that is no int64 OVERFLOW; neither changes anything.
+type IncrementRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	By            int64                  `protobuf:"zigzag64,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IncrementRequest) Reset() {
+	*x = IncrementRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IncrementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IncrementRequest) ProtoMessage() {}
+
+func (x *IncrementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IncrementRequest.ProtoReflect.Descriptor instead.
+func (*IncrementRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *IncrementRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *IncrementRequest) GetBy() int64 {
+	if x != nil {
+		return x.By
+	}
+	return 0
+}
+
+type IncrementResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sum, which is the key's value now.
+	Value         int64  `protobuf:"zigzag64,1,opt,name=value,proto3" json:"value,omitempty"`
+	Version       uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IncrementResponse) Reset() {
+	*x = IncrementResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IncrementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IncrementResponse) ProtoMessage() {}
+
+func (x *IncrementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IncrementResponse.ProtoReflect.Descriptor instead.
+func (*IncrementResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *IncrementResponse) GetValue() int64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *IncrementResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // Adds bytes to the end of the key's value; an absent key is empty.
 type AppendRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -351,7 +652,7 @@ type AppendRequest struct {
 
 func (x *AppendRequest) Reset() {
 	*x = AppendRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[6]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +664,7 @@ func (x *AppendRequest) String() string {
 func (*AppendRequest) ProtoMessage() {}
 
 func (x *AppendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[6]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +677,7 @@ func (x *AppendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendRequest.ProtoReflect.Descriptor instead.
 func (*AppendRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{6}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AppendRequest) GetKey() []byte {
@@ -404,7 +705,7 @@ type AppendResponse struct {
 
 func (x *AppendResponse) Reset() {
 	*x = AppendResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[7]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +717,7 @@ func (x *AppendResponse) String() string {
 func (*AppendResponse) ProtoMessage() {}
 
 func (x *AppendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[7]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +730,7 @@ func (x *AppendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendResponse.ProtoReflect.Descriptor instead.
 func (*AppendResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{7}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AppendResponse) GetVersion() uint64 {
@@ -464,7 +765,7 @@ type OpenSessionRequest struct {
 
 func (x *OpenSessionRequest) Reset() {
 	*x = OpenSessionRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[8]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +777,7 @@ func (x *OpenSessionRequest) String() string {
 func (*OpenSessionRequest) ProtoMessage() {}
 
 func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[8]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +790,7 @@ func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionRequest.ProtoReflect.Descriptor instead.
 func (*OpenSessionRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{8}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OpenSessionRequest) GetKey() []byte {
@@ -530,7 +831,7 @@ type OpenSessionResponse struct {
 
 func (x *OpenSessionResponse) Reset() {
 	*x = OpenSessionResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[9]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +843,7 @@ func (x *OpenSessionResponse) String() string {
 func (*OpenSessionResponse) ProtoMessage() {}
 
 func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[9]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,7 +856,7 @@ func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionResponse.ProtoReflect.Descriptor instead.
 func (*OpenSessionResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{9}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OpenSessionResponse) GetId() []byte {
@@ -580,7 +881,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[10]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +893,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[10]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +906,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{10}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Session) GetId() []byte {
@@ -638,12 +939,14 @@ type Operation struct {
 	//	*Operation_Delete
 	//	*Operation_Append
 	//	*Operation_OpenSession
+	//	*Operation_CompareAndSet
+	//	*Operation_Increment
 	Kind isOperation_Kind `protobuf_oneof:"kind"`
 	// Of a write: 1 + the position of its session among those of the message; 0 without a session.
 	Session uint32 `protobuf:"varint,8,opt,name=session,proto3" json:"session,omitempty"`
 	// Of a write with a session: from 1, less than 1,024 above the floor. The same number is the same write. An answer
-	// that only the state machine gives (a result, PRECONDITION_FAILED, WRONG_SHARD) is that of every copy: who tries again
-	// after it takes another number. Any other refusal speaks for the copy that was refused.
+	// that only the state machine gives (a result, PRECONDITION_FAILED, NOT_A_NUMBER, OVERFLOW, WRONG_SHARD) is that of every
+	// copy: who tries again after it takes another number. Any other refusal speaks for the copy that was refused.
 	Sequence      uint64 `protobuf:"varint,9,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -651,7 +954,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +966,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +979,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{11}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Operation) GetKind() isOperation_Kind {
@@ -731,6 +1034,24 @@ func (x *Operation) GetOpenSession() *OpenSessionRequest {
 	return nil
 }
 
+func (x *Operation) GetCompareAndSet() *CompareAndSetRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_CompareAndSet); ok {
+			return x.CompareAndSet
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetIncrement() *IncrementRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_Increment); ok {
+			return x.Increment
+		}
+	}
+	return nil
+}
+
 func (x *Operation) GetSession() uint32 {
 	if x != nil {
 		return x.Session
@@ -769,6 +1090,14 @@ type Operation_OpenSession struct {
 	OpenSession *OpenSessionRequest `protobuf:"bytes,5,opt,name=open_session,json=openSession,proto3,oneof"`
 }
 
+type Operation_CompareAndSet struct {
+	CompareAndSet *CompareAndSetRequest `protobuf:"bytes,6,opt,name=compare_and_set,json=compareAndSet,proto3,oneof"`
+}
+
+type Operation_Increment struct {
+	Increment *IncrementRequest `protobuf:"bytes,7,opt,name=increment,proto3,oneof"`
+}
+
 func (*Operation_Get) isOperation_Kind() {}
 
 func (*Operation_Put) isOperation_Kind() {}
@@ -778,6 +1107,10 @@ func (*Operation_Delete) isOperation_Kind() {}
 func (*Operation_Append) isOperation_Kind() {}
 
 func (*Operation_OpenSession) isOperation_Kind() {}
+
+func (*Operation_CompareAndSet) isOperation_Kind() {}
+
+func (*Operation_Increment) isOperation_Kind() {}
 
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -789,6 +1122,8 @@ type Result struct {
 	//	*Result_Error
 	//	*Result_Append
 	//	*Result_OpenSession
+	//	*Result_CompareAndSet
+	//	*Result_Increment
 	Kind          isResult_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -796,7 +1131,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +1143,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1156,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{12}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Result) GetKind() isResult_Kind {
@@ -885,6 +1220,24 @@ func (x *Result) GetOpenSession() *OpenSessionResponse {
 	return nil
 }
 
+func (x *Result) GetCompareAndSet() *CompareAndSetResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_CompareAndSet); ok {
+			return x.CompareAndSet
+		}
+	}
+	return nil
+}
+
+func (x *Result) GetIncrement() *IncrementResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_Increment); ok {
+			return x.Increment
+		}
+	}
+	return nil
+}
+
 type isResult_Kind interface {
 	isResult_Kind()
 }
@@ -913,6 +1266,14 @@ type Result_OpenSession struct {
 	OpenSession *OpenSessionResponse `protobuf:"bytes,6,opt,name=open_session,json=openSession,proto3,oneof"`
 }
 
+type Result_CompareAndSet struct {
+	CompareAndSet *CompareAndSetResponse `protobuf:"bytes,7,opt,name=compare_and_set,json=compareAndSet,proto3,oneof"`
+}
+
+type Result_Increment struct {
+	Increment *IncrementResponse `protobuf:"bytes,8,opt,name=increment,proto3,oneof"`
+}
+
 func (*Result_Get) isResult_Kind() {}
 
 func (*Result_Put) isResult_Kind() {}
@@ -924,6 +1285,10 @@ func (*Result_Error) isResult_Kind() {}
 func (*Result_Append) isResult_Kind() {}
 
 func (*Result_OpenSession) isResult_Kind() {}
+
+func (*Result_CompareAndSet) isResult_Kind() {}
+
+func (*Result_Increment) isResult_Kind() {}
 
 type BatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -942,7 +1307,7 @@ type BatchRequest struct {
 
 func (x *BatchRequest) Reset() {
 	*x = BatchRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1319,7 @@ func (x *BatchRequest) String() string {
 func (*BatchRequest) ProtoMessage() {}
 
 func (x *BatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1332,7 @@ func (x *BatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRequest.ProtoReflect.Descriptor instead.
 func (*BatchRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{13}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BatchRequest) GetId() uint64 {
@@ -1019,7 +1384,7 @@ type BatchResponse struct {
 
 func (x *BatchResponse) Reset() {
 	*x = BatchResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1396,7 @@ func (x *BatchResponse) String() string {
 func (*BatchResponse) ProtoMessage() {}
 
 func (x *BatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1409,7 @@ func (x *BatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchResponse.ProtoReflect.Descriptor instead.
 func (*BatchResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{14}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BatchResponse) GetId() uint64 {
@@ -1076,7 +1441,7 @@ type ClusterMapRequest struct {
 
 func (x *ClusterMapRequest) Reset() {
 	*x = ClusterMapRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1453,7 @@ func (x *ClusterMapRequest) String() string {
 func (*ClusterMapRequest) ProtoMessage() {}
 
 func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1466,7 @@ func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapRequest.ProtoReflect.Descriptor instead.
 func (*ClusterMapRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{15}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{20}
 }
 
 type ClusterMapResponse struct {
@@ -1113,7 +1478,7 @@ type ClusterMapResponse struct {
 
 func (x *ClusterMapResponse) Reset() {
 	*x = ClusterMapResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1490,7 @@ func (x *ClusterMapResponse) String() string {
 func (*ClusterMapResponse) ProtoMessage() {}
 
 func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1503,7 @@ func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapResponse.ProtoReflect.Descriptor instead.
 func (*ClusterMapResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{16}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ClusterMapResponse) GetMap() *ClusterMap {
@@ -1162,7 +1527,7 @@ type ClusterMap struct {
 
 func (x *ClusterMap) Reset() {
 	*x = ClusterMap{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1539,7 @@ func (x *ClusterMap) String() string {
 func (*ClusterMap) ProtoMessage() {}
 
 func (x *ClusterMap) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1552,7 @@ func (x *ClusterMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMap.ProtoReflect.Descriptor instead.
 func (*ClusterMap) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{17}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ClusterMap) GetClusterId() string {
@@ -1229,7 +1594,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1606,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1619,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{18}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Shard) GetId() uint32 {
@@ -1283,7 +1648,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1660,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1673,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{19}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Node) GetId() string {
@@ -1338,23 +1703,45 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\vGetResponse\x12\x14\n" +
 	"\x05found\x18\x01 \x01(\bR\x05found\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x04R\aversion\"g\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\xa9\x01\n" +
 	"\n" +
 	"PutRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\"\n" +
 	"\n" +
-	"if_version\x18\x03 \x01(\x04H\x00R\tifVersion\x88\x01\x01B\r\n" +
-	"\v_if_version\"'\n" +
+	"if_version\x18\x03 \x01(\x04H\x00R\tifVersion\x88\x01\x01\x12,\n" +
+	"\x0freturn_previous\x18\x04 \x01(\bH\x01R\x0ereturnPrevious\x88\x01\x01B\r\n" +
+	"\v_if_versionB\x12\n" +
+	"\x10_return_previous\"X\n" +
 	"\vPutResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"T\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x12/\n" +
+	"\bprevious\x18\x02 \x01(\v2\x13.kvorum.v1.PreviousR\bprevious\"\x96\x01\n" +
 	"\rDeleteRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\"\n" +
 	"\n" +
-	"if_version\x18\x02 \x01(\x04H\x00R\tifVersion\x88\x01\x01B\r\n" +
-	"\v_if_version\"*\n" +
+	"if_version\x18\x02 \x01(\x04H\x00R\tifVersion\x88\x01\x01\x12,\n" +
+	"\x0freturn_previous\x18\x03 \x01(\bH\x01R\x0ereturnPrevious\x88\x01\x01B\r\n" +
+	"\v_if_versionB\x12\n" +
+	"\x10_return_previous\"[\n" +
 	"\x0eDeleteResponse\x12\x18\n" +
-	"\aexisted\x18\x01 \x01(\bR\aexisted\"7\n" +
+	"\aexisted\x18\x01 \x01(\bR\aexisted\x12/\n" +
+	"\bprevious\x18\x02 \x01(\v2\x13.kvorum.v1.PreviousR\bprevious\":\n" +
+	"\bPrevious\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\fR\x05value\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"l\n" +
+	"\x14CompareAndSetRequest\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1f\n" +
+	"\bexpected\x18\x02 \x01(\fH\x00R\bexpected\x88\x01\x01\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05valueB\v\n" +
+	"\t_expected\"1\n" +
+	"\x15CompareAndSetResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"4\n" +
+	"\x10IncrementRequest\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\x12R\x02by\"C\n" +
+	"\x11IncrementResponse\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\x12R\x05value\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"7\n" +
 	"\rAppendRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"B\n" +
@@ -1371,23 +1758,27 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05floor\x18\x02 \x01(\x04R\x05floor\x12\x14\n" +
-	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xcb\x02\n" +
+	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xd3\x03\n" +
 	"\tOperation\x12)\n" +
 	"\x03get\x18\x01 \x01(\v2\x15.kvorum.v1.GetRequestH\x00R\x03get\x12)\n" +
 	"\x03put\x18\x02 \x01(\v2\x15.kvorum.v1.PutRequestH\x00R\x03put\x122\n" +
 	"\x06delete\x18\x03 \x01(\v2\x18.kvorum.v1.DeleteRequestH\x00R\x06delete\x122\n" +
 	"\x06append\x18\x04 \x01(\v2\x18.kvorum.v1.AppendRequestH\x00R\x06append\x12B\n" +
-	"\fopen_session\x18\x05 \x01(\v2\x1d.kvorum.v1.OpenSessionRequestH\x00R\vopenSession\x12\x18\n" +
+	"\fopen_session\x18\x05 \x01(\v2\x1d.kvorum.v1.OpenSessionRequestH\x00R\vopenSession\x12I\n" +
+	"\x0fcompare_and_set\x18\x06 \x01(\v2\x1f.kvorum.v1.CompareAndSetRequestH\x00R\rcompareAndSet\x12;\n" +
+	"\tincrement\x18\a \x01(\v2\x1b.kvorum.v1.IncrementRequestH\x00R\tincrement\x12\x18\n" +
 	"\asession\x18\b \x01(\rR\asession\x12\x1a\n" +
 	"\bsequence\x18\t \x01(\x04R\bsequenceB\x06\n" +
-	"\x04kind\"\xc5\x02\n" +
+	"\x04kind\"\xcf\x03\n" +
 	"\x06Result\x12*\n" +
 	"\x03get\x18\x01 \x01(\v2\x16.kvorum.v1.GetResponseH\x00R\x03get\x12*\n" +
 	"\x03put\x18\x02 \x01(\v2\x16.kvorum.v1.PutResponseH\x00R\x03put\x123\n" +
 	"\x06delete\x18\x03 \x01(\v2\x19.kvorum.v1.DeleteResponseH\x00R\x06delete\x12,\n" +
 	"\x05error\x18\x04 \x01(\v2\x14.kvorum.errors.ErrorH\x00R\x05error\x123\n" +
 	"\x06append\x18\x05 \x01(\v2\x19.kvorum.v1.AppendResponseH\x00R\x06append\x12C\n" +
-	"\fopen_session\x18\x06 \x01(\v2\x1e.kvorum.v1.OpenSessionResponseH\x00R\vopenSessionB\x06\n" +
+	"\fopen_session\x18\x06 \x01(\v2\x1e.kvorum.v1.OpenSessionResponseH\x00R\vopenSession\x12J\n" +
+	"\x0fcompare_and_set\x18\a \x01(\v2 .kvorum.v1.CompareAndSetResponseH\x00R\rcompareAndSet\x12<\n" +
+	"\tincrement\x18\b \x01(\v2\x1c.kvorum.v1.IncrementResponseH\x00R\tincrementB\x06\n" +
 	"\x04kind\"\xb9\x01\n" +
 	"\fBatchRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
@@ -1438,63 +1829,74 @@ func file_kvorum_v1_kv_proto_rawDescGZIP() []byte {
 	return file_kvorum_v1_kv_proto_rawDescData
 }
 
-var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_kvorum_v1_kv_proto_goTypes = []any{
-	(*GetRequest)(nil),          // 0: kvorum.v1.GetRequest
-	(*GetResponse)(nil),         // 1: kvorum.v1.GetResponse
-	(*PutRequest)(nil),          // 2: kvorum.v1.PutRequest
-	(*PutResponse)(nil),         // 3: kvorum.v1.PutResponse
-	(*DeleteRequest)(nil),       // 4: kvorum.v1.DeleteRequest
-	(*DeleteResponse)(nil),      // 5: kvorum.v1.DeleteResponse
-	(*AppendRequest)(nil),       // 6: kvorum.v1.AppendRequest
-	(*AppendResponse)(nil),      // 7: kvorum.v1.AppendResponse
-	(*OpenSessionRequest)(nil),  // 8: kvorum.v1.OpenSessionRequest
-	(*OpenSessionResponse)(nil), // 9: kvorum.v1.OpenSessionResponse
-	(*Session)(nil),             // 10: kvorum.v1.Session
-	(*Operation)(nil),           // 11: kvorum.v1.Operation
-	(*Result)(nil),              // 12: kvorum.v1.Result
-	(*BatchRequest)(nil),        // 13: kvorum.v1.BatchRequest
-	(*BatchResponse)(nil),       // 14: kvorum.v1.BatchResponse
-	(*ClusterMapRequest)(nil),   // 15: kvorum.v1.ClusterMapRequest
-	(*ClusterMapResponse)(nil),  // 16: kvorum.v1.ClusterMapResponse
-	(*ClusterMap)(nil),          // 17: kvorum.v1.ClusterMap
-	(*Shard)(nil),               // 18: kvorum.v1.Shard
-	(*Node)(nil),                // 19: kvorum.v1.Node
-	(*errors.Error)(nil),        // 20: kvorum.errors.Error
+	(*GetRequest)(nil),            // 0: kvorum.v1.GetRequest
+	(*GetResponse)(nil),           // 1: kvorum.v1.GetResponse
+	(*PutRequest)(nil),            // 2: kvorum.v1.PutRequest
+	(*PutResponse)(nil),           // 3: kvorum.v1.PutResponse
+	(*DeleteRequest)(nil),         // 4: kvorum.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 5: kvorum.v1.DeleteResponse
+	(*Previous)(nil),              // 6: kvorum.v1.Previous
+	(*CompareAndSetRequest)(nil),  // 7: kvorum.v1.CompareAndSetRequest
+	(*CompareAndSetResponse)(nil), // 8: kvorum.v1.CompareAndSetResponse
+	(*IncrementRequest)(nil),      // 9: kvorum.v1.IncrementRequest
+	(*IncrementResponse)(nil),     // 10: kvorum.v1.IncrementResponse
+	(*AppendRequest)(nil),         // 11: kvorum.v1.AppendRequest
+	(*AppendResponse)(nil),        // 12: kvorum.v1.AppendResponse
+	(*OpenSessionRequest)(nil),    // 13: kvorum.v1.OpenSessionRequest
+	(*OpenSessionResponse)(nil),   // 14: kvorum.v1.OpenSessionResponse
+	(*Session)(nil),               // 15: kvorum.v1.Session
+	(*Operation)(nil),             // 16: kvorum.v1.Operation
+	(*Result)(nil),                // 17: kvorum.v1.Result
+	(*BatchRequest)(nil),          // 18: kvorum.v1.BatchRequest
+	(*BatchResponse)(nil),         // 19: kvorum.v1.BatchResponse
+	(*ClusterMapRequest)(nil),     // 20: kvorum.v1.ClusterMapRequest
+	(*ClusterMapResponse)(nil),    // 21: kvorum.v1.ClusterMapResponse
+	(*ClusterMap)(nil),            // 22: kvorum.v1.ClusterMap
+	(*Shard)(nil),                 // 23: kvorum.v1.Shard
+	(*Node)(nil),                  // 24: kvorum.v1.Node
+	(*errors.Error)(nil),          // 25: kvorum.errors.Error
 }
 var file_kvorum_v1_kv_proto_depIdxs = []int32{
-	0,  // 0: kvorum.v1.Operation.get:type_name -> kvorum.v1.GetRequest
-	2,  // 1: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
-	4,  // 2: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
-	6,  // 3: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
-	8,  // 4: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
-	1,  // 5: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
-	3,  // 6: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
-	5,  // 7: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
-	20, // 8: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
-	7,  // 9: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
-	9,  // 10: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
-	11, // 11: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
-	10, // 12: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
-	12, // 13: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
-	17, // 14: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
-	18, // 15: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
-	19, // 16: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
-	0,  // 17: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
-	2,  // 18: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
-	4,  // 19: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
-	13, // 20: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
-	15, // 21: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
-	1,  // 22: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
-	3,  // 23: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
-	5,  // 24: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
-	14, // 25: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
-	16, // 26: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
-	22, // [22:27] is the sub-list for method output_type
-	17, // [17:22] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	6,  // 0: kvorum.v1.PutResponse.previous:type_name -> kvorum.v1.Previous
+	6,  // 1: kvorum.v1.DeleteResponse.previous:type_name -> kvorum.v1.Previous
+	0,  // 2: kvorum.v1.Operation.get:type_name -> kvorum.v1.GetRequest
+	2,  // 3: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
+	4,  // 4: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
+	11, // 5: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
+	13, // 6: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
+	7,  // 7: kvorum.v1.Operation.compare_and_set:type_name -> kvorum.v1.CompareAndSetRequest
+	9,  // 8: kvorum.v1.Operation.increment:type_name -> kvorum.v1.IncrementRequest
+	1,  // 9: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
+	3,  // 10: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
+	5,  // 11: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
+	25, // 12: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
+	12, // 13: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
+	14, // 14: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
+	8,  // 15: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
+	10, // 16: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
+	16, // 17: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
+	15, // 18: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
+	17, // 19: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
+	22, // 20: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
+	23, // 21: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
+	24, // 22: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
+	0,  // 23: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
+	2,  // 24: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
+	4,  // 25: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
+	18, // 26: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
+	20, // 27: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
+	1,  // 28: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
+	3,  // 29: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
+	5,  // 30: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
+	19, // 31: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
+	21, // 32: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
+	28, // [28:33] is the sub-list for method output_type
+	23, // [23:28] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_kvorum_v1_kv_proto_init() }
@@ -1505,20 +1907,25 @@ func file_kvorum_v1_kv_proto_init() {
 	file_kvorum_v1_kv_proto_msgTypes[0].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[2].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[4].OneofWrappers = []any{}
-	file_kvorum_v1_kv_proto_msgTypes[11].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[7].OneofWrappers = []any{}
+	file_kvorum_v1_kv_proto_msgTypes[16].OneofWrappers = []any{
 		(*Operation_Get)(nil),
 		(*Operation_Put)(nil),
 		(*Operation_Delete)(nil),
 		(*Operation_Append)(nil),
 		(*Operation_OpenSession)(nil),
+		(*Operation_CompareAndSet)(nil),
+		(*Operation_Increment)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[12].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[17].OneofWrappers = []any{
 		(*Result_Get)(nil),
 		(*Result_Put)(nil),
 		(*Result_Delete)(nil),
 		(*Result_Error)(nil),
 		(*Result_Append)(nil),
 		(*Result_OpenSession)(nil),
+		(*Result_CompareAndSet)(nil),
+		(*Result_Increment)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1526,7 +1933,7 @@ func file_kvorum_v1_kv_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kvorum_v1_kv_proto_rawDesc), len(file_kvorum_v1_kv_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -51,21 +51,65 @@ export interface GetResponse {
 export interface PutRequest {
   key: Uint8Array;
   value: Uint8Array;
-  /** Applies only if the key's version is this one; 0 means absent. */
-  ifVersion?: bigint | undefined;
+  /** Applies only if the key's version is this one; 0 means absent. Else PRECONDITION_FAILED. */
+  ifVersion?:
+    | bigint
+    | undefined;
+  /** Answers with the value that it replaces. One of more than 16,384 bytes is not replaced: TOO_LARGE. */
+  returnPrevious?: boolean | undefined;
 }
 
 export interface PutResponse {
   version: bigint;
+  /** If it was asked for and there was one. */
+  previous: Previous | undefined;
 }
 
 export interface DeleteRequest {
   key: Uint8Array;
-  ifVersion?: bigint | undefined;
+  ifVersion?:
+    | bigint
+    | undefined;
+  /** As in PutRequest. */
+  returnPrevious?: boolean | undefined;
 }
 
 export interface DeleteResponse {
   existed: boolean;
+  previous: Previous | undefined;
+}
+
+/** What a key was until a write. */
+export interface Previous {
+  value: Uint8Array;
+  version: bigint;
+}
+
+/** Puts a value if the key's value is the expected one, byte for byte. Else PRECONDITION_FAILED, which says the version. */
+export interface CompareAndSetRequest {
+  key: Uint8Array;
+  /** Not there: the key must be absent. With the value it is at most what a value may be: TOO_LARGE. */
+  expected?: Uint8Array | undefined;
+  value: Uint8Array;
+}
+
+export interface CompareAndSetResponse {
+  version: bigint;
+}
+
+/**
+ * Adds to a number: a value that is an int64 in decimal (-?[0-9]+, no zeros in front, no -0). An absent key is 0. Another value
+ * is NOT_A_NUMBER, a sum that is no int64 OVERFLOW; neither changes anything.
+ */
+export interface IncrementRequest {
+  key: Uint8Array;
+  by: bigint;
+}
+
+export interface IncrementResponse {
+  /** The sum, which is the key's value now. */
+  value: bigint;
+  version: bigint;
 }
 
 /** Adds bytes to the end of the key's value; an absent key is empty. */
@@ -119,13 +163,15 @@ export interface Operation {
     | { $case: "delete"; value: DeleteRequest }
     | { $case: "append"; value: AppendRequest }
     | { $case: "openSession"; value: OpenSessionRequest }
+    | { $case: "compareAndSet"; value: CompareAndSetRequest }
+    | { $case: "increment"; value: IncrementRequest }
     | undefined;
   /** Of a write: 1 + the position of its session among those of the message; 0 without a session. */
   session: number;
   /**
    * Of a write with a session: from 1, less than 1,024 above the floor. The same number is the same write. An answer
-   * that only the state machine gives (a result, PRECONDITION_FAILED, WRONG_SHARD) is that of every copy: who tries again
-   * after it takes another number. Any other refusal speaks for the copy that was refused.
+   * that only the state machine gives (a result, PRECONDITION_FAILED, NOT_A_NUMBER, OVERFLOW, WRONG_SHARD) is that of every
+   * copy: who tries again after it takes another number. Any other refusal speaks for the copy that was refused.
    */
   sequence: bigint;
 }
@@ -138,6 +184,8 @@ export interface Result {
     | { $case: "error"; value: Error }
     | { $case: "append"; value: AppendResponse }
     | { $case: "openSession"; value: OpenSessionResponse }
+    | { $case: "compareAndSet"; value: CompareAndSetResponse }
+    | { $case: "increment"; value: IncrementResponse }
     | undefined;
 }
 
@@ -322,7 +370,7 @@ export const GetResponse: MessageFns<GetResponse> = {
 };
 
 function createBasePutRequest(): PutRequest {
-  return { key: NO_BYTES, value: NO_BYTES, ifVersion: undefined };
+  return { key: NO_BYTES, value: NO_BYTES, ifVersion: undefined, returnPrevious: undefined };
 }
 
 export const PutRequest: MessageFns<PutRequest> = {
@@ -338,6 +386,9 @@ export const PutRequest: MessageFns<PutRequest> = {
         throw new globalThis.Error("value provided for field message.ifVersion of type uint64 too large");
       }
       writer.uint32(24).uint64(message.ifVersion);
+    }
+    if (message.returnPrevious !== undefined) {
+      writer.uint32(32).bool(message.returnPrevious);
     }
     return writer;
   },
@@ -379,6 +430,14 @@ export const PutRequest: MessageFns<PutRequest> = {
             message.ifVersion = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.returnPrevious = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -393,7 +452,7 @@ export const PutRequest: MessageFns<PutRequest> = {
 };
 
 function createBasePutResponse(): PutResponse {
-  return { version: 0n };
+  return { version: 0n, previous: undefined };
 }
 
 export const PutResponse: MessageFns<PutResponse> = {
@@ -403,6 +462,9 @@ export const PutResponse: MessageFns<PutResponse> = {
         throw new globalThis.Error("value provided for field message.version of type uint64 too large");
       }
       writer.uint32(8).uint64(message.version);
+    }
+    if (message.previous !== undefined) {
+      Previous.encode(message.previous, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -428,6 +490,14 @@ export const PutResponse: MessageFns<PutResponse> = {
             message.version = reader.uint64() as bigint;
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.previous = Previous.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -442,7 +512,7 @@ export const PutResponse: MessageFns<PutResponse> = {
 };
 
 function createBaseDeleteRequest(): DeleteRequest {
-  return { key: NO_BYTES, ifVersion: undefined };
+  return { key: NO_BYTES, ifVersion: undefined, returnPrevious: undefined };
 }
 
 export const DeleteRequest: MessageFns<DeleteRequest> = {
@@ -455,6 +525,9 @@ export const DeleteRequest: MessageFns<DeleteRequest> = {
         throw new globalThis.Error("value provided for field message.ifVersion of type uint64 too large");
       }
       writer.uint32(16).uint64(message.ifVersion);
+    }
+    if (message.returnPrevious !== undefined) {
+      writer.uint32(24).bool(message.returnPrevious);
     }
     return writer;
   },
@@ -488,6 +561,14 @@ export const DeleteRequest: MessageFns<DeleteRequest> = {
             message.ifVersion = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.returnPrevious = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -502,13 +583,16 @@ export const DeleteRequest: MessageFns<DeleteRequest> = {
 };
 
 function createBaseDeleteResponse(): DeleteResponse {
-  return { existed: false };
+  return { existed: false, previous: undefined };
 }
 
 export const DeleteResponse: MessageFns<DeleteResponse> = {
   encode(message: DeleteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.existed !== false) {
       writer.uint32(8).bool(message.existed);
+    }
+    if (message.previous !== undefined) {
+      Previous.encode(message.previous, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -532,6 +616,314 @@ export const DeleteResponse: MessageFns<DeleteResponse> = {
             }
 
             message.existed = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.previous = Previous.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePrevious(): Previous {
+  return { value: NO_BYTES, version: 0n };
+}
+
+export const Previous: MessageFns<Previous> = {
+  encode(message: Previous, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.value.length !== 0) {
+      writer.uint32(10).bytes(message.value);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Previous {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrevious();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.value = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCompareAndSetRequest(): CompareAndSetRequest {
+  return { key: NO_BYTES, expected: undefined, value: NO_BYTES };
+}
+
+export const CompareAndSetRequest: MessageFns<CompareAndSetRequest> = {
+  encode(message: CompareAndSetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.expected !== undefined) {
+      writer.uint32(18).bytes(message.expected);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(26).bytes(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompareAndSetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompareAndSetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expected = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.value = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCompareAndSetResponse(): CompareAndSetResponse {
+  return { version: 0n };
+}
+
+export const CompareAndSetResponse: MessageFns<CompareAndSetResponse> = {
+  encode(message: CompareAndSetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompareAndSetResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompareAndSetResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseIncrementRequest(): IncrementRequest {
+  return { key: NO_BYTES, by: 0n };
+}
+
+export const IncrementRequest: MessageFns<IncrementRequest> = {
+  encode(message: IncrementRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.by !== 0n) {
+      if (BigInt.asIntN(64, message.by) !== message.by) {
+        throw new globalThis.Error("value provided for field message.by of type sint64 too large");
+      }
+      writer.uint32(16).sint64(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IncrementRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIncrementRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.by = reader.sint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseIncrementResponse(): IncrementResponse {
+  return { value: 0n, version: 0n };
+}
+
+export const IncrementResponse: MessageFns<IncrementResponse> = {
+  encode(message: IncrementResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.value !== 0n) {
+      if (BigInt.asIntN(64, message.value) !== message.value) {
+        throw new globalThis.Error("value provided for field message.value of type sint64 too large");
+      }
+      writer.uint32(8).sint64(message.value);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IncrementResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIncrementResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.value = reader.sint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
             continue;
           }
         }
@@ -888,6 +1280,12 @@ export const Operation: MessageFns<Operation> = {
       case "openSession":
         OpenSessionRequest.encode(message.kind.value, writer.uint32(42).fork()).join();
         break;
+      case "compareAndSet":
+        CompareAndSetRequest.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
+      case "increment":
+        IncrementRequest.encode(message.kind.value, writer.uint32(58).fork()).join();
+        break;
     }
     if (message.session !== 0) {
       writer.uint32(64).uint32(message.session);
@@ -954,6 +1352,22 @@ export const Operation: MessageFns<Operation> = {
             message.kind = { $case: "openSession", value: OpenSessionRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "compareAndSet", value: CompareAndSetRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "increment", value: IncrementRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 8: {
             if (tag !== 64) {
               break;
@@ -1007,6 +1421,12 @@ export const Result: MessageFns<Result> = {
         break;
       case "openSession":
         OpenSessionResponse.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
+      case "compareAndSet":
+        CompareAndSetResponse.encode(message.kind.value, writer.uint32(58).fork()).join();
+        break;
+      case "increment":
+        IncrementResponse.encode(message.kind.value, writer.uint32(66).fork()).join();
         break;
     }
     return writer;
@@ -1071,6 +1491,22 @@ export const Result: MessageFns<Result> = {
             }
 
             message.kind = { $case: "openSession", value: OpenSessionResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "compareAndSet", value: CompareAndSetResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "increment", value: IncrementResponse.decode(reader, reader.uint32()) };
             continue;
           }
         }
