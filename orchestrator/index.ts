@@ -10,6 +10,8 @@ export {
   type Hit,
   KvClient,
   type KvClientOptions,
+  type PutConditionOptions,
+  type PutOptions,
   type ReadOptions,
   type RequestOptions,
   RequestWrapper,

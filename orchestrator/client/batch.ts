@@ -1,11 +1,24 @@
-import type { Operation, Result } from '../core/operation.js'
+import { type Operation, type Previous, type Result, returnsPrevious } from '../core/operation.js'
 import { KvError } from '../errors/index.js'
 import type { ReadOptions, RequestOptions } from './front.js'
 import { type Bytes, Hit, toBytes } from './values.js'
 
 export interface ConditionOptions {
-  /** Applies only if the key's version is this one; 0 means absent. Else PRECONDITION_FAILED. */
+  /**
+   * Applies only if the key's version is this one; 0 means absent. Else PRECONDITION_FAILED, whose `version` is that of the key.
+   * A key's version begins at 1 or above, grows by 1 with each write, and never comes again, also after a delete.
+   */
   readonly ifVersion?: bigint
+  /**
+   * Answers with the value that it replaces or removes, as `previous`. One of more than 16,384 bytes stays as it is: TOO_LARGE;
+   * `get` it, and write with its version as the condition.
+   */
+  readonly returnPrevious?: boolean
+}
+
+export interface PutConditionOptions extends ConditionOptions {
+  /** The same as `ifVersion: 0n`. */
+  readonly ifAbsent?: boolean
 }
 
 export type BoundOptions = Pick<ReadOptions, 'staleMs'>
@@ -13,10 +26,13 @@ export type BoundOptions = Pick<ReadOptions, 'staleMs'>
 export interface Stored {
   /** Of the key now. */
   readonly version: bigint
+  /** What was replaced, if `returnPrevious` asked for it; null: nothing. */
+  readonly previous?: Hit | null
 }
 
 export interface Deleted {
   readonly existed: boolean
+  readonly previous?: Hit | null
 }
 
 export interface Appended {
@@ -26,7 +42,10 @@ export interface Appended {
 }
 
 /** What one operation of a batch came to. */
-export type BatchResult = Hit | null | Stored | Deleted | Appended | KvError
+export type BatchResult = Reply | KvError
+
+/** What a call gives: an increment the sum. */
+type Reply = Hit | null | Stored | Deleted | Appended | bigint
 
 type Execute = (operation: Operation, options?: RequestOptions) => Promise<Result>
 
@@ -47,16 +66,24 @@ export class Batch<Results extends readonly BatchResult[] = []> {
     return this.#add({ kind: 'get', key: toBytes(key, 'key'), staleMs })
   }
 
-  put(key: Bytes, value: Bytes, { ifVersion }: ConditionOptions = {}): Batch<[...Results, Stored | KvError]> {
-    return this.#add({ kind: 'put', key: toBytes(key, 'key'), value: toBytes(value, 'value'), ifVersion })
+  put(key: Bytes, value: Bytes, options?: PutConditionOptions): Batch<[...Results, Stored | KvError]> {
+    return this.#add(putOperation(key, value, options))
   }
 
-  delete(key: Bytes, { ifVersion }: ConditionOptions = {}): Batch<[...Results, Deleted | KvError]> {
-    return this.#add({ kind: 'delete', key: toBytes(key, 'key'), ifVersion })
+  delete(key: Bytes, { ifVersion, returnPrevious }: ConditionOptions = {}): Batch<[...Results, Deleted | KvError]> {
+    return this.#add({ kind: 'delete', key: toBytes(key, 'key'), ifVersion, returnPrevious })
   }
 
   append(key: Bytes, value: Bytes): Batch<[...Results, Appended | KvError]> {
     return this.#add({ kind: 'append', key: toBytes(key, 'key'), value: toBytes(value, 'value') })
+  }
+
+  compareAndSet(key: Bytes, expected: Bytes | null, value: Bytes): Batch<[...Results, Stored | KvError]> {
+    return this.#add(compareAndSetOperation(key, expected, value))
+  }
+
+  increment(key: Bytes, by = 1n): Batch<[...Results, bigint | KvError]> {
+    return this.#add({ kind: 'increment', key: toBytes(key, 'key'), by })
   }
 
   /**
@@ -70,7 +97,7 @@ export class Batch<Results extends readonly BatchResult[] = []> {
 
   async #resultOf(operation: Operation, options: RequestOptions | undefined): Promise<BatchResult> {
     try {
-      return replyOf(await this.#execute(operation, options))
+      return replyOf(operation, await this.#execute(operation, options))
     } catch (error) {
       if (error instanceof KvError) return error
       throw error
@@ -83,18 +110,44 @@ export class Batch<Results extends readonly BatchResult[] = []> {
   }
 }
 
+export function putOperation(key: Bytes, value: Bytes, options: PutConditionOptions = {}): Operation {
+  const { ifAbsent = false, returnPrevious } = options
+  if (typeof ifAbsent !== 'boolean') throw new TypeError('ifAbsent must be true or false')
+  if (ifAbsent && options.ifVersion !== undefined) throw new TypeError('ifVersion and ifAbsent exclude each other')
+  const ifVersion = ifAbsent ? 0n : options.ifVersion
+  return { kind: 'put', key: toBytes(key, 'key'), value: toBytes(value, 'value'), ifVersion, returnPrevious }
+}
+
+export function compareAndSetOperation(key: Bytes, expected: Bytes | null, value: Bytes): Operation {
+  return {
+    kind: 'compare-and-set',
+    key: toBytes(key, 'key'),
+    expected: expected === null ? undefined : toBytes(expected, 'expected value'),
+    value: toBytes(value, 'value'),
+  }
+}
+
 /** What a caller gets for a result. */
-export function replyOf(result: Result): Hit | null | Stored | Deleted | Appended {
+export function replyOf(operation: Operation, result: Result): Reply {
   switch (result.kind) {
     case 'get':
       return result.found ? new Hit(Buffer.from(result.value), result.version) : null
     case 'put':
-      return { version: result.version }
+      return { version: result.version, ...previousOf(operation, result.previous) }
     case 'delete':
-      return { existed: result.existed }
+      return { existed: result.existed, ...previousOf(operation, result.previous) }
+    case 'compare-and-set':
+      return { version: result.version }
+    case 'increment':
+      return result.value
     case 'append':
       return { version: result.version, length: result.length }
     case 'open-session':
       throw new TypeError('sessions are opened below the client')
   }
+}
+
+function previousOf(operation: Operation, previous: Previous | undefined): { previous?: Hit | null } {
+  if (!returnsPrevious(operation)) return {}
+  return { previous: previous === undefined ? null : new Hit(Buffer.from(previous.value), previous.version) }
 }

@@ -1,5 +1,14 @@
-export type { Appended, Batch, BatchResult, BoundOptions, ConditionOptions, Deleted, Stored } from './batch.js'
+export type {
+  Appended,
+  Batch,
+  BatchResult,
+  BoundOptions,
+  ConditionOptions,
+  Deleted,
+  PutConditionOptions,
+  Stored,
+} from './batch.js'
 export type { ReadOptions, RequestOptions } from './front.js'
-export { KvClient, type KvClientOptions, type WriteOptions } from './kv-client.js'
+export { KvClient, type KvClientOptions, type PutOptions, type WriteOptions } from './kv-client.js'
 export { RequestWrapper, type RequestWrapperOptions } from './request-wrapper.js'
 export type { Bytes, Hit } from './values.js'

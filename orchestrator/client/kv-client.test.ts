@@ -60,6 +60,33 @@ describe.each(['direct', 'gateway', 'auto'] as const)('mode %s', (mode) => {
     expect(refused).toMatchObject({ code: 'PRECONDITION_FAILED', outcome: 'not-applied' })
   })
 
+  test('conditions, sums, and what was replaced', async () => {
+    const { kv } = await setUp({ mode })
+    expect(await kv.put('k', 'a', { ifAbsent: true })).toEqual({ version: 1n })
+    expect(await failureOf(kv.put('k', 'b', { ifAbsent: true }))).toMatchObject({
+      code: 'PRECONDITION_FAILED',
+      outcome: 'not-applied',
+      version: 1n,
+    })
+    const replaced = await kv.put('k', 'b', { returnPrevious: true })
+    expect([replaced.version, replaced.previous?.text(), replaced.previous?.version]).toEqual([2n, 'a', 1n])
+    expect(await kv.compareAndSet('k', 'b', 'c')).toEqual({ version: 3n })
+    expect(await failureOf(kv.compareAndSet('k', null, 'd'))).toMatchObject({
+      code: 'PRECONDITION_FAILED',
+      version: 3n,
+    })
+    const gone = await kv.delete('k', { returnPrevious: true, ifVersion: 3n })
+    expect([gone.existed, gone.previous?.text()]).toEqual([true, 'c'])
+    expect(await kv.delete('k', { returnPrevious: true })).toEqual({ existed: false, previous: null })
+    expect(await kv.compareAndSet('k', null, '')).toEqual({ version: 1n })
+    expect(await kv.increment('n')).toBe(1n)
+    expect(await kv.increment('n', -3n)).toBe(-2n)
+    expect((await kv.get('n'))?.text()).toBe('-2')
+    const batch = kv.batch().increment('m', 5n).compareAndSet('x', null, '1').put('y', '1', { returnPrevious: true })
+    const [sum, set, put] = await batch.run()
+    expect([sum, set, put]).toEqual([5n, { version: 1n }, { version: 1n, previous: null }])
+  })
+
   test('5,000 callers at once are each answered with their own', async () => {
     const { kv, cluster } = await setUp({ mode, inFlightOperationsMax: 700, deadlineMs: 15_000 })
     const { signal } = new AbortController()
@@ -275,6 +302,13 @@ describe('mistakes of the program are TypeErrors', () => {
     await expect(kv.get(1 as never)).rejects.toThrow(TypeError)
     await expect(kv.put('k', null as never)).rejects.toThrow(TypeError)
     await expect(kv.append('k', '\ud800')).rejects.toThrow(TypeError)
+    await expect(kv.put('k', 'v', { ifAbsent: true, ifVersion: 1n })).rejects.toThrow(TypeError)
+    await expect(kv.put('k', 'v', { ifAbsent: 1 } as never)).rejects.toThrow(TypeError)
+    await expect(kv.put('k', 'v', { returnPrevious: 1 } as never)).rejects.toThrow(TypeError)
+    await expect(kv.compareAndSet('k', undefined as never, 'v')).rejects.toThrow(TypeError)
+    for (const by of [1, 2n ** 63n, -(2n ** 63n) - 1n]) {
+      await expect(kv.increment('k', by as never)).rejects.toThrow(TypeError)
+    }
     await expect(kv.put('k', 'v', { ifVersion: 1 as never })).rejects.toThrow(TypeError)
     await expect(kv.get('k', { deadlineMs: Number.NaN })).rejects.toThrow(TypeError)
     expect(() => kv.batch().put(1 as never, 'v')).toThrow(TypeError)

@@ -11,7 +11,10 @@ import {
   Batch,
   type BatchResult,
   type ConditionOptions,
+  compareAndSetOperation,
   type Deleted,
+  type PutConditionOptions,
+  putOperation,
   replyOf,
   type Stored,
 } from './batch.js'
@@ -38,6 +41,15 @@ export interface KvClientOptions {
 }
 
 export interface WriteOptions extends RequestOptions, ConditionOptions {}
+export interface PutOptions extends RequestOptions, PutConditionOptions {}
+
+/** Whose answer has a `previous`. */
+interface Returning {
+  readonly returnPrevious: true
+}
+interface WithPrevious {
+  readonly previous: Hit | null
+}
 
 const MODES: readonly unknown[] = ['auto', 'direct', 'gateway']
 const DRAIN_MS = 5000
@@ -86,29 +98,45 @@ export class KvClient {
   /** The key's value with its version, or null when it has none. */
   async get(key: Bytes, options?: ReadOptions): Promise<Hit | null> {
     const operation: Operation = { kind: 'get', key: toBytes(key, 'key'), staleMs: options?.staleMs }
-    return replyOf(await this.#execute(operation, options)) as Hit | null
+    return (await this.#reply(operation, options)) as Hit | null
   }
 
-  async put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<Stored> {
-    const operation: Operation = {
-      kind: 'put',
-      key: toBytes(key, 'key'),
-      value: toBytes(value, 'value'),
-      ifVersion: options?.ifVersion,
-    }
-    return replyOf(await this.#execute(operation, options)) as Stored
+  async put(key: Bytes, value: Bytes, options: PutOptions & Returning): Promise<Stored & WithPrevious>
+  async put(key: Bytes, value: Bytes, options?: PutOptions): Promise<Stored>
+  async put(key: Bytes, value: Bytes, options?: PutOptions): Promise<Stored> {
+    return (await this.#reply(putOperation(key, value, options), options)) as Stored
   }
 
-  /** Deleting an absent key succeeds. */
+  /** Deleting an absent key succeeds, unless `ifVersion` names a version. */
+  async delete(key: Bytes, options: WriteOptions & Returning): Promise<Deleted & WithPrevious>
+  async delete(key: Bytes, options?: WriteOptions): Promise<Deleted>
   async delete(key: Bytes, options?: WriteOptions): Promise<Deleted> {
-    const operation: Operation = { kind: 'delete', key: toBytes(key, 'key'), ifVersion: options?.ifVersion }
-    return replyOf(await this.#execute(operation, options)) as Deleted
+    const { ifVersion, returnPrevious } = options ?? {}
+    const operation: Operation = { kind: 'delete', key: toBytes(key, 'key'), ifVersion, returnPrevious }
+    return (await this.#reply(operation, options)) as Deleted
   }
 
   /** Adds bytes to the end of the value; an absent key is empty. */
   async append(key: Bytes, value: Bytes, options?: RequestOptions): Promise<Appended> {
     const operation: Operation = { kind: 'append', key: toBytes(key, 'key'), value: toBytes(value, 'value') }
-    return replyOf(await this.#execute(operation, options)) as Appended
+    return (await this.#reply(operation, options)) as Appended
+  }
+
+  /**
+   * Puts the value if the present one is the expected one, byte for byte; null: if the key is absent. Else PRECONDITION_FAILED,
+   * whose `version` is that of the key. Both values together are at most what a value may be; for more there is `ifVersion`.
+   */
+  async compareAndSet(key: Bytes, expected: Bytes | null, value: Bytes, options?: RequestOptions): Promise<Stored> {
+    return (await this.#reply(compareAndSetOperation(key, expected, value), options)) as Stored
+  }
+
+  /**
+   * Adds to the number that the value is, and gives the sum: an int64 in decimal ("-3"), which `get` and `put` read and write as
+   * any text. An absent key is 0. Another value is NOT_A_NUMBER, a sum that is no int64 OVERFLOW; neither changes anything.
+   */
+  async increment(key: Bytes, by = 1n, options?: RequestOptions): Promise<bigint> {
+    const operation: Operation = { kind: 'increment', key: toBytes(key, 'key'), by }
+    return (await this.#reply(operation, options)) as bigint
   }
 
   /** Several operations at once, each with a result of its own. */
@@ -123,6 +151,10 @@ export class KvClient {
   close({ drainMs = DRAIN_MS }: { readonly drainMs?: number } = {}): Promise<void> {
     this.#closed ??= this.#front.drain(drainMs)
     return this.#closed
+  }
+
+  async #reply(operation: Operation, options: RequestOptions | undefined): Promise<BatchResult> {
+    return replyOf(operation, await this.#execute(operation, options))
   }
 
   #execute(operation: Operation, options: RequestOptions | undefined): Promise<Result> {

@@ -1,5 +1,12 @@
 /** What a client asks of one key. The bytes belong to the operation until it is answered: do not change them. */
-export type Operation = GetOperation | PutOperation | DeleteOperation | AppendOperation | OpenSessionOperation
+export type Operation =
+  | GetOperation
+  | PutOperation
+  | DeleteOperation
+  | AppendOperation
+  | CompareAndSetOperation
+  | IncrementOperation
+  | OpenSessionOperation
 
 export interface GetOperation {
   readonly kind: 'get'
@@ -17,12 +24,15 @@ export interface PutOperation {
   readonly value: Uint8Array
   /** Applies only if the key's version is this one; 0 means absent. */
   readonly ifVersion?: bigint | undefined
+  /** Answers with what it replaces, up to PREVIOUS_BYTES_MAX; applies only if that is no larger. */
+  readonly returnPrevious?: boolean | undefined
 }
 
 export interface DeleteOperation {
   readonly kind: 'delete'
   readonly key: Uint8Array
   readonly ifVersion?: bigint | undefined
+  readonly returnPrevious?: boolean | undefined
 }
 
 /** Adds bytes to the end of the value; an absent key is empty. */
@@ -30,6 +40,22 @@ export interface AppendOperation {
   readonly kind: 'append'
   readonly key: Uint8Array
   readonly value: Uint8Array
+}
+
+/** Puts a value if the key's value is the expected one, byte for byte. */
+export interface CompareAndSetOperation {
+  readonly kind: 'compare-and-set'
+  readonly key: Uint8Array
+  /** Undefined: the key must be absent. */
+  readonly expected?: Uint8Array | undefined
+  readonly value: Uint8Array
+}
+
+/** Adds to a number: an int64 in decimal. An absent key is 0. */
+export interface IncrementOperation {
+  readonly kind: 'increment'
+  readonly key: Uint8Array
+  readonly by: bigint
 }
 
 /** Opens a session in one shard. */
@@ -44,7 +70,20 @@ export interface OpenSessionOperation {
   readonly shard: number
 }
 
-export type Result = GetResult | PutResult | DeleteResult | AppendResult | OpenSessionResult
+export type Result =
+  | GetResult
+  | PutResult
+  | DeleteResult
+  | AppendResult
+  | CompareAndSetResult
+  | IncrementResult
+  | OpenSessionResult
+
+/** What a key was until a write. */
+export interface Previous {
+  readonly value: Uint8Array
+  readonly version: bigint
+}
 
 export interface GetResult {
   readonly kind: 'get'
@@ -57,11 +96,14 @@ export interface GetResult {
 export interface PutResult {
   readonly kind: 'put'
   readonly version: bigint
+  /** If it was asked for and there was one. */
+  readonly previous?: Previous | undefined
 }
 
 export interface DeleteResult {
   readonly kind: 'delete'
   readonly existed: boolean
+  readonly previous?: Previous | undefined
 }
 
 export interface AppendResult {
@@ -69,6 +111,18 @@ export interface AppendResult {
   readonly version: bigint
   /** Of the value now, bytes. */
   readonly length: number
+}
+
+export interface CompareAndSetResult {
+  readonly kind: 'compare-and-set'
+  readonly version: bigint
+}
+
+export interface IncrementResult {
+  readonly kind: 'increment'
+  /** The sum. */
+  readonly value: bigint
+  readonly version: bigint
 }
 
 export interface OpenSessionResult {
@@ -102,7 +156,7 @@ export const SESSION_WINDOW = 1024
 
 /** Whether the operation changes a key, so that it matters how often it happens. All else is always safe to repeat. */
 export function isWrite(operation: Operation): boolean {
-  return operation.kind === 'put' || operation.kind === 'delete' || operation.kind === 'append'
+  return operation.kind !== 'get' && operation.kind !== 'open-session'
 }
 
 /** Whether the operation asks for a value. Reads and all else travel in messages of their own. */
@@ -115,10 +169,34 @@ export function isStale(operation: Operation): boolean {
   return operation.kind === 'get' && operation.staleMs !== undefined && operation.staleMs > 0
 }
 
-/** What holding the operation costs, for budgets: its bytes and a flat part for the objects around them. */
-export function bytesOf(operation: Operation): number {
-  const value = operation.kind === 'put' || operation.kind === 'append' ? operation.value.byteLength : 0
-  return operation.key.byteLength + value + OVERHEAD_BYTES
+/** Whether it is a write whose answer may hold a value. */
+export function returnsPrevious(operation: Operation): boolean {
+  return (operation.kind === 'put' || operation.kind === 'delete') && operation.returnPrevious === true
 }
+
+/**
+ * What holding the operation costs, for budgets: its bytes and a flat part for the objects around them. What a write gives back
+ * counts as well, so that no message asks for more than its answer may hold.
+ */
+export function bytesOf(operation: Operation): number {
+  const previous = returnsPrevious(operation) ? PREVIOUS_BYTES_MAX : 0
+  return operation.key.byteLength + valueBytesOf(operation) + previous + OVERHEAD_BYTES
+}
+
+/** Of all values that the operation carries. */
+export function valueBytesOf(operation: Operation): number {
+  switch (operation.kind) {
+    case 'put':
+    case 'append':
+      return operation.value.byteLength
+    case 'compare-and-set':
+      return operation.value.byteLength + (operation.expected?.byteLength ?? 0)
+    default:
+      return 0
+  }
+}
+
+/** The largest value that a write gives back; the nodes have the same limit (node-go/fsm). */
+export const PREVIOUS_BYTES_MAX = 16 << 10
 
 const OVERHEAD_BYTES = 256

@@ -17,8 +17,10 @@ export function kvHandlers(context: GatewayContext, sessions: Set<BatchSession>)
   const execute = executor(context)
   return {
     get: ({ key, staleMs }, call) => execute({ kind: 'get', key, staleMs }, call),
-    put: ({ key, value, ifVersion }, call) => execute({ kind: 'put', key, value, ifVersion }, call),
-    delete: ({ key, ifVersion }, call) => execute({ kind: 'delete', key, ifVersion }, call),
+    put: ({ key, value, ifVersion, returnPrevious }, call) =>
+      execute({ kind: 'put', key, value, ifVersion, returnPrevious }, call),
+    delete: ({ key, ifVersion, returnPrevious }, call) =>
+      execute({ kind: 'delete', key, ifVersion, returnPrevious }, call),
     batch: (stream) => {
       if (sessions.size >= STREAMS_MAX) {
         stream.fail(overloaded('the gateway has as many Batch streams as it may', CROWDED_MS))

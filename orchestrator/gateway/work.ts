@@ -1,4 +1,10 @@
-import type { GetOperation, Operation, Result } from '../core/operation.js'
+import {
+  type GetOperation,
+  type Operation,
+  PREVIOUS_BYTES_MAX,
+  type Result,
+  returnsPrevious,
+} from '../core/operation.js'
 import { KvError, OverloadedError, UnsupportedError } from '../errors/index.js'
 import type { BatchMessage } from '../wire/batch-stream.js'
 import type { Done, GatewayContext } from './context.js'
@@ -39,6 +45,8 @@ export class Work implements Waiting {
   readonly #results: (Result | KvError | undefined)[]
   #left: number
   #inParts = false
+  /** Writes of the message that give back values. */
+  #exchanges = 0
   /** Whether the listener knows of results that nobody has taken. */
   #told = false
   /** What the message itself holds until it is finished: its operations are views into one buffer. */
@@ -73,6 +81,7 @@ export class Work implements Waiting {
       const operation = operations[index]
       if (operation === undefined) this.#settle(index, unknownKind())
       else if (operation.kind === 'get') this.#read(index, operation, deadlineMs)
+      else if (returnsPrevious(operation)) this.#exchange(index, operation, deadlineMs)
       else this.#submit(index, operation, deadlineMs)
     }
     if (this.#held.length === 0) return
@@ -122,6 +131,25 @@ export class Work implements Waiting {
 
   #submit(index: number, operation: Operation, deadlineMs: number): void {
     const done: Done = (error, result) => this.#settle(index, error ?? resultOf(result))
+    this.#context.submit(operation, deadlineMs, done, this.#message.stamps[index])
+  }
+
+  /** For a write that gives back a value: there has to be room for that before, since what is applied cannot be refused. */
+  #exchange(index: number, operation: Operation, deadlineMs: number): void {
+    this.#exchanges++
+    if (this.#exchanges > 1 && this.#exchanges * PREVIOUS_BYTES_MAX > this.#context.limits.batchBytesMax) {
+      this.#settle(index, ANSWER_FULL)
+      return
+    }
+    if (!this.#gate.take(PREVIOUS_BYTES_MAX)) {
+      this.#context.readers.shed()
+      this.#settle(index, overloaded('the gateway holds as many bytes as it may'))
+      return
+    }
+    const done: Done = (error, result) => {
+      this.#valueBytes += PREVIOUS_BYTES_MAX
+      this.#settle(index, error ?? resultOf(result))
+    }
     this.#context.submit(operation, deadlineMs, done, this.#message.stamps[index])
   }
 

@@ -1,5 +1,5 @@
 import { DEADLINE_MS_MAX } from '../core/limits.js'
-import type { Operation, Result } from '../core/operation.js'
+import type { DeleteOperation, Operation, PutOperation, Result } from '../core/operation.js'
 import { onAbort } from './abort.js'
 import type { Done } from './call.js'
 import type { Executor } from './executor.js'
@@ -55,14 +55,32 @@ export function checkArguments(operation: Operation, deadlineMs: number, signal:
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError('signal must be an AbortSignal')
   if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs)) throw new TypeError('deadlineMs must be a number')
   if (!(operation.key instanceof Uint8Array)) throw new TypeError('the key must be a Uint8Array')
-  if ((operation.kind === 'put' || operation.kind === 'append') && !(operation.value instanceof Uint8Array)) {
+  if ('value' in operation && !(operation.value instanceof Uint8Array))
     throw new TypeError('the value must be a Uint8Array')
-  }
   if (operation.kind === 'get') checkBound(operation.staleMs)
-  const version = operation.kind === 'put' || operation.kind === 'delete' ? operation.ifVersion : undefined
-  if (version !== undefined && (typeof version !== 'bigint' || version < 0n)) {
+  if (operation.kind === 'put' || operation.kind === 'delete') checkCondition(operation)
+  if (operation.kind === 'compare-and-set') checkExpected(operation.expected)
+  if (operation.kind === 'increment') checkBy(operation.by)
+}
+
+function checkCondition({ ifVersion, returnPrevious }: PutOperation | DeleteOperation): void {
+  if (ifVersion !== undefined && (typeof ifVersion !== 'bigint' || ifVersion < 0n)) {
     throw new TypeError('ifVersion must be a bigint that is not negative')
   }
+  if (returnPrevious !== undefined && typeof returnPrevious !== 'boolean') {
+    throw new TypeError('returnPrevious must be true or false')
+  }
+}
+
+function checkExpected(expected: Uint8Array | undefined): void {
+  if (expected !== undefined && !(expected instanceof Uint8Array)) {
+    throw new TypeError('the expected value must be a Uint8Array')
+  }
+}
+
+function checkBy(by: bigint): void {
+  if (typeof by === 'bigint' && BigInt.asIntN(64, by) === by) return
+  throw new TypeError('what is added must be a bigint, and an int64')
 }
 
 function checkBound(staleMs: number | undefined): void {

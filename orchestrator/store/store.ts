@@ -1,7 +1,17 @@
 import { type Clock, systemClock } from '../core/clock.js'
 import { DEFAULT_LIMITS, type Limits } from '../core/limits.js'
 import type { MapSource } from '../core/map-source.js'
-import type { AppendResult, DeleteResult, GetResult, Operation, PutResult, Result, Stamp } from '../core/operation.js'
+import type {
+  AppendResult,
+  CompareAndSetResult,
+  DeleteResult,
+  GetResult,
+  IncrementResult,
+  Operation,
+  PutResult,
+  Result,
+  Stamp,
+} from '../core/operation.js'
 import { type Rng, systemRng } from '../core/rng.js'
 import { partitionOf } from '../core/slot.js'
 import { type ClusterMap, supersedes } from '../core/topology.js'
@@ -34,6 +44,8 @@ export interface StoreOptions {
 export interface WriteOptions extends ExecuteOptions {
   /** Applies only if the key's version is this one; 0 means absent. Else PRECONDITION_FAILED. */
   readonly ifVersion?: bigint
+  /** Answers with what it replaces, up to PREVIOUS_BYTES_MAX. Larger: TOO_LARGE, and nothing is written. */
+  readonly returnPrevious?: boolean
 }
 
 export interface ReadOptions extends ExecuteOptions {
@@ -107,17 +119,34 @@ export class Store {
   }
 
   async put(key: Uint8Array, value: Uint8Array, options?: WriteOptions): Promise<PutResult> {
-    return (await this.execute({ kind: 'put', key, value, ifVersion: options?.ifVersion }, options)) as PutResult
+    const { ifVersion, returnPrevious } = options ?? {}
+    return (await this.execute({ kind: 'put', key, value, ifVersion, returnPrevious }, options)) as PutResult
   }
 
   /** Deleting an absent key succeeds. */
   async delete(key: Uint8Array, options?: WriteOptions): Promise<DeleteResult> {
-    return (await this.execute({ kind: 'delete', key, ifVersion: options?.ifVersion }, options)) as DeleteResult
+    const { ifVersion, returnPrevious } = options ?? {}
+    return (await this.execute({ kind: 'delete', key, ifVersion, returnPrevious }, options)) as DeleteResult
   }
 
   /** Adds bytes to the end of the value; an absent key is empty. */
   async append(key: Uint8Array, value: Uint8Array, options?: ExecuteOptions): Promise<AppendResult> {
     return (await this.execute({ kind: 'append', key, value }, options)) as AppendResult
+  }
+
+  /** Puts the value if the present one is the expected one; undefined: if there is none. */
+  async compareAndSet(
+    key: Uint8Array,
+    expected: Uint8Array | undefined,
+    value: Uint8Array,
+    options?: ExecuteOptions,
+  ): Promise<CompareAndSetResult> {
+    return (await this.execute({ kind: 'compare-and-set', key, expected, value }, options)) as CompareAndSetResult
+  }
+
+  /** Adds to the int64 that the value is, in decimal; an absent key is 0. */
+  async increment(key: Uint8Array, by: bigint, options?: ExecuteOptions): Promise<IncrementResult> {
+    return (await this.execute({ kind: 'increment', key, by }, options)) as IncrementResult
   }
 
   /** Rejects with a KvError, or with a TypeError when the arguments are not what they must be. */

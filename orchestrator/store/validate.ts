@@ -1,5 +1,5 @@
 import type { Limits } from '../core/limits.js'
-import type { Operation } from '../core/operation.js'
+import { type Operation, valueBytesOf } from '../core/operation.js'
 import { InvalidArgumentError, type KvError, TooLargeError } from '../errors/index.js'
 
 /** What is wrong with an operation by the limits, if anything. */
@@ -7,9 +7,10 @@ export function faultOf(operation: Operation, limits: Limits): KvError | undefin
   const key = operation.key.length
   if (key === 0) return new InvalidArgumentError('the key is empty', { outcome: 'not-applied' })
   if (key > limits.keyBytesMax) return tooLarge('key', key, limits.keyBytesMax)
-  if ((operation.kind !== 'put' && operation.kind !== 'append') || operation.value.length <= limits.valueBytesMax)
-    return undefined
-  return tooLarge('value', operation.value.length, limits.valueBytesMax)
+  const value = valueBytesOf(operation)
+  if (value <= limits.valueBytesMax) return undefined
+  const what = operation.kind === 'compare-and-set' ? 'value and the expected one' : 'value'
+  return tooLarge(what, value, limits.valueBytesMax)
 }
 
 function tooLarge(what: string, bytes: number, max: number): KvError {

@@ -40,11 +40,13 @@ describe('whatever goes wrong, what callers are told is true', () => {
     if (reports.length < runs) skip()
     const told = new Map<string, number>()
     for (const report of reports) for (const [said, times] of report.told) told.set(said, (told.get(said) ?? 0) + times)
-    for (const kind of ['get', 'put', 'append', 'delete'])
+    for (const kind of ['get', 'put', 'append', 'delete', 'increment', 'compare-and-set'])
       expect(told.get(`${kind} ok`), kind).toBeGreaterThan(10 * runs)
     for (const said of [
       'put PRECONDITION_FAILED/not-applied',
       'delete PRECONDITION_FAILED/not-applied',
+      'compare-and-set PRECONDITION_FAILED/not-applied',
+      'increment DEADLINE_EXCEEDED/unknown',
       'get DEADLINE_EXCEEDED/not-applied',
       'append DEADLINE_EXCEEDED/not-applied',
       'append DEADLINE_EXCEEDED/unknown',

@@ -13,15 +13,25 @@ import { BATCH } from './methods.js'
 const bytes = fc.uint8Array({ maxLength: 300 })
 const version = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
 const ifVersion = fc.option(version, { nil: undefined })
+const maybe = <T>(some: fc.Arbitrary<T>) => fc.option(some, { nil: undefined })
+const returnPrevious = maybe(fc.boolean())
+const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
+const previous = maybe(fc.record({ value: bytes, version }))
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({ kind: fc.constant('get' as const), key: bytes }),
-  fc.record({ kind: fc.constant('put' as const), key: bytes, value: bytes, ifVersion }),
-  fc.record({ kind: fc.constant('delete' as const), key: bytes, ifVersion }),
+  fc.record({ kind: fc.constant('put' as const), key: bytes, value: bytes, ifVersion, returnPrevious }),
+  fc.record({ kind: fc.constant('delete' as const), key: bytes, ifVersion, returnPrevious }),
+  fc.record({ kind: fc.constant('append' as const), key: bytes, value: bytes }),
+  fc.record({ kind: fc.constant('compare-and-set' as const), key: bytes, expected: maybe(bytes), value: bytes }),
+  fc.record({ kind: fc.constant('increment' as const), key: bytes, by: int64 }),
 )
 const result: fc.Arbitrary<Result> = fc.oneof(
   fc.record({ kind: fc.constant('get' as const), found: fc.boolean(), value: bytes, version }),
-  fc.record({ kind: fc.constant('put' as const), version }),
-  fc.record({ kind: fc.constant('delete' as const), existed: fc.boolean() }),
+  fc.record({ kind: fc.constant('put' as const), version, previous }),
+  fc.record({ kind: fc.constant('delete' as const), existed: fc.boolean(), previous }),
+  fc.record({ kind: fc.constant('append' as const), version, length: fc.maxSafeNat() }),
+  fc.record({ kind: fc.constant('compare-and-set' as const), version }),
+  fc.record({ kind: fc.constant('increment' as const), value: int64, version }),
 )
 const error: fc.Arbitrary<KvError> = fc
   .record({
@@ -87,6 +97,19 @@ describe('what travels comes back the same', () => {
     expect(decodeClusterMap(encodeClusterMap(map))).toEqual(map)
     expect(() => decodeClusterMap(new Uint8Array(0))).toThrow(TypeError)
   })
+})
+
+test('a plain put is as large as it was before there were others', () => {
+  const put = operationToWire({ kind: 'put', key: Buffer.from('k'), value: Buffer.from('v') })
+  const sent = BATCH.requestSerialize({ id: 1n, epoch: 0n, timeoutMs: 0, operations: [put], sessions: [] })
+  expect(Buffer.from(sent).toString('hex')).toBe('0801220812060a016b120176')
+})
+
+test.each(['PRECONDITION_FAILED', 'NOT_A_NUMBER', 'OVERFLOW'] as const)('%s says the version, 0 included', (code) => {
+  for (const version of [0n, 7n]) {
+    const failure = kvError(code, 'why', { outcome: 'not-applied', version })
+    expect(errorFromWire(errorToWire(failure), false)).toMatchObject({ code, version })
+  }
 })
 
 describe('what is not understood', () => {

@@ -14,6 +14,10 @@ export function operationToWire(operation: Operation): WireOperation {
       return unstamped({ $case: 'delete', value: operation })
     case 'append':
       return unstamped({ $case: 'append', value: operation })
+    case 'compare-and-set':
+      return unstamped({ $case: 'compareAndSet', value: operation })
+    case 'increment':
+      return unstamped({ $case: 'increment', value: operation })
     case 'open-session':
       return unstamped({ $case: 'openSession', value: operation })
   }
@@ -29,11 +33,31 @@ export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operat
     case 'get':
       return { kind: 'get', key: kind.value.key, staleMs: kind.value.staleMs }
     case 'put':
-      return { kind: 'put', key: kind.value.key, value: kind.value.value, ifVersion: kind.value.ifVersion }
+      return {
+        kind: 'put',
+        key: kind.value.key,
+        value: kind.value.value,
+        ifVersion: kind.value.ifVersion,
+        returnPrevious: kind.value.returnPrevious,
+      }
     case 'delete':
-      return { kind: 'delete', key: kind.value.key, ifVersion: kind.value.ifVersion }
+      return {
+        kind: 'delete',
+        key: kind.value.key,
+        ifVersion: kind.value.ifVersion,
+        returnPrevious: kind.value.returnPrevious,
+      }
     case 'append':
       return { kind: 'append', key: kind.value.key, value: kind.value.value }
+    case 'compareAndSet':
+      return {
+        kind: 'compare-and-set',
+        key: kind.value.key,
+        expected: kind.value.expected,
+        value: kind.value.value,
+      }
+    case 'increment':
+      return { kind: 'increment', key: kind.value.key, by: kind.value.by }
     case 'openSession':
       return {
         kind: 'open-session',
@@ -58,15 +82,32 @@ export function resultToWire(result: Result | KvError): WireResult {
       return { kind: { $case: 'delete', value: result } }
     case 'append':
       return { kind: { $case: 'append', value: { version: result.version, length: BigInt(result.length) } } }
+    case 'compare-and-set':
+      return { kind: { $case: 'compareAndSet', value: result } }
+    case 'increment':
+      return { kind: { $case: 'increment', value: result } }
     case 'open-session':
       return { kind: { $case: 'openSession', value: result } }
   }
 }
 
+type Case = Exclude<NonNullable<WireResult['kind']>['$case'], 'error'>
+
+/** What the wire calls the answer to each kind of operation. */
+const CASES: Readonly<Record<Operation['kind'], Case>> = {
+  get: 'get',
+  put: 'put',
+  delete: 'delete',
+  append: 'append',
+  'compare-and-set': 'compareAndSet',
+  increment: 'increment',
+  'open-session': 'openSession',
+}
+
 /** What a peer answered to `asked`. An answer of another kind than the question is a fault of the peer. */
 export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): Result | KvError {
   if (kind?.$case === 'error') return errorFromWire(kind.value, asked === 'get')
-  if (kind === undefined || (kind.$case === 'openSession' ? 'open-session' : kind.$case) !== asked) {
+  if (kind === undefined || kind.$case !== CASES[asked]) {
     return new InternalError(`the peer answered ${kind?.$case ?? 'nothing'} to ${asked}`, {
       outcome: asked === 'get' ? 'not-applied' : 'unknown',
     })
@@ -75,11 +116,15 @@ export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): 
     case 'get':
       return { kind: 'get', found: kind.value.found, value: kind.value.value, version: kind.value.version }
     case 'put':
-      return { kind: 'put', version: kind.value.version }
+      return { kind: 'put', version: kind.value.version, previous: kind.value.previous }
     case 'delete':
-      return { kind: 'delete', existed: kind.value.existed }
+      return { kind: 'delete', existed: kind.value.existed, previous: kind.value.previous }
     case 'append':
       return { kind: 'append', version: kind.value.version, length: Number(kind.value.length) }
+    case 'compareAndSet':
+      return { kind: 'compare-and-set', version: kind.value.version }
+    case 'increment':
+      return { kind: 'increment', value: kind.value.value, version: kind.value.version }
     case 'openSession':
       return { kind: 'open-session', id: kind.value.id }
   }

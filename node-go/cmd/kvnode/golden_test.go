@@ -33,7 +33,7 @@ var makeGolden = flag.String("make-golden", "", "write testdata/golden/`name`.ta
 // golden is a directory: the formats of its hints (engine/bitcask/format_hint.go) and of its commands (fsm/command).
 type golden struct{ hints, commands uint32 }
 
-var goldens = map[string]golden{"first": {1, 1}, "hints-2": {2, 1}, "commands-2": {2, 2}}
+var goldens = map[string]golden{"first": {1, 1}, "hints-2": {2, 1}, "commands-2": {2, 2}, "commands-3": {2, 3}}
 
 const (
 	goldenKeys   = 40
@@ -65,6 +65,9 @@ func TestGoldenDirectories(t *testing.T) {
 			p := relaunch(t, ctx, dir, kind.commands)
 			mustHoldGolden(t, ctx, p)
 			mustUse(t, ctx, p, kind.commands)
+			if kind.commands >= 3 {
+				mustRemember(t, ctx, p)
+			}
 			goOn(t, ctx, p)
 			// By force: the next one reads what both have written.
 			p.end(t, syscall.SIGKILL)
@@ -73,6 +76,9 @@ func TestGoldenDirectories(t *testing.T) {
 			mustUse(t, ctx, again, kind.commands)
 			raiseFormat(t, ctx, again)
 			mustHaveGoneOn(t, ctx, again)
+			if kind.commands >= 3 {
+				mustRemember(t, ctx, again)
+			}
 			again.end(t, syscall.SIGKILL)
 			mustRefuse(t, dir, command.Format-1)
 			mustUse(t, ctx, relaunch(t, ctx, dir, command.Format), command.Format)
@@ -114,10 +120,10 @@ func relaunch(t *testing.T, ctx context.Context, dir string, formatMax uint32) *
 	return leaderOf(t, ctx, p)
 }
 
-// goldenDirectory is made with what every version knows.
+// goldenDirectory is made with what every version knows, and with what came with the newest format.
 func goldenDirectory(t *testing.T, path string) {
 	ctx, dir := testContext(t), t.TempDir()
-	p := launch(t, dir, smallFiles...)
+	p := launch(t, dir, append([]string{"--format-new", "1"}, smallFiles...)...)
 	bootstrap(t, ctx, p)
 	for round := 1; round <= goldenRounds; round++ {
 		for i := range goldenKeys {
@@ -125,6 +131,7 @@ func goldenDirectory(t *testing.T, path string) {
 		}
 		if round == goldenRounds/2 {
 			raiseFormat(t, ctx, p)
+			rememberConditions(t, ctx, p)
 		}
 	}
 	for i := range goldenKeys / 4 {

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"kvorum/node/fsm/command"
 	kvorumv1 "kvorum/node/gen/kvorum/v1"
 	nodev1 "kvorum/node/gen/node/v1"
 )
@@ -62,12 +63,12 @@ func join(t *testing.T, ctx context.Context, leader, p *process) {
 // Real processes grow to three, of which one is of the version before.
 func TestProcessesJoinAndLeave(t *testing.T) {
 	ctx := testContext(t)
-	first, second := launch(t, t.TempDir()), launch(t, t.TempDir())
+	first, second := launch(t, t.TempDir(), "--format-new", "1"), launch(t, t.TempDir())
 	dir := t.TempDir()
 	old := launch(t, dir, "--format-max", "1")
 	bootstrap(t, ctx, first)
 	mustPut(t, ctx, first, []byte("k"), []byte("v"))
-	if s := statusOf(t, ctx, second); s.State != nodev1.State_STATE_WAITING || s.FormatMax != 2 {
+	if s := statusOf(t, ctx, second); s.State != nodev1.State_STATE_WAITING || s.FormatMax != command.Format {
 		t.Fatalf("status %v", s)
 	}
 	join(t, ctx, first, second)
@@ -83,7 +84,7 @@ func TestProcessesJoinAndLeave(t *testing.T) {
 		t.Fatal(err)
 	}
 	raiseFormat(t, ctx, first)
-	awaitStatus(t, ctx, upgraded, func(s *nodev1.NodeStatus) bool { return s.Format == 2 })
+	awaitStatus(t, ctx, upgraded, func(s *nodev1.NodeStatus) bool { return s.Format == command.Format })
 	removed, err := first.admin.RemoveMember(ctx, &nodev1.RemoveMemberRequest{NodeId: second.ready["id"]})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ func TestVersionSaysWhichFormatsAreKnown(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"--version"}, version + "\ncommand formats 1-2\n"},
+		{[]string{"--version"}, version + "\ncommand formats 1-3\n"},
 		{[]string{"--version", "--format-max", "1"}, version + "\ncommand formats 1-1\n"},
 	} {
 		var out, errs bytes.Buffer

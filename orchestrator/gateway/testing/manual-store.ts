@@ -63,6 +63,14 @@ export class MapStore implements OperationStore {
         this.#rows.set(id, { value, version: ++this.#versions })
         return { kind: 'append', version: this.#versions, length: value.length }
       }
+      case 'compare-and-set':
+        this.#rows.set(id, { value: Uint8Array.from(operation.value), version: ++this.#versions })
+        return { kind: 'compare-and-set', version: this.#versions }
+      case 'increment': {
+        const value = BigInt(Buffer.from(row?.value ?? '0').toString()) + operation.by
+        this.#rows.set(id, { value: Buffer.from(`${value}`), version: ++this.#versions })
+        return { kind: 'increment', value, version: this.#versions }
+      }
       case 'open-session':
         return { kind: 'open-session', id: new Uint8Array(16) }
     }

@@ -103,12 +103,23 @@ export class FakeNode {
       this.rows.set(key, { value, version: version + 1n })
       return { kind: 'append', version: version + 1n, length: value.length }
     }
-    if (operation.ifVersion !== undefined && operation.ifVersion !== version) {
-      return new PreconditionFailedError(`the version is ${version}`, { outcome: 'not-applied', version })
+    const failed = new PreconditionFailedError(`the version is ${version}`, { outcome: 'not-applied', version })
+    if (operation.kind === 'increment') {
+      const value = BigInt(Buffer.from(row?.value ?? '0').toString()) + operation.by
+      this.rows.set(key, { value: Buffer.from(`${value}`), version: version + 1n })
+      return { kind: 'increment', value, version: version + 1n }
     }
-    if (operation.kind === 'delete') return { kind: 'delete', existed: this.rows.delete(key) }
+    if (operation.kind === 'compare-and-set') {
+      const { expected } = operation
+      if (expected === undefined ? row !== undefined : !row || Buffer.compare(expected, row.value) !== 0) return failed
+      this.rows.set(key, { value: operation.value, version: version + 1n })
+      return { kind: 'compare-and-set', version: version + 1n }
+    }
+    if (operation.ifVersion !== undefined && operation.ifVersion !== version) return failed
+    const previous = operation.returnPrevious ? row : undefined
+    if (operation.kind === 'delete') return { kind: 'delete', existed: this.rows.delete(key), previous }
     this.rows.set(key, { value: operation.value, version: version + 1n })
-    return { kind: 'put', version: version + 1n }
+    return { kind: 'put', version: version + 1n, previous }
   }
 
   #sessions = 0

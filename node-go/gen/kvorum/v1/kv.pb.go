@@ -213,7 +213,7 @@ type PutResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	// If it was asked for and there was one.
-	Previous      *Previous `protobuf:"bytes,2,opt,name=previous,proto3" json:"previous,omitempty"`
+	Previous      *Previous `protobuf:"bytes,2,opt,name=previous,proto3,oneof" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -326,7 +326,7 @@ func (x *DeleteRequest) GetReturnPrevious() bool {
 type DeleteResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Existed       bool                   `protobuf:"varint,1,opt,name=existed,proto3" json:"existed,omitempty"`
-	Previous      *Previous              `protobuf:"bytes,2,opt,name=previous,proto3" json:"previous,omitempty"`
+	Previous      *Previous              `protobuf:"bytes,2,opt,name=previous,proto3,oneof" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1712,20 +1712,22 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"if_version\x18\x03 \x01(\x04H\x00R\tifVersion\x88\x01\x01\x12,\n" +
 	"\x0freturn_previous\x18\x04 \x01(\bH\x01R\x0ereturnPrevious\x88\x01\x01B\r\n" +
 	"\v_if_versionB\x12\n" +
-	"\x10_return_previous\"X\n" +
+	"\x10_return_previous\"j\n" +
 	"\vPutResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\x12/\n" +
-	"\bprevious\x18\x02 \x01(\v2\x13.kvorum.v1.PreviousR\bprevious\"\x96\x01\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x124\n" +
+	"\bprevious\x18\x02 \x01(\v2\x13.kvorum.v1.PreviousH\x00R\bprevious\x88\x01\x01B\v\n" +
+	"\t_previous\"\x96\x01\n" +
 	"\rDeleteRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\"\n" +
 	"\n" +
 	"if_version\x18\x02 \x01(\x04H\x00R\tifVersion\x88\x01\x01\x12,\n" +
 	"\x0freturn_previous\x18\x03 \x01(\bH\x01R\x0ereturnPrevious\x88\x01\x01B\r\n" +
 	"\v_if_versionB\x12\n" +
-	"\x10_return_previous\"[\n" +
+	"\x10_return_previous\"m\n" +
 	"\x0eDeleteResponse\x12\x18\n" +
-	"\aexisted\x18\x01 \x01(\bR\aexisted\x12/\n" +
-	"\bprevious\x18\x02 \x01(\v2\x13.kvorum.v1.PreviousR\bprevious\":\n" +
+	"\aexisted\x18\x01 \x01(\bR\aexisted\x124\n" +
+	"\bprevious\x18\x02 \x01(\v2\x13.kvorum.v1.PreviousH\x00R\bprevious\x88\x01\x01B\v\n" +
+	"\t_previous\":\n" +
 	"\bPrevious\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\"l\n" +
@@ -1906,7 +1908,9 @@ func file_kvorum_v1_kv_proto_init() {
 	}
 	file_kvorum_v1_kv_proto_msgTypes[0].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[2].OneofWrappers = []any{}
+	file_kvorum_v1_kv_proto_msgTypes[3].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[4].OneofWrappers = []any{}
+	file_kvorum_v1_kv_proto_msgTypes[5].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[7].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[16].OneofWrappers = []any{
 		(*Operation_Get)(nil),

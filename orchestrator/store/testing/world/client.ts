@@ -40,6 +40,12 @@ function limitsOf(chance: Chance): Limits {
   })
 }
 
+/** What a client asks for, as often as it is here. */
+const KINDS = [
+  ...(['get', 'get', 'get', 'append', 'append', 'append', 'put', 'put if', 'delete'] as const),
+  ...(['increment', 'increment', 'compare-and-set'] as const),
+]
+
 /** A Store, and those who call it. */
 export class SimClient {
   /** Calls that have no answer. */
@@ -138,7 +144,9 @@ export class SimClient {
     const { chance, truth } = this.world
     const key = bytesOf(`key ${chance.below(KEYS)}`)
     const value = bytesOf(`${id};`)
-    const kind = chance.pick(['get', 'get', 'get', 'append', 'append', 'append', 'put', 'put if', 'delete'] as const)
+    const kind = chance.pick(KINDS)
+    if (kind === 'increment') return { kind, key: bytesOf(`number ${chance.below(KEYS)}`), by: BigInt(id) }
+    if (kind === 'compare-and-set') return { kind, key, expected: this.#valueOf(key), value }
     if (kind === 'get' || kind === 'append') return kind === 'get' ? { kind, key } : { kind, key, value }
     if (kind === 'put') return { kind, key, value }
     if (kind === 'put if') return { kind: 'put', key, value, ifVersion: this.#versionOf(key) }
@@ -146,6 +154,14 @@ export class SimClient {
     const own = `${id} to be deleted`
     truth.prepare(own, 'something')
     return { kind, key: bytesOf(own), ifVersion: chance.pick([undefined, 1n, 2n]) }
+  }
+
+  /** As this client read it last. */
+  #valueOf(key: Uint8Array): Uint8Array | undefined {
+    const last = this.ended.findLast(({ operation, answer }) => {
+      return !(answer instanceof KvError) && answer.kind === 'get' && Buffer.from(operation.key).equals(key)
+    })
+    return last !== undefined && 'found' in last.answer && last.answer.found ? last.answer.value : undefined
   }
 
   /** As this client saw it last; of a key that others write, too, it need not be that any more. */

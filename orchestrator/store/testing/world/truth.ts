@@ -51,7 +51,7 @@ export class Truth {
     const { version, value } = this.#statesOf(key).at(-1) ?? ABSENT
     if (operation.kind === 'get')
       return { kind: 'get', found: value !== undefined, value: bytesOf(value ?? ''), version }
-    if (operation.kind !== 'append' && (operation.ifVersion ?? version) !== version) {
+    if (!conditionHolds(operation, version, value)) {
       return refusal('PRECONDITION_FAILED', 'another version', version)
     }
     const next = (this.#versions.get(key) ?? 0n) + 1n
@@ -92,10 +92,15 @@ export class Truth {
       this.#change(key, { since, version: 0n, value: undefined }, next)
       return { kind: 'delete', existed: true }
     }
+    if (operation.kind === 'increment') {
+      const sum = BigInt(old ?? '0') + operation.by
+      this.#change(key, { since, version: next, value: `${sum}` }, next)
+      return { kind: 'increment', version: next, value: sum }
+    }
     const value = `${operation.kind === 'append' ? (old ?? '') : ''}${textOf(operation.value)}`
     this.#change(key, { since, version: next, value }, next)
-    if (operation.kind === 'put') return { kind: 'put', version: next }
-    return { kind: 'append', version: next, length: value.length }
+    if (operation.kind === 'append') return { kind: 'append', version: next, length: value.length }
+    return { kind: operation.kind, version: next }
   }
 
   #change(key: string, state: State, version: bigint): void {
@@ -125,11 +130,20 @@ export class Truth {
   }
 
   #faultOfRefusal(operation: DataOperation, { version }: KvError, began: number, ended: number) {
-    if (operation.kind !== 'put' && operation.kind !== 'delete') return 'it has no condition'
-    if (version === operation.ifVersion) return 'its condition held'
-    const wasSo = this.#during(operation, began, ended).some((one) => one.version === version)
-    return wasSo ? undefined : `the key's version was not ${version} while the call lasted`
+    if (operation.kind === 'get' || operation.kind === 'append' || operation.kind === 'increment') {
+      return 'it has no condition'
+    }
+    const wasSo = this.#during(operation, began, ended).filter((one) => one.version === version)
+    if (wasSo.length === 0) return `the key's version was not ${version} while the call lasted`
+    const mayFail = wasSo.some((one) => !conditionHolds(operation, one.version, one.value))
+    return mayFail ? undefined : 'its condition held'
   }
+}
+
+function conditionHolds(operation: DataOperation, version: bigint, value: string | undefined): boolean {
+  if (operation.kind === 'put' || operation.kind === 'delete') return (operation.ifVersion ?? version) === version
+  if (operation.kind !== 'compare-and-set') return true
+  return (operation.expected && textOf(operation.expected)) === value
 }
 
 const ABSENT: State = { since: 0, version: 0n, value: undefined }
@@ -142,8 +156,9 @@ export function bytesOf(text: string): Uint8Array {
   return Buffer.from(text)
 }
 
-/** The value that a write writes is its number; a delete has a key of its own that is called so. */
+/** The value that a write writes, or adds, is its number; a delete has a key of its own that is called so. */
 export function writeIdOf(operation: Exclude<Operation, { kind: 'get' | 'open-session' }>): number {
+  if (operation.kind === 'increment') return Number(operation.by)
   return Number.parseInt(textOf(operation.kind === 'delete' ? operation.key : operation.value), 10)
 }
 
@@ -151,6 +166,10 @@ function same(one: Result, other: Result): boolean {
   if (one.kind === 'append' && other.kind === 'append') {
     return one.version === other.version && one.length === other.length
   }
-  if (one.kind === 'put' && other.kind === 'put') return one.version === other.version
+  if (one.kind === 'increment' && other.kind === 'increment') {
+    return one.version === other.version && one.value === other.value
+  }
+  if (one.kind === 'put' || one.kind === 'compare-and-set')
+    return one.kind === other.kind && one.version === other.version
   return one.kind === 'delete' && other.kind === 'delete' && one.existed === other.existed
 }

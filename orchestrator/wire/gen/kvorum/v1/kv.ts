@@ -62,7 +62,7 @@ export interface PutRequest {
 export interface PutResponse {
   version: bigint;
   /** If it was asked for and there was one. */
-  previous: Previous | undefined;
+  previous?: Previous | undefined;
 }
 
 export interface DeleteRequest {
@@ -76,7 +76,7 @@ export interface DeleteRequest {
 
 export interface DeleteResponse {
   existed: boolean;
-  previous: Previous | undefined;
+  previous?: Previous | undefined;
 }
 
 /** What a key was until a write. */
