@@ -20,6 +20,8 @@ export interface RecordedOptions {
   readonly width?: number
   /** Gateways that clients know, the one first that they ask first; the compat client asks the last. Default: the cluster's. */
   readonly endpoints?: readonly string[]
+  /** The shards use the first format of commands. */
+  readonly firstFormat?: boolean
   /** Of one key's search for an order. */
   readonly perKeyMs?: number
 }
@@ -48,13 +50,13 @@ const PATIENT_MS = 30_000
 export async function recorded<T>(
   cluster: Pick<Cluster, 'address' | 'map'>,
   operation: () => Promise<T>,
-  { seed, width = 8, endpoints = [cluster.address], perKeyMs = PER_KEY_MS }: RecordedOptions,
+  { seed, width = 8, endpoints = [cluster.address], perKeyMs = PER_KEY_MS, firstFormat = false }: RecordedOptions,
 ): Promise<Recorded<T>> {
   const map = await cluster.map()
   const calls = new Calls()
   const clients = await Clients.open(endpoints, map, calls.watch)
   const recorder = new Recorder(calls.watch)
-  const load = startLoad(map, clients, recorder, seed, width)
+  const load = startLoad(map, clients, recorder, { seed, width, firstFormat })
   try {
     await calls.more(CALLS_AROUND)
     const begin = performance.now()
@@ -116,7 +118,12 @@ interface Load {
   stop(): Promise<void>
 }
 
-function startLoad(map: ClusterMap, clients: Clients, recorder: Recorder, seed: number, width: number): Load {
+function startLoad(
+  map: ClusterMap,
+  clients: Clients,
+  recorder: Recorder,
+  { seed, width, firstFormat }: { seed: number; width: number; firstFormat: boolean },
+): Load {
   const random = new Random(seed)
   const traffic = new Traffic({
     map,
@@ -127,6 +134,7 @@ function startLoad(map: ClusterMap, clients: Clients, recorder: Recorder, seed: 
     width,
     hastyShare: 0,
     patientMs: PATIENT_MS,
+    firstFormat,
   })
   // Nodes are asked for the keys that were theirs at the beginning: who has given one away must not answer.
   const readers = new NodeReaders({

@@ -1,4 +1,5 @@
 // Faults that a test must find. `find` is in its file exactly once; `shows` is in what the test then prints.
+import { CONDITIONS } from './conditions.mjs'
 import { ELASTIC } from './elastic.mjs'
 
 const ONCE = 'test/failures/once.test.ts'
@@ -340,5 +341,6 @@ export const MUTATIONS = [
     test: MOVE,
     shows: /FAIL.*MOVING says nothing of an earlier attempt/,
   },
+  ...CONDITIONS,
   ...ELASTIC,
 ]

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-const head = `{"format":"kvorum-history","version":2,"seed":7,"round":1}`
+const head = `{"format":"kvorum-history","version":3,"seed":7,"round":1}`
 
 // line is one operation on key k by hand: times, then the rest of the object.
 func line(call, end, rest string) string {
@@ -156,6 +156,69 @@ func TestVersions(t *testing.T) {
 			first, unknownConditional, at("5", "6", `"op":"put","value":"c;","version":6`),
 			at("7", "8", `"op":"get","got":"b;"`),
 		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if got := judged(t, c.lines...); got.Verdict != c.want {
+				t.Fatalf("%s instead of %s", got.Verdict, c.want)
+			}
+		})
+	}
+}
+
+func TestConditionsByValueAndSums(t *testing.T) {
+	at := func(call, end, rest string) string { return line(call, end, rest+`,"outcome":"ok"`) }
+	first := at("1", "2", `"op":"put","value":"a;","version":5`)
+	unknownSwap := line("3", "null", `"op":"compare-and-set","expected":"a;","value":"b;","outcome":"unknown"`)
+	unknownSum := line("3", "null", `"op":"increment","by":7,"outcome":"unknown"`)
+	two := at("1", "2", `"op":"increment","by":2,"sum":2`)
+	cases := []struct {
+		name  string
+		want  verdict
+		lines []string
+	}{
+		{"the value is the expected one", linearizable, []string{
+			first, at("3", "4", `"op":"compare-and-set","expected":"a;","value":"b;","version":6`), get("5", "6", "b;"),
+		}},
+		{"it is not", violated, []string{first, at("3", "4", `"op":"compare-and-set","expected":"x;","value":"b;"`)}},
+		{"it is there and was not to be", violated, []string{first, at("3", "4", `"op":"compare-and-set","expected":null,"value":"b;"`)}},
+		{"absent, as expected", linearizable, []string{at("1", "2", `"op":"compare-and-set","expected":null,"value":"b;"`), get("3", "4", "b;")}},
+		{"refused though the value is the expected one", violated, []string{
+			first, line("3", "4", `"op":"compare-and-set","expected":"a;","value":"b;","outcome":"precondition"`),
+		}},
+		{"refused rightly", linearizable, []string{
+			first, line("3", "4", `"op":"compare-and-set","expected":"x;","value":"b;","outcome":"precondition","version":5`), get("5", "6", "a;"),
+		}},
+		{"refused with another version", violated, []string{
+			first, line("3", "4", `"op":"compare-and-set","expected":"x;","value":"b;","outcome":"precondition","version":4`),
+		}},
+		{"refused, and seen", violated, []string{
+			first, line("3", "4", `"op":"compare-and-set","expected":"x;","value":"b;","outcome":"precondition"`), get("5", "6", "b;"),
+		}},
+		{"unknown, and seen", linearizable, []string{first, unknownSwap, get("5", "6", "b;")}},
+		{"unknown, too late", linearizable, []string{first, unknownSwap, put("5", "6", "c;"), get("7", "8", "c;")}},
+		{"unknown, never after another value", violated, []string{first, unknownSwap, put("5", "6", "c;"), get("7", "8", "b;")}},
+		{"sums", linearizable, []string{two, at("3", "4", `"op":"increment","by":-5,"sum":-3`), get("5", "6", "-3")}},
+		{"a sum that is another", violated, []string{two, at("3", "4", `"op":"increment","by":1,"sum":4`)}},
+		{"an increment that happened twice", violated, []string{two, get("3", "4", "4")}},
+		{"an increment that is lost", violated, []string{two, get("3", "4", "")}},
+		{"a sum that begins again", linearizable, []string{two, at("3", "4", `"op":"delete"`), at("5", "6", `"op":"increment","by":1,"sum":1`)}},
+		{"an unknown one is in it", linearizable, []string{two, unknownSum, at("5", "6", `"op":"increment","by":1,"sum":10`)}},
+		{"an unknown one is not", linearizable, []string{two, unknownSum, at("5", "6", `"op":"increment","by":1,"sum":3`)}},
+		{"an unknown one is in it twice", violated, []string{two, unknownSum, at("5", "6", `"op":"increment","by":1,"sum":17`)}},
+		{"what was replaced", linearizable, []string{
+			first, at("3", "4", `"op":"put","value":"b;","returned":true,"previous":"a;"`), at("5", "6", `"op":"delete","returned":true,"previous":"b;"`),
+			at("7", "8", `"op":"delete","returned":true,"previous":null`),
+		}},
+		{"another was replaced", violated, []string{
+			first, put("3", "4", "b;"), at("5", "6", `"op":"put","value":"c;","returned":true,"previous":"a;"`),
+		}},
+		{"nothing was replaced", violated, []string{first, at("3", "4", `"op":"delete","returned":true,"previous":null`)}},
+		{"a delete of another version", violated, []string{first, at("3", "4", `"op":"delete","ifVersion":4,"existed":true`)}},
+		{"a delete that was refused, and took place", violated, []string{
+			first, line("3", "4", `"op":"delete","ifVersion":4,"outcome":"precondition","version":5`), get("5", "6", ""),
+		}},
+		{"a delete of its version", linearizable, []string{first, at("3", "4", `"op":"delete","ifVersion":5,"existed":true`), get("5", "6", "")}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -56,7 +56,7 @@ func essential(all []*operation) []*operation {
 func writesOf(all []*operation) map[string]int {
 	made := map[string]int{}
 	for _, op := range all {
-		if op.Op != "put" && op.Op != "append" {
+		if op.Op != "put" && op.Op != "append" && op.Op != "compare-and-set" {
 			continue
 		}
 		if !strings.HasSuffix(op.Value, end) {

@@ -10,7 +10,7 @@ import (
 
 const (
 	format       = "kvorum-history"
-	version      = 2
+	version      = 3
 	lineBytesMax = 64 << 20
 )
 
@@ -27,11 +27,15 @@ type operation struct {
 	ID     uint64 `json:"id"`
 	Client string `json:"client"`
 	Key    string `json:"key"`
-	// Op is get, put, delete or append.
+	// Op is get, put, delete, append, compare-and-set or increment.
 	Op    string `json:"op"`
 	Value string `json:"value"`
-	// IfVersion makes a put conditional; 0: only if the key is absent.
+	// IfVersion makes a put or delete conditional; 0: only if the key is absent.
 	IfVersion *uint64 `json:"ifVersion"`
+	// Expected is the value that a compare-and-set asks for; nil: the key must be absent.
+	Expected *string `json:"expected"`
+	// By is what an increment adds.
+	By int64 `json:"by"`
 	// StaleMS is the bound of a get that any replica may have answered; model/stale.ts judges those.
 	StaleMS uint32 `json:"staleMs"`
 	Call    int64  `json:"call"`
@@ -43,6 +47,11 @@ type operation struct {
 	Version *uint64 `json:"version"`
 	Length  *uint64 `json:"length"`
 	Existed *bool   `json:"existed"`
+	// Sum is that of an increment.
+	Sum *int64 `json:"sum"`
+	// Previous is what a put or delete has replaced, if Returned says that it was told; nil: nothing.
+	Returned bool    `json:"returned"`
+	Previous *string `json:"previous"`
 	// Fault names a fault: such a line is no operation.
 	Fault string `json:"fault"`
 }
@@ -110,7 +119,7 @@ func (h *history) take(line []byte) error {
 
 func (o *operation) check() error {
 	switch o.Op {
-	case "get", "put", "delete", "append":
+	case "get", "put", "delete", "append", "compare-and-set", "increment":
 	default:
 		return fmt.Errorf("no operation is called %q", o.Op)
 	}

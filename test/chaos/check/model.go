@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/anishathalye/porcupine"
@@ -36,11 +37,10 @@ func step(s state, op *operation) []any {
 	switch op.Op {
 	case "get":
 		return s.get(op)
-	case "delete":
-		if told && op.Existed != nil && *op.Existed != s.found {
-			return nil
-		}
-		return []any{state{version: s.version}}
+	case "compare-and-set":
+		return s.compareAndSet(op)
+	case "increment":
+		return s.increment(op)
 	case "append":
 		after, possible := s.write(s.value+op.Value, op.Version, told)
 		if !possible || told && op.Length != nil && *op.Length != uint64(len(after.value)) {
@@ -51,12 +51,61 @@ func step(s state, op *operation) []any {
 		if op.IfVersion != nil {
 			return s.conditional(op)
 		}
-		after, possible := s.write(op.Value, op.Version, told)
+		after, possible := s.replace(op)
 		if !possible {
 			return nil
 		}
 		return []any{after}
 	}
+}
+
+// replace is a put or a delete that takes place.
+func (s state) replace(op *operation) (state, bool) {
+	told := op.Outcome == succeeded
+	if told && op.Returned && ((op.Previous != nil) != s.found || s.found && *op.Previous != s.value) {
+		return s, false
+	}
+	if op.Op == "delete" {
+		return state{version: s.version}, !told || op.Existed == nil || *op.Existed == s.found
+	}
+	return s.write(op.Value, op.Version, told)
+}
+
+// compareAndSet knows from the value alone whether it takes place: unlike a version, that is always known here.
+func (s state) compareAndSet(op *operation) []any {
+	holds := (op.Expected != nil) == s.found && (!s.found || *op.Expected == s.value)
+	after, possible := s, true
+	switch {
+	case op.Outcome == precondition && !holds:
+		after, possible = s.observed(op.Version)
+	case op.Outcome == precondition || !holds && op.Outcome != unknown:
+		return nil
+	case holds:
+		after, possible = s.write(op.Value, op.Version, op.Outcome == succeeded)
+	}
+	if !possible {
+		return nil
+	}
+	return []any{after}
+}
+
+// increment of what is no number changes nothing, and is not told as a success.
+func (s state) increment(op *operation) []any {
+	number := int64(0)
+	if s.found {
+		var err error
+		if number, err = strconv.ParseInt(s.value, 10, 64); err != nil && op.Outcome == unknown {
+			return []any{s}
+		} else if err != nil {
+			return nil
+		}
+	}
+	sum := number + op.By
+	after, possible := s.write(strconv.FormatInt(sum, 10), op.Version, op.Outcome == succeeded)
+	if !possible || op.Outcome == succeeded && op.Sum != nil && *op.Sum != sum {
+		return nil
+	}
+	return []any{after}
 }
 
 // get of which nothing came back says nothing; those are not in the history at all.
@@ -100,7 +149,7 @@ func (s state) conditional(op *operation) []any {
 	matched, possible := s.observed(op.IfVersion)
 	var after []any
 	if possible && op.Outcome != precondition {
-		if written, fits := matched.write(op.Value, op.Version, op.Outcome == succeeded); fits {
+		if written, fits := matched.replace(op); fits {
 			after = append(after, written)
 		}
 	}
@@ -161,8 +210,13 @@ func (s state) describe() string {
 func (o *operation) describe() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s %s(%s", o.Client, o.Op, shortened(o.Value))
-	if o.IfVersion != nil {
+	switch {
+	case o.IfVersion != nil:
 		fmt.Fprintf(&text, " if %d", *o.IfVersion)
+	case o.Op == "increment":
+		fmt.Fprintf(&text, "%+d", o.By)
+	case o.Expected != nil:
+		fmt.Fprintf(&text, " if %s", shortened(*o.Expected))
 	}
 	text.WriteString(")")
 	switch {
@@ -172,6 +226,8 @@ func (o *operation) describe() string {
 		text.WriteString(": absent")
 	case o.Op == "get":
 		fmt.Fprintf(&text, ": %s", shortened(*o.Got))
+	case o.Sum != nil:
+		fmt.Fprintf(&text, ": %d", *o.Sum)
 	case o.Existed != nil:
 		fmt.Fprintf(&text, ": existed %t", *o.Existed)
 	}

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
 const FORMAT = 'kvorum-history'
-const VERSION = 2
+const VERSION = 3
 
 export interface HistoryHeader {
   readonly seed: number
@@ -28,7 +28,7 @@ export type Outcome =
   /** Refused, because the key has another version. */
   | 'precondition'
 
-export type Op = 'get' | 'put' | 'delete' | 'append'
+export type Op = 'get' | 'put' | 'delete' | 'append' | 'compare-and-set' | 'increment'
 
 /** Times are monotonic, whole microseconds of one clock. What a client is not told is left out. */
 export interface HistoryLine {
@@ -37,9 +37,13 @@ export interface HistoryLine {
   readonly client: string
   readonly key: string
   readonly op: Op
-  /** Of a put or an append: unlike any other of the run, and it ends with END. */
+  /** Of what writes a value: unlike any other of the run, and it ends with END. */
   readonly value?: string
   readonly ifVersion?: number
+  /** Of a compare-and-set; null: absent. */
+  readonly expected?: string | null
+  /** What an increment adds. */
+  readonly by?: number
   /** Of a get with a bound of staleness: what it found must have been current at some moment from so long before its call on. */
   readonly staleMs?: number
   readonly call: number
@@ -53,6 +57,11 @@ export interface HistoryLine {
   readonly version?: number
   readonly length?: number
   readonly existed?: boolean
+  /** Of an increment. */
+  readonly sum?: number
+  /** What a put or delete replaced, where it was asked for: `returned` says so. null: nothing. */
+  readonly returned?: true
+  readonly previous?: string | null
 }
 
 export interface FaultLine {

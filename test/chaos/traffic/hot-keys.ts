@@ -1,7 +1,7 @@
 // Few keys that everybody wants. One that has become hard to check is left for a new one: the search for an order grows
 // with the calls of a key, and doubles with each of which nobody knows whether it happened.
 
-export type Use = 'register' | 'append'
+export type Use = 'register' | 'append' | 'number'
 
 const CALLS_MAX = 250
 const APPENDS_MAX = 150
@@ -11,6 +11,8 @@ const DOUBTS_MAX = 3
 export class HotKey {
   /** The newest version that somebody was told, for conditional writes. */
   version: number | undefined
+  /** The value that somebody was told last; null: absent. */
+  value: string | null = null
   #calls = 0
   #writing = 0
   #doubts = 0

@@ -8,6 +8,9 @@ export interface Told {
   readonly version?: number
   readonly length?: number
   readonly existed?: boolean
+  readonly sum?: number
+  readonly returned?: true
+  readonly previous?: string | null
 }
 
 export interface Asked {
@@ -16,6 +19,8 @@ export interface Asked {
   readonly op: Op
   readonly value?: string
   readonly ifVersion?: number
+  readonly expected?: string | null
+  readonly by?: number
   readonly staleMs?: number
 }
 

@@ -5,7 +5,7 @@ import { keysOn } from '../../harness/keys.js'
 import type { Random } from '../faults/random.js'
 import type { HistoryLine, Op } from '../model/format.js'
 import { type HotKey, Slot, type Use } from './hot-keys.js'
-import type { Recorder, Told } from './recorder.js'
+import type { Asked, Recorder, Told } from './recorder.js'
 import type { Way } from './ways.js'
 
 const PATIENT_MS = 5_000
@@ -22,17 +22,26 @@ const LAST_READERS = 8
 const REGISTERS_PER_SHARD = 2
 const OPS: Readonly<Record<Use, readonly (readonly [Op, number])[]>> = {
   register: [
-    ['get', 0.48],
-    ['put', 0.34],
-    ['append', 0.1],
+    ['get', 0.44],
+    ['put', 0.3],
+    ['append', 0.08],
     ['delete', 0.08],
+    ['compare-and-set', 0.1],
   ],
   append: [
     ['get', 0.45],
     ['append', 0.55],
   ],
+  number: [
+    ['get', 0.35],
+    ['increment', 0.6],
+    ['delete', 0.05],
+  ],
 }
 const CONDITIONAL_SHARE = 0.25
+const RETURNING_SHARE = 0.25
+/** Sums that differ say which increments are in them, and which of them twice. */
+const INCREMENT_MAX = 1_000_000
 
 export interface TrafficOptions {
   readonly map: ClusterMap
@@ -48,6 +57,8 @@ export interface TrafficOptions {
   readonly hastyShare?: number
   /** How long all other calls may take. Default 5,000. */
   readonly patientMs?: number
+  /** The shards use the first format of commands: what it lacks is left out. */
+  readonly firstFormat?: boolean
 }
 
 /** A key of which the last value could not be read. */
@@ -64,6 +75,7 @@ export class Traffic {
   readonly #workers: readonly Promise<void>[]
   readonly #hastyShare: number
   readonly #patientMs: number
+  readonly #firstFormat: boolean
   #stopped = false
 
   constructor(options: TrafficOptions) {
@@ -71,10 +83,11 @@ export class Traffic {
     this.#recorder = recorder
     this.#hastyShare = options.hastyShare ?? HASTY_SHARE
     this.#patientMs = options.patientMs ?? PATIENT_MS
+    this.#firstFormat = options.firstFormat ?? false
     this.#slots = map.shards.flatMap(({ id }) => {
       const next = keysOn(map, id, `${prefix}-s${id}`)
       const slots = (use: Use, length: number) => Array.from({ length }, () => new Slot(id, use, next))
-      return [...slots('register', width * REGISTERS_PER_SHARD), ...slots('append', width)]
+      return [...slots('register', width * REGISTERS_PER_SHARD), ...slots('append', width), ...slots('number', width)]
     })
     this.#apart = map.shards.map(({ id }) => new Slot(id, 'register', keysOn(map, id, `${prefix}-apart-s${id}`)))
     this.#workers = ways.map((way, at) => this.#work(way, `${way.name}#${at}`, random.fork()))
@@ -136,40 +149,65 @@ export class Traffic {
   }
 
   async #call(way: Way, client: string, key: HotKey, random: Random): Promise<HistoryLine> {
-    const op = opFor(way, key, random)
+    const op = this.#opFor(way, key, random)
     const deadlineMs = random.chance(this.#hastyShare) ? random.between(1, HASTY_MS_MAX) : this.#patientMs
     const write = op !== 'get'
-    const value = op === 'put' || op === 'append' ? this.#recorder.freshValue() : undefined
-    const conditional = op === 'put' && way.versions && random.chance(CONDITIONAL_SHARE)
-    const ifVersion = conditional ? key.version : undefined
-    const asked = { client, key: key.name, op, ...(value && { value }), ...(ifVersion !== undefined && { ifVersion }) }
+    const asked: Asked = { client, key: key.name, op, ...this.#argumentsOf(way, key, op, random) }
+    const returning = !this.#firstFormat && way.versions && random.chance(RETURNING_SHARE)
     key.began(write)
-    const line = await this.#recorder.record(asked, () => perform(way, asked, deadlineMs))
+    const line = await this.#recorder.record(asked, () => perform(way, asked, returning, deadlineMs))
     key.ended(write, line.outcome === 'unknown')
     if (line.version !== undefined) key.version = line.version
+    if (line.got !== undefined) key.value = line.got
+    else if (line.outcome === 'ok' && (op === 'put' || op === 'compare-and-set')) key.value = line.value ?? null
     return line
+  }
+
+  #argumentsOf(way: Way, key: HotKey, op: Op, random: Random): Partial<Asked> {
+    if (op === 'get') return {}
+    if (op === 'increment') return { by: random.between(-INCREMENT_MAX, INCREMENT_MAX) }
+    if (op === 'append') return { value: this.#recorder.freshValue() }
+    if (op === 'compare-and-set') return { expected: key.value, value: this.#recorder.freshValue() }
+    const conditional = way.versions && random.chance(CONDITIONAL_SHARE) && key.version !== undefined
+    const condition = conditional && key.version !== undefined ? { ifVersion: key.version } : {}
+    return op === 'delete' ? condition : { value: this.#recorder.freshValue(), ...condition }
+  }
+
+  /** What the way, or the cluster, does not know is read instead. */
+  #opFor(way: Way, key: HotKey, random: Random): Op {
+    const op = random.share(OPS[key.use])
+    const lacks =
+      (op === 'append' && way.append === undefined) ||
+      (op === 'compare-and-set' && (way.compareAndSet === undefined || this.#firstFormat)) ||
+      (op === 'increment' && (way.increment === undefined || this.#firstFormat))
+    return lacks || !key.takesWrites ? 'get' : op
   }
 }
 
-function opFor(way: Way, key: HotKey, random: Random): Op {
-  const op = random.share(OPS[key.use])
-  if (!key.takesWrites || (op === 'append' && way.append === undefined)) return 'get'
-  return op
-}
-
-interface Act {
-  readonly key: string
-  readonly op: Op
-  readonly value?: string
-  readonly ifVersion?: number
-}
-
-function perform(way: Way, { key, op, value = '', ifVersion }: Act, deadlineMs: number): Promise<Told> {
-  if (op === 'get') return way.get(key, deadlineMs)
-  if (op === 'delete') return way.delete(key, deadlineMs)
-  if (op === 'put') return way.put(key, value, deadlineMs, ifVersion)
-  if (way.append === undefined) throw new TypeError(`${way.name} knows no append`)
-  return way.append(key, value, deadlineMs)
+function perform(way: Way, asked: Asked, returning: boolean, deadlineMs: number): Promise<Told> {
+  const { key, op, value = '', ifVersion, expected = null, by = 0 } = asked
+  const condition = {
+    ...(ifVersion !== undefined && { ifVersion }),
+    ...(returning && { returnPrevious: true as const }),
+  }
+  const unknown = () => new TypeError(`${way.name} knows no ${op}`)
+  switch (op) {
+    case 'get':
+      return way.get(key, deadlineMs)
+    case 'delete':
+      return way.delete(key, deadlineMs, condition)
+    case 'put':
+      return way.put(key, value, deadlineMs, condition)
+    case 'append':
+      if (way.append === undefined) throw unknown()
+      return way.append(key, value, deadlineMs)
+    case 'compare-and-set':
+      if (way.compareAndSet === undefined) throw unknown()
+      return way.compareAndSet(key, expected, value, deadlineMs)
+    case 'increment':
+      if (way.increment === undefined) throw unknown()
+      return way.increment(key, by, deadlineMs)
+  }
 }
 
 /** Does the work for each, so many at a time. */

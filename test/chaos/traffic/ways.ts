@@ -8,13 +8,22 @@ export interface Way {
   get(key: string, deadlineMs: number): Promise<Told>
   /** A get that any replica may answer, where the way knows such. */
   getStale?(key: string, deadlineMs: number, staleMs: number): Promise<Told>
-  put(key: string, value: string, deadlineMs: number, ifVersion?: number): Promise<Told>
-  delete(key: string, deadlineMs: number): Promise<Told>
+  put(key: string, value: string, deadlineMs: number, condition?: Condition): Promise<Told>
+  delete(key: string, deadlineMs: number, condition?: Condition): Promise<Told>
   /** Where the way knows appends. */
   append?(key: string, value: string, deadlineMs: number): Promise<Told>
-  /** Whether it tells versions, and takes them as a condition. */
+  /** Where the way knows them; null: absent. */
+  compareAndSet?(key: string, expected: string | null, value: string, deadlineMs: number): Promise<Told>
+  increment?(key: string, by: number, deadlineMs: number): Promise<Told>
+  /** Whether it tells versions, and takes conditions. */
   readonly versions: boolean
   close(): Promise<void>
+}
+
+export interface Condition {
+  readonly ifVersion?: number
+  /** It is to tell what it replaces. */
+  readonly returnPrevious?: true
 }
 
 /** KvClient, straight to the leaders or through a gateway. */
@@ -29,15 +38,21 @@ export async function kvClient(
     versions: true,
     get: async (key, deadlineMs) => foundBy(await client.get(key, { deadlineMs })),
     getStale: async (key, deadlineMs, staleMs) => foundBy(await client.get(key, { deadlineMs, staleMs })),
-    put: async (key, value, deadlineMs, ifVersion) => {
-      const condition = ifVersion === undefined ? {} : { ifVersion: BigInt(ifVersion) }
-      const { version } = await client.put(key, value, { deadlineMs, ...condition })
+    put: async (key, value, deadlineMs, condition) => {
+      const { version, previous } = await client.put(key, value, { deadlineMs, ...optionsOf(condition) })
+      return { version: Number(version), ...replacedBy(previous) }
+    },
+    delete: async (key, deadlineMs, condition) => {
+      const { existed, previous } = await client.delete(key, { deadlineMs, ...optionsOf(condition) })
+      return { existed, ...replacedBy(previous) }
+    },
+    compareAndSet: async (key, expected, value, deadlineMs) => {
+      const { version } = await client.compareAndSet(key, expected, value, { deadlineMs })
       return { version: Number(version) }
     },
-    delete: async (key, deadlineMs) => {
-      const { existed } = await client.delete(key, { deadlineMs })
-      return { existed }
-    },
+    increment: async (key, by, deadlineMs) => ({
+      sum: Number(await client.increment(key, BigInt(by), { deadlineMs })),
+    }),
     append: async (key, value, deadlineMs) => {
       const { version, length } = await client.append(key, value, { deadlineMs })
       return { version: Number(version), length }
@@ -86,6 +101,17 @@ export function compat(name: string, address: string): Way {
 
 function foundBy(hit: Hit | null): Told {
   return hit === null ? { got: null, version: 0 } : { got: hit.text(), version: Number(hit.version) }
+}
+
+function optionsOf({ ifVersion, returnPrevious }: Condition = {}) {
+  return {
+    ...(ifVersion !== undefined && { ifVersion: BigInt(ifVersion) }),
+    ...(returnPrevious !== undefined && { returnPrevious }),
+  }
+}
+
+function replacedBy(previous: Hit | null | undefined): Told {
+  return previous === undefined ? {} : { returned: true, previous: previous?.text() ?? null }
 }
 
 function nothing(): Told {
