@@ -79,17 +79,19 @@ func (o *op) String() string {
 	return fmt.Sprintf("%s(%s, %s) number %d attempt %d", [...]string{"open", "put", "append", "delete"}[o.kind], o.key, o.token, o.sequence, o.attempts)
 }
 
-func (o *op) write() *pb.Write {
+// write asks every other time for what it replaces, where the format has that.
+func (o *op) write(format uint32) *pb.Write {
+	returning := format >= 3 && o.sequence%2 == 0
 	key, value := []byte(o.key), []byte(o.token)
 	switch o.kind {
 	case kindOpen:
 		return &pb.Write{Kind: &pb.Write_Open{Open: &pb.OpenSession{Nonce: o.nonce, ExpiryMs: sessionExpiryMs}}}
 	case kindPut:
-		return &pb.Write{Kind: &pb.Write_Put{Put: &pb.Put{Key: key, Value: value}}}
+		return &pb.Write{Kind: &pb.Write_Put{Put: &pb.Put{Key: key, Value: value, ReturnPrevious: returning}}}
 	case kindAppend:
 		return &pb.Write{Kind: &pb.Write_Append{Append: &pb.Append{Key: key, Value: value, Limit: valueLimit}}}
 	default:
-		return &pb.Write{Kind: &pb.Write_Delete{Delete: &pb.Delete{Key: key}}}
+		return &pb.Write{Kind: &pb.Write_Delete{Delete: &pb.Delete{Key: key, ReturnPrevious: returning}}}
 	}
 }
 
@@ -165,6 +167,7 @@ func (c *client) answered(r request, result fsm.Result) {
 		return
 	case result.Err == nil:
 		o.version, o.length = result.Version, result.Length
+		c.world.truth.replaced(c.world, o, result.Previous)
 		c.end(o, applied)
 		return
 	}

@@ -65,7 +65,7 @@ func (s *shard) commit() {
 			w.note("step", "shard %d: %v", s.number, r.step.GetMove().GetStep())
 			continue
 		}
-		write := r.op.write()
+		write := r.op.write(s.leader.fsm.Format())
 		if r.op.sequence > 0 {
 			number := numbers[r.op.session]
 			if number == 0 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"kvorum/node/engine"
+	"kvorum/node/fsm"
 )
 
 const (
@@ -93,6 +94,15 @@ func (t *truth) seen(w *world, record engine.Record) {
 		}
 	}
 	t.sawVersion(w, string(record.Key), record.Version, string(record.Value))
+}
+
+// replaced is what a write was told that it has replaced: as good as a read.
+func (t *truth) replaced(w *world, o *op, previous *fsm.Previous) {
+	if previous == nil || t.byToken[o.token] != o {
+		return
+	}
+	w.happened["previous"]++
+	t.seen(w, engine.Record{Key: []byte(o.key), Value: previous.Value, Version: previous.Version})
 }
 
 // sawVersion: a version is one value's, for ever.

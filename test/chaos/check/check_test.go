@@ -274,7 +274,7 @@ func TestWhatIsNoHistoryIsRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":         "",
 		"another format":  `{"format":"jepsen","version":1}`,
-		"a later version": `{"format":"kvorum-history","version":3}`,
+		"a later version": `{"format":"kvorum-history","version":4}`,
 		"half a line":     head + "\n" + `{"id":`,
 		"no such verb":    head + "\n" + line("1", "2", `"op":"scan","outcome":"ok"`),
 		"no such outcome": head + "\n" + line("1", "2", `"op":"get","outcome":"maybe"`),
