@@ -39,7 +39,7 @@ func sessionKey(id SessionID) []byte {
 }
 
 func (s *session) encode() []byte {
-	to := make([]byte, 0, sessionHeadBytes+8*len(s.answers))
+	to := make([]byte, 0, sessionHeadBytes+8*len(s.answers)+s.kept)
 	to = binary.LittleEndian.AppendUint32(to, s.expiryMs)
 	to = binary.LittleEndian.AppendUint64(to, s.lastUseMs)
 	to = binary.LittleEndian.AppendUint64(to, s.floor)
