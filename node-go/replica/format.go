@@ -92,8 +92,13 @@ const (
 // go back to. A shard whose first leader does not find that out stays with the first format, as one that is not new does,
 // until somebody raises it.
 func (r *Replica) raiseFresh(ctx context.Context) {
-	defer r.fresh.Store(false)
-	for r.fresh.Load() {
+	term := r.fresh.Load()
+	// In this order: what a later leadership has stored was stored after this one had ended.
+	if term == 0 || ctx.Err() != nil {
+		return
+	}
+	defer r.fresh.CompareAndSwap(term, 0)
+	for {
 		format, err := r.freshFormat(ctx)
 		if err == nil {
 			err = r.RaiseFormat(ctx, format, r.options.Clock.Now().Add(newShardLimit))
@@ -121,8 +126,6 @@ func (r *Replica) freshFormat(ctx context.Context) (uint32, *kverr.Error) {
 	return format, nil
 }
 
-func ofANewerFormat(write *command.Write) bool { return fsmcommand.FormatOf(write) > 1 }
-
 // formatLacks refuses a write that the shard's format does not have. A leader that is not ready may not have applied the raise.
 func (r *Replica) formatLacks(write *command.Write) *kverr.Error {
 	ready, needed := r.leadership.isReady(), fsmcommand.FormatOf(write)
@@ -131,7 +134,7 @@ func (r *Replica) formatLacks(write *command.Write) *kverr.Error {
 		return nil
 	case r.raft.State() != raft.Leader:
 		return notLeader(r.hint())
-	case !ready || r.fresh.Load():
+	case !ready || r.fresh.Load() > 0:
 		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE,
 			"whether the shard uses command format %d is not known yet", needed)
 	default:

@@ -183,7 +183,10 @@ func (r *Replica) lead(ctx context.Context) {
 
 // openTerm proposes a command that changes nothing (see leadership.prepare).
 func (r *Replica) openTerm() (raft.ApplyFuture, error) {
-	r.fresh.Store(r.options.FormatNew > r.fsm.Format() && r.fsm.LogTimeMs() == 0)
+	r.fresh.Store(0)
+	if r.options.FormatNew > r.fsm.Format() && r.fsm.LogTimeMs() == 0 {
+		r.fresh.Store(r.raft.CurrentTerm())
+	}
 	data, err := fsmcommand.Encode(&command.Command{
 		StampMs: r.fsm.LogTimeMs(),
 		Kind:    &command.Command_Write{Write: &command.WriteBatch{}},

@@ -16,6 +16,7 @@ import (
 	"kvorum/node/clock"
 	"kvorum/node/engine"
 	"kvorum/node/fsm"
+	fsmcommand "kvorum/node/fsm/command"
 	"kvorum/node/gen/command"
 	pb "kvorum/node/gen/errors"
 	"kvorum/node/kverr"
@@ -93,8 +94,9 @@ type Replica struct {
 	changing chan struct{}
 	// raising is the newest format that this node has proposed to raise to. What became of it may be unknown.
 	raising atomic.Uint32
-	// fresh: nothing was ever proposed to the shard, and its leader, this node, has not found out yet which format it begins with.
-	fresh atomic.Bool
+	// fresh is the term in which this node leads a shard to which nothing was ever proposed, and has not found out yet which format
+	// it begins with; 0: there is none.
+	fresh atomic.Uint64
 	// turned is when Raft's role, or its leader, changed last.
 	turned atomic.Pointer[time.Time]
 
@@ -122,9 +124,10 @@ func (r *Replica) Write(ctx context.Context, batch *command.WriteBatch, deadline
 
 // refusal says which of the writes are not to become part of an entry, and why; nil when all may.
 func (r *Replica) refusal(batch *command.WriteBatch) func(write *command.Write, logTimeMs uint64) *kverr.Error {
-	leads := r.raft.State() == raft.Leader
+	leads, used := r.raft.State() == raft.Leader, r.fsm.Format()
+	isNewer := func(write *command.Write) bool { return fsmcommand.FormatOf(write) > used }
 	switch {
-	case slices.ContainsFunc(batch.Writes, ofANewerFormat):
+	case slices.ContainsFunc(batch.Writes, isNewer):
 		return func(write *command.Write, logTimeMs uint64) *kverr.Error {
 			if err := r.formatLacks(write); err != nil || !leads {
 				return err
