@@ -213,22 +213,26 @@ func TestPreviousValuesOfASessionAreBounded(t *testing.T) {
 	value := strings.Repeat("x", PreviousBytesMax)
 	applyNewest(t, f, writes(put("k", value)))
 	fit := uint64(keptBytesMax / PreviousBytesMax)
-	for number := uint64(1); number <= fit; number++ {
+	for number := uint64(2); number <= fit+1; number++ {
 		if got := applyNewest(t, f, once(id, 1, number, exchange("k", value)))[0]; got.Err != nil {
 			t.Fatalf("write %d: %v", number, got.Err)
 		}
 	}
 	for range 2 {
-		requireCode(t, applyNewest(t, f, once(id, 1, fit+1, take("k")))[0].Err, errpb.ErrorCode_ERROR_CODE_OVERLOADED)
+		requireCode(t, applyNewest(t, f, once(id, 1, fit+2, take("k")))[0].Err, errpb.ErrorCode_ERROR_CODE_OVERLOADED)
 		f = newFSM(t, f.engine)
 	}
-	if got := applyNewest(t, f, once(id, 1, fit+2, put("k", value)))[0]; got.Err != nil {
+	if got := applyNewest(t, f, once(id, 1, fit+3, put("k", value)))[0]; got.Err != nil {
 		t.Fatalf("it needs no room: %v", got.Err)
 	}
-	if got := applyNewest(t, f, once(id, 2, fit+1, take("k")))[0]; got.Err != nil || len(got.Previous.Value) != PreviousBytesMax {
+	// Nobody else can make room: the client cannot say that it has the answers above one that it waits for.
+	if got := applyNewest(t, f, once(id, 1, 1, exchange("k", value)))[0]; got.Err != nil {
+		t.Fatalf("the write that the floor waits for: %v", got.Err)
+	}
+	if got := applyNewest(t, f, once(id, 4, fit+2, take("k")))[0]; got.Err != nil || len(got.Previous.Value) != PreviousBytesMax {
 		t.Fatalf("%+v", got)
 	}
-	applyNewest(t, f, once(id, fit+3, fit+3, put("k", "v")))
+	applyNewest(t, f, once(id, fit+4, fit+4, put("k", "v")))
 	if f.state.sessions.kept != 0 || f.state.sessions.byID[id].kept != 0 {
 		t.Fatalf("%d bytes are kept for nobody", f.state.sessions.kept)
 	}

@@ -21,8 +21,12 @@ const (
 	SessionsMax = 1 << 16
 	ResultsMax  = 1 << 20
 	// keptBytesMax bounds the previous values in the answers of one session, which are one row, and keptBytesMaxAll those of all.
-	keptBytesMax    = 1 << 20
+	// The write that a session's floor waits for is let in beyond both, up to keptBytesTop: it makes room for all others.
+	keptBytesMax    = 4 << 20
 	keptBytesMaxAll = 64 << 20
+	keptBytesTop    = 2 * keptBytesMaxAll
+	// keptRetryMs is advised where answers have no room: it takes the client a round trip to say that it has them.
+	keptRetryMs = 10
 	// SessionExpiryMsMin and SessionExpiryMsMax bound what a client may ask for.
 	SessionExpiryMsMin = 1_000
 	SessionExpiryMsMax = 24 * 60 * 60 * 1_000
@@ -225,10 +229,13 @@ func (t *sessions) hasRoom(s *session, write *pb.Write) *kverr.Error {
 	if !returnsPrevious(write) {
 		return nil
 	}
-	if s.kept+PreviousBytesMax > keptBytesMax || t.kept+PreviousBytesMax > keptBytesMaxAll {
-		return full("the session holds %d bytes of previous values, those of the shard %d", s.kept, t.kept)
+	fits := s.kept+PreviousBytesMax <= keptBytesMax && t.kept+PreviousBytesMax <= keptBytesMaxAll
+	if fits || write.GetSequence() == s.floor && t.kept+PreviousBytesMax <= keptBytesTop {
+		return nil
 	}
-	return nil
+	refused := full("the session holds %d bytes of previous values, those of the shard %d", s.kept, t.kept)
+	refused.RetryAfterMs = keptRetryMs
+	return refused
 }
 
 // expire takes out those that nobody has used for as long as they asked to live.

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Limits } from '../core/limits.js'
-import { bytesOf, type Operation, PREVIOUS_BYTES_MAX, type Result, type Stamp } from '../core/operation.js'
+import { bytesOf, type Operation, type Result, type Stamp } from '../core/operation.js'
 import { ManualClock } from '../core/testing/manual-clock.js'
 import { KvError, UnavailableError } from '../errors/index.js'
 import type { BatchListener } from '../wire/batch-stream.js'
@@ -100,21 +100,6 @@ describe('a message', () => {
     store.waiting[0]?.done(undefined, PUT_DONE)
     clock.advance(100)
     expect(stream.answers).toMatchObject([{ results: [PUT_DONE, found(3)], positions: [] }])
-  })
-
-  test('writes that give values back wait for nothing, but what their answer has no room for is not passed on', () => {
-    const exchange: Operation = { ...PUT, returnPrevious: true }
-    const { context, store, stream, message } = setUp({ batchBytesMax: 2 * PREVIOUS_BYTES_MAX })
-    const before = context.values.held
-    message([exchange, exchange, exchange, PUT])
-    expect(store.waiting).toHaveLength(3)
-    const previous = { value: Buffer.alloc(PREVIOUS_BYTES_MAX), version: 1n }
-    for (const { done } of store.waiting.splice(0)) done(undefined, { ...PUT_DONE, previous })
-    const [answer] = stream.answers
-    expect(codes(answer?.results)).toEqual(['ok', 'ok', 'OVERLOADED', 'ok'])
-    expect(context.values.held).toBe(before + 2 * PREVIOUS_BYTES_MAX)
-    answer?.sent()
-    expect(context.values.held).toBe(before)
   })
 
   test('does not wait for messages before it', () => {

@@ -129,8 +129,12 @@ export class Work implements Waiting {
     return { results, positions }
   }
 
-  #submit(index: number, operation: Operation, deadlineMs: number): void {
-    const done: Done = (error, result) => this.#settle(index, error ?? resultOf(result))
+  /** `held` is the room that was found for the answer. */
+  #submit(index: number, operation: Operation, deadlineMs: number, held = 0): void {
+    const done: Done = (error, result) => {
+      this.#valueBytes += held
+      this.#settle(index, error ?? resultOf(result))
+    }
     this.#context.submit(operation, deadlineMs, done, this.#message.stamps[index])
   }
 
@@ -146,11 +150,7 @@ export class Work implements Waiting {
       this.#settle(index, overloaded('the gateway holds as many bytes as it may'))
       return
     }
-    const done: Done = (error, result) => {
-      this.#valueBytes += PREVIOUS_BYTES_MAX
-      this.#settle(index, error ?? resultOf(result))
-    }
-    this.#context.submit(operation, deadlineMs, done, this.#message.stamps[index])
+    this.#submit(index, operation, deadlineMs, PREVIOUS_BYTES_MAX)
   }
 
   #read(index: number, operation: GetOperation, deadlineMs: number): void {
