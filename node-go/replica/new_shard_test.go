@@ -68,17 +68,21 @@ func TestWhoComesBeforeTheFormatIsKnownComesAgain(t *testing.T) {
 
 // A shard that is not new keeps its format, whatever its nodes know: somebody may want to go back.
 func TestAnOlderShardRefusesWhatItsFormatLacks(t *testing.T) {
-	c := knowing(t, 3, 3, 3, 3)
-	c.hand(c.nodes[0])
-	for _, n := range c.nodes {
-		n.options.FormatNew = fsmcommand.Format
+	var answers atomic.Bool
+	c := beginning(t, &answers, 3, 3, 3)
+	c.startFirst(3)
+	first := c.leader()
+	first.mustAwait("does not lead", func(s Status) bool { return s.Ready })
+	for first.fsm.LogTimeMs() == 0 {
+		first.mustPut("k", "v")
 	}
-	c.nodes[0].mustPut("k", "v")
-	for _, leader := range []*testNode{c.nodes[1], c.nodes[2]} {
+	for _, leader := range c.nodes {
+		if leader == first {
+			continue
+		}
 		leader.catchUp(c.leader())
-		leader.crash()
-		leader.open()
 		c.hand(leader)
+		answers.Store(true)
 		results := leader.Write(c.ctx, batchOf(increment("n"), put("k", "v"), increment("n")), c.deadline(), nil)
 		expectRefused(t, results[0].Err, pb.ErrorCode_ERROR_CODE_UNSUPPORTED)
 		expectRefused(t, results[2].Err, pb.ErrorCode_ERROR_CODE_UNSUPPORTED)
@@ -86,8 +90,7 @@ func TestAnOlderShardRefusesWhatItsFormatLacks(t *testing.T) {
 			t.Fatalf("got %+v, format %d", results, leader.Status().Format)
 		}
 	}
-	follower := c.nodes[0]
-	expectRefused(t, follower.Write(c.ctx, batchOf(increment("n")), c.deadline(), nil)[0].Err, pb.ErrorCode_ERROR_CODE_NOT_LEADER)
+	expectRefused(t, first.Write(c.ctx, batchOf(increment("n")), c.deadline(), nil)[0].Err, pb.ErrorCode_ERROR_CODE_NOT_LEADER)
 	if err := c.leader().raise(fsmcommand.Format); err != nil {
 		t.Fatal(err)
 	}
