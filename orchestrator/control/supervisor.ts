@@ -39,7 +39,7 @@ const [REACH_MS_MIN, REACH_MS_MAX] = [20, 500]
 export type Manner = Pick<NodeRecord, 'program' | 'startedFor'>
 
 /** What of a node's data is gone. */
-export type Loss = 'directory' | 'log'
+type Loss = 'directory' | 'log'
 
 /** What to do about a member that is not what it was. */
 export const PUT_BACK =

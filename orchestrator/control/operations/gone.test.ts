@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { sleep } from '../../core/clock.js'
 import type { EventName, Events, Telemetry } from '../../telemetry/index.js'
 import { Condition, type Operation, OperationState, Steer } from '../../wire/control.js'
 import type { Cluster } from '../cluster.js'
@@ -10,6 +11,7 @@ import { FakeMachines } from '../testing/fake-machines.js'
 import { FakeWorld } from '../testing/fake-world.js'
 import * as scene from '../testing/scale-scene.js'
 import { ended, expectMembers, never, type StartOptions } from '../testing/scale-scene.js'
+import { ScaledClock } from '../testing/scaled-clock.js'
 
 // Machines that are gone as a whole, and what comes back.
 
@@ -82,11 +84,9 @@ function isIn(names: readonly string[] = []): (name: string) => boolean {
   return (name) => names.includes(name)
 }
 
-/** As long as it takes to replace a machine, many times over. */
+/** Nothing is begun in as much time as it takes to replace a machine, many times over. */
 async function aWhile(cluster: Cluster): Promise<void> {
-  const looks = world.shard(0).calls.length
-  await new Promise((resolve) => setTimeout(resolve, (GONE_MS / 100) * 8))
-  expect(world.shard(0).calls.length).toBeGreaterThanOrEqual(looks)
+  await sleep(new ScaledClock(), GONE_MS * 8, never.asked)
   expect(await cluster.control.operations()).toEqual([])
 }
 

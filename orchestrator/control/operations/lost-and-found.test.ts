@@ -2,12 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { sleep } from '../../core/clock.js'
 import type { Telemetry } from '../../telemetry/index.js'
 import { Condition, OperationState } from '../../wire/control.js'
 import type { Cluster } from '../cluster.js'
 import { FakeMachines } from '../testing/fake-machines.js'
 import { FakeWorld } from '../testing/fake-world.js'
 import { ended, never, start } from '../testing/scale-scene.js'
+import { ScaledClock } from '../testing/scaled-clock.js'
 
 // Nodes whose data is gone, and is there again later: a disk that is mounted late.
 
@@ -113,7 +115,7 @@ test('a node on a machine that does not answer is not replaced as one whose data
   await becomes(cluster, Condition.HELD)
   machines.unmounted.clear()
   // Ten times as long as it takes to replace it.
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  await sleep(new ScaledClock(), 10_000, never.asked)
   expect(await cluster.control.operations()).toEqual([])
   machines.connect(machines.machineOf(NAME))
   await becomes(cluster, Condition.UP)
