@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { inspect } from 'node:util'
 
 const LONE_SURROGATE = /\p{Cs}/u
 
@@ -20,4 +21,13 @@ export function decodeText(bytes: Uint8Array): string | undefined {
 
 function describe(value: unknown): string {
   return value === null ? 'null' : typeof value
+}
+
+const KEY_SHOWN_MAX = 64
+
+/** A key for people's eyes: as text where it is text, quoted where it is not plain; a long one is cut. */
+export function printableKey(key: Uint8Array): string {
+  const text = decodeText(key) ?? `0x${Buffer.from(key).toString('hex')}`
+  const shown = text.length > KEY_SHOWN_MAX ? `${text.slice(0, KEY_SHOWN_MAX)}...` : text
+  return /^[\x21-\x7e]+$/.test(shown) ? shown : inspect(shown)
 }

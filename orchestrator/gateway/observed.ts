@@ -1,10 +1,7 @@
-import { inspect } from 'node:util'
 import type { Clock } from '../core/clock.js'
-import { decodeText } from '../core/text.js'
+import { printableKey } from '../core/text.js'
 import type { Telemetry } from '../telemetry/index.js'
 import type { Done, GatewayContext, OperationStore } from './context.js'
-
-const KEY_SHOWN_MAX = 64
 
 /**
  * Tells of each operation when it is answered: what `--log-requests` prints. Used only where somebody listens; a Store
@@ -16,7 +13,7 @@ export function observed(store: OperationStore, clock: Clock, telemetry: Telemet
     const told: Done = (error, result) => {
       telemetry.emit('request', {
         operation: operation.kind,
-        key: printable(operation.key),
+        key: printableKey(operation.key),
         outcome: error?.code ?? 'ok',
         ms: clock.monotonic() - begin,
       })
@@ -24,11 +21,4 @@ export function observed(store: OperationStore, clock: Clock, telemetry: Telemet
     }
     store.submit(operation, deadlineMs, told, stamp)
   }
-}
-
-/** As text where it is text, quoted where it is not plain; a long key is cut. */
-function printable(key: Uint8Array): string {
-  const text = decodeText(key) ?? `0x${Buffer.from(key).toString('hex')}`
-  const shown = text.length > KEY_SHOWN_MAX ? `${text.slice(0, KEY_SHOWN_MAX)}...` : text
-  return /^[\x21-\x7e]+$/.test(shown) ? shown : inspect(shown)
 }

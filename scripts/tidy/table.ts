@@ -14,6 +14,8 @@ export const TS_ARROWS: Readonly<Record<string, readonly string[]>> = {
   store: [...BASE, 'wire'],
   client: [...BASE, 'wire', 'store'],
   gateway: [...BASE, 'wire', 'store'],
+  // HTTP/JSON from the same Store; of wire it knows what an address and an orchestrator's report are.
+  http: [...BASE, 'wire'],
   control: [...BASE, 'wire', 'config'],
   // The hand of control on another machine: it starts nodes as the local driver does.
   agent: [...BASE, 'wire', 'control'],
@@ -21,7 +23,7 @@ export const TS_ARROWS: Readonly<Record<string, readonly string[]>> = {
   // What `import` gives to users of the package.
   index: ['client', 'errors'],
   // The composition root: the only place that wires rooms together.
-  main: [...BASE, 'wire', 'store', 'gateway', 'control', 'config', 'cli'],
+  main: [...BASE, 'wire', 'store', 'gateway', 'http', 'control', 'config', 'cli'],
 }
 
 /** Go: a package of node-go/ (by its first folder) -> the packages that it may import besides itself. */
@@ -54,7 +56,7 @@ export const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   '@bufbuild/protobuf': ['wire'],
   level: ['control', 'agent'],
   execa: ['control'],
-  zod: ['config', 'control'],
+  zod: ['config', 'control', 'http'],
   commander: ['cli'],
   'cli-table3': ['cli'],
   picocolors: ['cli', 'telemetry'],
@@ -66,6 +68,7 @@ export const BUILTIN_ROOMS: Readonly<Record<string, readonly string[]>> = {
   'node:fs': ['control', 'agent', 'config', 'cli', 'main'],
   'node:fs/promises': ['control', 'config', 'cli', 'main'],
   'node:os': ['control', 'agent', 'config', 'cli', 'main'],
+  'node:http': ['http'],
   'node:net': ['control', 'config', 'wire', 'main'],
   // cli: whoever ends a fault outlives the command that began it.
   'node:child_process': ['control', 'cli'],

@@ -1,0 +1,35 @@
+/** What is sent back, before anything of it is. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+const EMPTY = Buffer.alloc(0)
+
+export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
+  const body = Buffer.from(`${JSON.stringify(value)}\n`)
+  return { status, headers: { 'Content-Type': 'application/json', ...headers }, body }
+}
+
+export function bytes(status: number, body: Uint8Array, headers: Readonly<Record<string, string>> = {}): Answer {
+  const view = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  return { status, headers: { 'Content-Type': 'application/octet-stream', ...headers }, body: view }
+}
+
+export function empty(status: number, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, headers, body: EMPTY }
+}
+
+/** Whether the client would rather have a value as it is than in JSON. Without preference it gets JSON. */
+export function prefersBytes(accept: string | undefined): boolean {
+  if (accept === undefined) return false
+  const weights = new Map<string, number>()
+  for (const range of accept.split(',')) {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
+    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2)
+    weights.set(type, weight === undefined ? 1 : Number(weight) || 0)
+  }
+  const of = (type: string) => weights.get(type) ?? weights.get('application/*') ?? weights.get('*/*') ?? 0
+  return of('application/octet-stream') > of('application/json')
+}

@@ -1,0 +1,72 @@
+// Conditions of a request as HTTP writes them. The ETag of a key is its version in quotes: "12". A condition that cannot be
+// kept is refused, never passed over: whoever sends one relies on it.
+import type { IncomingHttpHeaders } from 'node:http'
+import { InvalidArgumentError } from '../errors/index.js'
+import { HttpRefusal } from './problem.js'
+
+const STRONG = /^"([1-9][0-9]{0,18})"$/
+const TAG = /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/
+/** Each tag of a list; commas stand inside tags as well. */
+const TAGS = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g
+
+export function etagOf(version: bigint): string {
+  return `"${version}"`
+}
+
+/** What a write is conditional on: `ifVersion` as the Store takes it, 0 for an absent key. */
+export function writeCondition(headers: IncomingHttpHeaders): bigint | undefined {
+  const [match, noneMatch] = [headers['if-match'], headers['if-none-match']]
+  if (match !== undefined && noneMatch !== undefined) throw invalid('If-Match and If-None-Match exclude each other')
+  if (noneMatch !== undefined) {
+    if (noneMatch.trim() === '*') return 0n
+    throw invalid('of a write, If-None-Match can only be *: the key must be absent')
+  }
+  if (match === undefined) return undefined
+  const tag = match.trim()
+  if (!TAG.test(tag)) throw invalid('of a write, If-Match must be one ETag, as in "12"')
+  const version = STRONG.exec(tag)?.[1]
+  // Neither a weak tag nor one that no key ever had matches anything.
+  if (version === undefined) throw conditionFailed('If-Match', undefined)
+  return BigInt(version)
+}
+
+/** A write that knows no conditions. */
+export function noCondition(headers: IncomingHttpHeaders): void {
+  if (headers['if-match'] === undefined && headers['if-none-match'] === undefined) return
+  throw invalid('this operation takes no condition')
+}
+
+/** Of a read: whether the client has this version already (304). Throws (412) when it wants another one than there is. */
+export function hasAlready(headers: IncomingHttpHeaders, version: bigint): boolean {
+  const [match, noneMatch] = [headers['if-match'], headers['if-none-match']]
+  if (match !== undefined && !names(match, version, false)) throw conditionFailed('If-Match', version)
+  return noneMatch !== undefined && names(noneMatch, version, true)
+}
+
+function names(header: string, version: bigint, weak: boolean): boolean {
+  if (header.trim() === '*') return true
+  if (!/^[ \t,]*$/.test(header.replaceAll(TAGS, '')))
+    throw invalid('If-Match and If-None-Match are * or a list of ETags, as in "12", "13"')
+  const tags = [...header.matchAll(TAGS)].map(([tag]) => (weak ? tag.replace(/^W\//, '') : tag))
+  return tags.includes(etagOf(version))
+}
+
+/** 412: of a condition in a header HTTP says so. With the version that there is now, if it is known and there is one. */
+export function conditionFailed(header: string, version: bigint | undefined): HttpRefusal {
+  const now = version === undefined ? '' : version === 0n ? ': the key is absent' : `: the version is ${version}`
+  const headers: Record<string, string> = version ? { ETag: etagOf(version) } : {}
+  return new HttpRefusal(412, 'CONDITION_FAILED', `${header} does not hold${now}`, headers)
+}
+
+/**
+ * Exactly once ends where this gateway's number for the write does, and that is here: a key of the client's own could not
+ * be kept, so it is not accepted.
+ */
+export function noIdempotencyKey(headers: IncomingHttpHeaders): void {
+  if (headers['idempotency-key'] === undefined) return
+  throw invalid('Idempotency-Key cannot be kept here: make the write conditional (If-Match), or use KvClient')
+}
+
+function invalid(message: string): InvalidArgumentError {
+  return new InvalidArgumentError(message, { outcome: 'not-applied' })
+}

@@ -1,0 +1,1 @@
+export { type HttpGateway, type HttpOptions, serveHttp } from './serve.js'

@@ -1,0 +1,94 @@
+import type { Clock } from '../core/clock.js'
+import type { Limits } from '../core/limits.js'
+import type { Operation, Result } from '../core/operation.js'
+import { printableKey } from '../core/text.js'
+import { type KvError, OverloadedError } from '../errors/index.js'
+import type { Telemetry } from '../telemetry/index.js'
+import type { Hold } from './held.js'
+
+/** What is asked of a Store. */
+export interface OperationStore {
+  /** `done` is called once, with an error or a result, perhaps before this returns; soon after `signal` is aborted. */
+  perform(
+    operation: Operation,
+    deadlineMs: number,
+    signal: AbortSignal | undefined,
+    done: (error: KvError | undefined, result: Result | undefined) => void,
+  ): void
+  /** Why it would refuse every operation now, if it would. */
+  full?(): KvError | undefined
+}
+
+/** What one request may use of the Store. */
+export interface Asking {
+  readonly timeoutMs: number | undefined
+  /** Aborted when the client has gone, or the server must end: the operation is given up, with an honest outcome. */
+  readonly signal: AbortSignal
+  readonly hold: Hold
+}
+
+type ResultOf<O extends Operation> = Extract<Result, { kind: O['kind'] }>
+
+/** A request costs a connection, headers, buffers: many times what its operation weighs. */
+const REQUESTS_MAX = 2048
+/** What that many take at a few thousand a second. */
+const CROWDED_MS = 200
+
+/** Operations of all requests, on their way to the Store. */
+export class Operations {
+  readonly limits: Limits
+  readonly #store: OperationStore
+  readonly #clock: Clock
+  readonly #telemetry: Telemetry
+  #requests = 0
+
+  constructor(store: OperationStore, limits: Limits, clock: Clock, telemetry: Telemetry) {
+    this.#store = store
+    this.limits = limits
+    this.#clock = clock
+    this.#telemetry = telemetry
+  }
+
+  /** To be asked before a request's body is read: throws OVERLOADED when it had better not come now. */
+  admit(): () => void {
+    const full = this.#store.full?.()
+    if (full !== undefined) throw full
+    if (this.#requests >= REQUESTS_MAX) {
+      const message = 'the gateway has as many HTTP requests in progress as it may'
+      throw new OverloadedError(message, { outcome: 'not-applied', retryAfterMs: CROWDED_MS })
+    }
+    this.#requests++
+    return () => {
+      this.#requests--
+    }
+  }
+
+  /** Rejects with a KvError. A value that was found is counted, and is the caller's own: it keeps no greater message alive. */
+  run<O extends Operation>(operation: O, { timeoutMs, signal, hold }: Asking): Promise<ResultOf<O>> {
+    const begin = this.#clock.monotonic()
+    return new Promise((resolve, reject) => {
+      this.#store.perform(operation, timeoutMs ?? this.limits.deadlineMs, signal, (error, result) => {
+        this.#tell(operation, begin, error)
+        try {
+          if (error !== undefined) throw error
+          resolve(owned(result as Result, hold) as ResultOf<O>)
+        } catch (failure) {
+          reject(failure as KvError)
+        }
+      })
+    })
+  }
+
+  #tell({ kind, key }: Operation, begin: number, error: KvError | undefined): void {
+    if (!this.#telemetry.enabled('request')) return
+    const ms = this.#clock.monotonic() - begin
+    this.#telemetry.emit('request', { operation: kind, key: printableKey(key), outcome: error?.code ?? 'ok', ms })
+  }
+}
+
+/** A value is a view into a message of up to megabytes, which a client that reads slowly must not hold. */
+function owned(result: Result, hold: Hold): Result {
+  if (result.kind !== 'get' || !result.found) return result
+  hold.take(result.value.byteLength)
+  return { ...result, value: Uint8Array.from(result.value) }
+}

@@ -1,0 +1,22 @@
+import { json } from './answer.js'
+import { BATCH_ROUTES } from './batch.js'
+import { CLUSTER_ROUTES } from './cluster.js'
+import { KEY_ROUTES } from './keys.js'
+import { documentOf } from './openapi.js'
+import { type Route, route } from './route.js'
+import { AnyObject, NoQuery } from './schemas.js'
+
+const document = route({
+  id: 'openapi',
+  method: 'GET',
+  paths: ['/v1/openapi.json'],
+  summary: 'This document.',
+  query: NoQuery,
+  asks: 'nothing',
+  writes: false,
+  answers: { 200: { description: 'OpenAPI 3.1.', schema: AnyObject } },
+  handle: () => json(200, documentOf(ROUTES)),
+})
+
+/** The whole API, once: for those who serve it, and for the document. */
+export const ROUTES: readonly Route[] = [...KEY_ROUTES, ...BATCH_ROUTES, ...CLUSTER_ROUTES, document]

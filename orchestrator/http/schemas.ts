@@ -1,0 +1,183 @@
+// What comes in and what goes out, once: these schemas check requests, and the OpenAPI document is made of them.
+import { z } from 'zod'
+import { DEADLINE_MS_MAX } from '../core/limits.js'
+import { decodeText, encodeText } from '../core/text.js'
+import { InvalidArgumentError, OUTCOMES } from '../errors/index.js'
+import { PROBLEM_CODES } from './problem.js'
+
+/** The schemas that the document names. */
+export const NAMED = z.registry<{ id: string; description?: string }>()
+
+function named<T extends z.ZodType>(id: string, description: string, schema: T): T {
+  NAMED.add(schema, { id, description })
+  return schema
+}
+
+/** Strict: padded, and no bits that mean nothing. */
+const BASE64 = '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'
+
+const base64 = z
+  .string()
+  // Not by the pattern: an engine that backtracks must not see megabytes.
+  .refine((text) => Buffer.from(text, 'base64').toString('base64') === text, 'must be base64, padded')
+  .meta({ pattern: BASE64, contentEncoding: 'base64' })
+
+export const Bytes = named(
+  'Bytes',
+  'A text is its UTF-8 bytes. Bytes that are no UTF-8 are {"base64": "..."}, in both directions.',
+  z.union([z.string(), z.strictObject({ base64 })]),
+)
+
+export type BytesJson = z.output<typeof Bytes>
+
+/** The bytes of a key or a value as JSON carries it. */
+export function bytesFrom(json: BytesJson, what: string): Uint8Array {
+  if (typeof json !== 'string') return Buffer.from(json.base64, 'base64')
+  try {
+    return encodeText(json, what)
+  } catch (cause) {
+    throw new InvalidArgumentError((cause as TypeError).message, { outcome: 'not-applied', cause })
+  }
+}
+
+export function bytesTo(bytes: Uint8Array): BytesJson {
+  return decodeText(bytes) ?? { base64: Buffer.from(bytes).toString('base64') }
+}
+
+/** Versions are uint64, which a JSON number cannot hold; no version has 20 digits. */
+const version = named(
+  'Version',
+  'Of a key; each write gives it a greater one. The ETag is the same in quotes.',
+  z.string().regex(/^(?:0|[1-9][0-9]{0,18})$/),
+)
+
+const ifVersion = version.optional().meta({ description: 'Applies only if the version is this one; "0": absent.' })
+const ms = (least: number) => z.int().min(least).max(DEADLINE_MS_MAX)
+const staleMs = ms(0)
+const inQuery = (schema: ReturnType<typeof ms>) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/)
+    .transform(Number)
+    .pipe(schema)
+
+const timeoutMs = inQuery(ms(1))
+  .optional()
+  .meta({ description: 'How long the request may take. Default: --deadline-ms of the orchestrator.' })
+
+export const NoQuery = z.strictObject({})
+export const WriteQuery = z.strictObject({ timeout_ms: timeoutMs })
+export const ReadQuery = z.strictObject({
+  timeout_ms: timeoutMs,
+  stale_ms: inQuery(staleMs).optional().meta({
+    description:
+      'Any replica may answer, with what was current so many ms before the request or later. 0: linearizable.',
+  }),
+})
+
+export const Value = named('Value', 'A value to be stored.', z.strictObject({ value: Bytes }))
+
+export const Found = named('Found', 'A value and its version.', z.strictObject({ value: Bytes, version }))
+export const Written = named('Written', 'The version that the write made.', z.strictObject({ version }))
+export const Deleted = named('Deleted', 'Whether there was a value.', z.strictObject({ existed: z.boolean() }))
+export const Appended = named(
+  'Appended',
+  'The version that the append made, and the length of the value now, in bytes.',
+  z.strictObject({ version, length: z.int().min(0) }),
+)
+
+const BatchOperation = named(
+  'BatchOperation',
+  'One operation of a batch.',
+  z.discriminatedUnion('op', [
+    z.strictObject({ op: z.literal('get'), key: Bytes, stale_ms: staleMs.optional() }),
+    z.strictObject({ op: z.literal('put'), key: Bytes, value: Bytes, if_version: ifVersion }),
+    z.strictObject({ op: z.literal('delete'), key: Bytes, if_version: ifVersion }),
+    z.strictObject({ op: z.literal('append'), key: Bytes, value: Bytes }),
+  ]),
+)
+
+export type BatchOperationJson = z.output<typeof BatchOperation>
+
+export const Batch = named(
+  'Batch',
+  'Operations that are carried out at the same time, each by itself: no transaction, and in no order.',
+  z.strictObject({ operations: z.array(BatchOperation) }),
+)
+
+export const ProblemAnswer = named(
+  'Problem',
+  'Why a request, or an operation of a batch, failed (RFC 9457).',
+  z.strictObject({
+    type: z.literal('about:blank'),
+    title: z.string(),
+    status: z.int().min(400).max(599),
+    detail: z.string().meta({ description: 'For people; may change.' }),
+    code: z.enum(PROBLEM_CODES as [string, ...string[]]).meta({ description: 'For programs; stable.' }),
+    outcome: z
+      .enum(Object.keys(OUTCOMES) as [string, ...string[]])
+      .meta({ description: 'What is known of the operation: whether it took effect.' }),
+    retryable: z.boolean().meta({
+      description: 'Whether sending it again, unchanged, can succeed. It is safe if the outcome is not-applied.',
+    }),
+    advice: z.string().meta({ description: 'What to do, for people.' }),
+    retry_after_ms: z.int().min(0).optional(),
+    shard: z.int().min(0).optional(),
+    version: version.optional().meta({ description: "The key's version now, when a condition did not hold." }),
+  }),
+)
+
+const BatchResult = named(
+  'BatchResult',
+  'What one operation of a batch came to.',
+  z.union([
+    z.strictObject({ found: z.literal(true), value: Bytes, version }),
+    z.strictObject({ found: z.literal(false) }),
+    Written,
+    Deleted,
+    Appended,
+    z.strictObject({ error: ProblemAnswer }),
+  ]),
+)
+
+export type BatchResultJson = z.output<typeof BatchResult>
+
+export const BatchAnswer = named(
+  'BatchAnswer',
+  'A result for each operation, in their order.',
+  z.strictObject({ results: z.array(BatchResult) }),
+)
+
+const Node = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  address: z.string(),
+  answers: z.boolean(),
+  reason: z.string().optional().meta({ description: 'Why it does not answer.' }),
+})
+
+export const ClusterStatus = named(
+  'ClusterStatus',
+  'The cluster as its orchestrator sees it now.',
+  z.strictObject({
+    epoch: z.string().regex(/^\d+$/).meta({ description: 'Of the cluster map.' }),
+    shards: z.array(
+      z.strictObject({
+        id: z.int().min(1),
+        leader: Node.pick({ id: true, name: true, address: true }).nullable(),
+        term: z.string().regex(/^\d+$/),
+        nodes: z.array(Node),
+      }),
+    ),
+  }),
+)
+
+export type ClusterStatusJson = z.output<typeof ClusterStatus>
+
+export const Alive = named('Alive', 'The process serves.', z.strictObject({ alive: z.literal(true) }))
+export const Ready = named(
+  'Ready',
+  'Requests can be served; shards that have no leader now are named.',
+  z.strictObject({ ready: z.literal(true), leaderless: z.array(z.int().min(1)) }),
+)
+export const AnyObject = z.record(z.string(), z.unknown())

@@ -1,0 +1,103 @@
+import type { Operation, Result } from '../../core/operation.js'
+import { CancelledError, type KvError, PreconditionFailedError } from '../../errors/index.js'
+import type { OperationStore } from '../operations.js'
+
+type Done = Parameters<OperationStore['perform']>[3]
+
+interface Row {
+  readonly value: Uint8Array
+  readonly version: bigint
+}
+
+/** A Store that keeps its keys in a Map and answers at once. */
+export class MapStore implements OperationStore {
+  /** By the key in hex. */
+  readonly rows = new Map<string, Row>()
+  /** Why it refuses everything, if it does. */
+  refuses: KvError | undefined
+  #versions = 0n
+
+  perform(operation: Operation, _deadlineMs: number, _signal: AbortSignal | undefined, done: Done): void {
+    try {
+      done(undefined, this.#apply(operation))
+    } catch (error) {
+      done(error as KvError, undefined)
+    }
+  }
+
+  full(): KvError | undefined {
+    return this.refuses
+  }
+
+  #apply(operation: Operation): Result {
+    const id = Buffer.from(operation.key).toString('hex')
+    const row = this.rows.get(id)
+    const found = { value: row?.value ?? new Uint8Array(), version: row?.version ?? 0n }
+    switch (operation.kind) {
+      case 'get':
+        return { kind: 'get', found: row !== undefined, ...found }
+      case 'put':
+        check(operation.ifVersion, found.version)
+        return { kind: 'put', version: this.#write(id, operation.value) }
+      case 'delete':
+        check(operation.ifVersion, found.version)
+        return { kind: 'delete', existed: this.rows.delete(id) }
+      case 'append': {
+        const value = Buffer.concat([found.value, operation.value])
+        return { kind: 'append', version: this.#write(id, value), length: value.length }
+      }
+      case 'open-session':
+        throw new TypeError('no client of HTTP opens a session')
+    }
+  }
+
+  #write(id: string, value: Uint8Array): bigint {
+    this.rows.set(id, { value: Uint8Array.from(value), version: ++this.#versions })
+    return this.#versions
+  }
+}
+
+function check(ifVersion: bigint | undefined, version: bigint): void {
+  if (ifVersion === undefined || ifVersion === version) return
+  throw new PreconditionFailedError(`the version is ${version}`, { outcome: 'not-applied', version })
+}
+
+export interface Performed {
+  readonly operation: Operation
+  readonly deadlineMs: number
+  readonly done: Done
+}
+
+/** A Store that answers when the test says so, or when the caller gives up. */
+export class ManualStore implements OperationStore {
+  readonly waiting: Performed[] = []
+  /** Operations that their callers gave up. */
+  readonly cancelled: Operation[] = []
+
+  perform(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined, done: Done): void {
+    const entry = { operation, deadlineMs, done }
+    this.waiting.push(entry)
+    signal?.addEventListener('abort', () => {
+      const at = this.waiting.indexOf(entry)
+      if (at < 0) return
+      this.waiting.splice(at, 1)
+      this.cancelled.push(operation)
+      done(new CancelledError('cancelled by the caller', { outcome: 'unknown', cause: signal.reason }), undefined)
+    })
+  }
+
+  /** Answers the operation that has waited longest. */
+  answer(result: Result): void {
+    this.#next().done(undefined, result)
+  }
+
+  fail(error: KvError): void {
+    this.#next().done(error, undefined)
+  }
+
+  #next(): Performed {
+    const next = this.waiting.shift()
+    if (next === undefined) throw new TypeError('nothing waits')
+    return next
+  }
+}
