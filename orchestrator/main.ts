@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { version } from './cli/version.js'
 import { helpText } from './config/help.js'
-import { type Config, ConfigFault, listOf, loadConfig } from './config/load.js'
+import { type Config, ConfigFault, httpPortOf, listOf, loadConfig } from './config/load.js'
 import {
   agentDriver,
   type ClusterOptions,
@@ -27,6 +27,7 @@ import { systemClock } from './core/clock.js'
 import type { Limits } from './core/limits.js'
 import { systemRng } from './core/rng.js'
 import { type Gateway, serveGateway } from './gateway/index.js'
+import { type HttpGateway, serveHttp } from './http/index.js'
 import { Store } from './store/index.js'
 import { logTelemetry, type Telemetry } from './telemetry/index.js'
 import { controlService } from './wire/control.js'
@@ -101,11 +102,16 @@ async function serveWith(nodes: Nodes, config: Started, telemetry: Telemetry, st
     const store = new Store({ map: orchestrator.maps, limits: limitsOf(config), relayed: true })
     try {
       const gateway = await openGateway(config, orchestrator, store, telemetry)
+      const http = await openHttp(config, orchestrator, store, telemetry).catch(async (error: unknown) => {
+        await gateway.close()
+        throw error
+      })
       orchestrator.listens(reachable(gateway.address))
-      process.stdout.write(readyLine(gateway, orchestrator, config))
+      process.stdout.write(readyLine(gateway, http, orchestrator, config))
       await aborted(stop.asked)
+      http?.drain()
       await orchestrator.retire(stop.forced)
-      await gateway.close(DRAIN_MS)
+      await Promise.all([gateway.close(DRAIN_MS), http?.close(DRAIN_MS)])
     } finally {
       store.close()
     }
@@ -121,10 +127,16 @@ function orchestratorFor(config: Started, nodes: Nodes, telemetry: Telemetry, st
   return Orchestrator.join(options, config.join.split(','), stop)
 }
 
-function readyLine({ address }: Gateway, { role, shape }: Orchestrator, { join, data }: Config): string {
+function readyLine(
+  { address }: Gateway,
+  http: HttpGateway | undefined,
+  { role, shape }: Orchestrator,
+  { join, data }: Config,
+): string {
   const { shards, replicas } = shape
+  const also = http === undefined ? '' : `http=${http.address} `
   const joined = join === undefined ? '' : `role=${role} `
-  return `kvorum ready grpc=${address} shards=${shards} replicas=${replicas} ${joined}data=${data}\n`
+  return `kvorum ready grpc=${address} ${also}shards=${shards} replicas=${replicas} ${joined}data=${data}\n`
 }
 
 /** Others cannot connect to "any address". */
@@ -146,11 +158,27 @@ function openGateway(config: Config, orchestrator: Orchestrator, store: Store, t
   })
 }
 
+async function openHttp(
+  config: Config,
+  orchestrator: Orchestrator,
+  store: Store,
+  telemetry: Telemetry,
+): Promise<HttpGateway | undefined> {
+  const { host, insecure } = config
+  const port = httpPortOf(config)
+  if (port === undefined) return undefined
+  const status = () => orchestrator.control.status()
+  return serveHttp({ store, status, host, port, insecure, limits: limitsOf(config), telemetry })
+}
+
 /** A port that is in use is better told before a dozen processes are started. */
-async function expectFree({ host, port, insecure }: Config): Promise<void> {
-  if (port === 0) return
-  const listener = await listen({ host, port, insecure }, [])
-  await listener.close()
+async function expectFree(config: Config): Promise<void> {
+  const { host, insecure } = config
+  for (const port of [config.port, httpPortOf(config) ?? 0]) {
+    if (port === 0) continue
+    const listener = await listen({ host, port, insecure }, [])
+    await listener.close()
+  }
 }
 
 function openDriver(config: Started, telemetry: Telemetry): Nodes {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { helpText } from './help.js'
-import { type Config, ConfigFault, loadConfig } from './load.js'
+import { type Config, ConfigFault, httpPortOf, loadConfig } from './load.js'
 import { OPTIONS } from './schema.js'
 
 let folder: string
@@ -60,6 +60,17 @@ describe('sources', () => {
     expect(config(args, environment as Record<string, string>)).toMatchObject(expected)
   })
 
+  test.each([
+    [[], 7001],
+    [['--port', '7010'], 7011],
+    [['--port', '0'], 0],
+    [['--port', '0', '--http-port', '8000'], 8000],
+    [['--http-port', '0'], 0],
+    [['--http=false'], undefined],
+  ])('%j: HTTP on port %s', (args, port) => {
+    expect(httpPortOf(config(args))).toBe(port)
+  })
+
   test('the result is frozen', () => {
     expect(Object.isFrozen(config([]))).toBe(true)
   })
@@ -82,6 +93,9 @@ describe('faults', () => {
     [['--driver', 'agent', '--agents', 'a:1', '--fault-proxy'], '--fault-proxy is for nodes on this machine'],
     [['--driver', 'static'], '--driver static needs --nodes <file>'],
     [['--nodes', 'nodes.json'], '--nodes needs --driver static'],
+    [['--http=false', '--http-port', '0'], '--http-port is given, but --http is false'],
+    [['--port', '65535'], '--port 65535 has no port after it: give --http-port'],
+    [['--http-port', '7000'], '--port and --http-port are both 7000'],
   ])('%j', (args, says) => {
     expect(faults(args)).toEqual([expect.stringContaining(says)])
   })

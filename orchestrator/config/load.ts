@@ -51,6 +51,7 @@ function acrossOptions(options: Options): string[] {
         'add --insecure if that is what you want',
     )
   }
+  faults.push(...httpFaults(options))
   if (options.join !== undefined) faults.push(...faultsOfJoin(options.join, options))
   faults.push(...driverFaults(options))
   const largest = options.keyBytesMax + options.valueBytesMax
@@ -61,6 +62,20 @@ function acrossOptions(options: Options): string[] {
     )
   }
   return faults
+}
+
+const PORT_MAX = 65_535
+
+function httpFaults({ http, httpPort, port }: Options): string[] {
+  if (!http) return httpPort === undefined ? [] : ['--http-port is given, but --http is false']
+  if (httpPort === undefined)
+    return port < PORT_MAX ? [] : [`--port ${PORT_MAX} has no port after it: give --http-port`]
+  return httpPort !== 0 && httpPort === port ? [`--port and --http-port are both ${port}: each needs its own`] : []
+}
+
+/** The port for HTTP/JSON, 0 for a free one; undefined when it is not served. */
+export function httpPortOf({ http, httpPort, port }: Config): number | undefined {
+  return http ? (httpPort ?? (port === 0 ? 0 : port + 1)) : undefined
 }
 
 function faultsOfJoin(join: string, { shards, replicas, faultProxy }: Options): string[] {

@@ -39,6 +39,15 @@ export const schema = z.strictObject({
     what: 'port that clients connect to; 0 takes a free one',
     why: 'fixed, so that clients find it again after a restart',
   }),
+  http: option(z.boolean().default(true), {
+    what: 'serve HTTP/JSON beside gRPC',
+    why: 'every language and curl speak it; --http=false leaves one port less that others can reach',
+  }),
+  httpPort: option(whole(0, 65_535).optional(), {
+    what: 'port for HTTP/JSON, on the same host; 0 takes a free one',
+    otherwise: 'the one after --port: 7001; a free one with --port 0',
+    why: 'it follows --port, so that several orchestrators on one machine need not be told of it',
+  }),
   join: option(z.string().min(1).optional(), {
     what: 'gateways of a running cluster, host:port and more of them after commas: be one more orchestrator of it',
     otherwise: 'be the first orchestrator of the data directory',

@@ -47,7 +47,7 @@ function names(header: string, version: bigint, weak: boolean): boolean {
   if (header.trim() === '*') return true
   if (!/^[ \t,]*$/.test(header.replaceAll(TAGS, '')))
     throw invalid('If-Match and If-None-Match are * or a list of ETags, as in "12", "13"')
-  const tags = [...header.matchAll(TAGS)].map(([tag]) => (weak ? tag.replace(/^W\//, '') : tag))
+  const tags = found.map(([tag]) => (weak ? tag.replace(/^W\//, '') : tag))
   return tags.includes(etagOf(version))
 }
 

@@ -211,6 +211,7 @@ describe('conditions', () => {
     [{ 'If-None-Match': '*' }, 304],
     [{ 'If-None-Match': '"2"' }, 200],
     [{ 'If-None-Match': '1' }, 400],
+    [{ 'If-None-Match': '' }, 400],
     [{ 'If-Match': '"1"' }, 200],
     [{ 'If-Match': '*' }, 200],
     [{ 'If-Match': 'W/"1"' }, 412],

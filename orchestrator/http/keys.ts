@@ -40,16 +40,19 @@ const IF_MATCH: HeaderNote = {
   name: 'If-Match',
   description: 'Only if this is the ETag of the key now, else 412.',
   pattern: ONE_TAG,
+  example: '"12"',
 }
 const IF_ABSENT: HeaderNote = {
   name: 'If-None-Match',
   description: 'Only *: only if the key is absent, else 412.',
   pattern: '^\\*$',
+  example: '*',
 }
 const IF_NONE_MATCH: HeaderNote = {
   name: 'If-None-Match',
   description: '304 if this is the ETag of the key now.',
   pattern: ONE_TAG,
+  example: '"12"',
 }
 
 const get = route({

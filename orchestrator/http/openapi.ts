@@ -100,9 +100,9 @@ function queryParameters({ query }: Route): Json[] {
 }
 
 function headerParameters({ headers = [] }: Route): Json[] {
-  return headers.map(({ name, description, pattern }) => ({
+  return headers.map(({ name, description, pattern, example }) => ({
     ...{ name, in: 'header', required: false },
-    ...{ description, schema: { type: 'string', pattern } },
+    ...{ description, example, schema: { type: 'string', pattern } },
   }))
 }
 

@@ -43,6 +43,7 @@ export interface HeaderNote {
   readonly name: string
   readonly description: string
   readonly pattern: string
+  readonly example: string
 }
 
 export interface AnswerNote {

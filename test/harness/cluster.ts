@@ -24,7 +24,7 @@ export interface ClusterOptions {
   readonly endsWithUs?: boolean
 }
 
-const READY = /^kvorum ready grpc=(\S+) shards=(\d+) replicas=(\d+) data=(.+)$/
+const READY = /^kvorum ready grpc=(\S+) http=(\S+) shards=(\d+) replicas=(\d+) data=(.+)$/
 const READY_MS_MAX = 60_000
 const STOP_MS_MAX = 20_000
 const SETTLED_MS_MAX = 30_000
@@ -41,6 +41,7 @@ export class Cluster {
   readonly #reaper: Program | undefined
   #orchestrator: Program
   #address = ''
+  #httpAddress = ''
   /** Of orchestrators that have ended. */
   #log = ''
 
@@ -73,6 +74,11 @@ export class Cluster {
     return this.#address
   }
 
+  /** The same for HTTP/JSON. */
+  get httpAddress(): string {
+    return this.#httpAddress
+  }
+
   get orchestrator(): Program {
     return this.#orchestrator
   }
@@ -89,12 +95,12 @@ export class Cluster {
     return startOrchestrator([...args, ...this.#args])
   }
 
-  /** Starts the orchestrator again, on the same port and data, and whatever shape that has by now. */
+  /** Starts the orchestrator again, on the same ports and data, and whatever shape that has by now. */
   async restart(): Promise<void> {
     if (this.#orchestrator.running) throw new TypeError('the orchestrator still runs')
     this.#log = `${this.log}\n`.slice(-LOG_LENGTH_MAX)
-    const port = this.#address.split(':').at(-1) ?? '0'
-    this.#orchestrator = startOrchestrator(['--port', port, '--data', this.data, ...this.#args])
+    const ports = ['--port', portOf(this.#address), '--http-port', portOf(this.#httpAddress)]
+    this.#orchestrator = startOrchestrator([...ports, '--data', this.data, ...this.#args])
     await this.#ready()
   }
 
@@ -193,9 +199,14 @@ export class Cluster {
   }
 
   async #ready(): Promise<void> {
-    const [, address = ''] = await this.#orchestrator.line(READY, READY_MS_MAX)
+    const [, address = '', httpAddress = ''] = await this.#orchestrator.line(READY, READY_MS_MAX)
     this.#address = address
+    this.#httpAddress = httpAddress
   }
+}
+
+function portOf(address: string): string {
+  return address.split(':').at(-1) ?? '0'
 }
 
 /** The orchestrator's main, built. `npm test` and `npm run bench` build before they come here. */

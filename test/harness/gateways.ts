@@ -2,7 +2,7 @@
 import { type Cluster, startOrchestrator } from './cluster.js'
 import type { Program } from './process.js'
 
-const READY = /^kvorum ready grpc=(\S+) shards=\d+ replicas=\d+ role=(\w+) data=/
+const READY = /^kvorum ready grpc=(\S+) http=\S+ shards=\d+ replicas=\d+ role=(\w+) data=/
 const READY_MS_MAX = 60_000
 
 export interface GatewayProcess {
@@ -32,7 +32,8 @@ export async function join(
   options: JoinOptions = {},
 ): Promise<GatewayProcess> {
   const { port = '0', data = cluster.data, args = [] } = options
-  const program = startOrchestrator(['--join', via.join(','), '--port', port, '--data', data, ...args])
+  const ports = ['--port', port, '--http-port', '0']
+  const program = startOrchestrator(['--join', via.join(','), ...ports, '--data', data, ...args])
   const [, address = '', role = ''] = await program.line(READY, READY_MS_MAX)
   return { address, program, role }
 }
