@@ -45,8 +45,10 @@ export function hasAlready(headers: IncomingHttpHeaders, version: bigint): boole
 
 function names(header: string, version: bigint, weak: boolean): boolean {
   if (header.trim() === '*') return true
-  if (!/^[ \t,]*$/.test(header.replaceAll(TAGS, '')))
+  const found = [...header.matchAll(TAGS)]
+  if (found.length === 0 || !/^[ \t,]*$/.test(header.replaceAll(TAGS, ''))) {
     throw invalid('If-Match and If-None-Match are * or a list of ETags, as in "12", "13"')
+  }
   const tags = found.map(([tag]) => (weak ? tag.replace(/^W\//, '') : tag))
   return tags.includes(etagOf(version))
 }

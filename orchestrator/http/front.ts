@@ -44,7 +44,10 @@ export class Front {
     this.#router = new Router(options.routes)
   }
 
-  /** Answers a request; never rejects. `asks`: whether the client waits for leave to send the body. Says whether its answer is the connection's last. */
+  /**
+   * Answers a request, and says whether that was the connection's last answer; never rejects. `asks`: whether the client waits
+   * for leave to send the body.
+   */
   async serve(request: IncomingMessage, response: ServerResponse, asks: boolean): Promise<boolean> {
     const hold = new Hold(this.#options.held)
     const ending = new AbortController()

@@ -61,7 +61,8 @@ test('parameters have their ranges', async () => {
   const { paths } = await read()
   const parameters = paths['/key/{key}']?.get?.parameters
   expect(parameters).toContainEqual(expect.objectContaining({ in: 'path', name: 'key', required: true }))
+  const description = expect.stringContaining('Any replica')
   const schema = expect.objectContaining({ type: 'integer', minimum: 0, maximum: 86_400_000 })
-  expect(parameters).toContainEqual(expect.objectContaining({ in: 'query', name: 'stale_ms', schema }))
+  expect(parameters).toContainEqual(expect.objectContaining({ in: 'query', name: 'stale_ms', description, schema }))
   expect(parameters).toContainEqual(expect.objectContaining({ in: 'header', name: 'If-None-Match' }))
 })

@@ -18,7 +18,6 @@ const ETAG = { ETag: { description: 'The version in quotes.', schema: { type: 's
 /** Problems of everything that is asked of the Store. */
 const OF_THE_STORE: Readonly<Record<number, string>> = {
   408: 'The time is over. `outcome` says what is known of the operation.',
-  409: 'A condition did not hold.',
   429: 'Too much at once: try again after Retry-After.',
   501: 'A node does not know the operation: upgrade it.',
   502: 'A node is not whom the cluster map says.',
@@ -145,7 +144,7 @@ function reference(schema: z.ZodType): Json {
 }
 
 function schemaOf(schema: z.ZodType): Json {
-  return bare(z.toJSONSchema(schema, { metadata: NAMED, io: 'output' }))
+  return bare(z.toJSONSchema(schema, { io: 'output' }))
 }
 
 function componentSchemas(): Json {

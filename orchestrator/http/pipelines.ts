@@ -15,6 +15,7 @@ interface Task {
 interface Line {
   readonly waiting: Task[]
   current: Task | undefined
+  paused: boolean
 }
 
 /**
@@ -26,11 +27,14 @@ export class Pipelines {
 
   enter(task: Task): void {
     const connection = task.request.socket
-    const line = this.#lines.get(connection) ?? { waiting: [], current: undefined }
+    const line = this.#lines.get(connection) ?? { waiting: [], current: undefined, paused: false }
     this.#lines.set(connection, line)
     line.waiting.push(task)
     if (line.current === undefined) void this.#run(connection, line)
-    else if (line.waiting.length >= WAITING_MAX) connection.pause()
+    else if (line.waiting.length >= WAITING_MAX) {
+      line.paused = true
+      connection.pause()
+    }
   }
 
   /**
@@ -49,7 +53,10 @@ export class Pipelines {
       line.current = task
       const { response, serve } = task
       const over = new Promise<void>((resolve) => response.once('close', resolve))
-      if (line.waiting.length < WAITING_MAX) connection.resume()
+      if (line.paused && line.waiting.length < WAITING_MAX) {
+        line.paused = false
+        connection.resume()
+      }
       const last = await serve()
       await over
       // What came after the last one is not begun: nobody could be told of it.

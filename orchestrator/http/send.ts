@@ -24,6 +24,8 @@ export function send(
   { status, headers, body }: Answer,
   { clock, last }: SendOptions,
 ): boolean {
+  // The client has gone: there is nobody to tell.
+  if (response.destroyed) return true
   const unread = !request.complete
   const close = last || unread
   const bare = status === 204 || status === 304

@@ -20,7 +20,7 @@ const SEED = process.env.FUZZ_SEED ?? '1'
 
 /** What may become of a request that is right: a key that is absent, a condition that does not hold, a ms that is over. */
 const SETTINGS = `[checks.positive_data_acceptance]
-expected-statuses = ["2xx", 304, 404, 408, 412]
+expected-statuses = ["2xx", 304, 404, 408, 409, 412]
 `
 
 let folder: string
