@@ -75,7 +75,10 @@ describe('before anything is started', () => {
     const { server, port } = await takePort()
     try {
       const data = join(folder, 'busy')
-      for (const ports of [['--port', String(port)], ['--port', '0', '--http-port', String(port)]]) {
+      for (const ports of [
+        ['--port', String(port)],
+        ['--port', '0', '--http-port', String(port)],
+      ]) {
         const line = await refusalOf(startOrchestrator(['--data', data, ...ports]))
         expect(line).toContain(`127.0.0.1:${port}: the port is in use`)
       }
