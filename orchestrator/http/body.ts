@@ -19,7 +19,7 @@ export async function readBody(request: IncomingMessage, { bytesMax, hold, go }:
   const chunks: Buffer[] = []
   let bytes = 0
   return new Promise((resolve, reject) => {
-    const end = (error?: unknown) => {
+    const end = (error?: Error) => {
       request.off('data', take).off('end', end).off('error', end).off('close', gone)
       // What is still to come is not for us: whoever answers decides what becomes of the connection.
       if (error === undefined) resolve(Buffer.concat(chunks))
@@ -34,7 +34,7 @@ export async function readBody(request: IncomingMessage, { bytesMax, hold, go }:
         hold.take(chunk.length)
       } catch (refusal) {
         request.pause()
-        end(refusal)
+        end(refusal as Error)
         return
       }
       chunks.push(chunk)

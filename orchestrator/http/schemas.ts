@@ -22,7 +22,7 @@ const base64 = z
   .refine((text) => Buffer.from(text, 'base64').toString('base64') === text, 'must be base64, padded')
   .meta({ pattern: BASE64, contentEncoding: 'base64' })
 
-export const Bytes = named(
+const Bytes = named(
   'Bytes',
   'A text is its UTF-8 bytes. Bytes that are no UTF-8 are {"base64": "..."}, in both directions.',
   z.union([z.string(), z.strictObject({ base64 })]),

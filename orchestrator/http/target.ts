@@ -4,7 +4,7 @@ export interface Target {
   readonly query: string
 }
 
-/** Undefined when a % does not begin an escape. In absolute form ("http://host/path") the host says nothing here. */
+/** Undefined when a % does not begin an escape. In absolute form ("http://localhost/path") the host says nothing here. */
 export function parseTarget(url: string): Target | undefined {
   const [path = '', ...query] = url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').split('?')
   const segments: Buffer[] = []
