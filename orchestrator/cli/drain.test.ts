@@ -63,7 +63,8 @@ test('drain waits until nothing of it leads any more', async () => {
 
 test('drain goes on waiting while whoever runs the cluster is away', async () => {
   answers = () => {
-    if (asked.length === 2) throw new UnavailableError('no orchestrator holds the control lease now', { outcome: 'unknown' })
+    if (asked.length === 2)
+      throw new UnavailableError('no orchestrator holds the control lease now', { outcome: 'unknown' })
     return { nodes: NODES, moves: asked.length < 3 ? MOVES : [] }
   }
   expect(await run('drain', 'shard-1/node-2')).toBe(0)

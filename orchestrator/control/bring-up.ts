@@ -10,7 +10,7 @@ import type { Group } from './group.js'
 import { agree, mapAsItIs } from './map-keeper.js'
 import type { MetaKeys } from './meta-keys.js'
 import { type Range, rangesOf } from './placement.js'
-import { PUT_BACK } from './supervisor.js'
+import { PUT_BACK } from './restart-policy.js'
 
 export interface Parts {
   readonly clusterId: string

@@ -6,8 +6,9 @@ import { Changes } from './changes.js'
 import { groupName } from './data-directory.js'
 import type { NodeLink } from './links.js'
 import { firstMembers, type GroupRecord, idAt, joinerWith, mayHaveVoted } from './membership.js'
+import { PUT_BACK } from './restart-policy.js'
 import { Rounds } from './rounds.js'
-import { PUT_BACK, type Supervisor } from './supervisor.js'
+import type { Supervisor } from './supervisor.js'
 
 export interface GroupDeps {
   readonly telemetry: Telemetry

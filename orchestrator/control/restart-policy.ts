@@ -1,5 +1,10 @@
 import type { Exit } from './drivers/driver.js'
 
+/** What to do about a member that is not what it was. */
+export const PUT_BACK =
+  'Put its directory back (kvorum restart it if it does not start by itself then), or kvorum node replace it; its shard ' +
+  'goes on with the others meanwhile.'
+
 /** What a supervisor does after its node's process has ended by itself. */
 export type Decision =
   | { readonly action: 'restart'; readonly delayMs: number }

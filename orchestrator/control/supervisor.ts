@@ -9,7 +9,7 @@ import { type Driver, type Exit, isAt, type NodeProcess, type NodeSpec, whereOf 
 import type { Links, NodeLink } from './links.js'
 import { type Condition, type Order, outranks } from './orders.js'
 import type { NodeRecord } from './registry.js'
-import { decide, delayAfter, describeExit, STABLE_MS } from './restart-policy.js'
+import { decide, delayAfter, describeExit, PUT_BACK, STABLE_MS } from './restart-policy.js'
 
 export interface SupervisorDeps {
   readonly driver: Driver
@@ -40,11 +40,6 @@ export type Manner = Pick<NodeRecord, 'program' | 'startedFor'>
 
 /** What of a node's data is gone. */
 type Loss = 'directory' | 'log'
-
-/** What to do about a member that is not what it was. */
-export const PUT_BACK =
-  'Put its directory back (kvorum restart it if it does not start by itself then), or kvorum node replace it; its shard ' +
-  'goes on with the others meanwhile.'
 
 const WORDS = { restarting: 'it is being restarted', silent: 'it does not answer' } as const
 /** How long a node that is held may take to end. */

@@ -113,8 +113,10 @@ function inJson(result: Result): BatchResultJson {
       return { existed: result.existed }
     case 'append':
       return { version: String(result.version), length: result.length }
+    case 'compare-and-set':
+    case 'increment':
     case 'open-session':
-      throw new TypeError('no batch opens a session')
+      throw new TypeError(`no batch asks for ${result.kind}`)
   }
 }
 

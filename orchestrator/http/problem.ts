@@ -14,6 +14,9 @@ export const STATUS: Readonly<Record<Code, number>> = {
   UNAVAILABLE: 503,
   // A condition in a header is 412 (conditions.ts): HTTP says so.
   PRECONDITION_FAILED: 409,
+  // What the value is now stands in the way, as with a condition.
+  NOT_A_NUMBER: 409,
+  OVERFLOW: 409,
   CORRUPT: 500,
   WRONG_PEER: 502,
   UNSUPPORTED: 501,

@@ -35,9 +35,14 @@ export function statusWith(led: readonly number[]): StatusResponse {
       role,
       term: 3n,
     }
-    return { name: `shard-${shard}/node-${index}`, condition: Condition.UP, reason: '', status }
+    const where = { machine: 'm1', zone: 'm1', drained: false, slow: false }
+    return { name: `shard-${shard}/node-${index}`, condition: Condition.UP, reason: '', status, ...where }
   }
-  const groups = [0, 2, 1].map((shard) => ({ shard, nodes: [1, 2, 3].map((index) => node(shard, index)) }))
+  const groups = [0, 2, 1].map((shard) => ({
+    shard,
+    partitions: 512,
+    nodes: [1, 2, 3].map((index) => node(shard, index)),
+  }))
   return { epoch: 7n, groups }
 }
 

@@ -46,8 +46,10 @@ export class MapStore implements OperationStore {
         const value = Buffer.concat([found.value, operation.value])
         return { kind: 'append', version: this.#write(id, value), length: value.length }
       }
+      case 'compare-and-set':
+      case 'increment':
       case 'open-session':
-        throw new TypeError('no client of HTTP opens a session')
+        throw new TypeError(`no client of HTTP asks for ${operation.kind}`)
     }
   }
 
