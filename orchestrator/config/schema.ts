@@ -51,7 +51,7 @@ export const schema = z.strictObject({
   join: option(z.string().min(1).optional(), {
     what: 'gateways of a running cluster, host:port and more of them after commas: be one more orchestrator of it',
     otherwise: 'be the first orchestrator of the data directory',
-    why: 'with the same --data it takes over when the one that runs the nodes ends; with another one it only routes',
+    why: 'with the same --data it takes over when the one that runs the nodes ends; with another one only if agents or others run the nodes',
   }),
   insecure: option(z.boolean().default(false), {
     what: 'listen on an address that others can reach, without encryption or authentication',

@@ -19,6 +19,8 @@ export interface Parts {
   /** From now on meta can be asked for the control lease, without which `store` waits. */
   readonly lead: () => void
   readonly shards: () => readonly Group[]
+  /** Done when meta has what the registry has, as far as others need it. */
+  readonly recorded: (signal: AbortSignal) => Promise<void>
   /** The map that was published last, in the bytes of the wire. */
   readonly lastMap: Uint8Array | undefined
   readonly telemetry: Telemetry
@@ -103,6 +105,7 @@ async function decidedMap(parts: Parts, signal: AbortSignal): Promise<ClusterMap
   await own(parts.meta, 1n, all, parts.clock, signal, parts.lastMap === undefined)
   parts.lead()
   for (const group of neededOf(parts)) await group.until(() => group.members !== undefined, signal)
+  await parts.recorded(signal)
   return agree(parts, signal)
 }
 

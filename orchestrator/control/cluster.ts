@@ -6,6 +6,7 @@ import type { Telemetry } from '../telemetry/index.js'
 import { decodeClusterMap } from '../wire/cluster-map.js'
 import type { ControlHandlers } from '../wire/control.js'
 import { bringUp } from './bring-up.js'
+import { Claim, type Heir, originIn } from './claim.js'
 import type { DataDirectory } from './data-directory.js'
 import type { Driver } from './drivers/driver.js'
 import { StartFault } from './faults.js'
@@ -16,12 +17,11 @@ import type { Group } from './group.js'
 import { drain } from './leaders/drain.js'
 import { Drains } from './leaders/drains.js'
 import { Leaders } from './leaders/leaders.js'
-import { Lease } from './lease.js'
+import type { Lease } from './lease.js'
 import { leftRunning } from './left-running.js'
 import type { Links } from './links.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
 import { MapPublisher } from './map-publisher.js'
-import { MetaStore } from './meta-store.js'
 import { operationHandlers, PATIENCE_MS, patiently } from './operations/handlers.js'
 import { Journal } from './operations/journal.js'
 import { Operations } from './operations/operations.js'
@@ -30,9 +30,9 @@ import { describePlan } from './plan.js'
 import { tellPrograms } from './program-news.js'
 import { Programs } from './programs.js'
 import { type ClusterRecord, Registry } from './registry.js'
+import { RegistryCopy } from './registry-copy.js'
 import { reportOf } from './report.js'
 import { isShapeOf, type Shape, shapeFor } from './shape.js'
-import { stampAll } from './stamp-all.js'
 
 export interface ClusterOptions {
   readonly directory: DataDirectory
@@ -63,6 +63,8 @@ export interface ClusterOptions {
   readonly holder?: { readonly id: string; readonly address: () => string }
   /** The nodes are another one's: a start that does not come to its end leaves them running. Default false. */
   readonly takesOver?: boolean
+  /** Of one that takes over nodes that any orchestrator can run: where meta is, which has what its registry may lack. */
+  readonly from?: Heir
 }
 
 /** That a person wants it to end. */
@@ -96,16 +98,35 @@ export interface Cluster {
  */
 export async function startCluster(options: ClusterOptions, stop: Stop): Promise<Cluster> {
   options.driver.check()
+  const isCopied = options.from !== undefined
   // First, so that nothing is written beside what somebody may want to repair.
-  expectRegistry(options.directory)
-  // Whoever takes over comes often, until the lock is free; the one before it could write there.
+  if (!isCopied) expectRegistry(options.directory)
+  // Whoever takes over on this machine comes often, until the lock is free; the one before it could write there.
   if (options.takesOver !== true) options.directory.prepare()
-  const registry = await Registry.open(options.directory, options.pid)
+  else options.directory.make()
+  const registry = await Registry.open(options.directory, options.pid, isCopied)
   try {
-    const record = await recordFor(registry, options)
-    return await startGroups(registry, record, options, stop)
+    const origin = options.from ?? (options.driver.roams === true ? await originIn(registry) : undefined)
+    const asked = origin === undefined ? undefined : await Claim.ask(registry, origin, options, stop.asked)
+    return await startWith(asked, registry, options, stop)
   } catch (error) {
     await registry.close()
+    throw error
+  }
+}
+
+async function startWith(
+  asked: Claim | undefined,
+  registry: Registry,
+  options: ClusterOptions,
+  stop: Stop,
+): Promise<Cluster> {
+  try {
+    const record = await recordFor(registry, options)
+    const claim = asked ?? (await Claim.own(registry, record.clusterId, options))
+    return await startGroups(claim, registry, record, options, stop)
+  } catch (error) {
+    await asked?.close()
     throw error
   }
 }
@@ -132,28 +153,39 @@ async function recordFor(
 }
 
 async function startGroups(
+  claim: Claim,
   registry: Registry,
   record: ClusterRecord,
   options: ClusterOptions,
   stop: Stop,
 ): Promise<Cluster> {
-  const { links, telemetry, clock, stopTimeoutMs, driver } = options
-  const { clusterId } = record
+  const { telemetry, clock, stopTimeoutMs, driver } = options
+  const [{ clusterId }, { lease }] = [record, claim]
   // Meta's nodes are found before there is a term of one's own. Whoever had the last one had this registry's lock, and is gone.
   driver.lead?.(await registry.term())
   const hooks = { moved: () => {} }
   const lastMap = await registry.map()
   const needed = lastMap === undefined ? record.shards : greatestIn(decodeClusterMap(lastMap))
-  const fleet = await Fleet.open({ ...options, registry, moved: () => hooks.moved() }, record, needed)
+  const store = new FencedStore(claim.records, lease)
+  const copy = driver.roams === true ? new RegistryCopy({ ...options, registry, store }) : undefined
+  const recorded = async (signal?: AbortSignal) => copy?.settled(signal)
+  const how = { recorded, adopts: driver.roams === true && lastMap !== undefined, moved: () => hooks.moved() }
+  const fleet = await Fleet.open({ ...options, registry, ...how }, record, needed).catch(async (error: unknown) => {
+    await copy?.close()
+    throw error
+  })
   const { meta } = fleet
-  const records = new MetaStore({ clusterId, meta, links, clock })
-  const lease = await leaseFor(records, registry, options)
-  const store = new FencedStore(records, lease)
+  claim.runs(meta)
   const lead = () => lease.start()
-  const parts = { clusterId, meta, store, lead, shards: () => fleet.shards, lastMap, telemetry, clock }
+  const parts = { clusterId, meta, store, lead, recorded, shards: () => fleet.shards, lastMap, telemetry, clock }
   try {
     telemetry.emit('start.progress', { doing: describePlan(record), seconds: 0 })
-    const map = await inTime(fleet, options, stop.asked, (signal) => bringUp(parts, signal))
+    const map = await inTime(fleet, options, stop.asked, async (signal) => {
+      const first = await bringUp(parts, signal)
+      // Before anybody can join: who takes over later finds every group in meta.
+      if (lastMap === undefined) await recorded(signal)
+      return first
+    })
     // Also when meta was away: it is taken as soon as it can be.
     lead()
     const publisher = await MapPublisher.begin({ ...parts, remember: (bytes) => registry.setMap(bytes) }, map)
@@ -178,7 +210,8 @@ async function startGroups(
     const limit = { clock, ms: options.patienceMs ?? PATIENCE_MS }
     const drainParts = { fleet, drains, leaders, telemetry }
     const end = async (nodes: (group: Group) => Promise<void>) => {
-      await Promise.all([replacer.close(), leaders.close(), operations.close(), publisher.close(), lease.close()])
+      const owners = [replacer.close(), leaders.close(), operations.close(), publisher.close()]
+      await Promise.all([...owners, claim.close(), copy?.close()])
       await Promise.all(fleet.all.map(nodes))
       await registry.close()
     }
@@ -199,31 +232,12 @@ async function startGroups(
       leave: () => end((group) => group.leave()),
     }
   } catch (error) {
-    await lease.close()
+    await Promise.all([claim.close(), copy?.close()])
     // Asked to stop: everything stops. Failed: what ran before goes on running.
-    const how = options.takesOver === true ? 'leave' : stop.asked.aborted ? 'stop' : 'release'
-    await Promise.all(fleet.all.map((group) => group[how](stopTimeoutMs, stop.forced)))
+    const end = options.takesOver === true ? 'leave' : stop.asked.aborted ? 'stop' : 'release'
+    await Promise.all(fleet.all.map((group) => group[end](stopTimeoutMs, stop.forced)))
     throw error
   }
-}
-
-async function leaseFor(store: MetaStore, registry: Registry, options: ClusterOptions): Promise<Lease> {
-  const { clock, telemetry, rng, driver } = options
-  const { id, address } = options.holder ?? { id: rng.id(), address: () => '' }
-  return new Lease({
-    store,
-    clock,
-    telemetry,
-    holder: id,
-    address,
-    registry: await registry.id(rng),
-    stamp: (term, signal) => stampAll(store, term, signal),
-    begins: async (term) => {
-      if (driver.lead === undefined) return
-      await registry.setTerm(term)
-      driver.lead(term)
-    },
-  })
 }
 
 function greatestIn(map: ClusterMap): number {

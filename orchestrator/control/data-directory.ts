@@ -66,6 +66,15 @@ export class DataDirectory {
     return join(this.path, nodeName(place))
   }
 
+  /** Makes it if it is absent. Throws a StartFault. */
+  make(): void {
+    try {
+      makeDirectory(this.path)
+    } catch (error) {
+      throw pathFault('the data directory', this.given, error)
+    }
+  }
+
   /** Makes it if it is absent, and makes sure that it can be written. Throws a StartFault. */
   prepare(): void {
     const probe = join(this.path, `.probe-${process.pid}`)

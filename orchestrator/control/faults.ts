@@ -41,7 +41,18 @@ const WORDS: Readonly<Record<string, string>> = {
 /** Another orchestrator holds the control lease: what this one had begun is its business now. */
 export class NotHolder extends Error {
   override name = 'NotHolder'
-  constructor(readonly term: number) {
-    super(`another orchestrator holds the control lease, in term ${term}`)
+  constructor(
+    readonly term: number,
+    message = `another orchestrator holds the control lease, in term ${term}`,
+  ) {
+    super(message)
+  }
+}
+
+/** Others have run the nodes since the registry was written here: it must be read anew before anything else is done. */
+export class StaleRegistry extends NotHolder {
+  override name = 'StaleRegistry'
+  constructor(term: number) {
+    super(term, 'another orchestrator has run the nodes meanwhile: what the registry knows of them is old')
   }
 }

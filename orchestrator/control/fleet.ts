@@ -11,6 +11,10 @@ export interface FleetOptions extends Omit<PlanOptions, 'supervisors' | 'cluster
   readonly stopTimeoutMs: number
   /** How long a machine must have been silent to count as gone. Default 0: none ever does. */
   readonly replaceMachineAfterMs?: number
+  /** Done when meta has what the registry has, where others may have to go on from it. Rejects when that will not be. */
+  readonly recorded: (signal?: AbortSignal) => Promise<void>
+  /** Nodes are run that were all chosen before: one that the registry lacks is for an operation to choose. */
+  readonly adopts: boolean
 }
 
 /** The groups of a cluster. The registry has its shape; what is above it is left over, and removed. */
@@ -43,7 +47,10 @@ export class Fleet {
     const stay = await removeLeftovers(record.shards, { ...options, clusterId: record.clusterId })
     const supervisors = new Set<Supervisor>()
     const plan = { ...options, clusterId: record.clusterId, supervisors }
-    const [meta, ...shards] = await planGroups(await placesToStart(record, needed, stay, registry), plan)
+    const places = await placesToStart(record, needed, stay, registry)
+    const chosen = new Set((await registry.nodes()).map(nodeName))
+    const planned = options.adopts ? places.filter((place) => chosen.has(nodeName(place))) : places
+    const [meta, ...shards] = await planGroups(planned, plan)
     if (meta === undefined) throw new TypeError('a plan without meta')
     const fleet = new Fleet(options, record, meta)
     fleet.#groups = shards
@@ -84,6 +91,7 @@ export class Fleet {
       const shape = { ...this.record, shards }
       const places = placesFrom(first, shape, await this.options.registry.groups(), this.#stay)
       if (places.length > 0) this.#groups = [...this.#groups, ...(await planGroups(places, this.#plan))]
+      await this.options.recorded()
       for (const group of this.#groups) group.start()
     })
   }
@@ -155,6 +163,7 @@ export class Fleet {
     const { joining } = group.record ?? {}
     if (joining === undefined) throw new TypeError(`nobody joins ${group.name}`)
     const node = group.nodeAt(joining.index) ?? (await planNode(group, joining.index, seat, this.#plan))
+    await this.options.recorded()
     node.start()
     return node
   }
@@ -166,6 +175,7 @@ export class Fleet {
   async clear(group: Group, force: AbortSignal): Promise<void> {
     const index = group.record?.leaving
     if (index === undefined) return
+    await this.options.recorded(force)
     const node = group.nodeAt(index)
     if (node !== undefined) {
       group.dismiss(node)
@@ -230,6 +240,12 @@ export class Fleet {
     const record = { ...this.record, ...change }
     await this.options.registry.setCluster(record)
     this.record = record
+    await this.options.recorded()
+  }
+
+  /** Before something is done that whoever runs the nodes next must know of. */
+  recorded(signal: AbortSignal): Promise<void> {
+    return this.options.recorded(signal)
   }
 }
 

@@ -30,8 +30,12 @@ export interface LeaseDeps {
   readonly registry: string | undefined
   /** Writes the term over everything that a holder writes. Rejects with NotHolder. */
   readonly stamp: (term: number, signal: AbortSignal) => Promise<void>
-  /** From now on this is the term; done before anything is done in it. */
-  readonly begins?: (term: number) => Promise<void>
+  /** From now on this is the term; done before anything is done in it. Rejects with NotHolder when it must not be. */
+  readonly begins?: (term: number, signal: AbortSignal) => Promise<void>
+  /** What has been seen of the lease so far. Default: nothing. */
+  readonly observer?: LeaseObserver
+  /** Gives up as soon as it is seen that the holder of another registry lives, rather than wait for its end. Default false. */
+  readonly yields?: boolean
 }
 
 /** Half of LEASE_MS and some: the rest is for clocks that run at different speeds, and for what is on its way. */
@@ -48,7 +52,7 @@ const HANDOVER_LOOK_MS = 50
  */
 export class Lease implements Tenure {
   readonly #deps: LeaseDeps
-  readonly #observer = new LeaseObserver()
+  readonly #observer: LeaseObserver
   readonly #rounds: Rounds
   readonly #lost = new AbortController()
   readonly #changes = new Changes()
@@ -61,6 +65,7 @@ export class Lease implements Tenure {
 
   constructor(deps: LeaseDeps) {
     this.#deps = deps
+    this.#observer = deps.observer ?? new LeaseObserver()
     this.#rounds = new Rounds({
       work: (signal) => this.#round(signal),
       failed: (error) => {
@@ -105,9 +110,9 @@ export class Lease implements Tenure {
     return this.term as number
   }
 
-  deposed(term: number): void {
+  deposed(term: number, why = new NotHolder(term)): void {
     if (this.lost.aborted) return
-    this.#lost.abort(new NotHolder(term))
+    this.#lost.abort(why)
     this.#tell()
   }
 
@@ -176,10 +181,12 @@ export class Lease implements Tenure {
   async #take(signal: AbortSignal): Promise<void> {
     const { store, clock, holder, address } = this.#deps
     const row = decodeLease(await store.read(LEASE_KEY, signal))
+    const before = this.#observer.row
     this.#observer.saw(row, clock.monotonic())
     const registry = this.#deps.registry ?? row.record?.registry
     const isOurs = this.#deps.registry !== undefined && row.record?.registry === registry
     if (registry === undefined || !(isOurs || this.#observer.isVacant(clock.monotonic()))) {
+      if (this.#deps.yields === true && before !== undefined && before.version !== row.version) this.#compare(row)
       await this.#pause(LOOK_MS, signal)
       return
     }
@@ -197,11 +204,11 @@ export class Lease implements Tenure {
     const { stamp, begins, telemetry } = this.#deps
     try {
       await stamp(term, signal)
+      await begins?.(term, signal)
     } catch (error) {
-      if (error instanceof NotHolder) this.deposed(error.term)
+      if (error instanceof NotHolder) this.deposed(error.term, error)
       throw error
     }
-    await begins?.(term)
     this.#isStamped = true
     telemetry.emit('control.held', { term })
     this.#tell()

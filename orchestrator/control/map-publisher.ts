@@ -12,6 +12,8 @@ export interface PublisherDeps extends KeeperDeps {
   readonly clock: Clock
   /** Keeps the bytes of the map for a start without meta; done when it is durable. */
   readonly remember: (map: Uint8Array) => Promise<void>
+  /** Done when meta has what the registry has: the map must not say what nobody could find again. */
+  readonly recorded: (signal: AbortSignal) => Promise<void>
 }
 
 const RETRY_MS = 1_000
@@ -60,6 +62,7 @@ export class MapPublisher {
    */
   change(change: MapChange, signal: AbortSignal): Promise<ClusterMap> {
     const changed = this.#last.then(async () => {
+      await this.deps.recorded(signal)
       const map = await agree(this.deps, signal, change)
       await this.deps.remember(encodeClusterMap(map))
       if (this.maps.publish(map)) this.deps.telemetry.emit('map.published', { epoch: map.epoch })

@@ -6,6 +6,7 @@ import type { ControlHandlers } from '../wire/control.js'
 import type { Bystander, Situation, StandbyHandlers } from '../wire/standby.js'
 import { aborted } from './aborted.js'
 import { Changes } from './changes.js'
+import type { Heir } from './claim.js'
 import { type Cluster, type ClusterOptions, type Stop, startCluster } from './cluster.js'
 import { NotHolder } from './faults.js'
 import { forwardedHandlers } from './forwarded.js'
@@ -18,7 +19,7 @@ import { whyNotTheirs } from './same-data.js'
 import type { Shape } from './shape.js'
 import { Standing } from './standing.js'
 
-export interface OrchestratorOptions extends Omit<ClusterOptions, 'holder' | 'takesOver'> {
+export interface OrchestratorOptions extends Omit<ClusterOptions, 'holder' | 'takesOver' | 'from'> {
   readonly peers: PeerLinks
 }
 
@@ -73,7 +74,7 @@ export class Orchestrator {
   static async found(options: OrchestratorOptions, stop: Stop): Promise<Orchestrator> {
     const id = options.rng.id()
     const listening = { address: '' }
-    const cluster = await startCluster({ ...options, holder: { id, address: () => listening.address } }, stop)
+    const cluster = await startFresh({ ...options, holder: { id, address: () => listening.address } }, stop)
     const known = { map: cluster.maps.current(), meta: cluster.meta(), addresses: [] }
     const orchestrator = new Orchestrator(options, id, known, listening)
     orchestrator.#begin(cluster)
@@ -171,8 +172,11 @@ export class Orchestrator {
     return this.#ineligible === undefined
   }
 
+  /** Why it can never take over; undefined if it can. */
   get #ineligible(): string | undefined {
-    return whyNotTheirs(this.#options.directory, this.#known.map.clusterId, this.#known.meta)
+    const { driver, directory } = this.#options
+    if (driver.roams === true) return undefined
+    return whyNotTheirs(directory, this.#known.map.clusterId, this.#known.meta)
   }
 
   #begin(cluster: Cluster | undefined): void {
@@ -223,7 +227,8 @@ export class Orchestrator {
     const deps = {
       ...{ clusterId: map.clusterId, links, peers, clock, telemetry, holder: this.#id, maps: this.#maps },
       who: () => ({ address: this.#listening.address, eligible }),
-      takeOver: () => this.#takeOver(),
+      takeOver: (from: Heir | undefined) => this.#takeOver(from),
+      roams: this.#options.driver.roams === true,
       changed: () => this.#changes.tell(),
       abandoned: this.#abandoned.signal,
       successor: this.#successor,
@@ -245,11 +250,11 @@ export class Orchestrator {
     }
   }
 
-  #takeOver(): Promise<Cluster> {
+  #takeOver(from: Heir | undefined): Promise<Cluster> {
     const holder = { id: this.#id, address: () => this.#listening.address }
     // Also when it is to end: then it has the nodes, and can stop them.
     const stop = { asked: this.#abandoned.signal, forced: this.#abandoned.signal }
-    return startCluster({ ...this.#options, shape: {}, holder, takesOver: true }, stop)
+    return startCluster({ ...this.#options, shape: {}, holder, takesOver: true, from }, stop)
   }
 
   #handlers(): ControlHandlers {
@@ -304,5 +309,16 @@ export class Orchestrator {
       return { map, meta: cluster.meta(), holder: holds ? this.#listening.address : cluster.lease.successor, holds }
     }
     return { map, meta: this.#standing?.meta ?? [], holder: this.#standing?.holder ?? '', holds: false }
+  }
+}
+
+/** What was begun while meta was silent, and turned out to be another one's by now, is begun again by what meta says. */
+async function startFresh(options: ClusterOptions, stop: Stop): Promise<Cluster> {
+  for (;;) {
+    try {
+      return await startCluster(options, stop)
+    } catch (error) {
+      if (!(error instanceof NotHolder) || stop.asked.aborted) throw error
+    }
   }
 }

@@ -6,6 +6,7 @@ import { nodeName } from './data-directory.js'
 import { InUseFault, pathFault, StartFault } from './faults.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
 import { type GroupRecord, readGroup } from './membership.js'
+import type { Known } from './registry-rows.js'
 
 // What an orchestrator must know to find its cluster again: which one it is, its processes, and the last map. It lies
 // in `level`, whose lock is also the lock of the data directory: the kernel drops it when its owner dies, however it
@@ -59,7 +60,20 @@ type Change =
   | { readonly type: 'put'; readonly key: string; readonly value: unknown }
   | { readonly type: 'del'; readonly key: string }
 
+/** What a registry takes over from meta. */
+interface Adopted {
+  readonly known: Known
+  /** The ids of the rows that it is from. */
+  readonly bases: ReadonlyMap<string, string>
+  /** In which they were read. */
+  readonly term: number
+  /** In the bytes of the wire. */
+  readonly map: Uint8Array
+}
+
 export class Registry {
+  /** Told of every write that concerns what meta has of it as well. */
+  onWrite: () => void = () => {}
   readonly #level: Level<string, unknown>
   readonly #directory: DataDirectory
   /** What is to be written next, and when it is. */
@@ -77,12 +91,12 @@ export class Registry {
 
   /**
    * Opens it and takes the data directory's lock. Throws a StartFault, with the owner's pid when there is one. Makes it
-   * only where no node is.
+   * only where no node is, or where meta has what it is to know (`isCopied`).
    */
-  static async open(directory: DataDirectory, pid: number): Promise<Registry> {
-    expectRegistry(directory)
+  static async open(directory: DataDirectory, pid: number, isCopied = false): Promise<Registry> {
+    if (!isCopied) expectRegistry(directory)
     // Level would make a fresh one in the place of one that was lost.
-    const createIfMissing = lostRegistry(directory) === undefined
+    const createIfMissing = isCopied || lostRegistry(directory) === undefined
     const level = new Level<string, unknown>(directory.registry, { valueEncoding: 'json', createIfMissing })
     try {
       await level.open()
@@ -105,6 +119,7 @@ export class Registry {
 
   async setCluster(record: ClusterRecord): Promise<void> {
     await this.#write([put('cluster', record)])
+    this.onWrite()
   }
 
   /** Which registry this is: random, and made once. Whoever has its lock knows that nobody else acts on it. */
@@ -130,6 +145,7 @@ export class Registry {
 
   async setNodes(records: readonly NodeRecord[]): Promise<void> {
     await this.#write(records.map((record) => put(`node/${nodeName(record)}`, record)))
+    this.onWrite()
   }
 
   async groups(): Promise<GroupRecord[]> {
@@ -138,6 +154,7 @@ export class Registry {
 
   async setGroup(record: GroupRecord): Promise<void> {
     await this.#write([put(`group/${record.shard}`, record)])
+    this.onWrite()
   }
 
   /** The last published map, in the bytes of the wire. */
@@ -156,11 +173,13 @@ export class Registry {
 
   async setDrained(record: DrainedRecord): Promise<void> {
     await this.#write([put('drained', record)])
+    this.onWrite()
   }
 
   /** Forgets a node, of which nothing must be left. */
   async forgetNode(place: NodePlace): Promise<void> {
     await this.#write([{ type: 'del', key: `node/${nodeName(place)}` }])
+    this.onWrite()
   }
 
   /** Forgets a group and its nodes, of which nothing must be left, but for those that are marked so. */
@@ -168,6 +187,38 @@ export class Registry {
     const nodes = (await this.nodes()).filter((node) => node.shard === shard && node.left !== true)
     const keys = [`group/${shard}`, ...nodes.map((node) => `node/${nodeName(node)}`)]
     await this.#write(keys.map((key) => ({ type: 'del', key })))
+    this.onWrite()
+  }
+
+  /** Which content of each row of meta it goes on from, by key: of those that it has written or taken over. */
+  async bases(): Promise<ReadonlyMap<string, string>> {
+    return new Map(Object.entries(((await this.#level.get('bases')) as Record<string, string> | undefined) ?? {}))
+  }
+
+  async setBases(bases: ReadonlyMap<string, string>): Promise<void> {
+    const [had, has] = [Object.fromEntries(await this.bases()), Object.fromEntries(bases)]
+    if (JSON.stringify(had) !== JSON.stringify(has)) await this.#write([put('bases', has)])
+  }
+
+  /** Forgets what it knew for what meta has, in one write. A process that is where it was is still found by its pid. */
+  async adopt({ known, bases, term, map }: Adopted): Promise<void> {
+    const had = new Map((await this.nodes()).map((node) => [nodeName(node), node]))
+    const groups = (await this.groups()).map(({ shard }) => `group/${shard}`)
+    const gone = [...groups, ...[...had.keys()].map((name) => `node/${name}`)]
+    const nodes = known.nodes.map((node) => {
+      const before = had.get(nodeName(node))
+      return before?.machine === node.machine && before?.address === node.address ? { ...before, ...node } : node
+    })
+    await this.#write([
+      ...gone.map((key) => ({ type: 'del' as const, key })),
+      put('cluster', known.cluster),
+      put('drained', known.drained),
+      ...known.groups.map((group) => put(`group/${group.shard}`, group)),
+      ...nodes.map((node) => put(`node/${nodeName(node)}`, node)),
+      put('bases', Object.fromEntries(bases)),
+      put('term', term),
+      put('map', Buffer.from(map).toString('base64')),
+    ])
   }
 
   async close(): Promise<void> {

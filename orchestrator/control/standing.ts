@@ -4,6 +4,7 @@ import type { NodeInfo } from '../core/topology.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { decodeClusterMap } from '../wire/cluster-map.js'
 import type { Bystander, Situation } from '../wire/standby.js'
+import type { Heir } from './claim.js'
 import type { Cluster } from './cluster.js'
 import { InUseFault, NotHolder } from './faults.js'
 import { unseal } from './fence.js'
@@ -31,7 +32,9 @@ export interface StandingDeps {
   /** The map that everybody here routes by. */
   readonly maps: MapCell
   /** Opens the registry and runs the nodes; rejects with an InUseFault while another one has the lock. */
-  readonly takeOver: () => Promise<Cluster>
+  readonly takeOver: (from: Heir | undefined) => Promise<Cluster>
+  /** Any orchestrator can run the nodes, wherever its registry is: no lock says that nobody does. */
+  readonly roams: boolean
   /** Who holds the lease, or what is known of meta, has changed. */
   readonly changed: () => void
   /** Aborted when nothing is to be finished any more. */
@@ -181,9 +184,10 @@ export class Standing {
       await this.#dropLease()
       return undefined
     }
-    if (this.#defers()) return undefined
+    if (this.#defers() || !this.#isTurn()) return undefined
+    const { roams, takeOver, clusterId } = this.#deps
     try {
-      return await this.#deps.takeOver()
+      return await takeOver(roams ? { clusterId, meta: this.#meta.members, observer: this.#observer } : undefined)
     } catch (error) {
       if (error instanceof InUseFault) await this.#waitForLock(error)
       else if (!(error instanceof NotHolder || signal.aborted))
@@ -202,6 +206,12 @@ export class Standing {
     if (successor === undefined) return false
     const { row } = this.#observer
     return row === undefined || (row.record?.term === successor && !this.#observer.isVacant(clock.monotonic()))
+  }
+
+  /** Of nodes that any orchestrator can run only the lease says whether one does. */
+  #isTurn(): boolean {
+    if (!this.#deps.roams || this.#lease !== undefined) return true
+    return this.#observer.isVacant(this.#deps.clock.monotonic())
   }
 
   async #waitForLock({ owner }: InUseFault): Promise<void> {

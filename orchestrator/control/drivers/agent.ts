@@ -38,6 +38,7 @@ class AgentDriver implements Driver {
   readonly #clock: Clock
   /** In whose name orders are given. Agents refuse a smaller term than the greatest that they have seen; 0: before the first. */
   #term = 0n
+  readonly roams = true
   readonly program = 'the node program of its agent'
 
   constructor(private readonly options: AgentDriverOptions) {

@@ -57,6 +57,11 @@ export interface ProgramInfo {
  */
 export interface Driver {
   /**
+   * Whether an orchestrator on another machine can run the same nodes: whoever runs them is obeyed, and what the registry knows
+   * of them is kept in meta as well.
+   */
+  readonly roams?: boolean
+  /**
    * Whatever is asked of it from now on is asked by the holder of the control lease in this term. A driver whose processes
    * are not guarded by the registry's lock passes it on, so that a smaller term is refused where they run.
    */

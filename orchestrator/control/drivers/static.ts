@@ -26,6 +26,7 @@ export function staticDriver(list: StaticNodes, settings: NodeSettings, clock: C
     return address
   }
   return {
+    roams: true,
     program: 'the node program of whoever starts the nodes',
     check: (program) => {
       if (program !== undefined) throw otherProgram()

@@ -35,6 +35,7 @@ export async function drain(
   const names = knownNodes(fleet.all).flatMap((known) => (isMeant(target, known) ? [known.name] : []))
   if (!dryRun) {
     await drains.change(next)
+    await fleet.recorded(signal)
     leaders.hurry()
     if (drains.now !== before) telemetry.emit(undo ? 'nodes.undrained' : 'nodes.drained', { nodes: names })
   }

@@ -50,6 +50,7 @@ export async function bring(group: Group, tools: MemberTools, signal: AbortSigna
   )
   const { joiner } = group
   if (joiner === undefined) throw new TypeError(`${node.name} joins no more`)
+  await tools.fleet.recorded(signal)
   const add = (leader: NodeLink, configuration: bigint) => {
     // The leader may ask it first which formats it knows.
     unlessLost(() => true)()
@@ -88,6 +89,7 @@ export async function promote(group: Group, tools: MemberTools, signal: AbortSig
   if (joiner === undefined || node === undefined) return
   // From here on it may have voted: without its log it must not come back.
   await group.change((record) => joinerWith(record, { mayVote: true }))
+  await tools.fleet.recorded(signal)
   const vote = (leader: NodeLink, configuration: bigint) => {
     expectHope(node, tools)
     return leader.promote(joiner.id, configuration)

@@ -5,6 +5,7 @@ import { UnavailableError } from '../../errors/index.js'
 import { silent } from '../../telemetry/index.js'
 import type { Situation } from '../../wire/standby.js'
 import { DataDirectory } from '../data-directory.js'
+import type { Driver } from '../drivers/driver.js'
 import { Orchestrator, type OrchestratorOptions } from '../orchestrator.js'
 import type { PeerLinks } from '../peers.js'
 import type { FakeWorld } from './fake-world.js'
@@ -31,11 +32,14 @@ export class Several {
   constructor(
     private readonly folder: string,
     private readonly world: FakeWorld,
+    private readonly driverOf: (pass: Pass) => Driver = (pass) => world.driver(pass),
+    /** How many times as fast as the machine's their clocks go. */
+    private readonly speed = 100,
   ) {}
 
-  async found(shards: number, partitionsPerMoveMax: number): Promise<Member> {
+  async found(shards: number, partitionsPerMoveMax: number, replicas = 1): Promise<Member> {
     const member = this.#member()
-    const options = { ...this.#options(member, partitionsPerMoveMax), shape: { shards, replicas: 1 } }
+    const options = { ...this.#options(member, partitionsPerMoveMax), shape: { shards, replicas } }
     member.orchestrator = await Orchestrator.found(options, never)
     member.orchestrator.listens(member.address)
     // As the node itself does it: by this it is known whose the data directory is.
@@ -55,12 +59,21 @@ export class Several {
     return member
   }
 
+  /** Without anybody to join: on this folder, which may hold what an orchestrator before it has left. */
+  async again(folder: string): Promise<Member> {
+    const member = this.#member()
+    const options = { ...this.#options(member, 1024), directory: new DataDirectory(folder) }
+    member.orchestrator = await Orchestrator.found(options, never)
+    member.orchestrator.listens(member.address)
+    return member
+  }
+
   #member(): Member {
     const pid = this.members.length + 1
     const member: Member = {
       address: `gateway-${pid}:1`,
       pid,
-      clock: new ScaledClock(),
+      clock: new ScaledClock(this.speed),
       pass: async () => {},
       orchestrator: undefined,
       gone: new AbortController(),
@@ -74,7 +87,7 @@ export class Several {
     return {
       directory: new DataDirectory(this.folder),
       shape: {},
-      driver: this.world.driver(pass),
+      driver: this.driverOf(pass),
       links: this.world.links(pass),
       peers: this.#peers(),
       telemetry: silent,
