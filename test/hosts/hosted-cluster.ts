@@ -1,4 +1,4 @@
-// A cluster over hosts of its own: an agent on each machine, the orchestrator on another host.
+// A cluster over hosts of its own: an agent on each machine, orchestrators on other hosts.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +11,8 @@ import { lookAt, type NodeView, readMap } from '../harness/status.js'
 import { until, within } from '../harness/wait.js'
 
 const CONTROL = 'control'
+/** Where one more orchestrator can run, which has a data directory of its own. */
+const OTHER = 'other'
 const READY_MS_MAX = 60_000
 const END_MS_MAX = 20_000
 const SETTLED_MS_MAX = 30_000
@@ -28,8 +30,16 @@ export interface HostedOptions {
   readonly kvnode?: string
 }
 
+export interface Joined {
+  readonly program: Program
+  readonly address: string
+  /** As it said itself when it was ready. */
+  readonly role: string
+}
+
 export class HostedCluster {
   readonly #agents = new Map<string, Program>()
+  readonly #others: Program[] = []
   #orchestrator: Program | undefined
   #address = ''
 
@@ -38,7 +48,7 @@ export class HostedCluster {
     const cluster = new HostedCluster(
       folder,
       startReaper(folder),
-      await Hosts.open([CONTROL, ...machines]),
+      await Hosts.open([CONTROL, OTHER, ...machines]),
       machines,
       kvnode,
     )
@@ -73,15 +83,41 @@ export class HostedCluster {
     return this.hosts.host(name)
   }
 
-  async startOrchestrator(shape: readonly string[] = []): Promise<void> {
-    const control = this.host(CONTROL)
-    const agents = this.machines.map((name) => `${this.host(name).address}:${AGENT_PORT}`).join(',')
-    const where = ['--data', join(this.folder, CONTROL), '--host', control.address, '--port', '7000', '--insecure']
-    const program = join(ROOT, 'dist/orchestrator/main.js')
-    const argv = [process.execPath, program, '--driver', 'agent', '--agents', agents, ...where, ...shape]
-    this.#orchestrator = control.start(argv)
+  async startOrchestrator(flags: readonly string[] = []): Promise<void> {
+    this.#orchestrator = this.#launch(CONTROL, flags)
     const [, address = ''] = await this.#orchestrator.line(/^kvorum ready grpc=(\S+) /, READY_MS_MAX)
     this.#address = address
+  }
+
+  /** One more, on a host and with a data directory of its own, when it serves. Ends with the cluster. */
+  async joinOther(): Promise<Joined> {
+    const program = this.#launch(OTHER, ['--join', this.#address])
+    this.#others.push(program)
+    const [, address = '', role = ''] = await program.line(
+      /^kvorum ready grpc=(\S+) shards=\d+ replicas=\d+ role=(\w+) /,
+      READY_MS_MAX,
+    )
+    return { program, address, role }
+  }
+
+  #launch(name: string, flags: readonly string[]): Program {
+    const host = this.host(name)
+    const agents = this.machines.map((machine) => `${this.host(machine).address}:${AGENT_PORT}`).join(',')
+    const where = ['--data', join(this.folder, name), '--host', host.address, '--port', '7000', '--insecure']
+    // As short as it may be: the default deadline of calls.
+    const lingers = ['--linger-ms', '5000']
+    const program = join(ROOT, 'dist/orchestrator/main.js')
+    return host.start([
+      process.execPath,
+      program,
+      '--driver',
+      'agent',
+      '--agents',
+      agents,
+      ...where,
+      ...lingers,
+      ...flags,
+    ])
   }
 
   async startAgent(name: string): Promise<void> {
@@ -170,6 +206,10 @@ export class HostedCluster {
   /** Ends everything by force and removes the data. */
   async dispose(): Promise<void> {
     await this.killOrchestrator()
+    for (const other of this.#others) {
+      other.signal('SIGKILL')
+      await other.ended
+    }
     await Promise.all([...this.#agents.keys()].map((name) => this.killAgent(name)))
     await until('nobody to be left', () => {
       const left = processesOf(this.folder)

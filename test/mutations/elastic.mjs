@@ -72,4 +72,13 @@ export const ELASTIC = [
     test: 'orchestrator/control/lease.test.ts',
     shows: /holders at step/,
   },
+  {
+    name: 'registry-not-asked',
+    says: 'an orchestrator goes on with the nodes by a registry that is older than what meta has',
+    file: 'orchestrator/control/claim.ts',
+    find: '    if (!isNews) return\n',
+    replace: '    if (!isNews || bases.size > 0) return\n',
+    test: 'orchestrator/control/elsewhere.test.ts',
+    shows: /× an old registry is brought up to date/,
+  },
 ]
