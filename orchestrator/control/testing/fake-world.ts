@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import type { NodeInfo } from '../../core/topology.js'
@@ -303,6 +304,8 @@ export class FakeWorld {
   }
 
   async *#watch(reach: (what: string) => Promise<Running>, signal: AbortSignal): AsyncGenerator<NodeStatus> {
+    // Whoever waits for a node that does not answer comes back with the same signal, again and again.
+    setMaxListeners(0, signal)
     const node = await Promise.race([reach('watch'), aborted(signal)])
     while (node !== undefined && !signal.aborted) {
       if (node.gone) throw new UnavailableError('the connection broke', { outcome: 'not-applied' })
