@@ -9,8 +9,8 @@ import type { ProgramInfo } from './driver.js'
 
 // The node program as a file: whether it can be run, what it says of itself, which bytes it has.
 
-/** How long a program may take to say its version. */
-const VERSION_MS_MAX = 5_000
+/** How long a program may take to say its version: less than `kvorum` waits, which would not hear then what is wrong with it. */
+const VERSION_MS_MAX = 3_000
 /** What kvnode --version prints; a version that knew one format only did not tell of formats. Anything else is another program. */
 const VERSION = /^(\d+\.\d+\.\d+[\w.+-]{0,32})(?:\ncommand formats 1-(\d{1,9}))?$/
 const BUILD_LENGTH = 12
