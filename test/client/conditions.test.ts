@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { KvClient } from '../../orchestrator/client/index.js'
 import { PREVIOUS_BYTES_MAX } from '../../orchestrator/core/operation.js'
-import { KvError, NotANumberError, OverflowError, PreconditionFailedError } from '../../orchestrator/errors/index.js'
+import { NotANumberError, OverflowError, PreconditionFailedError } from '../../orchestrator/errors/index.js'
 import { Cluster } from '../harness/cluster.js'
 
 const LOOPS = 8
@@ -94,7 +94,7 @@ describe.each(['direct', 'gateway', 'auto'] as const)('mode %s', (mode) => {
         const now = (await kv.get(state))?.text() ?? ''
         const failure = await failureOf(kv.compareAndSet(state, now, `${Number(now) + 1}`))
         if (failure === undefined) left--
-        else if (!(failure instanceof KvError) || failure.code !== 'PRECONDITION_FAILED') throw failure
+        else expect(failure).toBeInstanceOf(PreconditionFailedError)
       }
     }
     const add = async (): Promise<void> => {
