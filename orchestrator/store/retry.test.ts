@@ -8,6 +8,7 @@ const FAILURE: Failure = {
   outcome: 'not-applied',
   read: false,
   stamp: 'none',
+  exchange: false,
   inDoubt: false,
   attempt: 1,
   redirected: false,
@@ -57,6 +58,13 @@ describe('decide', () => {
     expect(outcomeOf({ code, outcome, attempt, read: true })).toBe(read)
   })
 
+  test('a write that gives a value back goes back to the client whose number it has: it alone can make room', () => {
+    const full = { code: 'OVERLOADED', outcome: 'not-applied', stamp: 'passed' } as const
+    expect(outcomeOf({ ...full, exchange: true })).toBe('permanent')
+    expect(outcomeOf({ ...full, exchange: true, stamp: 'own' })).toBe(1)
+    expect(outcomeOf(full)).toBe(1)
+  })
+
   test('a first redirect is followed at once, the next one waits', () => {
     expect(outcomeOf({ code: 'NOT_LEADER', redirected: true, redirects: 0 })).toBe(0)
     expect(outcomeOf({ code: 'NOT_LEADER', redirected: true, redirects: 1, attempt: 2 })).toBe(2)
@@ -86,6 +94,7 @@ describe('decide', () => {
     outcome: fc.constantFrom(...(Object.keys(OUTCOMES) as Outcome[])),
     read: fc.boolean(),
     stamp: fc.constantFrom('none', 'own', 'passed'),
+    exchange: fc.boolean(),
     inDoubt: fc.boolean(),
     attempt: fc.integer({ min: 1, max: 1000 }),
     redirected: fc.boolean(),

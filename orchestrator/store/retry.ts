@@ -8,6 +8,8 @@ export interface Failure {
   readonly read: boolean
   /** What becomes of it twice: a write with a number happens once. `passed`: the number is a client's, for this shard. */
   readonly stamp: 'none' | 'own' | 'passed'
+  /** Its answer may hold a value. */
+  readonly exchange: boolean
   /** An earlier attempt may have been applied. */
   readonly inDoubt: boolean
   /** Attempts so far, this one included. */
@@ -58,10 +60,12 @@ function isSafe({ code, read, stamp, outcome, inDoubt }: Failure): boolean {
 
 /**
  * A peer's DEADLINE_EXCEEDED is about the time that its message had; the operation may have more. A client's number is for
- * the shard that it meant: if another one owns the key, the client must give the write another number.
+ * the shard that it meant: if another one owns the key, the client must give the write another number. And only the client's own next message says
+ * which answers it has by now: a session that is full of values has no room before that.
  */
-function mayHelp({ code, stamp }: Failure): boolean {
+function mayHelp({ code, stamp, exchange }: Failure): boolean {
   if (code === 'WRONG_SHARD' && stamp === 'passed') return false
+  if (code === 'OVERLOADED' && stamp === 'passed' && exchange) return false
   return CODES[code].retryable || code === 'DEADLINE_EXCEEDED' || code === 'SESSION_EXPIRED'
 }
 
