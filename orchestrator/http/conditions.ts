@@ -16,17 +16,15 @@ export function etagOf(version: bigint): string {
 /** What a write is conditional on: `ifVersion` as the Store takes it, 0 for an absent key. */
 export function writeCondition(headers: IncomingHttpHeaders): bigint | undefined {
   const [match, noneMatch] = [headers['if-match'], headers['if-none-match']]
-  if (match !== undefined && noneMatch !== undefined) throw invalid('If-Match and If-None-Match exclude each other')
-  if (noneMatch !== undefined) {
-    if (noneMatch.trim() === '*') return 0n
+  if (noneMatch !== undefined && noneMatch.trim() !== '*') {
     throw invalid('of a write, If-None-Match can only be *: the key must be absent')
   }
-  if (match === undefined) return undefined
+  if (match === undefined) return noneMatch === undefined ? undefined : 0n
   const tag = match.trim()
   if (!TAG.test(tag)) throw invalid('of a write, If-Match must be one ETag, as in "12"')
   const version = STRONG.exec(tag)?.[1]
-  // Neither a weak tag nor one that no key ever had matches anything.
-  if (version === undefined) throw conditionFailed('If-Match', undefined)
+  // Neither a weak tag nor one that no key ever had matches anything, and no key has a version and is absent.
+  if (version === undefined || noneMatch !== undefined) throw conditionFailed('If-Match', undefined)
   return BigInt(version)
 }
 

@@ -180,12 +180,19 @@ describe('conditions', () => {
     expect(store.rows.size).toBe(1)
   })
 
+  test('a version and absence together hold for no key', async () => {
+    const { ask } = await serving(new MapStore())
+    const both = { 'If-Match': '"1"', 'If-None-Match': '*' }
+    expect((await ask('/key/k', put('v', both))).status).toBe(412)
+    await ask('/key/k', put('v'))
+    expect((await ask('/key/k', put('w', both))).status).toBe(412)
+  })
+
   test.each([
     ['PUT', { 'If-Match': '*' }],
     ['PUT', { 'If-Match': '"1", "2"' }],
     ['PUT', { 'If-Match': '1' }],
     ['PUT', { 'If-None-Match': '"1"' }],
-    ['PUT', { 'If-Match': '"1"', 'If-None-Match': '*' }],
     ['DELETE', { 'If-Match': '*' }],
     ['PUT', { 'Idempotency-Key': 'x' }],
     ['DELETE', { 'Idempotency-Key': 'x' }],

@@ -21,6 +21,10 @@ const SEED = process.env.FUZZ_SEED ?? '1'
 /** What may become of a request that is right: a key that is absent, a condition that does not hold, a ms that is over. */
 const SETTINGS = `[checks.positive_data_acceptance]
 expected-statuses = ["2xx", 304, 404, 408, 409, 412]
+
+# Its headers break their own patterns and count as right: If-Match: 0, say.
+[phases.coverage.checks.positive_data_acceptance]
+enabled = false
 `
 
 let folder: string
