@@ -79,6 +79,13 @@ describe('what is too much', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 413 [\s\S]*Connection: close[\s\S]*"code":"TOO_LARGE"/)
   })
 
+  test('a client that goes on sending gets to read why it need not', async () => {
+    const { raw } = await serving(new MapStore(), small)
+    const head = 'PUT /key/k HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n'
+    const bytes = 8 << 20
+    expect(await raw(`${head}Content-Length: ${bytes}\r\n\r\n${'v'.repeat(bytes)}`)).toMatch(/^HTTP\/1\.1 413 /)
+  })
+
   test('who asks before it sends is told no without sending, or to go on', async () => {
     const { raw } = await serving(new MapStore(), small)
     const head = `PUT /key/k HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n`
