@@ -61,7 +61,7 @@ function above(last: number, groups: ReadonlyMap<number, GroupRecord>): number[]
 /** Goes on with the others when one cannot be reached. Gives those. */
 async function removeAll(records: readonly NodeRecord[], deps: LeftoverDeps): Promise<NodeRecord[]> {
   const results = await Promise.allSettled(records.map((record) => removeNode(record, deps)))
-  const faults = results.map((result) => (result.status === 'rejected' ? (result.reason as unknown) : undefined))
+  const faults = results.map((result) => (result.status === 'rejected' ? (result.reason as Error) : undefined))
   const grave = faults.find((fault) => fault !== undefined && !(fault instanceof OutOfReach))
   if (grave !== undefined) throw grave
   return records.filter((_, at) => faults[at] !== undefined)

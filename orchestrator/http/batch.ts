@@ -1,7 +1,8 @@
 import type { Limits } from '../core/limits.js'
-import type { Operation, Result } from '../core/operation.js'
+import { type Operation, PREVIOUS_BYTES_MAX, type Result, returnsPrevious } from '../core/operation.js'
 import { type KvError, OverloadedError, TooLargeError } from '../errors/index.js'
 import { json } from './answer.js'
+import { expectationOf, sumOf } from './compare.js'
 import { noCondition, noIdempotencyKey } from './conditions.js'
 import type { Asking, Operations } from './operations.js'
 import { problemOf } from './problem.js'
@@ -12,7 +13,8 @@ import {
   type BatchOperationJson,
   type BatchResultJson,
   bytesFrom,
-  bytesTo,
+  pairOf,
+  previously,
   WriteQuery,
 } from './schemas.js'
 
@@ -58,7 +60,9 @@ async function runAll(
   const room = { bytes: operations.limits.batchBytesMax, empty: true }
   const run = async (one: BatchOperationJson, index: number) => {
     try {
-      results[index] = fit(await operations.run(operationOf(one), asking), room)
+      const operation = operationOf(one)
+      if (returnsPrevious(operation)) reserve(room)
+      results[index] = fit(await operations.run(operation, asking), room)
     } catch (thrown) {
       results[index] = { error: problemOf(thrown, one.op !== 'get') }
     }
@@ -79,16 +83,32 @@ function operationOf(one: BatchOperationJson): Operation {
     case 'get':
       return { kind: 'get', key, staleMs: one.stale_ms }
     case 'put':
-      return { kind: 'put', key, value: bytesFrom(one.value, 'value'), ifVersion: versionOf(one.if_version) }
+      return { kind: 'put', key, value: bytesFrom(one.value, 'value'), ...optionsOf(one) }
     case 'delete':
-      return { kind: 'delete', key, ifVersion: versionOf(one.if_version) }
+      return { kind: 'delete', key, ...optionsOf(one) }
     case 'append':
       return { kind: 'append', key, value: bytesFrom(one.value, 'value') }
+    case 'compare-and-set':
+      return { kind: 'compare-and-set', key, ...expectationOf(one) }
+    case 'increment':
+      return { kind: 'increment', key, by: BigInt(one.by) }
   }
 }
 
-function versionOf(text: string | undefined): bigint | undefined {
-  return text === undefined ? undefined : BigInt(text)
+function optionsOf({
+  if_version,
+  return_previous,
+}: {
+  if_version?: string | undefined
+  return_previous?: boolean | undefined
+}) {
+  return { ifVersion: if_version === undefined ? undefined : BigInt(if_version), returnPrevious: return_previous }
+}
+
+/** What a write gives back has its room in the answer before the write is done. */
+function reserve(room: { bytes: number }): void {
+  if (room.bytes < PREVIOUS_BYTES_MAX) throw answerFull()
+  room.bytes -= PREVIOUS_BYTES_MAX
 }
 
 /** A value that does not fit into the answer any more is to be asked for again, except the first: each try gets on. */
@@ -106,11 +126,15 @@ function inJson(result: Result): BatchResultJson {
   switch (result.kind) {
     case 'get':
       if (!result.found) return { found: false }
-      return { found: true, value: bytesTo(result.value), version: String(result.version) }
+      return { found: true, ...pairOf(result) }
     case 'put':
-      return { version: String(result.version) }
+      return { version: String(result.version), ...previously(result.previous) }
     case 'delete':
-      return { existed: result.existed }
+      return { existed: result.existed, ...previously(result.previous) }
+    case 'compare-and-set':
+      return { version: String(result.version) }
+    case 'increment':
+      return sumOf(result)
     case 'append':
       return { version: String(result.version), length: result.length }
     case 'compare-and-set':

@@ -9,25 +9,27 @@ import {
   Appended,
   type BytesJson,
   bytesFrom,
-  bytesTo,
   Deleted,
   Found,
+  pairOf,
+  previously,
   ReadQuery,
+  Replaced,
+  ReplaceQuery,
   Value,
   WriteQuery,
-  Written,
 } from './schemas.js'
 
-const KEY = '/v1/keys/{key}'
+export const KEY = '/v1/keys/{key}'
 /** The short form, which the simplest clients use. */
 const SHORT = '/key/{key}'
 
 const CACHED = { 'Cache-Control': 'no-cache', Vary: 'Accept' }
 
 /** In JSON a byte of a text may take six: \u0000. */
-const ESCAPED_BYTES_MAX = 6
+export const ESCAPED_BYTES_MAX = 6
 /** What is around the value. */
-const AROUND_BYTES = 1024
+export const AROUND_BYTES = 1024
 
 const VALUE_BODY: Omit<BodyRule<z.output<typeof Value> | { value: Buffer }>, 'lax'> = {
   schema: Value,
@@ -76,7 +78,7 @@ const get = route({
     const about = { ...CACHED, ETag: etagOf(found.version) }
     if (hasAlready(headers, found.version)) return empty(304, about)
     if (prefersBytes(headers.accept)) return bytes(200, found.value, about)
-    return json(200, { value: bytesTo(found.value), version: String(found.version) }, about)
+    return json(200, pairOf(found), about)
   },
 })
 
@@ -85,23 +87,25 @@ const put = route({
   method: 'PUT',
   paths: [KEY, SHORT],
   summary: 'Gives a key a value.',
-  query: WriteQuery,
+  query: ReplaceQuery,
   headers: [IF_MATCH, IF_ABSENT],
   body: { ...VALUE_BODY, lax: true },
   asks: 'store',
   writes: true,
   answers: {
-    200: { description: 'It has the value.', schema: Written, etag: true },
-    201: { description: 'It has the value and had none: with If-None-Match.', schema: Written, etag: true },
+    200: { description: 'It has the value.', schema: Replaced, etag: true },
+    201: { description: 'It has the value and had none: with If-None-Match.', schema: Replaced, etag: true },
   },
   problems: { 412: 'The condition does not hold.' },
   handle: async ({ key, query, headers, body, signal, hold }, { operations }): Promise<Answer> => {
     noIdempotencyKey(headers)
     const ifVersion = writeCondition(headers)
-    const operation = { kind: 'put', key, value: bytesOf(body), ifVersion } as const
+    const returnPrevious = query.return_previous
+    const operation = { kind: 'put', key, value: bytesOf(body), ifVersion, returnPrevious } as const
     const asking = { timeoutMs: query.timeout_ms, signal, hold }
-    const { version } = await conditional(() => operations.run(operation, asking), ifVersion)
-    return json(ifVersion === 0n ? 201 : 200, { version: String(version) }, { ETag: etagOf(version) })
+    const { version, previous } = await conditional(() => operations.run(operation, asking), ifVersion)
+    const answer = { version: String(version), ...previously(previous) }
+    return json(ifVersion === 0n ? 201 : 200, answer, { ETag: etagOf(version) })
   },
 })
 
@@ -110,18 +114,19 @@ const remove = route({
   method: 'DELETE',
   paths: [KEY, SHORT],
   summary: 'Takes the value of a key away. A key that has none is no failure.',
-  query: WriteQuery,
+  query: ReplaceQuery,
   headers: [IF_MATCH],
   asks: 'store',
   writes: true,
   answers: { 200: { description: 'It has no value.', schema: Deleted } },
-  problems: { 412: 'The condition does not hold.' },
+  problems: { 412: 'The condition does not hold.', 413: 'The value is too large to be returned.' },
   handle: async ({ key, query, headers, signal, hold }, { operations }): Promise<Answer> => {
     noIdempotencyKey(headers)
     const ifVersion = writeCondition(headers)
     const asking = { timeoutMs: query.timeout_ms, signal, hold }
-    const { existed } = await conditional(() => operations.run({ kind: 'delete', key, ifVersion }, asking), ifVersion)
-    return json(200, { existed })
+    const operation = { kind: 'delete', key, ifVersion, returnPrevious: query.return_previous } as const
+    const { existed, previous } = await conditional(() => operations.run(operation, asking), ifVersion)
+    return json(200, { existed, ...previously(previous) })
   },
 })
 

@@ -26,6 +26,8 @@ test('it names every path and method', async () => {
     '/v1/keys/{key} get head put delete',
     '/key/{key} get head put delete',
     '/v1/keys/{key}/append post',
+    '/v1/keys/{key}/compare-and-set post',
+    '/v1/keys/{key}/increment post',
     '/v1/batch post',
     '/v1/status get head',
     '/status get head',

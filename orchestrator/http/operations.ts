@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
-import type { Operation, Result } from '../core/operation.js'
+import { type Operation, PREVIOUS_BYTES_MAX, type Previous, type Result, returnsPrevious } from '../core/operation.js'
 import { printableKey } from '../core/text.js'
 import { type KvError, OverloadedError } from '../errors/index.js'
 import type { Telemetry } from '../telemetry/index.js'
@@ -67,6 +67,8 @@ export class Operations {
   run<O extends Operation>(operation: O, { timeoutMs, signal, hold }: Asking): Promise<ResultOf<O>> {
     const begin = this.#clock.monotonic()
     return new Promise((resolve, reject) => {
+      // A write that was applied must not be refused for want of room.
+      if (returnsPrevious(operation)) hold.take(PREVIOUS_BYTES_MAX)
       this.#store.perform(operation, timeoutMs ?? this.limits.deadlineMs, signal, (error, result) => {
         this.#tell(operation, begin, error)
         try {
@@ -88,7 +90,18 @@ export class Operations {
 
 /** A value is a view into a message of up to megabytes, which a client that reads slowly must not hold. */
 function owned(result: Result, hold: Hold): Result {
-  if (result.kind !== 'get' || !result.found) return result
-  hold.take(result.value.byteLength)
-  return { ...result, value: Uint8Array.from(result.value) }
+  switch (result.kind) {
+    case 'get':
+      if (result.found) hold.take(result.value.byteLength)
+      return { ...result, value: Uint8Array.from(result.value) }
+    case 'put':
+    case 'delete':
+      return result.previous === undefined ? result : { ...result, previous: copyOf(result.previous) }
+    default:
+      return result
+  }
+}
+
+function copyOf({ value, version }: Previous): Previous {
+  return { value: Uint8Array.from(value), version }
 }

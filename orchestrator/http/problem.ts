@@ -120,10 +120,13 @@ const HTTP_ADVICE: Readonly<Record<HttpCode, string>> = {
   BAD_REQUEST: 'Mend the client: this is not HTTP/1.1.',
 }
 
+/** What the key is now does not go together with what was asked. */
+const OF_THE_KEY: ReadonlySet<Code> = new Set(['PRECONDITION_FAILED', 'NOT_A_NUMBER', 'OVERFLOW'])
+
 function adviceFor({ code, outcome, retryable }: KvError): string {
   if (outcome === 'applied') return 'It was applied, and only the answer was lost: do not send it again.'
   if (outcome === 'unknown') return 'It may have been applied: GET the key before you write again.'
-  if (code === 'PRECONDITION_FAILED') return 'Nothing was changed: GET the key and decide anew.'
+  if (OF_THE_KEY.has(code)) return 'Nothing was changed: GET the key and decide anew.'
   if (code === 'DEADLINE_EXCEEDED') return 'Nothing was changed: send it again, with a longer timeout_ms.'
   if (code === 'CANCELLED') return 'Nothing was changed: send it again, to another gateway if there is one.'
   if (code === 'INVALID_ARGUMENT' || code === 'TOO_LARGE') return 'Nothing was changed: mend the request.'

@@ -1,6 +1,7 @@
 import { json } from './answer.js'
 import { BATCH_ROUTES } from './batch.js'
 import { CLUSTER_ROUTES } from './cluster.js'
+import { COMPARE_ROUTES } from './compare.js'
 import { KEY_ROUTES } from './keys.js'
 import { documentOf } from './openapi.js'
 import { type Route, route } from './route.js'
@@ -19,4 +20,4 @@ const document = route({
 })
 
 /** The whole API, once: for those who serve it, and for the document. */
-export const ROUTES: readonly Route[] = [...KEY_ROUTES, ...BATCH_ROUTES, ...CLUSTER_ROUTES, document]
+export const ROUTES: readonly Route[] = [...KEY_ROUTES, ...COMPARE_ROUTES, ...BATCH_ROUTES, ...CLUSTER_ROUTES, document]

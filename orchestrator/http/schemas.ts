@@ -1,6 +1,7 @@
 // What comes in and what goes out, once: these schemas check requests, and the OpenAPI document is made of them.
 import { z } from 'zod'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
+import type { Previous } from '../core/operation.js'
 import { decodeText, encodeText } from '../core/text.js'
 import { InvalidArgumentError, OUTCOMES } from '../errors/index.js'
 import { PROBLEM_CODES } from './problem.js'
@@ -40,8 +41,18 @@ export function bytesFrom(json: BytesJson, what: string): Uint8Array {
   }
 }
 
-export function bytesTo(bytes: Uint8Array): BytesJson {
+function bytesTo(bytes: Uint8Array): BytesJson {
   return decodeText(bytes) ?? { base64: Buffer.from(bytes).toString('base64') }
+}
+
+/** A value and its version. */
+export function pairOf({ value, version }: Previous): { value: BytesJson; version: string } {
+  return { value: bytesTo(value), version: String(version) }
+}
+
+/** What a write replaced, if it says so. */
+export function previously(previous: Previous | undefined) {
+  return previous === undefined ? {} : { previous: pairOf(previous) }
 }
 
 /** Versions are uint64, which a JSON number cannot hold; no version has 20 digits. */
@@ -67,6 +78,19 @@ const timeoutMs = inQuery(ms(1))
 
 export const NoQuery = z.strictObject({})
 export const WriteQuery = z.strictObject({ timeout_ms: timeoutMs })
+const returnPrevious = {
+  description: 'Answers with what it replaces too, up to 16,384 bytes; a larger value is not replaced.',
+}
+
+export const ReplaceQuery = z.strictObject({
+  timeout_ms: timeoutMs,
+  return_previous: z
+    .enum(['true', 'false'])
+    .transform((text) => text === 'true')
+    .pipe(z.boolean())
+    .optional()
+    .meta(returnPrevious),
+})
 export const ReadQuery = z.strictObject({
   timeout_ms: timeoutMs,
   stale_ms: inQuery(staleMs).optional().meta({
@@ -79,21 +103,58 @@ export const Value = named('Value', 'A value to be stored.', z.strictObject({ va
 
 export const Found = named('Found', 'A value and its version.', z.strictObject({ value: Bytes, version }))
 export const Written = named('Written', 'The version that the write made.', z.strictObject({ version }))
-export const Deleted = named('Deleted', 'Whether there was a value.', z.strictObject({ existed: z.boolean() }))
+const previous = named(
+  'Previous',
+  'What a key was until a write.',
+  z.strictObject({ value: Bytes, version }),
+).optional()
+export const Replaced = named(
+  'Replaced',
+  'The version that the write made, and what it replaced, if that was asked for and there was something.',
+  z.strictObject({ version, previous }),
+)
+export const Deleted = named(
+  'Deleted',
+  'Whether there was a value, and which, if that was asked for.',
+  z.strictObject({ existed: z.boolean(), previous }),
+)
 export const Appended = named(
   'Appended',
   'The version that the append made, and the length of the value now, in bytes.',
   z.strictObject({ version, length: z.int().min(0) }),
 )
 
+const expected = Bytes.nullable().meta({ description: 'null: the key must be absent.' })
+
+export const CompareAndSet = named(
+  'CompareAndSet',
+  'A value to be stored if the present one is the expected one, byte for byte.',
+  z.strictObject({ expected, value: Bytes }),
+)
+
+/** Of int64: as a number where a JSON number is exact. */
+const integer = z.string().regex(/^(?:0|-?[1-9][0-9]{0,17})$/)
+const by = z.union([z.int(), integer])
+
+export const Increment = named('Increment', 'What to add, up to 18 digits as a text.', z.strictObject({ by }))
+export const Sum = named(
+  'Sum',
+  'The sum, which is the value now.',
+  z.strictObject({ value: z.string().regex(/^-?[0-9]+$/), version }),
+)
+
+const again = z.boolean().optional().meta(returnPrevious)
+
 const BatchOperation = named(
   'BatchOperation',
   'One operation of a batch.',
   z.discriminatedUnion('op', [
     z.strictObject({ op: z.literal('get'), key: Bytes, stale_ms: staleMs.optional() }),
-    z.strictObject({ op: z.literal('put'), key: Bytes, value: Bytes, if_version: ifVersion }),
-    z.strictObject({ op: z.literal('delete'), key: Bytes, if_version: ifVersion }),
+    z.strictObject({ op: z.literal('put'), key: Bytes, value: Bytes, if_version: ifVersion, return_previous: again }),
+    z.strictObject({ op: z.literal('delete'), key: Bytes, if_version: ifVersion, return_previous: again }),
     z.strictObject({ op: z.literal('append'), key: Bytes, value: Bytes }),
+    z.strictObject({ op: z.literal('compare-and-set'), key: Bytes, expected, value: Bytes }),
+    z.strictObject({ op: z.literal('increment'), key: Bytes, by }),
   ]),
 )
 
@@ -133,9 +194,10 @@ const BatchResult = named(
   z.union([
     z.strictObject({ found: z.literal(true), value: Bytes, version }),
     z.strictObject({ found: z.literal(false) }),
-    Written,
+    Replaced,
     Deleted,
     Appended,
+    Sum,
     z.strictObject({ error: ProblemAnswer }),
   ]),
 )

@@ -38,16 +38,27 @@ export class MapStore implements OperationStore {
         return { kind: 'get', found: row !== undefined, ...found }
       case 'put':
         check(operation.ifVersion, found.version)
-        return { kind: 'put', version: this.#write(id, operation.value) }
+        return { kind: 'put', version: this.#write(id, operation.value), previous: previousOf(operation, row) }
       case 'delete':
         check(operation.ifVersion, found.version)
-        return { kind: 'delete', existed: this.rows.delete(id) }
+        return { kind: 'delete', existed: this.rows.delete(id), previous: previousOf(operation, row) }
       case 'append': {
         const value = Buffer.concat([found.value, operation.value])
         return { kind: 'append', version: this.#write(id, value), length: value.length }
       }
-      case 'compare-and-set':
-      case 'increment':
+      case 'compare-and-set': {
+        const same =
+          row === undefined
+            ? operation.expected === undefined
+            : Buffer.from(row.value).equals(operation.expected ?? NO_VALUE)
+        if (!same)
+          throw new PreconditionFailedError('another value', { outcome: 'not-applied', version: found.version })
+        return { kind: 'compare-and-set', version: this.#write(id, operation.value) }
+      }
+      case 'increment': {
+        const sum = BigInt(Buffer.from(found.value).toString() || '0') + operation.by
+        return { kind: 'increment', value: sum, version: this.#write(id, Buffer.from(String(sum))) }
+      }
       case 'open-session':
         throw new TypeError(`no client of HTTP asks for ${operation.kind}`)
     }
@@ -57,6 +68,16 @@ export class MapStore implements OperationStore {
     this.rows.set(id, { value: Uint8Array.from(value), version: ++this.#versions })
     return this.#versions
   }
+}
+
+/** No value that a test writes. */
+const NO_VALUE = Buffer.from('\0none')
+
+function previousOf(
+  { returnPrevious }: { returnPrevious?: boolean | undefined },
+  row: Row | undefined,
+): Row | undefined {
+  return returnPrevious === true ? row : undefined
 }
 
 function check(ifVersion: bigint | undefined, version: bigint): void {
