@@ -14,25 +14,17 @@ import { FencedStore } from './fence.js'
 import { firstStartOf, removeUnplanned } from './first-start.js'
 import { Fleet } from './fleet.js'
 import type { Group } from './group.js'
-import { drain } from './leaders/drain.js'
-import { Drains } from './leaders/drains.js'
-import { Leaders } from './leaders/leaders.js'
 import type { Lease } from './lease.js'
 import { leftRunning } from './left-running.js'
 import type { Links } from './links.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
 import { MapPublisher } from './map-publisher.js'
-import { operationHandlers, PATIENCE_MS, patiently } from './operations/handlers.js'
-import { Journal } from './operations/journal.js'
-import { Operations } from './operations/operations.js'
-import { Replacer } from './operations/replacer.js'
 import { describePlan } from './plan.js'
 import { tellPrograms } from './program-news.js'
-import { Programs } from './programs.js'
 import { type ClusterRecord, Registry } from './registry.js'
 import { RegistryCopy } from './registry-copy.js'
-import { reportOf } from './report.js'
 import { isShapeOf, type Shape, shapeFor } from './shape.js'
+import { steer } from './steering.js'
 
 export interface ClusterOptions {
   readonly directory: DataDirectory
@@ -193,36 +185,16 @@ async function startGroups(
     // A node may have moved meanwhile, or the map may be an old one.
     publisher.moved()
     await tellPrograms({ ...options, registry })
-    const programs = new Programs(options.directory, options.driver)
-    const journal = new Journal(store)
-    const drains = await Drains.open(registry)
-    const leaders = new Leaders({ fleet, journal, lease, drains, telemetry, clock })
-    const operations = new Operations({ ...options, journal, fleet, publisher, programs, leaders })
-    operations.start()
-    leaders.start()
-    const replacer = new Replacer({ ...options, fleet, operations })
-    replacer.start()
-    const unfit: Leaders['unfit'] = (group, node) => leaders.unfit(group, node)
-    const status = async () => {
-      const current = publisher.maps.current()
-      return { epoch: current.epoch, groups: await reportOf(fleet.all, { map: current, driver, unfit }) }
-    }
-    const limit = { clock, ms: options.patienceMs ?? PATIENCE_MS }
-    const drainParts = { fleet, drains, leaders, telemetry }
+    const steering = await steer({ ...options, registry, fleet, store, publisher, lease })
     const end = async (nodes: (group: Group) => Promise<void>) => {
-      const owners = [replacer.close(), leaders.close(), operations.close(), publisher.close()]
-      await Promise.all([...owners, claim.close(), copy?.close()])
+      await Promise.all([steering.close(), publisher.close(), claim.close(), copy?.close()])
       await Promise.all(fleet.all.map(nodes))
       await registry.close()
     }
     return {
       shape: record,
       maps: publisher.maps,
-      control: {
-        status,
-        drain: (order) => patiently(limit, (signal) => drain(order, drainParts, signal)),
-        ...operationHandlers(operations, programs, clock, limit.ms),
-      },
+      control: steering.control,
       lease,
       meta: () => meta.members ?? [],
       stop: async (forced) => {
