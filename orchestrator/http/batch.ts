@@ -137,10 +137,8 @@ function inJson(result: Result): BatchResultJson {
       return sumOf(result)
     case 'append':
       return { version: String(result.version), length: result.length }
-    case 'compare-and-set':
-    case 'increment':
     case 'open-session':
-      throw new TypeError(`no batch asks for ${result.kind}`)
+      throw new TypeError('no batch opens a session')
   }
 }
 

@@ -60,7 +60,7 @@ export class MapStore implements OperationStore {
         return { kind: 'increment', value: sum, version: this.#write(id, Buffer.from(String(sum))) }
       }
       case 'open-session':
-        throw new TypeError(`no client of HTTP asks for ${operation.kind}`)
+        throw new TypeError('no client of HTTP opens a session')
     }
   }
 
