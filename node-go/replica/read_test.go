@@ -130,7 +130,8 @@ func TestReadsThatArriveDuringAConfirmationShareTheNextOne(t *testing.T) {
 	var rest []<-chan *kverr.Error
 	for i := range 10 {
 		rest = append(rest, b.read(t))
-		b.clock.AwaitTimers(2 + i)
+		// The first one's, that of the confirmation under way, and one for each of these.
+		b.clock.AwaitTimers(3 + i)
 	}
 	b.ack()
 	expectNil(t, receive(t, first))
@@ -205,13 +206,13 @@ func TestAReadEndsAtItsDeadlineAndWithItsCaller(t *testing.T) {
 	ctx, leave := context.WithCancel(context.Background())
 	left := background(func() *kverr.Error { return b.confirm(ctx, b.clock.Now().Add(time.Minute)) })
 	receive(t, b.asked)
-	b.clock.AwaitTimers(1)
+	b.clock.AwaitTimers(2)
 	leave()
 	if err := receive(t, left); err == nil || err.Code != pb.ErrorCode_ERROR_CODE_CANCELLED {
 		t.Fatalf("got %v", err)
 	}
 	late := b.read(t)
-	b.clock.AwaitTimers(1)
+	b.clock.AwaitTimers(2)
 	b.clock.Advance(time.Minute)
 	if err := receive(t, late); err == nil || err.Code != pb.ErrorCode_ERROR_CODE_DEADLINE_EXCEEDED || err.Outcome != notApplied {
 		t.Fatalf("got %v", err)
