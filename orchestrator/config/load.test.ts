@@ -127,7 +127,7 @@ describe('faults', () => {
     [['--data='], '--data is "", but must be a text that is not empty'],
     [['--log-requests=maybe'], '--log-requests is "maybe", but must be true or false'],
     [['start'], '"start" is not an option'],
-    [['--config', '/nowhere/k.json'], 'config file /nowhere/k.json cannot be read'],
+    [['--config', '/nowhere/k.json'], 'config file /nowhere/k.json cannot be used: there is no such file'],
     [['--host', '0.0.0.0'], 'add --insecure'],
     [['--host', '127.evil.example'], 'add --insecure'],
     [['--in-flight-bytes-max', '1048576', '--value-bytes-max', '1048576'], 'is less than one operation may hold'],
