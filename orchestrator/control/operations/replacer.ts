@@ -77,7 +77,8 @@ export class Replacer {
       } catch (error) {
         // Another operation is under way, there is no room, meta or a machine is away, or another one holds the lease by now.
         const isWorldly = [KvError, StartFault, NotHolder].some((kind) => error instanceof kind)
-        if (!signal.aborted && !isWorldly) throw error
+        // A full disk, for one, on which the registry cannot be written: who runs the nodes goes on, and tries again.
+        if (!signal.aborted && !isWorldly) this.deps.telemetry.emit('fault', { where: 'replacing nodes', error })
       }
     }
   }
