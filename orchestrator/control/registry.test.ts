@@ -49,6 +49,17 @@ describe('registry', () => {
     await (await Registry.open(directory, 2)).close()
   })
 
+  test('what it takes over from meta is all that is true of a node, but for its process', async () => {
+    const registry = await Registry.open(new DataDirectory(folder), 1)
+    const cluster = { format: 1, clusterId: 'c', shards: 1, replicas: 1 } as const
+    const node = { shard: 1, index: 1, machine: 'm1', address: 'a:1' }
+    await registry.setNodes([{ ...node, pid: 7, startedAt: 8, startedFor: 'x', left: true }])
+    const known = { cluster, groups: [], nodes: [node], drained: { nodes: [], machines: [] } }
+    await registry.adopt({ known, bases: new Map(), term: 2, map: Uint8Array.of(1) })
+    expect(await registry.nodes()).toEqual([{ ...node, pid: 7, startedAt: 8 }])
+    await registry.close()
+  })
+
   test('data of a newer version is refused', async () => {
     const registry = await Registry.open(new DataDirectory(folder), 1)
     await registry.setCluster({ format: 2 as 1, clusterId: 'c', shards: 1, replicas: 1 })

@@ -207,7 +207,10 @@ export class Registry {
     const gone = [...groups, ...[...had.keys()].map((name) => `node/${name}`)]
     const nodes = known.nodes.map((node) => {
       const before = had.get(nodeName(node))
-      return before?.machine === node.machine && before?.address === node.address ? { ...before, ...node } : node
+      if (before === undefined || before.machine !== node.machine || before.address !== node.address) return node
+      // What meta does not say of a node is not so: a name that was left over may be a new node's by now.
+      const { left: _, startedFor: __, ...process } = before
+      return { ...process, ...node }
     })
     await this.#write([
       ...gone.map((key) => ({ type: 'del' as const, key })),
