@@ -114,6 +114,18 @@ describe('a machine that is gone', () => {
     },
   )
 
+  test('while a rolling restart waits for a node of it is said to wait, and is replaced when that is cancelled', async () => {
+    scenery('m1', 'm2', 'm3', 'm4')
+    const cluster = await start({ shards: 2, replicas: 3 })
+    machines.powerOff('m2')
+    const { id } = await cluster.control.restart('')
+    await vi.waitFor(() => expect(events('replacement.waits')).not.toEqual([]), WAIT)
+    for (const { reason } of events('replacement.waits')) expect(reason).toContain(`operation ${id} (rolling)`)
+    await cluster.control.steer(id, Steer.CANCEL)
+    await vi.waitFor(async () => expect((await places(cluster)).flat()).not.toContain('m2'), WAIT)
+    await cluster.stop(never.forced)
+  })
+
   test('stays what it is when it is heard in time, or only its agent is silent', async () => {
     scenery('m1', 'm2', 'm3', 'm4')
     const cluster = await start({ shards: 3, replicas: 3, replaceMachineAfterMs: 30_000 })

@@ -7,6 +7,7 @@ import type { Fleet } from '../fleet.js'
 import type { Group } from '../group.js'
 import type { Supervisor } from '../supervisor.js'
 import type { Operations } from './operations.js'
+import { isOver } from './record.js'
 import { hasMajorityWithout, wishForReplacement } from './replace.js'
 
 export interface ReplacerDeps {
@@ -109,7 +110,7 @@ export class Replacer {
     for (const what of this.#said.keys()) if (!names.has(what) && what !== CUT_OFF) this.#said.delete(what)
     this.#tellIfCutOff()
     for (const { group, node } of due) {
-      const reason = await this.#obstacle(group, node)
+      const reason = (await this.#obstacle(group, node)) ?? (await this.#otherWork(signal))
       if (signal.aborted) return
       if (reason === undefined) {
         await this.deps.operations.begin(wishForReplacement(node.name, 'itself'), signal)
@@ -150,6 +151,13 @@ export class Replacer {
       throw error
     }
     return undefined
+  }
+
+  /** An operation that is not a replacement may wait for the very node, or be paused: then only a person can end that. */
+  async #otherWork(signal: AbortSignal): Promise<string | undefined> {
+    const all = await this.deps.operations.list(signal)
+    const open = all.find(({ record }) => !isOver(record) && record.kind !== 'replace')
+    return open && `operation ${open.record.id} (${open.record.kind}) is under way; cancel it if it does not get on`
   }
 
   /** A directory that is there again, or a log that may be: whether it is shows when the node is started, once. */
