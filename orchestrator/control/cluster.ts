@@ -98,6 +98,7 @@ export async function startCluster(options: ClusterOptions, stop: Stop): Promise
   else options.directory.make()
   const registry = await Registry.open(options.directory, options.pid, isCopied)
   try {
+    await expectNoOther(registry, options)
     const origin = options.from ?? (options.driver.roams === true ? await originIn(registry) : undefined)
     const asked = origin === undefined ? undefined : await Claim.ask(registry, origin, options, stop.asked)
     return await startWith(asked, registry, options, stop)
@@ -105,6 +106,14 @@ export async function startCluster(options: ClusterOptions, stop: Stop): Promise
     await registry.close()
     throw error
   }
+}
+
+/** Before the lease is taken: what the registry of another cluster knows would be written over, and nobody else knows it. */
+async function expectNoOther(registry: Registry, { directory, from }: ClusterOptions): Promise<void> {
+  const has = await registry.cluster()
+  if (from === undefined || has === undefined || has.clusterId === from.clusterId) return
+  const whose = `is of cluster ${has.clusterId}, not ${from.clusterId}`
+  throw new StartFault(`the data directory ${directory.given} ${whose}: start this orchestrator with another --data`)
 }
 
 async function startWith(

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { OperationState } from '../wire/control.js'
+import { DataDirectory } from './data-directory.js'
 import type { Orchestrator } from './orchestrator.js'
 import { Registry } from './registry.js'
 import { CLUSTER_ROW } from './registry-rows.js'
@@ -201,6 +202,30 @@ describe('two orchestrators with a data directory each', () => {
     expectWhole(world, of(third), 2)
     expectTidy('restored')
     expect(await stop(third)).toEqual({ nodes: 'stopped' })
+  })
+
+  test('nobody takes over with the registry of another cluster, which stays what it is', async () => {
+    const theirs = new DataDirectory(home('second'))
+    theirs.make()
+    const before = await Registry.open(theirs, 9)
+    const cluster = { format: 1, clusterId: 'theirs', shards: 1, replicas: 1 } as const
+    const nodes = [{ shard: 0, index: 1, address: 'a:1' }]
+    await before.setCluster(cluster)
+    await before.setNodes(nodes)
+    await before.close()
+    const registries = registriesOfFirst()
+    const first = await several.found(1, 1024)
+    const second = await several.join(first, 1024, home('second'))
+    await die(first, registries)
+    const tries = () => vi.mocked(Registry.open).mock.calls.filter(([, pid]) => pid === second.pid).length
+    await until('a try after the first', () => of(second).role === 'holder' || tries() > 1)
+    vi.restoreAllMocks()
+    expect(of(second).role).toBe('standby')
+    await stop(second)
+    const after = await Registry.open(theirs, 9)
+    expect([await after.cluster(), await after.nodes()]).toEqual([cluster, nodes])
+    await after.close()
+    expect(await stop(await several.again(home('first')))).toEqual({ nodes: 'stopped' })
   })
 
   test('nobody takes over from one of whose nodes meta has no record', async () => {
