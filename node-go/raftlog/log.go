@@ -245,7 +245,7 @@ func (l *Log) store(entries []*raft.Log) (bytes int64, err error) {
 		return 0, err
 	}
 	l.codec.batch = entries[0].Index
-	done := l.dog.Watch("raft log: append")
+	done := l.dog.Watch("raft log: append", 0)
 	since := l.options.Clock.Now()
 	err = l.wal.StoreLogs(entries)
 	took := l.options.Clock.Since(since)
@@ -277,7 +277,7 @@ func (l *Log) DeleteRange(minimum, maximum uint64) error {
 		return err
 	}
 	l.cache.remove(minimum, maximum)
-	done := l.dog.Watch("raft log: delete")
+	done := l.dog.Watch("raft log: delete", 0)
 	err := l.wal.DeleteRange(minimum, maximum)
 	done()
 	if err != nil {

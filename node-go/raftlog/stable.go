@@ -46,7 +46,7 @@ func (l *Log) set(op string, write func() error) error {
 	if err := l.failure(); err != nil {
 		return err
 	}
-	done := l.dog.Watch("raft log: " + op)
+	done := l.dog.Watch("raft log: "+op, 0)
 	err := write()
 	done()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"kvorum/node/engine"
 	"kvorum/node/engine/bitcask"
@@ -80,6 +81,9 @@ func (s *stores) openLog(o *Options) error {
 
 func (o *Options) stalled(err *stall.Error) { o.OnFatal(&FatalError{Cause: CauseStall, Err: err}) }
 
+// slowestDisk is what a disk that works writes at least, bytes a second: the rows of many sessions make one apply large.
+const slowestDisk = 16 << 20
+
 // watchedEngine tells when an apply hangs. The log's watchdog would not: where everybody waits for that apply, nothing
 // more is proposed.
 type watchedEngine struct {
@@ -88,7 +92,7 @@ type watchedEngine struct {
 }
 
 func (e watchedEngine) Apply(b *engine.Batch) error {
-	defer e.dog.Watch("engine: apply")()
+	defer e.dog.Watch("engine: apply", time.Duration(b.Bytes())*time.Second/slowestDisk)()
 	return e.Engine.Apply(b)
 }
 

@@ -41,18 +41,19 @@ func New(c clock.Clock, limit time.Duration, onStall func(*Error)) *Watchdog {
 	return &Watchdog{clock: c, limit: limit, onStall: onStall}
 }
 
-// Watch begins to watch a call; the returned function ends it.
-func (w *Watchdog) Watch(op string) (done func()) {
-	c := &watchedCall{dog: w, op: op}
+// Watch begins to watch a call that may take the limit, and extra for what it has to write; the returned function ends it.
+func (w *Watchdog) Watch(op string, extra time.Duration) (done func()) {
+	c := &watchedCall{dog: w, op: op, limit: w.limit + extra}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timer = w.clock.AfterFunc(w.limit, c.lookAgain)
+	c.timer = w.clock.AfterFunc(c.limit, c.lookAgain)
 	return c.done
 }
 
 type watchedCall struct {
-	dog *Watchdog
-	op  string
+	dog   *Watchdog
+	op    string
+	limit time.Duration
 
 	mu    sync.Mutex
 	timer clock.Timer
@@ -72,7 +73,7 @@ func (c *watchedCall) stalled() {
 	ended := c.ended
 	c.mu.Unlock()
 	if !ended {
-		c.dog.once.Do(func() { c.dog.onStall(&Error{Op: c.op, After: c.dog.limit + secondLook}) })
+		c.dog.once.Do(func() { c.dog.onStall(&Error{Op: c.op, After: c.limit + secondLook}) })
 	}
 }
 

@@ -24,7 +24,7 @@ func TestWatchdogLooksTwice(t *testing.T) {
 			manual := clocktest.New()
 			stalls := make(chan *Error, 1)
 			dog := New(manual, stallLimit, func(err *Error) { stalls <- err })
-			done := dog.Watch("append")
+			done := dog.Watch("append", 0)
 			if test.returns > 0 {
 				step(manual, test.returns)
 				done()
@@ -56,4 +56,22 @@ func step(manual *clocktest.Manual, d time.Duration) {
 	manual.Advance(stallLimit)
 	manual.AwaitTimers(1)
 	manual.Advance(d - stallLimit)
+}
+
+func TestACallThatHasMuchToWriteGetsMoreTime(t *testing.T) {
+	manual := clocktest.New()
+	stalls := make(chan *Error, 1)
+	dog := New(manual, stallLimit, func(err *Error) { stalls <- err })
+	done := dog.Watch("apply", time.Minute)
+	defer done()
+	manual.Advance(time.Minute + stallLimit - 1)
+	manual.Advance(secondLook)
+	if len(stalls) > 0 {
+		t.Fatal("taken for a stall too early")
+	}
+	manual.AwaitTimers(1)
+	manual.Advance(secondLook)
+	if err := <-stalls; err.After != time.Minute+stallLimit+secondLook {
+		t.Errorf("got %v", err)
+	}
 }

@@ -184,8 +184,10 @@ export class Fleet {
       this.#supervisors.delete(node)
     }
     // Its machine may be gone for good, and its name is nobody's any more: it is removed when that is heard again.
-    const stays = await removeLeaver({ shard: group.shard, index }, this.#leftoverDeps)
-    if (stays !== undefined) this.#note([...this.#stay, stays])
+    await this.#alone(async () => {
+      const stays = await removeLeaver({ shard: group.shard, index }, this.#leftoverDeps)
+      if (stays !== undefined) this.#note([...this.#stay, stays])
+    })
     await group.change(withoutLeaver)
   }
 

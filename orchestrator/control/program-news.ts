@@ -15,7 +15,9 @@ export interface NewsDeps {
 export async function tellPrograms({ registry, driver, telemetry }: NewsDeps): Promise<void> {
   const { program } = driver
   const build = await driver.build()
-  const outdated = (await registry.nodes()).filter((node) => node.program === undefined && node.build !== build)
+  // Of nodes that another orchestrator has started the build is not known.
+  const known = (await registry.nodes()).filter((node) => node.program === undefined && node.build !== undefined)
+  const outdated = known.filter((node) => node.build !== build)
   if (outdated.length > 0) telemetry.emit('nodes.outdated', { count: outdated.length, program })
   const kept = (await registry.cluster())?.program
   if (kept !== undefined && !kept.endsWith(`-${build}`)) telemetry.emit('program.kept', { kept, program })

@@ -43,6 +43,12 @@ export async function readBody(request: IncomingMessage, { bytesMax, hold, go }:
   })
 }
 
+/** What stands in a body that nobody reads might be a condition: it is refused, never passed over. */
+export function expectNoBody({ headers }: IncomingMessage): void {
+  if (Number(headers['content-length'] ?? 0) === 0 && headers['transfer-encoding'] === undefined) return
+  throw invalid('this operation takes no body: conditions are headers, options are in the query')
+}
+
 export type MediaType = 'json' | 'bytes'
 
 /**

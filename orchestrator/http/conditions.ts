@@ -15,6 +15,7 @@ export function etagOf(version: bigint): string {
 
 /** What a write is conditional on: `ifVersion` as the Store takes it, 0 for an absent key. */
 export function writeCondition(headers: IncomingHttpHeaders): bigint | undefined {
+  noDates(headers)
   const [match, noneMatch] = [headers['if-match'], headers['if-none-match']]
   if (noneMatch !== undefined && noneMatch.trim() !== '*') {
     throw invalid('of a write, If-None-Match can only be *: the key must be absent')
@@ -30,8 +31,15 @@ export function writeCondition(headers: IncomingHttpHeaders): bigint | undefined
 
 /** A write that knows no conditions. */
 export function noCondition(headers: IncomingHttpHeaders): void {
+  noDates(headers)
   if (headers['if-match'] === undefined && headers['if-none-match'] === undefined) return
   throw invalid('this operation takes no condition')
+}
+
+/** Keys have versions and no dates. */
+function noDates(headers: IncomingHttpHeaders): void {
+  const dated = ['if-modified-since', 'if-unmodified-since', 'if-range'].find((name) => headers[name] !== undefined)
+  if (dated !== undefined) throw invalid(`${dated} cannot be kept here: keys have versions (If-Match), and no dates`)
 }
 
 /** Of a read: whether the client has this version already (304). Throws (412) when it wants another one than there is. */

@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import type { Clock } from '../core/clock.js'
 import { InvalidArgumentError } from '../errors/index.js'
 import { type Answer, empty } from './answer.js'
-import { mediaTypeOf, parseJson, readBody } from './body.js'
+import { expectNoBody, mediaTypeOf, parseJson, readBody } from './body.js'
 import { type Held, Hold } from './held.js'
 import { checkKey } from './keys.js'
 import { HttpRefusal } from './problem.js'
@@ -113,6 +113,7 @@ export class Front {
     const { request, hold, signal } = visit
     if (hasKey) checkKey(key, services.operations.limits)
     const query = checked(route.query, parametersOf(target.query), 'the query')
+    if (route.body === undefined) expectNoBody(request)
     const body = route.body === undefined ? undefined : await this.#body(route.body, visit)
     return route.handle({ key, query, headers: request.headers, body, signal, hold }, services)
   }

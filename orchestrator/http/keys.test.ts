@@ -22,6 +22,17 @@ describe('put, get, delete', () => {
     expect((await ask(`${path}k`)).status).toBe(404)
   })
 
+  test('what might be a condition and cannot be kept is refused', async () => {
+    const { ask } = await serving(new MapStore())
+    await ask('/key/k', put('v'))
+    const inBody = { method: 'DELETE', ...inJson({ if_version: '99' }) }
+    expect((await ask('/key/k', inBody)).status).toBe(400)
+    const headers = { 'If-Unmodified-Since': 'Wed, 21 Oct 2015 07:28:00 GMT' }
+    expect((await ask('/key/k', { method: 'DELETE', headers })).status).toBe(400)
+    expect((await ask('/key/k', put('w', headers))).status).toBe(400)
+    expect(await (await ask('/key/k')).json()).toEqual({ value: 'v', version: '1' })
+  })
+
   test('append says the length', async () => {
     const { ask } = await serving(new MapStore())
     const append = (value: string) => ask('/v1/keys/log/append', { method: 'POST', ...inJson({ value }) })

@@ -94,7 +94,7 @@ export class HostedCluster {
     const program = this.#launch(OTHER, ['--join', this.#address])
     this.#others.push(program)
     const [, address = '', role = ''] = await program.line(
-      /^kvorum ready grpc=(\S+) shards=\d+ replicas=\d+ role=(\w+) /,
+      /^kvorum ready grpc=(\S+) http=\S+ shards=\d+ replicas=\d+ role=(\w+) /,
       READY_MS_MAX,
     )
     return { program, address, role }

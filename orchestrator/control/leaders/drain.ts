@@ -28,11 +28,14 @@ export async function drain(
     expectKnown(target, all, record)
     const changed = withDrain(record, target, undo, all)
     if (changed !== record && !undo) expectLeaders(fleet, changed)
+    if (undo) expectFree(target, all, changed)
     return changed
   }
   const before = drains.now
   const goal = next(before)
-  const names = knownNodes(fleet.all).flatMap((known) => (isMeant(target, known) ? [known.name] : []))
+  // A node that was drained by itself stays so when its machine comes back.
+  const meant = knownNodes(fleet.all).filter((known) => isMeant(target, known) && isDrained(goal, known) !== undo)
+  const names = meant.map(({ name }) => name)
   if (!dryRun) {
     await drains.change(next)
     await fleet.recorded(signal)
@@ -77,6 +80,14 @@ function expectKnown(target: DrainTarget, all: readonly Known[], { machines }: D
   const [node] = meant
   if (node === undefined) throw invalid(`there is no node ${JSON.stringify(target.node)}; kvorum status lists them`)
   if (node.id === '') throw refused(`${node.name} has not told yet who it is: ask again when it is up`)
+}
+
+/** Whoever asks for a node to lead again must not be told that it may while its machine may not. */
+function expectFree(target: DrainTarget, all: readonly Known[], { machines }: DrainedRecord): void {
+  const still = all.find((known) => isMeant(target, known) && machines.includes(known.machine))
+  if (still === undefined) return
+  const { name, machine } = still
+  throw refused(`${name} is drained with its machine: kvorum node undrain --machine ${machine}`)
 }
 
 /** A person who forgets what was drained before must not be left with leaders that nobody wants to have. */

@@ -16,5 +16,8 @@ test('goes on when what is left over cannot be forgotten, as on a full disk, and
   replacer.start()
   await vi.waitFor(() => expect(sweep.mock.calls.length).toBeGreaterThan(1), { timeout: 5_000 })
   await replacer.close()
-  expect(told[0]).toMatchObject(['fault', { where: 'replacing nodes', error: new Error('ENOSPC: no space left on device') }])
+  expect(told[0]).toMatchObject([
+    'fault',
+    { where: 'replacing nodes', error: new Error('ENOSPC: no space left on device') },
+  ])
 })
