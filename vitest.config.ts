@@ -10,6 +10,8 @@ export default defineConfig({
           name: 'unit',
           include: ['orchestrator/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
           testTimeout: 20_000,
+          // Most of them wait for clocks more than they compute; by default two processors get one worker.
+          maxWorkers: 2,
         },
       },
       {
