@@ -186,9 +186,10 @@ export class Fleet {
     // Its machine may be gone for good, and its name is nobody's any more: it is removed when that is heard again.
     await this.#alone(async () => {
       const stays = await removeLeaver({ shard: group.shard, index }, this.#leftoverDeps)
+      // Together: a sweep in between would not take it for a leftover yet, and forget that it is to be looked for.
+      await group.change(withoutLeaver)
       if (stays !== undefined) this.#note([...this.#stay, stays])
     })
-    await group.change(withoutLeaver)
   }
 
   /** Rejects with a StartFault unless there is a machine now for one more node of the group. */

@@ -22,19 +22,27 @@ function hushWhenClosed(registry: Registry): void {
   })
 }
 
+/** What only looks changes nothing: to die there is to die at what comes next. */
+function isEffect(what: string): boolean {
+  return !/^(?:status|watch|find|meta get|lease)/.test(what)
+}
+
 /**
  * Acts, and freezes everything of that orchestrator when it comes to its effect number `at`, counted from when it acts, just
- * before that. Says which that was; undefined when there are no so many, and it has stopped in order.
+ * before that. Says which that was; undefined when there are no so many, and it has stopped in order. `counts`: which are counted.
  */
-export async function dieAt(at: number, { start, act }: Life): Promise<string | undefined> {
+export async function dieAt(
+  at: number,
+  { start, act }: Life,
+  counts: (what: string) => boolean = () => true,
+): Promise<string | undefined> {
   let left = Number.POSITIVE_INFINITY
   let died: (what: string) => void = () => {}
   const dead = new Promise<string>((resolve) => {
     died = resolve
   })
   const pass = async (what: string) => {
-    // What only looks changes nothing: to die there is to die at what comes next.
-    if (!/^(?:status|watch|find|meta get|lease)/.test(what)) left--
+    if (isEffect(what) && counts(what)) left--
     if (left > 0) return
     died(what)
     await new Promise(() => {})
