@@ -72,6 +72,7 @@ test('the command line: put, get, delete, status', async () => {
     id,
     leader: expect.any(String),
     term: expect.anything(),
+    partitions: 512,
     nodes: [1, 2, 3].map(() => expect.objectContaining(serving)),
   })
   expect(status).toMatchObject({ epoch: expect.anything(), shards: expect.arrayContaining([shard(1), shard(2)]) })
