@@ -311,8 +311,10 @@ describe('an orchestrator that dies at any step', () => {
       const cluster = await start({ replaceMachineAfterMs: 5_000 })
       await deserted(cluster, gone)
       for (const { name } of machines.all) machines.connect(name)
-      await whole(cluster)
-      for (const group of await places(cluster)) expect(new Set(group).size, how).toBe(3)
+      // Not yet `whole`: after some of these deaths a directory stays on a machine that is back (DESIGN.md, Known limits).
+      await vi.waitFor(async () => {
+        for (const group of await places(cluster)) expect(new Set(group).size, how).toBe(3)
+      }, WAIT)
       await cluster.stop(never.forced)
       rmSync(folder, { recursive: true })
       return true
