@@ -105,9 +105,12 @@ async function awaitUp(
 ): Promise<string | undefined> {
   let goal: bigint | undefined
   let [seen, since] = ['', clock.monotonic()]
+  // Failures of before a person resumed the operation say nothing about what he has mended.
+  let before = node.failures
   for (;;) {
     signal.throwIfAborted()
-    const failure = failureOf(node)
+    before = Math.min(before, node.failures)
+    const failure = failureOf(node, before)
     // Also when no process of this manner could be started at all.
     if (failure !== undefined) return failure
     const leader = await leaderOf(group)
@@ -125,9 +128,9 @@ async function awaitUp(
   }
 }
 
-/** Why the node is not waited for. */
-function failureOf(node: Supervisor): string | undefined {
-  const fails = node.condition === 'held' || (node.condition !== 'up' && node.failures >= FAILURES_MAX)
+/** Why the node is not waited for. `before`: so many of its failures do not count. */
+function failureOf(node: Supervisor, before = 0): string | undefined {
+  const fails = node.condition === 'held' || (node.condition !== 'up' && node.failures - before >= FAILURES_MAX)
   return fails ? node.reason : undefined
 }
 
