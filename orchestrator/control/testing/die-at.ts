@@ -4,10 +4,13 @@ import { Registry } from '../registry.js'
 import { never, type Pass } from './scale-scene.js'
 import { ScaledClock } from './scaled-clock.js'
 
-/** What an orchestrator of a test is made with, and what it does until it has done it all or dies. */
+/**
+ * What an orchestrator of a test is made with, and what it does until it has done it all or dies. Its looks at a cluster that
+ * is dead may go on: what it does to the world itself must stop with `dead`.
+ */
 export interface Life {
   readonly start: (parts: { readonly pass: Pass; readonly clock: ScaledClock }) => Promise<Cluster>
-  readonly act: (cluster: Cluster) => Promise<unknown>
+  readonly act: (cluster: Cluster, dead: AbortSignal) => Promise<unknown>
 }
 
 const WRITES = ['setCluster', 'setNodes', 'setGroup', 'setMap', 'setDrained', 'forgetGroup', 'forgetNode'] as const
@@ -38,8 +41,12 @@ export async function dieAt(
 ): Promise<string | undefined> {
   let left = Number.POSITIVE_INFINITY
   let died: (what: string) => void = () => {}
-  const dead = new Promise<string>((resolve) => {
-    died = resolve
+  const dead = new AbortController()
+  const death = new Promise<string>((resolve) => {
+    died = (what) => {
+      dead.abort(new Error(`died at ${what}`))
+      resolve(what)
+    }
   })
   const pass = async (what: string) => {
     if (isEffect(what) && counts(what)) left--
@@ -65,7 +72,7 @@ export async function dieAt(
   const clock = new ScaledClock()
   const cluster = await start({ pass, clock })
   left = at
-  const how = await Promise.race([dead, act(cluster).then(() => undefined)])
+  const how = await Promise.race([death, act(cluster, dead.signal).then(() => undefined)])
   vi.restoreAllMocks()
   if (how !== undefined) {
     clock.stop()
