@@ -1,7 +1,12 @@
 import { defineConfig } from 'vitest/config'
 
-// Two projects. `unit` tests sit beside their source and run in parallel. `cross` starts real clusters: one file at a
-// time, because a busy machine would make elections and time-outs the thing under test.
+// Three projects. `unit` tests sit beside their source and run in parallel. The others start real clusters: `surface` looks
+// at what users touch of a cluster that is well, two files at a time; `cross` kills, cuts off and moves, one file at a time,
+// because a busy machine would make elections and time-outs the thing under test.
+const SURFACE = ['test/{api,compat,examples,http,mutations,sanity,start}/**/*.test.{ts,mjs}']
+
+const CLUSTERS = { testTimeout: 120_000, hookTimeout: 120_000, teardownTimeout: 30_000 }
+
 export default defineConfig({
   test: {
     projects: [
@@ -14,14 +19,14 @@ export default defineConfig({
           maxWorkers: 2,
         },
       },
+      { test: { name: 'surface', include: SURFACE, maxWorkers: 2, ...CLUSTERS } },
       {
         test: {
           name: 'cross',
           include: ['test/**/*.test.{ts,mjs}'],
+          exclude: SURFACE,
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          teardownTimeout: 30_000,
+          ...CLUSTERS,
         },
       },
     ],

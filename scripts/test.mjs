@@ -11,7 +11,7 @@ const bin = (name) => `node_modules/.bin/${name}`
 const inModules = (work) => together(['node-go', 'test/chaos'].map((cwd) => () => work({ cwd })))
 
 /**
- * In this order: what is cheap and says most about a mistake first. Each returns {passed, failed, reports}; the reports
+ * In this order, but for CHECKS: what is cheap and says most about a mistake first. Each returns {passed, failed, reports}; the reports
  * of what failed are told again at the end, where people look and where a shortened log still has them.
  */
 const STEPS = {
@@ -29,8 +29,15 @@ const STEPS = {
   // A million steps on one goroutine, for which there is nothing to race.
   simulation: () => goTest({ race: false, cwd: 'node-go', packages: './simulation' }),
   unit: () => vitest('unit'),
+  surface: () => vitest('surface'),
   cross: () => vitest('cross'),
 }
+/** Lanes go side by side: what is in them computes on one processor and shares nothing. */
+const CHECKS = [
+  ['biome', 'eslint', 'unused', 'types'],
+  ['gofmt', 'vet', 'staticcheck'],
+]
+const ORDER = [['build'], ['generated'], ['tidy'], CHECKS, ['go'], ['simulation'], ['unit'], ['surface'], ['cross']]
 
 const names = Object.keys(STEPS)
 const wanted = process.argv.slice(2)
@@ -45,17 +52,28 @@ const begin = performance.now()
 const total = { passed: 0, failed: 0 }
 const broken = []
 const retold = []
-for (const [index, name] of chosen.entries()) {
-  announce(`[${index + 1}/${chosen.length}] ${name}`)
+
+async function step(name) {
+  const place = `[${chosen.indexOf(name) + 1}/${chosen.length}] ${name}`
+  announce(place)
   const started = performance.now()
   const { passed, failed, reports } = await STEPS[name]()
   total.passed += passed
   total.failed += failed
   if (failed > 0) broken.push(name)
   retold.push(...reports.map((report) => `${name}: ${report}`))
-  announce(`[${index + 1}/${chosen.length}] ${name}: ${failed === 0 ? 'ok' : `${failed} FAILED`} (${seconds(started)})`)
+  announce(`${place}: ${failed === 0 ? 'ok' : `${failed} FAILED`} (${seconds(started)})`)
+}
+
+for (const entry of ORDER) {
+  const lanes = entry.map((lane) => [lane].flat().filter((name) => chosen.includes(name)))
+  await Promise.all(
+    lanes.map(async (lane) => {
+      for (const name of lane) await step(name)
+    }),
+  )
   // Nothing below means anything on a tree that does not build.
-  if (name === 'build' && failed > 0) break
+  if (broken.includes('build')) break
 }
 for (const report of retold) announce(ending(report))
 if (broken.length > 0) announce(`failed: ${broken.join(', ')}; again: npm test -- ${broken.join(' ')}`)
