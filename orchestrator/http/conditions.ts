@@ -42,21 +42,31 @@ function noDates(headers: IncomingHttpHeaders): void {
   if (dated !== undefined) throw invalid(`${dated} cannot be kept here: keys have versions (If-Match), and no dates`)
 }
 
-/** Of a read: whether the client has this version already (304). Throws (412) when it wants another one than there is. */
-export function hasAlready(headers: IncomingHttpHeaders, version: bigint): boolean {
-  const [match, noneMatch] = [headers['if-match'], headers['if-none-match']]
-  if (match !== undefined && !names(match, version, false)) throw conditionFailed('If-Match', version)
-  return noneMatch !== undefined && names(noneMatch, version, true)
+/**
+ * What a read is conditional on: of the version that the key turns out to have it says whether the client has that already (304),
+ * and throws (412) when the client wants another one.
+ */
+export function readCondition(headers: IncomingHttpHeaders): (version: bigint) => boolean {
+  const match = tagsOf(headers['if-match'])
+  const noneMatch = tagsOf(headers['if-none-match'])?.map((tag) => tag.replace(/^W\//, ''))
+  return (version) => {
+    if (match !== undefined && !names(match, version)) throw conditionFailed('If-Match', version)
+    return noneMatch !== undefined && names(noneMatch, version)
+  }
 }
 
-function names(header: string, version: bigint, weak: boolean): boolean {
-  if (header.trim() === '*') return true
+function names(tags: readonly string[], version: bigint): boolean {
+  return tags.includes('*') || tags.includes(etagOf(version))
+}
+
+function tagsOf(header: string | undefined): readonly string[] | undefined {
+  if (header === undefined) return undefined
+  if (header.trim() === '*') return ['*']
   const found = [...header.matchAll(TAGS)]
   if (found.length === 0 || !/^[ \t,]*$/.test(header.replaceAll(TAGS, ''))) {
     throw invalid('If-Match and If-None-Match are * or a list of ETags, as in "12", "13"')
   }
-  const tags = found.map(([tag]) => (weak ? tag.replace(/^W\//, '') : tag))
-  return tags.includes(etagOf(version))
+  return found.map(([tag]) => tag)
 }
 
 /** 412: of a condition in a header HTTP says so. With the version that there is now, if it is known and there is one. */

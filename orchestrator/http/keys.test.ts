@@ -239,6 +239,11 @@ describe('conditions', () => {
     await ask('/key/k', put('v'))
     expect((await ask('/key/k', { headers })).status).toBe(status)
   })
+
+  test('a GET with a condition that is none is refused before the key is read', async () => {
+    const { ask } = await serving(new ManualStore())
+    expect((await ask('/key/absent', { headers: { 'If-None-Match': 'true' } })).status).toBe(400)
+  })
 })
 
 describe('the query', () => {

@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import type { Limits } from '../core/limits.js'
 import { InvalidArgumentError, KvError } from '../errors/index.js'
 import { type Answer, bytes, empty, json, prefersBytes } from './answer.js'
-import { conditionFailed, etagOf, hasAlready, noCondition, noIdempotencyKey, writeCondition } from './conditions.js'
+import { conditionFailed, etagOf, noCondition, noIdempotencyKey, readCondition, writeCondition } from './conditions.js'
 import { HttpRefusal } from './problem.js'
 import { type BodyRule, type HeaderNote, type Route, route } from './route.js'
 import {
@@ -72,11 +72,12 @@ const get = route({
   },
   problems: { 404: 'The key has no value.', 412: 'If-Match does not hold.' },
   handle: async ({ key, query, headers, signal, hold }, { operations }): Promise<Answer> => {
+    const hasAlready = readCondition(headers)
     const asking = { timeoutMs: query.timeout_ms, signal, hold }
     const found = await operations.run({ kind: 'get', key, staleMs: query.stale_ms }, asking)
     if (!found.found) throw new HttpRefusal(404, 'KEY_ABSENT', 'the key has no value')
     const about = { ...CACHED, ETag: etagOf(found.version) }
-    if (hasAlready(headers, found.version)) return empty(304, about)
+    if (hasAlready(found.version)) return empty(304, about)
     if (prefersBytes(headers.accept)) return bytes(200, found.value, about)
     return json(200, pairOf(found), about)
   },
