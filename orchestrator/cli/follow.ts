@@ -3,7 +3,7 @@ import { KvError, kvError, UnavailableError } from '../errors/index.js'
 import { ControlClient, type Operation } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
-import { amountText, hasEnded, isStuck, type OperationView, viewOf } from './operation-view.js'
+import { amountText, hasEnded, isStuck, type OperationView, skippedIn, viewOf } from './operation-view.js'
 import { Progress } from './progress.js'
 
 /** How long an orchestrator may be away before its operation is no longer waited for. */
@@ -98,8 +98,10 @@ async function follow(
     say(`operation ${id} has paused: ${last.detail}`)
     say(`kvorum operations resume ${id} tries again, and cancel ${id} leads back`)
   }
+  const skipped = hasEnded(last) ? skippedIn(last) : []
+  for (const { what, detail } of skipped) say(`skipped: ${what}: ${detail}`)
   context.out(json ? `${JSON.stringify(last)}\n` : `operation ${last.id} is ${last.state}: ${last.what}\n`)
-  return last.state === 'done' ? EXIT.ok : EXIT.failed
+  return last.state === 'done' && skipped.length === 0 ? EXIT.ok : EXIT.failed
 }
 
 /** Goes on when the orchestrator dies and comes back: so does the operation. `away` is told when nobody answers. */

@@ -22,7 +22,7 @@ export interface OperationView {
 
 interface StepView {
   readonly what: string
-  /** waiting, running, done. */
+  /** waiting, running, done, skipped: then the detail says why. */
   readonly state: string
   readonly detail: string
 }
@@ -60,6 +60,7 @@ const STEP_STATES: Readonly<Record<StepState, string>> = {
   [StepState.WAITING]: 'waiting',
   [StepState.RUNNING]: 'running',
   [StepState.DONE]: 'done',
+  [StepState.SKIPPED]: 'skipped',
 }
 
 export function viewOf(operation: Operation): OperationView {
@@ -107,6 +108,11 @@ export function amountOf({ kind, partitions, steps }: OperationView): Amount {
   return { done: steps.filter(({ state }) => state === 'done').length, total: steps.length, unit: 'steps' }
 }
 
+/** What it has gone on without. */
+export function skippedIn({ steps }: OperationView): readonly StepView[] {
+  return steps.filter(({ state }) => state === 'skipped')
+}
+
 interface Amount {
   readonly done: number
   readonly total: number
@@ -116,7 +122,8 @@ interface Amount {
 /** The same in words. */
 export function amountText(view: OperationView): string {
   const { done, total, unit } = amountOf(view)
-  if (total > 0) return `${done} of ${total} ${unit}`
+  const skipped = skippedIn(view).length
+  if (total > 0) return `${done} of ${total} ${unit}${skipped === 0 ? '' : `, ${skipped} skipped`}`
   return view.state.startsWith('cancel') ? 'nothing to take back' : 'nothing to do'
 }
 

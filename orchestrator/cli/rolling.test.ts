@@ -137,6 +137,18 @@ test('one that has paused by itself is told, and ends the command with a failure
   expect(out).toBe('operation abc is paused: a roll\n')
 })
 
+test('one that has gone on without a node names it, and ends the command with a failure', async () => {
+  handlers.watch = async function* () {
+    const { steps } = operation(1)
+    const skipped = { state: StepState.SKIPPED, detail: 'machine m2 has not been heard for too long' }
+    const left = steps.map((step, at) => (at === 1 ? { ...step, ...skipped } : step))
+    yield operation(1, { state: OperationState.DONE, endedAt: 9n, steps: left })
+  }
+  expect(await run(['restart', '--rolling'])).toBe(3)
+  expect(warned).toContain('skipped: restart shard-1/node-2: machine m2 has not been heard for too long\n')
+  expect(out).toBe('operation abc is done: a roll\n')
+})
+
 test('one that a person has paused is waited for', async () => {
   handlers.watch = async function* () {
     yield operation(1, { state: OperationState.PAUSED })

@@ -76,6 +76,8 @@ export interface Events {
   'operation.stumbled': { readonly reason: string }
   /** It has paused by itself: a person is needed. */
   'operation.stuck': { readonly reason: string }
+  /** It goes on without this node. */
+  'operation.skipped': { readonly node: string; readonly reason: string }
   'operation.ended': { readonly id: string; readonly how: string }
   /** This orchestrator holds the control lease. */
   'control.held': { readonly term: number }

@@ -111,6 +111,7 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   },
   'operation.stumbled': { level: 'warn', say: ({ reason }) => `the operation is tried again: ${reason}` },
   'operation.stuck': { level: 'error', say: ({ reason }) => `the operation has paused: ${reason}` },
+  'operation.skipped': { level: 'warn', say: ({ node, reason }) => `the operation goes on without ${node}: ${reason}` },
   'operation.ended': { level: 'info', say: ({ id, how }) => `operation ${id} is ${how}` },
   'control.held': { level: 'debug', say: ({ term }) => `this orchestrator holds the control lease, in term ${term}` },
   'control.deposed': {

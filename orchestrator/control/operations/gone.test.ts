@@ -114,11 +114,12 @@ describe('a machine that is gone', () => {
     },
   )
 
-  test('while a rolling restart waits for a node of it is said to wait, and is replaced when that is cancelled', async () => {
+  test('while an operation is paused is said to wait, and is replaced when that is cancelled', async () => {
     scenery('m1', 'm2', 'm3', 'm4')
     const cluster = await start({ shards: 2, replicas: 3 })
-    machines.powerOff('m2')
     const { id } = await cluster.control.restart('')
+    await cluster.control.steer(id, Steer.PAUSE)
+    machines.powerOff('m2')
     await vi.waitFor(() => expect(events('replacement.waits')).not.toEqual([]), WAIT)
     for (const { reason } of events('replacement.waits')) expect(reason).toContain(`operation ${id} (rolling)`)
     await cluster.control.steer(id, Steer.CANCEL)

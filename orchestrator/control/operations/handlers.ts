@@ -163,7 +163,12 @@ function stateOf({ state, paused }: OperationRecord): OperationState {
   return state === 'cancelling' ? OperationState.CANCELLING : OperationState.RUNNING
 }
 
-const STEP_STATES = { waiting: StepState.WAITING, running: StepState.RUNNING, done: StepState.DONE } as const
+const STEP_STATES = {
+  waiting: StepState.WAITING,
+  running: StepState.RUNNING,
+  done: StepState.DONE,
+  skipped: StepState.SKIPPED,
+} as const
 
 const PHASES: Readonly<Record<ImportPhase, string>> = {
   [ImportPhase.UNSPECIFIED]: 'begun',

@@ -39,7 +39,7 @@ export interface OperationTools extends OperationParts {
 /** A part of an operation, for people. */
 export interface Step {
   readonly what: string
-  readonly state: 'waiting' | 'running' | 'done'
+  readonly state: 'waiting' | 'running' | 'done' | 'skipped'
   readonly detail: string
 }
 
@@ -49,7 +49,7 @@ export interface Kind<Record extends OperationRecord> {
   readonly describe: (record: Record) => string
   /** What is done and what is to be done, in order. None of a kind whose progress its moves tell. */
   readonly steps: (record: Record) => readonly Step[]
-  /** Why it has paused by itself, for people; empty when it has not. Absent: this kind never does. */
+  /** Why it has paused by itself, or what it has ended without, for people; empty when there is nothing. Absent: there never is. */
   readonly trouble?: (record: Record) => string
   /** Throws when it can only be finished. Else what it becomes when it is cancelled, besides its state. */
   readonly cancelled: (record: Record) => Record

@@ -9,6 +9,7 @@ import { joinerWith, withJoined, withLeaver } from '../membership.js'
 import type { Seat } from '../plan.js'
 import type { Supervisor } from '../supervisor.js'
 import { askLeader, linkOf } from './ask.js'
+import { goneWords, isGone } from './gone.js'
 
 // How a group's members change, one at a time. Each function goes on from wherever it was cut off: Raft is asked again for what
 // it may have done already, and the registry says how far it came (membership.ts).
@@ -77,9 +78,7 @@ export async function bring(group: Group, tools: MemberTools, signal: AbortSigna
 /** Throws a JoinerLost when it makes no sense to wait for the node. A machine that is only silent may come back. */
 function expectHope(node: Supervisor, { fleet }: MemberTools): void {
   if (node.condition === 'held') throw new JoinerLost(`${node.name}: ${node.reason}`)
-  const { machine } = node.spec
-  if (node.condition === 'up' || !fleet.isGone(machine)) return
-  throw new JoinerLost(`${node.name}: machine ${machine} has not been heard for too long`)
+  if (isGone(node, fleet)) throw new JoinerLost(`${node.name}: ${goneWords(node)}`)
 }
 
 /** Gives the node that was brought its vote, as soon as it has caught up. Rejects with a JoinerLost. */

@@ -6,6 +6,7 @@ import { NotHolder, StartFault } from '../faults.js'
 import type { Fleet } from '../fleet.js'
 import type { Group } from '../group.js'
 import type { Supervisor } from '../supervisor.js'
+import { isGone } from './gone.js'
 import type { Operations } from './operations.js'
 import { isOver } from './record.js'
 import { hasMajorityWithout, wishForReplacement } from './replace.js'
@@ -125,13 +126,14 @@ export class Replacer {
     return this.deps.fleet.all.flatMap((group) => group.voters.map((node) => ({ group, node })))
   }
 
-  #isDue({ name, loss, condition, spec }: Supervisor): boolean {
+  #isDue(node: Supervisor): boolean {
+    const { name, loss, spec } = node
     const { fleet, clock, replaceAfterMs = 0, replaceMachineAfterMs = 0 } = this.deps
     const now = clock.monotonic()
     const isRested = (ms: number) => now - (this.#begunAt.get(name) ?? Number.NEGATIVE_INFINITY) >= ms
     // Of one whose machine is silent nobody knows whether its data is still gone.
     if (fleet.hearing.silentMs(spec.machine) !== undefined) {
-      return condition !== 'up' && fleet.isGone(spec.machine) && isRested(replaceMachineAfterMs)
+      return isGone(node, fleet) && isRested(replaceMachineAfterMs)
     }
     const lostSince = this.#lostSince.get(name)
     if (replaceAfterMs === 0 || loss === undefined || lostSince === undefined) return false

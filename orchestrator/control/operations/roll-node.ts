@@ -4,6 +4,7 @@ import { type NodeStatus, Role, State } from '../../wire/node-admin.js'
 import type { Group } from '../group.js'
 import type { Leaders } from '../leaders/leaders.js'
 import type { Manner, Supervisor } from '../supervisor.js'
+import { goneOf, goneWords, isGone, isTooMany, type Machines } from './gone.js'
 
 // One node of a group is ended and started again, and the group serves all the while. Everything is looked at anew by each
 // call: nothing of an earlier one is needed but how the node's process was started, which is written down with its pid.
@@ -13,6 +14,7 @@ export interface RollParts {
   readonly node: Supervisor
   /** `startedFor` says of the node's process whether this has been done. */
   readonly manner: Manner
+  readonly fleet: Machines
   readonly leaders: Pick<Leaders, 'unfit'>
   readonly clock: Clock
   readonly stopTimeoutMs: number
@@ -21,46 +23,77 @@ export interface RollParts {
   readonly doing: (what: string) => void
 }
 
+/** It is not restarted: it is on a machine that is gone, or its group cannot do without it as long as another one is. */
+export class NodeSkipped extends Error {}
+
 const LOOK_EVERY_MS = 50
 const ASK_MS = 1_000
 /** So many failures in a row, and the node is not waited for. */
 const FAILURES_MAX = 3
 
-/** Undefined when the node is up and has caught up; else why it does not come up. Rejects when `signal` is aborted. */
+/**
+ * Undefined when the node is up and has caught up; else why it does not come up. Rejects with a NodeSkipped, and when `signal` is
+ * aborted.
+ */
 export async function rollNode(parts: RollParts, signal: AbortSignal): Promise<string | undefined> {
   const { group, node, manner, stopTimeoutMs, doing } = parts
   const isStarted = () => node.manner.startedFor === manner.startedFor && !node.isRestarting
-  const isFailing = failureOf(node) !== undefined
-  if (!isStarted() || isFailing) {
-    // One that does not run can only be missed less, and never more than when another one has died meanwhile.
-    if (!isFailing && group.voters.length > 1) {
-      await awaitOthers(parts, signal)
-      await handOver(parts, signal)
+  for (;;) {
+    const isFailing = failureOf(node) !== undefined
+    if (!isStarted() || isFailing) {
+      // One that does not run can only be missed less, and never more than when another one has died meanwhile.
+      if (!isFailing && group.voters.length > 1) {
+        await awaitOthers(parts, signal)
+        await handOver(parts, signal)
+      }
+      await awaitReach(parts, signal)
+      doing(`restarting ${node.name}`)
+      node.restart(manner, stopTimeoutMs)
     }
-    await awaitReach(parts, signal)
-    doing(`restarting ${node.name}`)
-    node.restart(manner, stopTimeoutMs)
+    const outcome = await awaitUp(parts, isStarted, signal)
+    if (outcome !== OUT_OF_REACH) return outcome
+    // That its machine is away says nothing of the node: looked at anew when it is back.
+    await awaitReach(parts, signal, () => node.condition === 'up')
   }
-  return awaitUp(parts, isStarted, signal)
 }
 
 /** Waits until its process can be ended: an order to a machine that does not answer would come to nothing. */
-async function awaitReach({ node, clock, doing }: RollParts, signal: AbortSignal): Promise<void> {
+async function awaitReach(parts: RollParts, signal: AbortSignal, isEnough = () => false): Promise<void> {
+  const { node, clock, doing } = parts
   for (;;) {
     signal.throwIfAborted()
-    const { doubt } = node
-    if (doubt === undefined) return
-    doing(`waiting to reach ${node.name}: ${doubt}`)
+    const trouble = whyOutOfReach(parts)
+    if (trouble === undefined || isEnough()) return
+    expectSense(parts)
+    doing(`waiting to reach ${node.name}: ${trouble}`)
     await sleep(clock, LOOK_EVERY_MS, signal)
   }
 }
 
-/** Waits until every other member serves, follows the leader, and has applied what was committed when this began to wait. */
-async function awaitOthers({ group, node, clock, doing }: RollParts, signal: AbortSignal): Promise<void> {
-  const others = group.voters.filter((one) => one !== node)
+function whyOutOfReach({ node, fleet }: RollParts): string | undefined {
+  const { machine } = node.spec
+  return node.doubt ?? (fleet.hears(machine) ? undefined : `machine ${machine} does not answer`)
+}
+
+/** Throws a NodeSkipped when it makes no sense to wait any longer. */
+function expectSense({ group, node, fleet }: RollParts): void {
+  if (isGone(node, fleet)) throw new NodeSkipped(goneWords(node))
+  const [first, ...more] = goneOf(group, fleet)
+  if (first === undefined || !isTooMany(group, more.length + 2)) return
+  throw new NodeSkipped(`${group.name} cannot do without it as long as ${first.name} is away: ${goneWords(first)}`)
+}
+
+/**
+ * Waits until every other member serves, follows the leader, and has applied what was committed when this began to wait. Those
+ * that are gone are not waited for, as long as the others are enough.
+ */
+async function awaitOthers(parts: RollParts, signal: AbortSignal): Promise<void> {
+  const { group, node, fleet, clock, doing } = parts
   let goal: bigint | undefined
   for (;;) {
     signal.throwIfAborted()
+    expectSense(parts)
+    const others = group.voters.filter((one) => one !== node && !isGone(one, fleet))
     const leader = others.length === 0 ? undefined : await leaderOf(group)
     goal ??= leader?.commitIndex
     const lacks = await Promise.all(others.map((one) => whatLacks(one, leader, goal)))
@@ -86,7 +119,11 @@ async function handOver(parts: RollParts, signal: AbortSignal): Promise<void> {
     doing(`${node.name} hands over`)
     try {
       await node.admin?.transferLeadership(best?.nodeId)
-      await group.until(() => group.isReady && (group.leader?.status?.term ?? 0n) > term, signal)
+      const isLed = () => {
+        expectSense(parts)
+        return group.isReady && (group.leader?.status?.term ?? 0n) > term
+      }
+      await group.until(isLed, signal)
     } catch (error) {
       // It leads still, or nobody knows: looked at again.
       if (!(error instanceof KvError)) throw error
@@ -97,18 +134,22 @@ async function handOver(parts: RollParts, signal: AbortSignal): Promise<void> {
   await awaitOthers(parts, signal)
 }
 
+const OUT_OF_REACH = Symbol('its machine does not answer')
+
 /** Waits until the node has what was committed when it was up. Gives up when it fails, or gets no further for too long. */
 async function awaitUp(
-  { group, node, clock, startTimeoutMs, doing }: RollParts,
+  parts: RollParts,
   isStarted: () => boolean,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<string | typeof OUT_OF_REACH | undefined> {
+  const { group, node, clock, startTimeoutMs, doing } = parts
   let goal: bigint | undefined
   let [seen, since] = ['', clock.monotonic()]
   // Failures of before a person resumed the operation say nothing about what he has mended.
   let before = node.failures
   for (;;) {
     signal.throwIfAborted()
+    if (node.condition !== 'up' && whyOutOfReach(parts) !== undefined) return OUT_OF_REACH
     before = Math.min(before, node.failures)
     const failure = failureOf(node, before)
     // Also when no process of this manner could be started at all.

@@ -10,8 +10,13 @@ const program = z.string().min(1).max(80).nullable()
 const step = z.strictObject({
   shard: z.int().min(0),
   index: z.int().min(1),
-  /** `running`: its process may have been ended, and the new one has not been seen to have caught up. */
-  state: z.enum(['waiting', 'running', 'done']),
+  /**
+   * `running`: its process may have been ended, and the new one has not been seen to have caught up. `skipped`: nobody waits for
+   * it any more, because a machine is gone.
+   */
+  state: z.enum(['waiting', 'running', 'done', 'skipped']),
+  /** Why it was skipped. */
+  why: z.string().min(1).max(300).optional(),
   /** What it is to be started with, and what it was started with before. */
   program,
   before: program,
@@ -47,6 +52,11 @@ export function withStep(record: RollingRecord, at: number, change: Partial<Roll
 /** Who was touched, the last first, to what they had before. A restart changes nothing that could be taken back. */
 export function turnedBack(record: RollingRecord): RollingRecord {
   const touched = record.nodes.filter(({ state, program, before }) => state !== 'waiting' && program !== before)
-  const nodes = touched.reverse().map((one) => ({ ...one, state: 'waiting' as const, program: one.before }))
+  const nodes = touched.reverse().map(({ why: _, ...one }) => ({ ...one, state: 'waiting' as const, program: one.before }))
   return { ...record, turned: true, trouble: '', nodes }
+}
+
+/** Those that were not restarted, and why. */
+export function skippedIn({ nodes }: Pick<RollingRecord, 'nodes'>): readonly RollingStep[] {
+  return nodes.filter(({ state }) => state === 'skipped')
 }

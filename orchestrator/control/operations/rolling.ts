@@ -7,16 +7,20 @@ import type { Manner, Supervisor } from '../supervisor.js'
 import { askLeader } from './ask.js'
 import { formatsOf } from './formats.js'
 import type { Kind, OperationParts, OperationTools, Wish } from './kind.js'
-import { rollNode } from './roll-node.js'
-import { type RollingRecord, type RollingStep, turnedBack, withStep } from './rolling-record.js'
+import { goneOf } from './gone.js'
+import { isOver } from './record.js'
+import { NodeSkipped, rollNode } from './roll-node.js'
+import { type RollingRecord, type RollingStep, skippedIn, turnedBack, withStep } from './rolling-record.js'
 import { UnderWay } from './under-way.js'
 
 /** Ends nodes and starts them again, one after the other, with another program when it is an upgrade. */
 export const rolling: Kind<RollingRecord> = {
   describe,
   steps: (record) =>
-    record.nodes.map((step) => ({ what: `restart ${nodeName(step)}`, state: step.state, detail: step.program ?? '' })),
-  trouble: ({ trouble }) => trouble,
+    record.nodes.map((step) => {
+      return { what: `restart ${nodeName(step)}`, state: step.state, detail: step.why ?? step.program ?? '' }
+    }),
+  trouble: (record) => (isOver(record) ? leftUndone(record) : record.trouble),
   cancelled: expectNotRaising,
   run,
 }
@@ -85,6 +89,12 @@ function describe({ program, node }: RollingRecord): string {
   return program === undefined ? `restart ${node ?? 'every node, one after the other'}` : `upgrade to ${program}`
 }
 
+/** What it has ended without, for people. */
+function leftUndone(record: RollingRecord): string {
+  const skipped = skippedIn(record).map(nodeName)
+  return skipped.length === 0 ? '' : `not restarted, because of machines that are gone: ${skipped.join(', ')}`
+}
+
 async function run(record: RollingRecord, tools: OperationTools, recalled: AbortSignal, signal: AbortSignal) {
   const underWay = new UnderWay(record, tools, recalled, signal)
   const operation = new Rolling(underWay, tools)
@@ -132,6 +142,8 @@ class Rolling {
     const { node, state } = this.underWay.now
     if (node !== undefined || state !== 'running') return
     const { fleet, clock } = this.tools
+    // Who cannot be asked may know less than the others; the next restart of all raises them.
+    if (fleet.all.some((group) => goneOf(group, fleet).length > 0) || skippedIn(this.underWay.now).length > 0) return
     const { known, lowest } = await formatsOf(fleet.all)
     if (known <= lowest) return
     await this.underWay.updateUnlessSteered((now) => ({ ...now, raising: true }))
@@ -159,8 +171,21 @@ class Rolling {
     return ofGroup.find((at) => this.#partsOf(at).node !== this.#partsOf(at).group.leader) ?? ofGroup[0]
   }
 
-  /** Sees a node through. When it does not come up it goes back to what it was, and a person is needed. */
+  /** Sees a node through, unless it waits for a machine that is gone. */
   async #roll(at: number): Promise<void> {
+    try {
+      await this.#seeThrough(at)
+    } catch (error) {
+      if (!(error instanceof NodeSkipped)) throw error
+      const { node } = this.#partsOf(at)
+      const why = error.message
+      this.tools.telemetry.emit('operation.skipped', { node: node.name, reason: why })
+      await this.underWay.update((now) => withStep(now, at, { state: 'skipped', why }))
+    }
+  }
+
+  /** When it does not come up it goes back to what it was, and a person is needed. */
+  async #seeThrough(at: number): Promise<void> {
     const { group, node, manner, before } = this.#partsOf(at)
     const trouble = await this.#unlessCancelled((signal) => this.#rollNode(group, node, manner, signal))
     if (trouble === 'cancelled') return
@@ -186,7 +211,11 @@ class Rolling {
   }
 
   async #goBack(group: Group, node: Supervisor, before: Manner, signal: AbortSignal): Promise<string> {
-    const trouble = await this.#rollNode(group, node, before, signal)
+    const trouble = await this.#rollNode(group, node, before, signal).catch((error: unknown) => {
+      // No reason to go on to the next one with a program that does not run.
+      if (error instanceof NodeSkipped) return error.message
+      throw error
+    })
     if (trouble === undefined) return `it runs with ${before.program ?? 'the program of before'} again`
     return `nor with ${before.program ?? 'the program of before'}: ${trouble}`
   }

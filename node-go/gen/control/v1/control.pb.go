@@ -83,6 +83,8 @@ const (
 	StepState_STEP_STATE_WAITING     StepState = 1
 	StepState_STEP_STATE_RUNNING     StepState = 2
 	StepState_STEP_STATE_DONE        StepState = 3
+	// Nobody waits for it any more: the detail says why.
+	StepState_STEP_STATE_SKIPPED StepState = 4
 )
 
 // Enum value maps for StepState.
@@ -92,12 +94,14 @@ var (
 		1: "STEP_STATE_WAITING",
 		2: "STEP_STATE_RUNNING",
 		3: "STEP_STATE_DONE",
+		4: "STEP_STATE_SKIPPED",
 	}
 	StepState_value = map[string]int32{
 		"STEP_STATE_UNSPECIFIED": 0,
 		"STEP_STATE_WAITING":     1,
 		"STEP_STATE_RUNNING":     2,
 		"STEP_STATE_DONE":        3,
+		"STEP_STATE_SKIPPED":     4,
 	}
 )
 
@@ -1863,12 +1867,13 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x11STEER_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSTEER_PAUSE\x10\x01\x12\x10\n" +
 	"\fSTEER_RESUME\x10\x02\x12\x10\n" +
-	"\fSTEER_CANCEL\x10\x03*l\n" +
+	"\fSTEER_CANCEL\x10\x03*\x84\x01\n" +
 	"\tStepState\x12\x1a\n" +
 	"\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12STEP_STATE_WAITING\x10\x01\x12\x16\n" +
 	"\x12STEP_STATE_RUNNING\x10\x02\x12\x13\n" +
-	"\x0fSTEP_STATE_DONE\x10\x03*\xc3\x01\n" +
+	"\x0fSTEP_STATE_DONE\x10\x03\x12\x16\n" +
+	"\x12STEP_STATE_SKIPPED\x10\x04*\xc3\x01\n" +
 	"\x0eOperationState\x12\x1f\n" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPERATION_STATE_RUNNING\x10\x01\x12\x1a\n" +

@@ -39,7 +39,14 @@ export namespace Steer {
   export type CANCEL = typeof Steer.CANCEL;
 }
 
-export const StepState = { UNSPECIFIED: 0, WAITING: 1, RUNNING: 2, DONE: 3 } as const;
+export const StepState = {
+  UNSPECIFIED: 0,
+  WAITING: 1,
+  RUNNING: 2,
+  DONE: 3,
+  /** SKIPPED - Nobody waits for it any more: the detail says why. */
+  SKIPPED: 4,
+} as const;
 
 export type StepState = typeof StepState[keyof typeof StepState];
 
@@ -48,6 +55,7 @@ export namespace StepState {
   export type WAITING = typeof StepState.WAITING;
   export type RUNNING = typeof StepState.RUNNING;
   export type DONE = typeof StepState.DONE;
+  export type SKIPPED = typeof StepState.SKIPPED;
 }
 
 export const OperationState = {
