@@ -70,8 +70,10 @@ async function ownByMap(group: Group, map: ClusterMap, parts: Parts, signal: Abo
   await own(group, map.epoch, ranges, parts.clock, signal, parts.lastMap === undefined)
 }
 
-export async function serving(group: Group, signal: AbortSignal): Promise<void> {
+/** Waits until the group serves, and `isEnough`, which may throw to end the wait. Rejects with a StartFault when it cannot be started. */
+export async function serving(group: Group, signal: AbortSignal, isEnough = () => true): Promise<void> {
   const holds = () => {
+    if (!isEnough()) return false
     const impediment = group.impediment()
     if (impediment !== undefined) throw new StartFault(`${group.name} cannot be started: ${impediment}`)
     return group.isReady

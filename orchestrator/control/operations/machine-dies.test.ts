@@ -9,7 +9,7 @@ import { FakeMachines } from '../testing/fake-machines.js'
 import { FakeWorld } from '../testing/fake-world.js'
 import { pidsOf, watchEnds } from '../testing/rolling-scene.js'
 import * as scene from '../testing/scale-scene.js'
-import { ended, expectMembers, never, type StartOptions } from '../testing/scale-scene.js'
+import { ended, expectMembers, never, type Pass, type StartOptions } from '../testing/scale-scene.js'
 
 // Machines that die for good while an operation is under way that needs them.
 
@@ -168,6 +168,95 @@ describe('a rolling restart', () => {
     await whole(cluster)
     await cluster.stop(never.forced)
   })
+})
+
+describe('a shard that is added', () => {
+  /** The machine of that node dies at the moment of its first call of this kind. The others elect a leader, if they can. */
+  function dyingAt(call: string, node: string): { readonly pass: Pass; machine: string } {
+    const scene: { readonly pass: Pass; machine: string } = {
+      machine: '',
+      pass: async (what) => {
+        const [verb, address] = what.split(' ')
+        if (verb === 'setPeers' && scene.machine !== '' && world.shard(2).leader === undefined) world.depose(2)
+        const met = [...world.running].find((one) => one.address === address && one.data.spec.name === node)
+        if (verb !== call || met === undefined || scene.machine !== '') return
+        scene.machine = met.data.spec.machine ?? ''
+        machines.powerOff(scene.machine)
+      },
+    }
+    return scene
+  }
+
+  test.each([
+    ['has told who it is', 'watch'],
+    ['is told who the members are', 'bootstrap'],
+  ])('and loses a machine before its node there %s is begun anew on others', async (_, call) => {
+    scenery('m1', 'm2', 'm3', 'm4', 'm5')
+    const dying = dyingAt(call, 'shard-2/node-3')
+    const cluster = await start({ shards: 1, replicas: 3, pass: dying.pass })
+    await cluster.control.scale(2, false)
+    expect((await ended(cluster)).state).toBe(OperationState.DONE)
+    expect(dying.machine).not.toBe('')
+    const names = cluster.maps.current().shards[1]?.nodes.map(({ address }) => address)
+    const there = [...world.running].filter(({ address }) => names?.includes(address))
+    expect(there).toHaveLength(3)
+    for (const { data } of there) expect(data.spec.machine).not.toBe(dying.machine)
+    await deserted(cluster, dying.machine)
+    machines.connect(dying.machine)
+    await whole(cluster)
+    await cluster.stop(never.forced)
+  })
+
+  test('waits for a machine where there is none left, and says so', async () => {
+    scenery('m1', 'm2', 'm3')
+    const dying = dyingAt('watch', 'shard-2/node-3')
+    const cluster = await start({ shards: 1, replicas: 3, pass: dying.pass })
+    await cluster.control.scale(2, false)
+    await until(cluster, (one) => one?.detail === 'tried again: 2 of 3 agents answer')
+    machines.connect(dying.machine)
+    expect((await ended(cluster)).state).toBe(OperationState.DONE)
+    await whole(cluster)
+    await cluster.stop(never.forced)
+  })
+
+  test('by an orchestrator that dies at any step of that is added by the next one', async () => {
+    const met = new Set<string>()
+    for (let at = 1; ; at++) {
+      scenery('m1', 'm2', 'm3', 'm4', 'm5')
+      const dying = dyingAt('watch', 'shard-2/node-3')
+      const how = await dieAt(at, {
+        start: ({ pass, clock }) =>
+          start({
+            shards: 1,
+            replicas: 3,
+            clock,
+            pass: async (what) => {
+              await dying.pass(what)
+              await pass(what)
+            },
+          }),
+        act: async (cluster) => {
+          await cluster.control.scale(2, false)
+          await ended(cluster)
+        },
+      })
+      if (how === undefined) break
+      met.add(how.split(' ')[0] ?? '')
+      const cluster = await start()
+      const [operation] = await cluster.control.operations()
+      if (operation !== undefined) expect((await ended(cluster)).state, how).toBe(OperationState.DONE)
+      if (dying.machine !== '') {
+        await deserted(cluster, dying.machine)
+        machines.connect(dying.machine)
+      }
+      await whole(cluster)
+      expect(cluster.maps.current().shards, how).toHaveLength(operation === undefined ? 1 : 2)
+      await cluster.stop(never.forced)
+      rmSync(folder, { recursive: true })
+    }
+    for (const step of ['meta', 'setCluster', 'setNodes', 'spawn', 'remove', 'bootstrap'])
+      expect([...met]).toContain(step)
+  }, 300_000)
 })
 
 test('an orchestrator that dies at any step of a rolling restart beside a machine that is gone is followed by one that ends it', async () => {

@@ -2,10 +2,12 @@ import { sleep } from '../../core/clock.js'
 import { KvError, PreconditionFailedError } from '../../errors/index.js'
 import type { ImportResponse } from '../../wire/node-admin.js'
 import { own, serving } from '../bring-up.js'
+import type { Group } from '../group.js'
 import { withMove as mapWithMove, withoutShards, withShards } from '../map-changes.js'
 import { infoOf } from '../map-keeper.js'
 import { place } from '../placement.js'
 import { payDebts } from './debts.js'
+import { goneOf, goneWords, isTooMany } from './gone.js'
 import type { Kind, OperationParts, OperationTools, Wish } from './kind.js'
 import { awaitSwept, type MoveParts, runImport, settle } from './move.js'
 import { planMoves, turnBack } from './plan-moves.js'
@@ -62,6 +64,9 @@ async function run(record: ReshardRecord, tools: OperationTools, recalled: Abort
   await underWay.end()
 }
 
+/** A new shard has nodes on machines that are gone, and cannot begin without them. */
+class ShardLost extends Error {}
+
 class Reshard {
   constructor(
     private readonly underWay: UnderWay<ReshardRecord>,
@@ -84,23 +89,47 @@ class Reshard {
 
   /** The shards that are to be: running, owners of nothing, and in the map, so that clients know their nodes. */
   async addShards(): Promise<void> {
-    const { fleet, publisher, clock } = this.tools
+    const { fleet, publisher } = this.tools
     const goal = goalOf(this.underWay.now)
-    const known = new Set(publisher.maps.current().shards.map(({ id }) => id))
-    const isNew = (shard: number) => shard <= goal && !known.has(shard)
-    if (fleet.shape.shards < goal) this.tools.doing('starting the new shards')
-    await fleet.growTo(goal)
-    const fresh = fleet.shards.filter(({ shard }) => isNew(shard))
-    const { epoch } = publisher.maps.current()
-    for (const group of fresh) {
-      this.tools.doing(`waiting for ${group.name}`)
-      await this.underWay.unlessRecalled(async (signal) => {
-        await serving(group, signal)
-        await own(group, epoch, [], clock, signal, false)
-      })
-      if (this.underWay.isSteered) return
+    for (let attempt = 1; ; attempt++) {
+      if (fleet.shape.shards < goal) this.tools.doing('starting the new shards')
+      await fleet.growTo(goal)
+      const known = new Set(publisher.maps.current().shards.map(({ id }) => id))
+      const fresh = fleet.shards.filter(({ shard }) => shard <= goal && !known.has(shard))
+      try {
+        for (const group of fresh) await this.underWay.unlessRecalled((signal) => this.#begin(group, signal))
+        if (this.underWay.isSteered) return
+        if (fresh.length > 0) await publisher.change(withShards(fresh.map(infoOf)), this.underWay.signal)
+        return
+      } catch (error) {
+        if (!(error instanceof ShardLost)) throw error
+        await this.#takeAway(error, attempt)
+        if (this.underWay.isSteered) return
+      }
     }
-    if (fresh.length > 0) await publisher.change(withShards(fresh.map(infoOf)), this.underWay.signal)
+  }
+
+  /** Until it serves, and owns nothing. All of its members must be part of it first: a later change of members counts on that. */
+  async #begin(group: Group, signal: AbortSignal): Promise<void> {
+    const { fleet, publisher, clock, doing } = this.tools
+    doing(`waiting for ${group.name}`)
+    const isWhole = () => {
+      const isWhole = group.record?.bootstrapped === true
+      const [first, ...more] = goneOf(group, fleet)
+      if (first === undefined || (isWhole && !isTooMany(group, more.length + 1))) return isWhole
+      throw new ShardLost(`${group.name} cannot begin without ${first.name}: ${goneWords(first)}`)
+    }
+    await serving(group, signal, isWhole)
+    await own(group, publisher.maps.current().epoch, [], clock, signal, false)
+  }
+
+  /** Shards that are in no map have nothing that anybody would miss: others are made, on machines that answer. */
+  async #takeAway({ message }: ShardLost, attempt: number): Promise<void> {
+    const { fleet, publisher, telemetry, doing } = this.tools
+    telemetry.emit('operation.stumbled', { reason: message })
+    doing(`the new shards are begun anew: ${message}`)
+    await fleet.shrinkTo(publisher.maps.current().shards.at(-1)?.id ?? 0, this.underWay.signal)
+    await this.underWay.restAfter(attempt)
   }
 
   /** Does the next move, or finds out that it was not done. False when none is left. */
