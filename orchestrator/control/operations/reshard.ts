@@ -22,6 +22,8 @@ export const reshard: Kind<ReshardRecord> = {
   run,
 }
 
+/** What a move costs is taken from clients: so much longer than it took they have everything to themselves. */
+const REST_FACTOR = 3
 /** A move that takes longer is of many records, and its copying is held to a rate. */
 const REST_MS_MAX = 1_000
 
@@ -161,10 +163,9 @@ class Reshard {
     return true
   }
 
-  /** What a move costs is taken from clients. Half of the time they have everything. */
   async #yieldToClients(tookMs: number): Promise<void> {
     if (this.underWay.now.moves.every(({ state }) => state === 'done')) return
-    const restMs = Math.min(tookMs, REST_MS_MAX)
+    const restMs = Math.min(REST_FACTOR * tookMs, REST_MS_MAX)
     await this.underWay.unlessRecalled((signal) => sleep(this.tools.clock, restMs, signal))
   }
 
