@@ -24,6 +24,8 @@ type membership struct {
 	term     uint64
 	now      configuration
 	deadline time.Time
+	// made is called when the change is committed, and nobody waits for it; nil: nothing is to be done.
+	made func(index uint64)
 	// settling closes when Raft has answered; nil when it was not asked.
 	settling <-chan struct{}
 }
@@ -83,6 +85,7 @@ func (r *Replica) RemoveMember(ctx context.Context, id string, ifConfiguration u
 		if member == r.id {
 			return 0, r.giveWay(ctx)
 		}
+		m.made = func(index uint64) { r.tellRemoved(m.term, member, index) }
 		return r.settle(ctx, m, func(limit time.Duration) raft.IndexFuture {
 			return r.raft.RemoveServer(member, m.now.index, limit)
 		})
@@ -251,15 +254,19 @@ func (r *Replica) settle(ctx context.Context, m *membership, propose func(limit 
 	done, settling := make(chan outcome, 1), make(chan struct{})
 	m.settling = settling
 	// It ends with its future: Raft takes or refuses it within limit, and answers it when it is committed, when leadership
-	// ends, or when it is shut down.
+	// ends, or when it is shut down; and then with one message, which the transport bounds and ends when it is closed.
 	go func() {
-		defer close(settling)
 		future := propose(limit)
-		if err := future.Error(); err != nil {
+		err := future.Error()
+		if err != nil {
 			done <- outcome{err: err}
-			return
+		} else {
+			done <- outcome{index: future.Index()}
 		}
-		done <- outcome{index: future.Index()}
+		close(settling)
+		if err == nil && m.made != nil {
+			m.made(future.Index())
+		}
 	}()
 	select {
 	case o := <-done:

@@ -55,6 +55,37 @@ func (r *Replica) release(to raft.ServerID, message *raft.AppendEntriesRequest, 
 	}
 }
 
+// tellRemoved sends a node that was removed what it lacks of the log, up to the entry by which it is no member, when that is
+// committed. Raft tries it once, and that comes to nothing if another message to the node is under way just then, or its pipeline ends:
+// the node would not know, and ask for votes until somebody ends it. It is a message as any other of this leader's, so it does no
+// harm if it arrives twice or late. One try, and only if the node was heard within an election time-out and lacks no more than a message
+// holds: who is away or far behind is told by whoever has ordered the removal.
+func (r *Replica) tellRemoved(term uint64, removed raft.ServerID, index uint64) {
+	since := r.options.Clock.Now().Add(-r.options.Timing.Heartbeat)
+	has := min(r.transport.Stored(term, removed), index-1)
+	if has == 0 || index-has > maxAppendEntries || !r.transport.AckedSince(term, since, []raft.ServerID{r.id, removed}, r.id) {
+		return
+	}
+	entries := make([]raft.Log, index-has+1)
+	for i := range entries {
+		// Compacted meanwhile: the node is far behind.
+		if err := r.log.GetLog(has+uint64(i), &entries[i]); err != nil {
+			r.options.Log.Debug("a removed node is not told", "node", removed, "error", err)
+			return
+		}
+	}
+	request := &raft.AppendEntriesRequest{
+		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(r.id), Addr: []byte(r.id)},
+		Term:      term, PrevLogEntry: has, PrevLogTerm: entries[0].Term, LeaderCommitIndex: index,
+	}
+	for i := range entries[1:] {
+		request.Entries = append(request.Entries, &entries[i+1])
+	}
+	if err := r.transport.AppendEntries(removed, raft.ServerAddress(removed), request, &raft.AppendEntriesResponse{}); err != nil {
+		r.options.Log.Debug("a removed node is not told", "node", removed, "error", err)
+	}
+}
+
 // removalOf is the last configuration among entries, if a node is no member by it; else 0.
 func removalOf(id raft.ServerID, entries []*raft.Log) uint64 {
 	for i := len(entries) - 1; i >= 0; i-- {

@@ -18,7 +18,6 @@ func TestARemovedNodeServesNothing(t *testing.T) {
 	removed.eventuallyReadStale("k", "v", time.Hour)
 	removed.catchUp(leader)
 	mustChange(t)(leader.remove(removed, 0))
-	leader.sendNewest(removed)
 	removed.mustAwait("still a member", func(s Status) bool { return !s.Member && s.Configuration > 1 })
 	// It has a proof that is young enough, and a state that has what it proves.
 	_, err := removed.stale("k", time.Hour)
@@ -38,6 +37,27 @@ func TestARemovedNodeServesNothing(t *testing.T) {
 	}
 	mustChange(t)(leader.add(removed, 0))
 	removed.eventuallyReadStale("k", "w", 0)
+}
+
+// Raft's own message, which knows of no commit yet, hangs for ever.
+func TestALeaderTellsANodeThatItHasRemovedIt(t *testing.T) {
+	c := startSome(t, 3, 3, steady, nil)
+	leader := c.leader()
+	removed := c.others(leader)[0]
+	leader.mustPut("k", "v")
+	removed.catchUp(leader)
+	sender := leader.sender()
+	release := sender.Release
+	sender.Release = func(to raft.ServerID, message *raft.AppendEntriesRequest, closed <-chan struct{}) error {
+		if removalOf(to, message.Entries) > message.LeaderCommitIndex {
+			<-closed
+			return errLost
+		}
+		return release(to, message, closed)
+	}
+	leader.transport.OnAppend(sender)
+	mustChange(t)(leader.remove(removed, 0))
+	removed.mustAwait("still a member", func(s Status) bool { return !s.Member && s.Configuration > 1 })
 }
 
 // Its peers hear it campaign, and it does not hear of its removal.
