@@ -6,11 +6,13 @@ export interface Candidate {
   readonly machine: string
   readonly leads: boolean
   readonly answers: boolean
+  /** A person wants nothing to depend on it. */
+  readonly drained: boolean
 }
 
 /**
  * Which of the members goes: one that does not answer, before one that does, since the others are what is left; then one that
- * does not lead, so that nobody waits for an election; then one of those that share their machine with most of the group, then
+ * is drained; then one that does not lead, so that nobody waits for an election; then one of those that share their machine with most of the group, then
  * of those on the fullest machine; the newest at last. Undefined when there is nobody.
  */
 export function chooseLeaver(
@@ -21,6 +23,7 @@ export function chooseLeaver(
   const beside = (one: Candidate) => members.filter(({ machine }) => machine === one.machine).length
   const rank = (one: Candidate) => [
     one.answers ? 0 : 1,
+    one.drained ? 1 : 0,
     one.leads ? 0 : 1,
     beside(one),
     nodesOn.get(one.machine) ?? 0,

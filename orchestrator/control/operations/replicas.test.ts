@@ -76,6 +76,17 @@ describe('a cluster that gets other numbers of replicas', () => {
     await cluster.stop(never.forced)
   })
 
+  test('gives up the nodes that are drained first', async () => {
+    const cluster = await start({ shards: 1, replicas: 3 })
+    // Neither the newest nor the first.
+    await cluster.control.drain({ node: 'shard-1/node-2', machine: '', undo: false, dryRun: false })
+    await cluster.control.replicas(2, false)
+    await ended(cluster)
+    const { groups } = await cluster.control.status()
+    expect(groups[1]?.nodes.map(({ name }) => name)).toEqual(['shard-1/node-1', 'shard-1/node-3'])
+    await cluster.stop(never.forced)
+  })
+
   test('never uses a name again, and makes new shards of the new size', async () => {
     const cluster = await start({ shards: 1, replicas: 3 })
     for (const replicas of [1, 3]) {

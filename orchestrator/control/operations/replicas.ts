@@ -97,7 +97,8 @@ class Replicas {
       const index = (group.record?.lastIndex ?? 0) + 1
       await this.#note(at, { state: 'running', index, attempts: change.attempts + 1 })
     } else {
-      const index = change.index === 0 ? (chooseLeaver(candidatesOf(group), nodesOn(fleet))?.index ?? 0) : change.index
+      const index =
+        change.index === 0 ? (chooseLeaver(this.#candidatesOf(group), nodesOn(fleet))?.index ?? 0) : change.index
       await this.#note(at, { state: 'running', index })
     }
     await this.#carryOut(at, true)
@@ -158,6 +159,16 @@ class Replicas {
     return this.#groupOf(change).record?.members.some((one) => one.index === index) ?? false
   }
 
+  #candidatesOf(group: Group): Candidate[] {
+    return group.voters.map((node) => ({
+      index: node.spec.index,
+      machine: node.spec.machine,
+      leads: group.leader === node,
+      answers: node.condition === 'up',
+      drained: this.tools.leaders.unfit(group, node) === 'drained',
+    }))
+  }
+
   #groupOf({ shard }: Pick<ReplicaChange, 'shard'>): Group {
     return this.tools.fleet.shard(shard)
   }
@@ -165,15 +176,6 @@ class Replicas {
   async #note(at: number, change: Partial<ReplicaChange>): Promise<void> {
     await this.underWay.update((now) => withChange(now, at, change))
   }
-}
-
-function candidatesOf(group: Group): Candidate[] {
-  return group.voters.map((node) => ({
-    index: node.spec.index,
-    machine: node.spec.machine,
-    leads: group.leader === node,
-    answers: node.condition === 'up',
-  }))
 }
 
 function nodesOn(fleet: Fleet): ReadonlyMap<string, number> {
