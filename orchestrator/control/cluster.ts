@@ -23,6 +23,7 @@ import { describePlan } from './plan.js'
 import { tellPrograms } from './program-news.js'
 import { type ClusterRecord, Registry } from './registry.js'
 import { RegistryCopy } from './registry-copy.js'
+import { otherCluster } from './same-data.js'
 import { isShapeOf, type Shape, shapeFor } from './shape.js'
 import { steer } from './steering.js'
 
@@ -112,8 +113,7 @@ export async function startCluster(options: ClusterOptions, stop: Stop): Promise
 async function expectNoOther(registry: Registry, { directory, from }: ClusterOptions): Promise<void> {
   const has = await registry.cluster()
   if (from === undefined || has === undefined || has.clusterId === from.clusterId) return
-  const whose = `is of cluster ${has.clusterId}, not ${from.clusterId}`
-  throw new StartFault(`the data directory ${directory.given} ${whose}: start this orchestrator with another --data`)
+  throw otherCluster(directory, has.clusterId, from.clusterId)
 }
 
 async function startWith(
@@ -143,7 +143,7 @@ async function recordFor(
   const wanted = shapeFor(directory, has, shape, await firstStartOf(registry))
   const record: ClusterRecord = { format: 1, clusterId: clusterId ?? rng.id(), ...has, ...wanted }
   if (clusterId !== undefined && clusterId !== record.clusterId) {
-    throw new StartFault(`the data directory ${directory.given} is of cluster ${record.clusterId}, not ${clusterId}`)
+    throw otherCluster(directory, record.clusterId, clusterId)
   }
   if (has === undefined || !isShapeOf(has, wanted)) {
     await removeUnplanned(wanted, { registry, driver, directory, clusterId: record.clusterId })

@@ -204,7 +204,7 @@ describe('two orchestrators with a data directory each', () => {
     expect(await stop(third)).toEqual({ nodes: 'stopped' })
   })
 
-  test('nobody takes over with the registry of another cluster, which stays what it is', async () => {
+  test('nobody joins with the registry of another cluster, which stays what it is', async () => {
     const theirs = new DataDirectory(home('second'))
     theirs.make()
     const before = await Registry.open(theirs, 9)
@@ -213,9 +213,24 @@ describe('two orchestrators with a data directory each', () => {
     await before.setCluster(cluster)
     await before.setNodes(nodes)
     await before.close()
+    const first = await several.found(1, 1024)
+    await expect(several.join(first, 1024, home('second'))).rejects.toThrow(/ is of cluster theirs, not .*another --data$/)
+    const after = await Registry.open(theirs, 9)
+    expect([await after.cluster(), await after.nodes()]).toEqual([cluster, nodes])
+    await after.close()
+    expect(await stop(first)).toEqual({ nodes: 'stopped' })
+  })
+
+  test('nobody takes over with a registry that became that of another cluster, which stays what it is', async () => {
+    const theirs = new DataDirectory(home('second'))
     const registries = registriesOfFirst()
     const first = await several.found(1, 1024)
     const second = await several.join(first, 1024, home('second'))
+    theirs.make()
+    const cluster = { format: 1, clusterId: 'theirs', shards: 1, replicas: 1 } as const
+    const before = await Registry.open(theirs, 9)
+    await before.setCluster(cluster)
+    await before.close()
     await die(first, registries)
     const tries = () => vi.mocked(Registry.open).mock.calls.filter(([, pid]) => pid === second.pid).length
     await until('a try after the first', () => of(second).role === 'holder' || tries() > 1)
@@ -223,7 +238,7 @@ describe('two orchestrators with a data directory each', () => {
     expect(of(second).role).toBe('standby')
     await stop(second)
     const after = await Registry.open(theirs, 9)
-    expect([await after.cluster(), await after.nodes()]).toEqual([cluster, nodes])
+    expect(await after.cluster()).toEqual(cluster)
     await after.close()
     expect(await stop(await several.again(home('first')))).toEqual({ nodes: 'stopped' })
   })

@@ -15,7 +15,7 @@ import { lookAtNodes } from './look.js'
 import { toWire } from './operations/handlers.js'
 import { readOperations } from './operations/journal.js'
 import type { PeerLinks } from './peers.js'
-import { whyNotTheirs } from './same-data.js'
+import { expectNotOfAnother, whyNotTheirs } from './same-data.js'
 import type { Shape } from './shape.js'
 import { Standing } from './standing.js'
 
@@ -81,9 +81,14 @@ export class Orchestrator {
     return orchestrator
   }
 
-  /** Joins the cluster that these gateways serve. Rejects with a StartFault when none of them answers in time. */
+  /**
+   * Joins the cluster that these gateways serve. Rejects with a StartFault when none of them answers in time, and when the data
+   * directory is another cluster's.
+   */
   static async join(options: OrchestratorOptions, endpoints: readonly string[], stop: Stop): Promise<Orchestrator> {
     const { map, meta, holds, holder, from } = await firstWord(options, endpoints, stop.asked)
+    const { directory, driver, pid } = options
+    await expectNotOfAnother(directory, map.clusterId, { pid, roams: driver.roams === true })
     const addresses = [holds ? from : holder, ...endpoints].filter((address) => address !== '')
     const known = { map, meta, addresses: [...new Set(addresses)] }
     const orchestrator = new Orchestrator(options, options.rng.id(), known, { address: '' })

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { DataDirectory } from './data-directory.js'
-import { whyNotTheirs } from './same-data.js'
+import { StartFault } from './faults.js'
+import { expectNotOfAnother, whyNotTheirs } from './same-data.js'
 
 let folder: string
 beforeEach(() => {
@@ -32,10 +33,21 @@ test('theirs is what one of them has written', () => {
   expect(whyNot()).toBeUndefined()
 })
 
-test('an empty one, one of strangers and one of another cluster are told apart', () => {
+test('an empty one and one of strangers are not', () => {
   expect(whyNot()).toBe(`there is nothing of them in ${folder}`)
   node(1, '{"cluster":"c1","node":"n9"}')
   expect(whyNot()).toBe(`there is nothing of them in ${folder}`)
-  node(2, '{"cluster":"c2","node":"n2"}')
-  expect(whyNot()).toBe(`${folder} is of another cluster, c2, which is left alone`)
+})
+
+test('one of another cluster is none to join with', async () => {
+  const joins = () => expectNotOfAnother(new DataDirectory(folder), 'c1', { pid: 1, roams: false })
+  await joins()
+  node(1, 'half writ')
+  node(2, '{"node":"n2"}')
+  await joins()
+  node(3, '{"cluster":"c2","node":"n2"}')
+  const words = `the data directory ${folder} is of cluster c2, not c1: start this orchestrator with another --data`
+  await expect(joins()).rejects.toEqual(new StartFault(words))
+  node(4, '{"cluster":"c1","node":"n4"}')
+  await joins()
 })
