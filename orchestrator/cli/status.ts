@@ -1,6 +1,7 @@
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
 import { Condition, ControlClient, type GroupReport, type NodeReport, type StatusResponse } from '../wire/control.js'
+import { newestLeader } from '../wire/leading.js'
 import { Role, State } from '../wire/node-admin.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
@@ -68,9 +69,7 @@ function viewOf({ epoch, groups }: StatusResponse): StatusView {
 }
 
 function groupView({ shard, nodes, partitions }: GroupReport): GroupView {
-  // A leader that was cut off may not know it yet: the newest term tells.
-  const leaders = nodes.filter((node) => node.condition === Condition.UP && node.status?.role === Role.LEADER)
-  const newest = leaders.sort((a, b) => Number(termOf(b) - termOf(a)))[0]
+  const newest = newestLeader(nodes.filter(({ condition }) => condition === Condition.UP))
   return {
     id: shard,
     leader: newest?.status?.nodeId ?? null,

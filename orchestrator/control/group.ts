@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../core/clock.js'
 import type { NodeInfo } from '../core/topology.js'
 import type { Telemetry } from '../telemetry/index.js'
-import { Role, State } from '../wire/node-admin.js'
+import { newestLeader } from '../wire/leading.js'
+import { State } from '../wire/node-admin.js'
 import { Changes } from './changes.js'
 import { groupName } from './data-directory.js'
 import type { NodeLink } from './links.js'
@@ -137,8 +138,7 @@ export class Group {
 
   /** Who leads, as far as the nodes tell. */
   get leader(): Supervisor | undefined {
-    const leaders = this.nodes.filter((node) => node.status?.role === Role.LEADER)
-    return leaders.sort((a, b) => Number((b.status?.term ?? 0n) - (a.status?.term ?? 0n)))[0]
+    return newestLeader(this.nodes)
   }
 
   /** Whether operations are served now. */

@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '../core/clock.js'
 import type { NodeInfo } from '../core/topology.js'
-import { type NodeStatus, Role } from '../wire/node-admin.js'
+import { newestLeader } from '../wire/leading.js'
+import type { NodeStatus } from '../wire/node-admin.js'
 import { Changes } from './changes.js'
 import type { Links } from './links.js'
 import type { MetaReach } from './meta-store.js'
@@ -32,8 +33,7 @@ export class MetaWatch implements MetaReach {
   }
 
   get leader(): { readonly address: string; readonly status: NodeStatus | undefined } | undefined {
-    const leaders = [...this.#nodes.values()].filter(({ status }) => status?.role === Role.LEADER)
-    const newest = leaders.sort((a, b) => Number((b.status?.term ?? 0n) - (a.status?.term ?? 0n)))[0]
+    const newest = newestLeader(this.#nodes.values())
     return newest === undefined ? undefined : { address: newest.info.address, status: newest.status }
   }
 

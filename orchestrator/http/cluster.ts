@@ -1,7 +1,7 @@
 // How the cluster and this process are.
 import { UnavailableError } from '../errors/index.js'
 import { Condition, type GroupReport, type NodeReport, type StatusResponse } from '../wire/control.js'
-import { Role } from '../wire/node-admin.js'
+import { newestLeader } from '../wire/leading.js'
 import { json } from './answer.js'
 import { type Route, route } from './route.js'
 import { Alive, ClusterStatus, type ClusterStatusJson, NoQuery, Ready } from './schemas.js'
@@ -56,9 +56,7 @@ function statusOf({ epoch, groups }: StatusResponse): ClusterStatusJson {
 }
 
 function shardOf({ shard, nodes }: GroupReport): ClusterStatusJson['shards'][number] {
-  // A leader that was cut off may not know it yet: the newest term tells.
-  const leaders = nodes.filter((node) => node.condition === Condition.UP && node.status?.role === Role.LEADER)
-  const newest = leaders.sort((a, b) => Number(termOf(b) - termOf(a)))[0]
+  const newest = newestLeader(nodes.filter(({ condition }) => condition === Condition.UP))
   return {
     id: shard,
     leader: newest === undefined ? null : nameOf(newest),
