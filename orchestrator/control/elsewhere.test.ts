@@ -9,8 +9,8 @@ import { Registry } from './registry.js'
 import { CLUSTER_ROW } from './registry-rows.js'
 import { FakeAgents } from './testing/fake-agents.js'
 import { FakeWorld } from './testing/fake-world.js'
-import { ended, expectWhole, never } from './testing/scale-scene.js'
-import { type Member, Several } from './testing/several-scene.js'
+import { ended, expectWhole } from './testing/scale-scene.js'
+import { die, type Member, of, registriesOfFirst, Several, stop, until } from './testing/several-scene.js'
 
 // Orchestrators with a data directory each, around nodes on machines with agents.
 
@@ -36,50 +36,6 @@ afterEach(() => {
   vi.restoreAllMocks()
   rmSync(folder, { recursive: true, force: true })
 })
-
-const WRITES = ['setCluster', 'setNodes', 'setGroup', 'setMap', 'setBases', 'forgetGroup', 'forgetNode'] as const
-
-/** The registries that the first member opens; everything that is written there is an effect, as those on the world. */
-function registriesOfFirst(): Registry[] {
-  const registries: Registry[] = []
-  const real = Registry.open.bind(Registry)
-  vi.spyOn(Registry, 'open').mockImplementation(async (...args) => {
-    const registry = await real(...args)
-    if (args[1] !== 1) return registry
-    registries.push(registry)
-    for (const name of WRITES) {
-      const write = registry[name].bind(registry) as (value: unknown) => Promise<void>
-      vi.spyOn(registry, name).mockImplementation(async (value: unknown) => {
-        await several.members[0]?.pass(name)
-        await write(value)
-      })
-    }
-    return registry
-  })
-  return registries
-}
-
-/** Freezes everything of a member, for ever. */
-async function die(member: Member, registries: readonly Registry[]): Promise<void> {
-  member.pass = () => new Promise(() => {})
-  member.clock.stop()
-  member.gone.abort()
-  await Promise.all(registries.map((registry) => registry.close()))
-}
-
-function of({ orchestrator }: Member): Orchestrator {
-  if (orchestrator === undefined) throw new TypeError('it has not started')
-  return orchestrator
-}
-
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  await vi.waitFor(async () => expect(await holds(), what).toBe(true), { timeout: 20_000, interval: 5 })
-}
-
-async function stop(member: Member) {
-  await of(member).retire(never.forced)
-  return of(member).stop(never.forced)
-}
 
 interface Scene {
   readonly shards: number
@@ -145,7 +101,7 @@ describe('two orchestrators with a data directory each', () => {
   })
 
   test('an old registry is brought up to date before anything is done by it, or refused while others run the nodes', async () => {
-    const registries = registriesOfFirst()
+    const registries = registriesOfFirst(several)
     const first = await several.found(2, 1024)
     const second = await several.join(first, 1024, home('second'))
     await die(first, registries)
@@ -187,7 +143,7 @@ describe('two orchestrators with a data directory each', () => {
   })
 
   test('a registry that was lost is restored from meta by joining', async () => {
-    const registries = registriesOfFirst()
+    const registries = registriesOfFirst(several)
     const first = await several.found(2, 1024)
     const second = await several.join(first, 1024, home('second'))
     await die(first, registries)
@@ -214,7 +170,9 @@ describe('two orchestrators with a data directory each', () => {
     await before.setNodes(nodes)
     await before.close()
     const first = await several.found(1, 1024)
-    await expect(several.join(first, 1024, home('second'))).rejects.toThrow(/ is of cluster theirs, not .*another --data$/)
+    await expect(several.join(first, 1024, home('second'))).rejects.toThrow(
+      / is of cluster theirs, not .*another --data$/,
+    )
     const after = await Registry.open(theirs, 9)
     expect([await after.cluster(), await after.nodes()]).toEqual([cluster, nodes])
     await after.close()
@@ -223,7 +181,7 @@ describe('two orchestrators with a data directory each', () => {
 
   test('nobody takes over with a registry that became that of another cluster, which stays what it is', async () => {
     const theirs = new DataDirectory(home('second'))
-    const registries = registriesOfFirst()
+    const registries = registriesOfFirst(several)
     const first = await several.found(1, 1024)
     const second = await several.join(first, 1024, home('second'))
     theirs.make()
@@ -244,7 +202,7 @@ describe('two orchestrators with a data directory each', () => {
   })
 
   test('nobody takes over from one of whose nodes meta has no record', async () => {
-    const registries = registriesOfFirst()
+    const registries = registriesOfFirst(several)
     const first = await several.found(1, 1024)
     const second = await several.join(first, 1024, home('second'))
     // As an earlier version leaves it.
@@ -294,7 +252,7 @@ describe('a holder that dies at any step is followed by one with another data di
   async function labelsOf(scene: Scene): Promise<ReadonlySet<string>> {
     const labels = new Set<string>()
     again()
-    registriesOfFirst()
+    registriesOfFirst(several)
     const first = await several.found(scene.shards, 1024, scene.replicas)
     first.pass = async (what) => {
       if (!/^(?:status|watch|find|meta get|lease)/.test(what)) labels.add(what.split(' ')[0] ?? '')
@@ -308,7 +266,7 @@ describe('a holder that dies at any step is followed by one with another data di
 
   /** Acts, and ends the holder for good just before its effect number `at` of this kind. False: there are no so many. */
   async function diesAt(label: string, at: number, scene: Scene): Promise<boolean> {
-    const registries = registriesOfFirst()
+    const registries = registriesOfFirst(several)
     const first: Member = await several.found(scene.shards, 1024, scene.replicas)
     const second = await several.join(first, 1024, home('second'))
     let left = at

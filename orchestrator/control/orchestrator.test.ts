@@ -4,11 +4,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Condition, type Operation, OperationState } from '../wire/control.js'
 import { decodeLease, LEASE_KEY } from './lease-record.js'
-import type { Orchestrator } from './orchestrator.js'
-import { Registry } from './registry.js'
 import { FakeWorld } from './testing/fake-world.js'
-import { ended, expectWhole, never } from './testing/scale-scene.js'
-import { type Member, Several } from './testing/several-scene.js'
+import { ended, expectWhole } from './testing/scale-scene.js'
+import { die, type Member, of, registriesOfFirst, Several, stop, until } from './testing/several-scene.js'
 
 let folder: string
 let world: FakeWorld
@@ -25,48 +23,6 @@ afterEach(() => {
   vi.restoreAllMocks()
   rmSync(folder, { recursive: true, force: true })
 })
-
-/** Freezes everything of a member, for ever, and frees its lock, as the kernel does when a process dies. */
-async function die(member: Member, registries: readonly Registry[]): Promise<void> {
-  member.pass = () => new Promise(() => {})
-  member.clock.stop()
-  member.gone.abort()
-  await Promise.all(registries.map((registry) => registry.close()))
-}
-
-/** The registries that the first member opens; everything that is written there is an effect, as those on the world. */
-function registriesOfFirst(): Registry[] {
-  const registries: Registry[] = []
-  const real = Registry.open.bind(Registry)
-  vi.spyOn(Registry, 'open').mockImplementation(async (...args) => {
-    const registry = await real(...args)
-    if (args[1] !== 1) return registry
-    registries.push(registry)
-    for (const name of ['setCluster', 'setNodes', 'setGroup', 'setMap', 'forgetGroup'] as const) {
-      const write = registry[name].bind(registry) as (value: unknown) => Promise<void>
-      vi.spyOn(registry, name).mockImplementation(async (value: unknown) => {
-        await several.members[0]?.pass(name)
-        await write(value)
-      })
-    }
-    return registry
-  })
-  return registries
-}
-
-function of({ orchestrator }: Member): Orchestrator {
-  if (orchestrator === undefined) throw new TypeError('it has not started')
-  return orchestrator
-}
-
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  await vi.waitFor(async () => expect(await holds(), what).toBe(true), { timeout: 20_000, interval: 5 })
-}
-
-async function stop(member: Member) {
-  await of(member).retire(never.forced)
-  return of(member).stop(never.forced)
-}
 
 describe('two orchestrators of one data directory', () => {
   test('one runs the nodes; the other one says what it says, and does what it does', async () => {
@@ -148,7 +104,7 @@ describe('two orchestrators of one data directory', () => {
   })
 
   test('without a holder the other one still tells of nodes and operations', async () => {
-    const registries = registriesOfFirst()
+    const registries = registriesOfFirst(several)
     const first = await several.found(1, 1024)
     const elsewhere = mkdtempSync(join(tmpdir(), 'kvorum-elsewhere-'))
     try {
@@ -192,7 +148,7 @@ describe('a holder that dies', () => {
 
   /** Scales, and ends the holder for good just before its effect number `at`: says which. Undefined: there are no so many. */
   async function diesAt(at: number, from: number, to: number): Promise<string | undefined> {
-    const registries = registriesOfFirst()
+    const registries = registriesOfFirst(several)
     const first: Member = await several.found(from, 1024)
     const second = await several.join(first, 1024)
     let left = at

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { expect, vi } from 'vitest'
 import { seededRng } from '../../core/rng.js'
 import { UnavailableError } from '../../errors/index.js'
 import { silent } from '../../telemetry/index.js'
@@ -8,6 +9,7 @@ import { DataDirectory } from '../data-directory.js'
 import type { Driver } from '../drivers/driver.js'
 import { Orchestrator, type OrchestratorOptions } from '../orchestrator.js'
 import type { PeerLinks } from '../peers.js'
+import { Registry } from '../registry.js'
 import type { FakeWorld } from './fake-world.js'
 import { never, type Pass } from './scale-scene.js'
 import { ScaledClock } from './scaled-clock.js'
@@ -136,4 +138,48 @@ export class Several {
 
 function nobody(): UnavailableError {
   return new UnavailableError('nobody listens', { outcome: 'not-applied' })
+}
+
+const WRITES = ['setCluster', 'setNodes', 'setGroup', 'setMap', 'setBases', 'forgetGroup', 'forgetNode'] as const
+
+/** The registries that the first member opens; everything that is written there is an effect, as those on the world. */
+export function registriesOfFirst(several: Several): Registry[] {
+  const registries: Registry[] = []
+  const real = Registry.open.bind(Registry)
+  vi.spyOn(Registry, 'open').mockImplementation(async (...args) => {
+    const registry = await real(...args)
+    if (args[1] !== 1) return registry
+    registries.push(registry)
+    for (const name of WRITES) {
+      const write = registry[name].bind(registry) as (value: unknown) => Promise<void>
+      vi.spyOn(registry, name).mockImplementation(async (value: unknown) => {
+        await several.members[0]?.pass(name)
+        await write(value)
+      })
+    }
+    return registry
+  })
+  return registries
+}
+
+/** Freezes everything of a member, for ever, and frees its lock, as the kernel does when a process dies. */
+export async function die(member: Member, registries: readonly Registry[]): Promise<void> {
+  member.pass = () => new Promise(() => {})
+  member.clock.stop()
+  member.gone.abort()
+  await Promise.all(registries.map((registry) => registry.close()))
+}
+
+export function of({ orchestrator }: Member): Orchestrator {
+  if (orchestrator === undefined) throw new TypeError('it has not started')
+  return orchestrator
+}
+
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  await vi.waitFor(async () => expect(await holds(), what).toBe(true), { timeout: 20_000, interval: 5 })
+}
+
+export async function stop(member: Member) {
+  await of(member).retire(never.forced)
+  return of(member).stop(never.forced)
 }
