@@ -1,6 +1,13 @@
+import { PreconditionFailedError } from '../errors/index.js'
+
 /** Why a cluster could not be started, or went on not working: one line for a person, who can do something about it. */
 export class StartFault extends Error {
   override name = 'StartFault'
+}
+
+/** What a person asks for cannot be, or not now: in words that say why. */
+export function refused(message: string): PreconditionFailedError {
+  return new PreconditionFailedError(message, { outcome: 'not-applied' })
 }
 
 /** Another orchestrator has the data directory's lock. */

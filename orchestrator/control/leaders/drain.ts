@@ -1,7 +1,8 @@
-import { InvalidArgumentError, PreconditionFailedError } from '../../errors/index.js'
+import { InvalidArgumentError } from '../../errors/index.js'
 import type { Telemetry } from '../../telemetry/index.js'
 import type { DrainOrder, DrainResponse } from '../../wire/control.js'
 import { nodeName } from '../data-directory.js'
+import { refused } from '../faults.js'
 import type { Fleet } from '../fleet.js'
 import type { DrainedRecord } from '../registry.js'
 import { type Drains, type DrainTarget, isDrained, isMeant, type Known, knownNodes, withDrain } from './drains.js'
@@ -104,8 +105,4 @@ function expectLeaders(fleet: Fleet, drained: DrainedRecord): void {
 
 function invalid(message: string): InvalidArgumentError {
   return new InvalidArgumentError(message, { outcome: 'not-applied' })
-}
-
-function refused(message: string): PreconditionFailedError {
-  return new PreconditionFailedError(message, { outcome: 'not-applied' })
 }

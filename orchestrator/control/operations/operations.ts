@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { sleep } from '../../core/clock.js'
 import type { Rng } from '../../core/rng.js'
-import { InvalidArgumentError, PreconditionFailedError } from '../../errors/index.js'
+import { InvalidArgumentError } from '../../errors/index.js'
 import type { ImportResponse } from '../../wire/node-admin.js'
 import { Changes } from '../changes.js'
+import { refused } from '../faults.js'
 import { Rounds } from '../rounds.js'
 import { Debts } from './debts.js'
 import type { OperationParts, OperationTools, Wish } from './kind.js'
@@ -218,8 +219,4 @@ function steered(now: OperationRecord, how: SteerHow): OperationRecord {
   }
   if (how !== 'cancel') return { ...now, paused: how === 'pause' }
   return { ...kindOf(now).cancelled(now), state: 'cancelling', paused: false }
-}
-
-function refused(message: string): PreconditionFailedError {
-  return new PreconditionFailedError(message, { outcome: 'not-applied' })
 }

@@ -1,5 +1,6 @@
-import { InvalidArgumentError, PreconditionFailedError } from '../../errors/index.js'
+import { InvalidArgumentError } from '../../errors/index.js'
 import { groupName, nodeName } from '../data-directory.js'
+import { refused } from '../faults.js'
 import type { Fleet } from '../fleet.js'
 import type { Group } from '../group.js'
 import { isSpent } from '../membership.js'
@@ -182,8 +183,4 @@ class Replacement {
     await takeJoinerAway(this.group, this.tools, this.underWay.signal)
     await this.underWay.update((now) => ({ ...now, joiner: 0 }))
   }
-}
-
-function refused(message: string): PreconditionFailedError {
-  return new PreconditionFailedError(message, { outcome: 'not-applied' })
 }

@@ -1,7 +1,8 @@
 import { sleep } from '../../core/clock.js'
-import { KvError, PreconditionFailedError } from '../../errors/index.js'
+import { KvError } from '../../errors/index.js'
 import type { ImportResponse } from '../../wire/node-admin.js'
 import { own, serving } from '../bring-up.js'
+import { refused } from '../faults.js'
 import type { Group } from '../group.js'
 import { withMove as mapWithMove, withoutShards, withShards } from '../map-changes.js'
 import { infoOf } from '../map-keeper.js'
@@ -49,8 +50,7 @@ function planned(shards: number, { publisher, clock, partitionsPerMoveMax }: Ope
 
 function expectNotRetiring(now: ReshardRecord): ReshardRecord {
   if (!now.retiring || now.state !== 'running') return now
-  const message = `operation ${now.id} takes its shards away already: let it end, then scale to ${now.fromShards}`
-  throw new PreconditionFailedError(message, { outcome: 'not-applied' })
+  throw refused(`operation ${now.id} takes its shards away already: let it end, then scale to ${now.fromShards}`)
 }
 
 async function run(record: ReshardRecord, tools: OperationTools, recalled: AbortSignal, signal: AbortSignal) {

@@ -4,6 +4,9 @@ import { commonFields } from './record-fields.js'
 // A rolling restart. Whether a node's process is one that it has started stands with the process's pid in the registry
 // (NodeRecord.startedFor), never here: this says which nodes have been seen through.
 
+/** Machines have names of any length. */
+export const WHY_MAX = 300
+
 /** The name of a program that was taken in; null: the driver's own. */
 const program = z.string().min(1).max(80).nullable()
 
@@ -16,7 +19,7 @@ const step = z.strictObject({
    */
   state: z.enum(['waiting', 'running', 'done', 'skipped']),
   /** Why it was skipped. */
-  why: z.string().min(1).max(300).optional(),
+  why: z.string().min(1).max(WHY_MAX).optional(),
   /** What it is to be started with, and what it was started with before. */
   program,
   before: program,
@@ -52,7 +55,9 @@ export function withStep(record: RollingRecord, at: number, change: Partial<Roll
 /** Who was touched, the last first, to what they had before. A restart changes nothing that could be taken back. */
 export function turnedBack(record: RollingRecord): RollingRecord {
   const touched = record.nodes.filter(({ state, program, before }) => state !== 'waiting' && program !== before)
-  const nodes = touched.reverse().map(({ why: _, ...one }) => ({ ...one, state: 'waiting' as const, program: one.before }))
+  const nodes = touched
+    .reverse()
+    .map(({ why: _, ...one }) => ({ ...one, state: 'waiting' as const, program: one.before }))
   return { ...record, turned: true, trouble: '', nodes }
 }
 

@@ -1,16 +1,17 @@
-import { InvalidArgumentError, PreconditionFailedError } from '../../errors/index.js'
+import { InvalidArgumentError } from '../../errors/index.js'
 import { nodeName } from '../data-directory.js'
+import { refused } from '../faults.js'
 import type { Group } from '../group.js'
 import { ELSEWHERE } from '../machines.js'
 import type { Taken } from '../programs.js'
 import type { Manner, Supervisor } from '../supervisor.js'
 import { askLeader } from './ask.js'
 import { formatsOf } from './formats.js'
-import type { Kind, OperationParts, OperationTools, Wish } from './kind.js'
 import { goneOf } from './gone.js'
+import type { Kind, OperationParts, OperationTools, Wish } from './kind.js'
 import { isOver } from './record.js'
 import { NodeSkipped, rollNode } from './roll-node.js'
-import { type RollingRecord, type RollingStep, skippedIn, turnedBack, withStep } from './rolling-record.js'
+import { type RollingRecord, type RollingStep, skippedIn, turnedBack, WHY_MAX, withStep } from './rolling-record.js'
 import { UnderWay } from './under-way.js'
 
 /** Ends nodes and starts them again, one after the other, with another program when it is an upgrade. */
@@ -60,10 +61,6 @@ function expectNotRaising(now: RollingRecord): RollingRecord {
   throw refused(
     `operation ${now.id} has begun to raise shards to a format that the version before does not know: let it end`,
   )
-}
-
-function refused(message: string): PreconditionFailedError {
-  return new PreconditionFailedError(message, { outcome: 'not-applied' })
 }
 
 function planned(
@@ -178,7 +175,7 @@ class Rolling {
     } catch (error) {
       if (!(error instanceof NodeSkipped)) throw error
       const { node } = this.#partsOf(at)
-      const why = error.message
+      const why = error.message.slice(0, WHY_MAX)
       this.tools.telemetry.emit('operation.skipped', { node: node.name, reason: why })
       await this.underWay.update((now) => withStep(now, at, { state: 'skipped', why }))
     }
