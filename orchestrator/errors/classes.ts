@@ -44,6 +44,8 @@ export class SessionExpiredError extends subclass('SESSION_EXPIRED', 'SessionExp
 export class NotANumberError extends subclass('NOT_A_NUMBER', 'NotANumberError') {}
 /** The sum would be no int64; `version` is that of the value that stays. */
 export class OverflowError extends subclass('OVERFLOW', 'OverflowError') {}
+/** The keys of a transaction are in more than one partition: a hash tag that all of them have puts them into one. */
+export class CrossShardError extends subclass('CROSS_SHARD', 'CrossShardError') {}
 /** A fault in Kvorum itself. */
 export class InternalError extends subclass('INTERNAL', 'InternalError') {}
 
@@ -65,6 +67,7 @@ const CLASSES: Readonly<Record<Code, new (message: string, details: KvErrorDetai
   NOT_A_NUMBER: NotANumberError,
   OVERFLOW: OverflowError,
   SESSION_EXPIRED: SessionExpiredError,
+  CROSS_SHARD: CrossShardError,
 }
 
 /** Makes the error of a code that is known only at run time. */

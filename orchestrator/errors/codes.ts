@@ -19,6 +19,7 @@ export const CODES = {
   SESSION_EXPIRED: { number: 15, grpcStatus: 9, retryable: false },
   NOT_A_NUMBER: { number: 16, grpcStatus: 9, retryable: false },
   OVERFLOW: { number: 17, grpcStatus: 11, retryable: false },
+  CROSS_SHARD: { number: 18, grpcStatus: 3, retryable: false },
 } as const
 
 export type Code = keyof typeof CODES

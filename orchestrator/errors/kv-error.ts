@@ -21,6 +21,8 @@ export interface KvErrorDetails {
   readonly epoch?: bigint
   /** With PRECONDITION_FAILED, NOT_A_NUMBER and OVERFLOW: the key's version now, 0 if it is absent. */
   readonly version?: bigint
+  /** Of a transaction that one of its operations failed: which one, from 1, those of `else` counted after those of `then`. */
+  readonly operation?: number
   readonly cause?: unknown
 }
 
@@ -38,6 +40,7 @@ export class KvError extends Error {
   declare readonly leader?: LeaderHint
   declare readonly epoch?: bigint
   declare readonly version?: bigint
+  declare readonly operation?: number
 
   constructor(
     readonly code: Code,

@@ -35,6 +35,7 @@ export function errorToWire(error: KvError): WireError {
     leader: error.leader === undefined ? undefined : { ...error.leader },
     epoch: error.epoch ?? 0n,
     version: error.version ?? 0n,
+    operation: error.operation ?? 0,
   }
 }
 
@@ -52,6 +53,7 @@ export function errorFromWire(error: WireError, read: boolean): KvError {
     leader: error.leader,
     epoch: error.epoch === 0n ? undefined : error.epoch,
     version: code !== undefined && TELL_VERSION.has(code) ? error.version : undefined,
+    operation: error.operation === 0 ? undefined : error.operation,
   })
 }
 

@@ -24,6 +24,61 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Condition_Comparison int32
+
+const (
+	Condition_COMPARISON_UNSPECIFIED Condition_Comparison = 0
+	Condition_COMPARISON_EQUAL       Condition_Comparison = 1
+	Condition_COMPARISON_NOT_EQUAL   Condition_Comparison = 2
+	Condition_COMPARISON_LESS        Condition_Comparison = 3
+	Condition_COMPARISON_GREATER     Condition_Comparison = 4
+)
+
+// Enum value maps for Condition_Comparison.
+var (
+	Condition_Comparison_name = map[int32]string{
+		0: "COMPARISON_UNSPECIFIED",
+		1: "COMPARISON_EQUAL",
+		2: "COMPARISON_NOT_EQUAL",
+		3: "COMPARISON_LESS",
+		4: "COMPARISON_GREATER",
+	}
+	Condition_Comparison_value = map[string]int32{
+		"COMPARISON_UNSPECIFIED": 0,
+		"COMPARISON_EQUAL":       1,
+		"COMPARISON_NOT_EQUAL":   2,
+		"COMPARISON_LESS":        3,
+		"COMPARISON_GREATER":     4,
+	}
+)
+
+func (x Condition_Comparison) Enum() *Condition_Comparison {
+	p := new(Condition_Comparison)
+	*p = x
+	return p
+}
+
+func (x Condition_Comparison) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Condition_Comparison) Descriptor() protoreflect.EnumDescriptor {
+	return file_command_proto_enumTypes[0].Descriptor()
+}
+
+func (Condition_Comparison) Type() protoreflect.EnumType {
+	return &file_command_proto_enumTypes[0]
+}
+
+func (x Condition_Comparison) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Condition_Comparison.Descriptor instead.
+func (Condition_Comparison) EnumDescriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{10, 0}
+}
+
 type MovePartitions_Step int32
 
 const (
@@ -75,11 +130,11 @@ func (x MovePartitions_Step) String() string {
 }
 
 func (MovePartitions_Step) Descriptor() protoreflect.EnumDescriptor {
-	return file_command_proto_enumTypes[0].Descriptor()
+	return file_command_proto_enumTypes[1].Descriptor()
 }
 
 func (MovePartitions_Step) Type() protoreflect.EnumType {
-	return &file_command_proto_enumTypes[0]
+	return &file_command_proto_enumTypes[1]
 }
 
 func (x MovePartitions_Step) Number() protoreflect.EnumNumber {
@@ -88,12 +143,13 @@ func (x MovePartitions_Step) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MovePartitions_Step.Descriptor instead.
 func (MovePartitions_Step) EnumDescriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{12, 0}
+	return file_command_proto_rawDescGZIP(), []int{16, 0}
 }
 
 type Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment and return_previous.
+	// 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment, return_previous and
+	// Transaction.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
 	// Log time, in ms: the log time at which its leader began, and how long it has led since by its monotonic clock. Log
 	// time is the greatest stamp so far. It never goes back, and never runs ahead of real time, whatever wall clocks do.
@@ -374,6 +430,7 @@ type Write struct {
 	//	*Write_Open
 	//	*Write_CompareAndSet
 	//	*Write_Increment
+	//	*Write_Transaction
 	Kind isWrite_Kind `protobuf_oneof:"kind"`
 	// 1 + the position of its session among those of the batch; 0 without a session.
 	Session uint32 `protobuf:"varint,5,opt,name=session,proto3" json:"session,omitempty"`
@@ -474,6 +531,15 @@ func (x *Write) GetIncrement() *Increment {
 	return nil
 }
 
+func (x *Write) GetTransaction() *Transaction {
+	if x != nil {
+		if x, ok := x.Kind.(*Write_Transaction); ok {
+			return x.Transaction
+		}
+	}
+	return nil
+}
+
 func (x *Write) GetSession() uint32 {
 	if x != nil {
 		return x.Session
@@ -516,6 +582,10 @@ type Write_Increment struct {
 	Increment *Increment `protobuf:"bytes,8,opt,name=increment,proto3,oneof"`
 }
 
+type Write_Transaction struct {
+	Transaction *Transaction `protobuf:"bytes,9,opt,name=transaction,proto3,oneof"`
+}
+
 func (*Write_Put) isWrite_Kind() {}
 
 func (*Write_Delete) isWrite_Kind() {}
@@ -527,6 +597,8 @@ func (*Write_Open) isWrite_Kind() {}
 func (*Write_CompareAndSet) isWrite_Kind() {}
 
 func (*Write_Increment) isWrite_Kind() {}
+
+func (*Write_Transaction) isWrite_Kind() {}
 
 type Put struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -837,6 +909,359 @@ func (x *Increment) GetBy() int64 {
 	return 0
 }
 
+// Format 3. Operations on keys of one partition, all of them or none: `then` if every condition holds, else `otherwise`.
+type Transaction struct {
+	state         protoimpl.MessageState  `protogen:"open.v1"`
+	Conditions    []*Condition            `protobuf:"bytes,1,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	Then          []*TransactionOperation `protobuf:"bytes,2,rep,name=then,proto3" json:"then,omitempty"`
+	Otherwise     []*TransactionOperation `protobuf:"bytes,3,rep,name=otherwise,proto3" json:"otherwise,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Transaction) Reset() {
+	*x = Transaction{}
+	mi := &file_command_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transaction) ProtoMessage() {}
+
+func (x *Transaction) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transaction.ProtoReflect.Descriptor instead.
+func (*Transaction) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Transaction) GetConditions() []*Condition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+func (x *Transaction) GetThen() []*TransactionOperation {
+	if x != nil {
+		return x.Then
+	}
+	return nil
+}
+
+func (x *Transaction) GetOtherwise() []*TransactionOperation {
+	if x != nil {
+		return x.Otherwise
+	}
+	return nil
+}
+
+// Holds if what the key is compares so with the operand. Of a value and of existence only EQUAL and NOT_EQUAL are known.
+type Condition struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Key        []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Comparison Condition_Comparison   `protobuf:"varint,2,opt,name=comparison,proto3,enum=kvorum.command.Condition_Comparison" json:"comparison,omitempty"`
+	// Types that are valid to be assigned to Operand:
+	//
+	//	*Condition_Version
+	//	*Condition_Value
+	//	*Condition_Exists
+	Operand       isCondition_Operand `protobuf_oneof:"operand"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Condition) Reset() {
+	*x = Condition{}
+	mi := &file_command_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Condition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Condition) ProtoMessage() {}
+
+func (x *Condition) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Condition.ProtoReflect.Descriptor instead.
+func (*Condition) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Condition) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Condition) GetComparison() Condition_Comparison {
+	if x != nil {
+		return x.Comparison
+	}
+	return Condition_COMPARISON_UNSPECIFIED
+}
+
+func (x *Condition) GetOperand() isCondition_Operand {
+	if x != nil {
+		return x.Operand
+	}
+	return nil
+}
+
+func (x *Condition) GetVersion() uint64 {
+	if x != nil {
+		if x, ok := x.Operand.(*Condition_Version); ok {
+			return x.Version
+		}
+	}
+	return 0
+}
+
+func (x *Condition) GetValue() []byte {
+	if x != nil {
+		if x, ok := x.Operand.(*Condition_Value); ok {
+			return x.Value
+		}
+	}
+	return nil
+}
+
+func (x *Condition) GetExists() bool {
+	if x != nil {
+		if x, ok := x.Operand.(*Condition_Exists); ok {
+			return x.Exists
+		}
+	}
+	return false
+}
+
+type isCondition_Operand interface {
+	isCondition_Operand()
+}
+
+type Condition_Version struct {
+	// That of an absent key is 0.
+	Version uint64 `protobuf:"varint,3,opt,name=version,proto3,oneof"`
+}
+
+type Condition_Value struct {
+	// An absent key has none, which is not equal to any.
+	Value []byte `protobuf:"bytes,4,opt,name=value,proto3,oneof"`
+}
+
+type Condition_Exists struct {
+	Exists bool `protobuf:"varint,5,opt,name=exists,proto3,oneof"`
+}
+
+func (*Condition_Version) isCondition_Operand() {}
+
+func (*Condition_Value) isCondition_Operand() {}
+
+func (*Condition_Exists) isCondition_Operand() {}
+
+// Sees what the operations before it have done.
+type TransactionOperation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*TransactionOperation_Get
+	//	*TransactionOperation_Put
+	//	*TransactionOperation_Delete
+	//	*TransactionOperation_Append
+	//	*TransactionOperation_Increment
+	Kind          isTransactionOperation_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransactionOperation) Reset() {
+	*x = TransactionOperation{}
+	mi := &file_command_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransactionOperation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransactionOperation) ProtoMessage() {}
+
+func (x *TransactionOperation) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransactionOperation.ProtoReflect.Descriptor instead.
+func (*TransactionOperation) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TransactionOperation) GetKind() isTransactionOperation_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *TransactionOperation) GetGet() *Get {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionOperation_Get); ok {
+			return x.Get
+		}
+	}
+	return nil
+}
+
+func (x *TransactionOperation) GetPut() *Put {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionOperation_Put); ok {
+			return x.Put
+		}
+	}
+	return nil
+}
+
+func (x *TransactionOperation) GetDelete() *Delete {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionOperation_Delete); ok {
+			return x.Delete
+		}
+	}
+	return nil
+}
+
+func (x *TransactionOperation) GetAppend() *Append {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionOperation_Append); ok {
+			return x.Append
+		}
+	}
+	return nil
+}
+
+func (x *TransactionOperation) GetIncrement() *Increment {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionOperation_Increment); ok {
+			return x.Increment
+		}
+	}
+	return nil
+}
+
+type isTransactionOperation_Kind interface {
+	isTransactionOperation_Kind()
+}
+
+type TransactionOperation_Get struct {
+	Get *Get `protobuf:"bytes,1,opt,name=get,proto3,oneof"`
+}
+
+type TransactionOperation_Put struct {
+	Put *Put `protobuf:"bytes,2,opt,name=put,proto3,oneof"`
+}
+
+type TransactionOperation_Delete struct {
+	Delete *Delete `protobuf:"bytes,3,opt,name=delete,proto3,oneof"`
+}
+
+type TransactionOperation_Append struct {
+	Append *Append `protobuf:"bytes,4,opt,name=append,proto3,oneof"`
+}
+
+type TransactionOperation_Increment struct {
+	Increment *Increment `protobuf:"bytes,5,opt,name=increment,proto3,oneof"`
+}
+
+func (*TransactionOperation_Get) isTransactionOperation_Kind() {}
+
+func (*TransactionOperation_Put) isTransactionOperation_Kind() {}
+
+func (*TransactionOperation_Delete) isTransactionOperation_Kind() {}
+
+func (*TransactionOperation_Append) isTransactionOperation_Kind() {}
+
+func (*TransactionOperation_Increment) isTransactionOperation_Kind() {}
+
+type Get struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Get) Reset() {
+	*x = Get{}
+	mi := &file_command_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Get) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Get) ProtoMessage() {}
+
+func (x *Get) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Get.ProtoReflect.Descriptor instead.
+func (*Get) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Get) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
 // Opens a session. Its id is the nonce and the index of this entry, 8 bytes each, big-endian: a late copy of it opens
 // another session, and never one that has been.
 type OpenSession struct {
@@ -851,7 +1276,7 @@ type OpenSession struct {
 
 func (x *OpenSession) Reset() {
 	*x = OpenSession{}
-	mi := &file_command_proto_msgTypes[9]
+	mi := &file_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1288,7 @@ func (x *OpenSession) String() string {
 func (*OpenSession) ProtoMessage() {}
 
 func (x *OpenSession) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[9]
+	mi := &file_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1301,7 @@ func (x *OpenSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSession.ProtoReflect.Descriptor instead.
 func (*OpenSession) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{9}
+	return file_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OpenSession) GetNonce() uint64 {
@@ -905,7 +1330,7 @@ type AssignPartitions struct {
 
 func (x *AssignPartitions) Reset() {
 	*x = AssignPartitions{}
-	mi := &file_command_proto_msgTypes[10]
+	mi := &file_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1342,7 @@ func (x *AssignPartitions) String() string {
 func (*AssignPartitions) ProtoMessage() {}
 
 func (x *AssignPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[10]
+	mi := &file_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1355,7 @@ func (x *AssignPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitions.ProtoReflect.Descriptor instead.
 func (*AssignPartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{10}
+	return file_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AssignPartitions) GetEpoch() uint64 {
@@ -958,7 +1383,7 @@ type RaiseFormat struct {
 
 func (x *RaiseFormat) Reset() {
 	*x = RaiseFormat{}
-	mi := &file_command_proto_msgTypes[11]
+	mi := &file_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1395,7 @@ func (x *RaiseFormat) String() string {
 func (*RaiseFormat) ProtoMessage() {}
 
 func (x *RaiseFormat) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[11]
+	mi := &file_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1408,7 @@ func (x *RaiseFormat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaiseFormat.ProtoReflect.Descriptor instead.
 func (*RaiseFormat) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{11}
+	return file_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RaiseFormat) GetFormat() uint32 {
@@ -1011,7 +1436,7 @@ type MovePartitions struct {
 
 func (x *MovePartitions) Reset() {
 	*x = MovePartitions{}
-	mi := &file_command_proto_msgTypes[12]
+	mi := &file_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1023,7 +1448,7 @@ func (x *MovePartitions) String() string {
 func (*MovePartitions) ProtoMessage() {}
 
 func (x *MovePartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[12]
+	mi := &file_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1036,7 +1461,7 @@ func (x *MovePartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovePartitions.ProtoReflect.Descriptor instead.
 func (*MovePartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{12}
+	return file_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MovePartitions) GetStep() MovePartitions_Step {
@@ -1082,7 +1507,7 @@ type ImportRecords struct {
 
 func (x *ImportRecords) Reset() {
 	*x = ImportRecords{}
-	mi := &file_command_proto_msgTypes[13]
+	mi := &file_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1519,7 @@ func (x *ImportRecords) String() string {
 func (*ImportRecords) ProtoMessage() {}
 
 func (x *ImportRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[13]
+	mi := &file_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1532,7 @@ func (x *ImportRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRecords.ProtoReflect.Descriptor instead.
 func (*ImportRecords) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{13}
+	return file_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ImportRecords) GetEpoch() uint64 {
@@ -1149,7 +1574,7 @@ type ImportedRecord struct {
 
 func (x *ImportedRecord) Reset() {
 	*x = ImportedRecord{}
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1586,7 @@ func (x *ImportedRecord) String() string {
 func (*ImportedRecord) ProtoMessage() {}
 
 func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1599,7 @@ func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedRecord.ProtoReflect.Descriptor instead.
 func (*ImportedRecord) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{14}
+	return file_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ImportedRecord) GetKey() []byte {
@@ -1209,7 +1634,7 @@ type ImportedPartition struct {
 
 func (x *ImportedPartition) Reset() {
 	*x = ImportedPartition{}
-	mi := &file_command_proto_msgTypes[15]
+	mi := &file_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1646,7 @@ func (x *ImportedPartition) String() string {
 func (*ImportedPartition) ProtoMessage() {}
 
 func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[15]
+	mi := &file_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1659,7 @@ func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPartition.ProtoReflect.Descriptor instead.
 func (*ImportedPartition) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{15}
+	return file_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ImportedPartition) GetPartition() uint32 {
@@ -1263,7 +1688,7 @@ type SweepRecords struct {
 
 func (x *SweepRecords) Reset() {
 	*x = SweepRecords{}
-	mi := &file_command_proto_msgTypes[16]
+	mi := &file_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1275,7 +1700,7 @@ func (x *SweepRecords) String() string {
 func (*SweepRecords) ProtoMessage() {}
 
 func (x *SweepRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[16]
+	mi := &file_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1288,7 +1713,7 @@ func (x *SweepRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepRecords.ProtoReflect.Descriptor instead.
 func (*SweepRecords) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{16}
+	return file_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SweepRecords) GetKeys() [][]byte {
@@ -1318,7 +1743,7 @@ type SweptPartitions struct {
 
 func (x *SweptPartitions) Reset() {
 	*x = SweptPartitions{}
-	mi := &file_command_proto_msgTypes[17]
+	mi := &file_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1755,7 @@ func (x *SweptPartitions) String() string {
 func (*SweptPartitions) ProtoMessage() {}
 
 func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[17]
+	mi := &file_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1768,7 @@ func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweptPartitions.ProtoReflect.Descriptor instead.
 func (*SweptPartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{17}
+	return file_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SweptPartitions) GetFirst() uint32 {
@@ -1378,7 +1803,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_command_proto_msgTypes[18]
+	mi := &file_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1815,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[18]
+	mi := &file_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1828,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{18}
+	return file_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -1441,14 +1866,15 @@ const file_command_proto_rawDesc = "" +
 	"\bsessions\x18\x02 \x03(\v2\x17.kvorum.command.SessionR\bsessions\"/\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
-	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\x89\x03\n" +
+	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\xca\x03\n" +
 	"\x05Write\x12'\n" +
 	"\x03put\x18\x01 \x01(\v2\x13.kvorum.command.PutH\x00R\x03put\x120\n" +
 	"\x06delete\x18\x02 \x01(\v2\x16.kvorum.command.DeleteH\x00R\x06delete\x120\n" +
 	"\x06append\x18\x03 \x01(\v2\x16.kvorum.command.AppendH\x00R\x06append\x121\n" +
 	"\x04open\x18\x04 \x01(\v2\x1b.kvorum.command.OpenSessionH\x00R\x04open\x12G\n" +
 	"\x0fcompare_and_set\x18\a \x01(\v2\x1d.kvorum.command.CompareAndSetH\x00R\rcompareAndSet\x129\n" +
-	"\tincrement\x18\b \x01(\v2\x19.kvorum.command.IncrementH\x00R\tincrement\x12\x18\n" +
+	"\tincrement\x18\b \x01(\v2\x19.kvorum.command.IncrementH\x00R\tincrement\x12?\n" +
+	"\vtransaction\x18\t \x01(\v2\x1b.kvorum.command.TransactionH\x00R\vtransaction\x12\x18\n" +
 	"\asession\x18\x05 \x01(\rR\asession\x12\x1a\n" +
 	"\bsequence\x18\x06 \x01(\x04R\bsequenceB\x06\n" +
 	"\x04kind\"\x89\x01\n" +
@@ -1476,7 +1902,38 @@ const file_command_proto_rawDesc = "" +
 	"\t_expected\"-\n" +
 	"\tIncrement\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x0e\n" +
-	"\x02by\x18\x02 \x01(\x12R\x02by\"@\n" +
+	"\x02by\x18\x02 \x01(\x12R\x02by\"\xc6\x01\n" +
+	"\vTransaction\x129\n" +
+	"\n" +
+	"conditions\x18\x01 \x03(\v2\x19.kvorum.command.ConditionR\n" +
+	"conditions\x128\n" +
+	"\x04then\x18\x02 \x03(\v2$.kvorum.command.TransactionOperationR\x04then\x12B\n" +
+	"\totherwise\x18\x03 \x03(\v2$.kvorum.command.TransactionOperationR\totherwise\"\xc4\x02\n" +
+	"\tCondition\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12D\n" +
+	"\n" +
+	"comparison\x18\x02 \x01(\x0e2$.kvorum.command.Condition.ComparisonR\n" +
+	"comparison\x12\x1a\n" +
+	"\aversion\x18\x03 \x01(\x04H\x00R\aversion\x12\x16\n" +
+	"\x05value\x18\x04 \x01(\fH\x00R\x05value\x12\x18\n" +
+	"\x06exists\x18\x05 \x01(\bH\x00R\x06exists\"\x85\x01\n" +
+	"\n" +
+	"Comparison\x12\x1a\n" +
+	"\x16COMPARISON_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10COMPARISON_EQUAL\x10\x01\x12\x18\n" +
+	"\x14COMPARISON_NOT_EQUAL\x10\x02\x12\x13\n" +
+	"\x0fCOMPARISON_LESS\x10\x03\x12\x16\n" +
+	"\x12COMPARISON_GREATER\x10\x04B\t\n" +
+	"\aoperand\"\x8f\x02\n" +
+	"\x14TransactionOperation\x12'\n" +
+	"\x03get\x18\x01 \x01(\v2\x13.kvorum.command.GetH\x00R\x03get\x12'\n" +
+	"\x03put\x18\x02 \x01(\v2\x13.kvorum.command.PutH\x00R\x03put\x120\n" +
+	"\x06delete\x18\x03 \x01(\v2\x16.kvorum.command.DeleteH\x00R\x06delete\x120\n" +
+	"\x06append\x18\x04 \x01(\v2\x16.kvorum.command.AppendH\x00R\x06append\x129\n" +
+	"\tincrement\x18\x05 \x01(\v2\x19.kvorum.command.IncrementH\x00R\tincrementB\x06\n" +
+	"\x04kind\"\x17\n" +
+	"\x03Get\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\"@\n" +
 	"\vOpenSession\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\x06R\x05nonce\x12\x1b\n" +
 	"\texpiry_ms\x18\x02 \x01(\rR\bexpiryMs\"^\n" +
@@ -1535,56 +1992,71 @@ func file_command_proto_rawDescGZIP() []byte {
 	return file_command_proto_rawDescData
 }
 
-var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_command_proto_goTypes = []any{
-	(MovePartitions_Step)(0),  // 0: kvorum.command.MovePartitions.Step
-	(*Command)(nil),           // 1: kvorum.command.Command
-	(*WriteBatch)(nil),        // 2: kvorum.command.WriteBatch
-	(*Session)(nil),           // 3: kvorum.command.Session
-	(*Write)(nil),             // 4: kvorum.command.Write
-	(*Put)(nil),               // 5: kvorum.command.Put
-	(*Delete)(nil),            // 6: kvorum.command.Delete
-	(*Append)(nil),            // 7: kvorum.command.Append
-	(*CompareAndSet)(nil),     // 8: kvorum.command.CompareAndSet
-	(*Increment)(nil),         // 9: kvorum.command.Increment
-	(*OpenSession)(nil),       // 10: kvorum.command.OpenSession
-	(*AssignPartitions)(nil),  // 11: kvorum.command.AssignPartitions
-	(*RaiseFormat)(nil),       // 12: kvorum.command.RaiseFormat
-	(*MovePartitions)(nil),    // 13: kvorum.command.MovePartitions
-	(*ImportRecords)(nil),     // 14: kvorum.command.ImportRecords
-	(*ImportedRecord)(nil),    // 15: kvorum.command.ImportedRecord
-	(*ImportedPartition)(nil), // 16: kvorum.command.ImportedPartition
-	(*SweepRecords)(nil),      // 17: kvorum.command.SweepRecords
-	(*SweptPartitions)(nil),   // 18: kvorum.command.SweptPartitions
-	(*PartitionRange)(nil),    // 19: kvorum.command.PartitionRange
+	(Condition_Comparison)(0),    // 0: kvorum.command.Condition.Comparison
+	(MovePartitions_Step)(0),     // 1: kvorum.command.MovePartitions.Step
+	(*Command)(nil),              // 2: kvorum.command.Command
+	(*WriteBatch)(nil),           // 3: kvorum.command.WriteBatch
+	(*Session)(nil),              // 4: kvorum.command.Session
+	(*Write)(nil),                // 5: kvorum.command.Write
+	(*Put)(nil),                  // 6: kvorum.command.Put
+	(*Delete)(nil),               // 7: kvorum.command.Delete
+	(*Append)(nil),               // 8: kvorum.command.Append
+	(*CompareAndSet)(nil),        // 9: kvorum.command.CompareAndSet
+	(*Increment)(nil),            // 10: kvorum.command.Increment
+	(*Transaction)(nil),          // 11: kvorum.command.Transaction
+	(*Condition)(nil),            // 12: kvorum.command.Condition
+	(*TransactionOperation)(nil), // 13: kvorum.command.TransactionOperation
+	(*Get)(nil),                  // 14: kvorum.command.Get
+	(*OpenSession)(nil),          // 15: kvorum.command.OpenSession
+	(*AssignPartitions)(nil),     // 16: kvorum.command.AssignPartitions
+	(*RaiseFormat)(nil),          // 17: kvorum.command.RaiseFormat
+	(*MovePartitions)(nil),       // 18: kvorum.command.MovePartitions
+	(*ImportRecords)(nil),        // 19: kvorum.command.ImportRecords
+	(*ImportedRecord)(nil),       // 20: kvorum.command.ImportedRecord
+	(*ImportedPartition)(nil),    // 21: kvorum.command.ImportedPartition
+	(*SweepRecords)(nil),         // 22: kvorum.command.SweepRecords
+	(*SweptPartitions)(nil),      // 23: kvorum.command.SweptPartitions
+	(*PartitionRange)(nil),       // 24: kvorum.command.PartitionRange
 }
 var file_command_proto_depIdxs = []int32{
-	2,  // 0: kvorum.command.Command.write:type_name -> kvorum.command.WriteBatch
-	11, // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
-	13, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
-	14, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
-	17, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
-	12, // 5: kvorum.command.Command.raise:type_name -> kvorum.command.RaiseFormat
-	4,  // 6: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
-	3,  // 7: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
-	5,  // 8: kvorum.command.Write.put:type_name -> kvorum.command.Put
-	6,  // 9: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
-	7,  // 10: kvorum.command.Write.append:type_name -> kvorum.command.Append
-	10, // 11: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
-	8,  // 12: kvorum.command.Write.compare_and_set:type_name -> kvorum.command.CompareAndSet
-	9,  // 13: kvorum.command.Write.increment:type_name -> kvorum.command.Increment
-	19, // 14: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
-	0,  // 15: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
-	19, // 16: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
-	15, // 17: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
-	16, // 18: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
-	18, // 19: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	3,  // 0: kvorum.command.Command.write:type_name -> kvorum.command.WriteBatch
+	16, // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
+	18, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
+	19, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
+	22, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
+	17, // 5: kvorum.command.Command.raise:type_name -> kvorum.command.RaiseFormat
+	5,  // 6: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
+	4,  // 7: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
+	6,  // 8: kvorum.command.Write.put:type_name -> kvorum.command.Put
+	7,  // 9: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
+	8,  // 10: kvorum.command.Write.append:type_name -> kvorum.command.Append
+	15, // 11: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
+	9,  // 12: kvorum.command.Write.compare_and_set:type_name -> kvorum.command.CompareAndSet
+	10, // 13: kvorum.command.Write.increment:type_name -> kvorum.command.Increment
+	11, // 14: kvorum.command.Write.transaction:type_name -> kvorum.command.Transaction
+	12, // 15: kvorum.command.Transaction.conditions:type_name -> kvorum.command.Condition
+	13, // 16: kvorum.command.Transaction.then:type_name -> kvorum.command.TransactionOperation
+	13, // 17: kvorum.command.Transaction.otherwise:type_name -> kvorum.command.TransactionOperation
+	0,  // 18: kvorum.command.Condition.comparison:type_name -> kvorum.command.Condition.Comparison
+	14, // 19: kvorum.command.TransactionOperation.get:type_name -> kvorum.command.Get
+	6,  // 20: kvorum.command.TransactionOperation.put:type_name -> kvorum.command.Put
+	7,  // 21: kvorum.command.TransactionOperation.delete:type_name -> kvorum.command.Delete
+	8,  // 22: kvorum.command.TransactionOperation.append:type_name -> kvorum.command.Append
+	10, // 23: kvorum.command.TransactionOperation.increment:type_name -> kvorum.command.Increment
+	24, // 24: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
+	1,  // 25: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
+	24, // 26: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
+	20, // 27: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
+	21, // 28: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
+	23, // 29: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -1607,17 +2079,30 @@ func file_command_proto_init() {
 		(*Write_Open)(nil),
 		(*Write_CompareAndSet)(nil),
 		(*Write_Increment)(nil),
+		(*Write_Transaction)(nil),
 	}
 	file_command_proto_msgTypes[4].OneofWrappers = []any{}
 	file_command_proto_msgTypes[5].OneofWrappers = []any{}
 	file_command_proto_msgTypes[7].OneofWrappers = []any{}
+	file_command_proto_msgTypes[10].OneofWrappers = []any{
+		(*Condition_Version)(nil),
+		(*Condition_Value)(nil),
+		(*Condition_Exists)(nil),
+	}
+	file_command_proto_msgTypes[11].OneofWrappers = []any{
+		(*TransactionOperation_Get)(nil),
+		(*TransactionOperation_Put)(nil),
+		(*TransactionOperation_Delete)(nil),
+		(*TransactionOperation_Append)(nil),
+		(*TransactionOperation_Increment)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   19,
+			NumEnums:      2,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

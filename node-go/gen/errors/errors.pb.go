@@ -120,6 +120,8 @@ const (
 	ErrorCode_ERROR_CODE_NOT_A_NUMBER ErrorCode = 16
 	// The sum would be no int64.
 	ErrorCode_ERROR_CODE_OVERFLOW ErrorCode = 17
+	// The keys of a transaction are in more than one partition: a hash tag in braces, the same in all, puts them into one.
+	ErrorCode_ERROR_CODE_CROSS_SHARD ErrorCode = 18
 )
 
 // Enum value maps for ErrorCode.
@@ -143,6 +145,7 @@ var (
 		15: "ERROR_CODE_SESSION_EXPIRED",
 		16: "ERROR_CODE_NOT_A_NUMBER",
 		17: "ERROR_CODE_OVERFLOW",
+		18: "ERROR_CODE_CROSS_SHARD",
 	}
 	ErrorCode_value = map[string]int32{
 		"ERROR_CODE_UNSPECIFIED":         0,
@@ -163,6 +166,7 @@ var (
 		"ERROR_CODE_SESSION_EXPIRED":     15,
 		"ERROR_CODE_NOT_A_NUMBER":        16,
 		"ERROR_CODE_OVERFLOW":            17,
+		"ERROR_CODE_CROSS_SHARD":         18,
 	}
 )
 
@@ -264,7 +268,9 @@ type Error struct {
 	// ownership: the epoch that stands against it.
 	Epoch uint64 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// With PRECONDITION_FAILED, NOT_A_NUMBER and OVERFLOW: the key's version now, 0 if it is absent.
-	Version       uint64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
+	Version uint64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
+	// Of a transaction that one of its operations failed: 1 + the position of that, those of `otherwise` counted after those of `then`.
+	Operation     uint32 `protobuf:"varint,10,opt,name=operation,proto3" json:"operation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -362,6 +368,13 @@ func (x *Error) GetVersion() uint64 {
 	return 0
 }
 
+func (x *Error) GetOperation() uint32 {
+	if x != nil {
+		return x.Operation
+	}
+	return 0
+}
+
 // Take a hint only when its term is newer than what is known.
 type LeaderHint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -449,7 +462,7 @@ const file_errors_proto_rawDesc = "" +
 	"ErrorClass\x12\x1f\n" +
 	"\vgrpc_status\x18\x01 \x01(\rR\n" +
 	"grpcStatus\x12\x1c\n" +
-	"\tretryable\x18\x02 \x01(\bR\tretryable\"\xb9\x02\n" +
+	"\tretryable\x18\x02 \x01(\bR\tretryable\"\xd7\x02\n" +
 	"\x05Error\x12,\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x18.kvorum.errors.ErrorCodeR\x04code\x120\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x16.kvorum.errors.OutcomeR\aoutcome\x12\x18\n" +
@@ -459,7 +472,9 @@ const file_errors_proto_rawDesc = "" +
 	"\anode_id\x18\x06 \x01(\tR\x06nodeId\x121\n" +
 	"\x06leader\x18\a \x01(\v2\x19.kvorum.errors.LeaderHintR\x06leader\x12\x14\n" +
 	"\x05epoch\x18\b \x01(\x04R\x05epoch\x12\x18\n" +
-	"\aversion\x18\t \x01(\x04R\aversion\"S\n" +
+	"\aversion\x18\t \x01(\x04R\aversion\x12\x1c\n" +
+	"\toperation\x18\n" +
+	" \x01(\rR\toperation\"S\n" +
 	"\n" +
 	"LeaderHint\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
@@ -469,7 +484,7 @@ const file_errors_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13OUTCOME_NOT_APPLIED\x10\x01\x12\x13\n" +
 	"\x0fOUTCOME_UNKNOWN\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_APPLIED\x10\x03*\x97\x05\n" +
+	"\x0fOUTCOME_APPLIED\x10\x03*\xbb\x05\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12'\n" +
 	"\x1bERROR_CODE_INVALID_ARGUMENT\x10\x01\x1a\x06\x8a\xb5\x18\x02\b\x03\x12 \n" +
@@ -489,7 +504,8 @@ const file_errors_proto_rawDesc = "" +
 	"\x13ERROR_CODE_INTERNAL\x10\x0e\x1a\x06\x8a\xb5\x18\x02\b\r\x12&\n" +
 	"\x1aERROR_CODE_SESSION_EXPIRED\x10\x0f\x1a\x06\x8a\xb5\x18\x02\b\t\x12#\n" +
 	"\x17ERROR_CODE_NOT_A_NUMBER\x10\x10\x1a\x06\x8a\xb5\x18\x02\b\t\x12\x1f\n" +
-	"\x13ERROR_CODE_OVERFLOW\x10\x11\x1a\x06\x8a\xb5\x18\x02\b\v:T\n" +
+	"\x13ERROR_CODE_OVERFLOW\x10\x11\x1a\x06\x8a\xb5\x18\x02\b\v\x12\"\n" +
+	"\x16ERROR_CODE_CROSS_SHARD\x10\x12\x1a\x06\x8a\xb5\x18\x02\b\x03:T\n" +
 	"\x05class\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x19.kvorum.errors.ErrorClassR\x05classB\x18Z\x16kvorum/node/gen/errorsb\x06proto3"
 
 var (

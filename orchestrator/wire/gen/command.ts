@@ -19,7 +19,10 @@ export const protobufFileName = "command.proto";
  */
 
 export interface Command {
-  /** 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment and return_previous. */
+  /**
+   * 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment, return_previous and
+   * Transaction.
+   */
   format: number;
   /**
    * Log time, in ms: the log time at which its leader began, and how long it has led since by its monotonic clock. Log
@@ -58,6 +61,7 @@ export interface Write {
     | { $case: "open"; value: OpenSession }
     | { $case: "compareAndSet"; value: CompareAndSet }
     | { $case: "increment"; value: Increment }
+    | { $case: "transaction"; value: Transaction }
     | undefined;
   /** 1 + the position of its session among those of the batch; 0 without a session. */
   session: number;
@@ -108,6 +112,55 @@ export interface CompareAndSet {
 export interface Increment {
   key: Uint8Array;
   by: bigint;
+}
+
+/** Format 3. Operations on keys of one partition, all of them or none: `then` if every condition holds, else `otherwise`. */
+export interface Transaction {
+  conditions: Condition[];
+  then: TransactionOperation[];
+  otherwise: TransactionOperation[];
+}
+
+/** Holds if what the key is compares so with the operand. Of a value and of existence only EQUAL and NOT_EQUAL are known. */
+export interface Condition {
+  key: Uint8Array;
+  comparison: Condition_Comparison;
+  operand:
+    | //
+    /** That of an absent key is 0. */
+    { $case: "version"; value: bigint }
+    | //
+    /** An absent key has none, which is not equal to any. */
+    { $case: "value"; value: Uint8Array }
+    | { $case: "exists"; value: boolean }
+    | undefined;
+}
+
+export const Condition_Comparison = { UNSPECIFIED: 0, EQUAL: 1, NOT_EQUAL: 2, LESS: 3, GREATER: 4 } as const;
+
+export type Condition_Comparison = typeof Condition_Comparison[keyof typeof Condition_Comparison];
+
+export namespace Condition_Comparison {
+  export type UNSPECIFIED = typeof Condition_Comparison.UNSPECIFIED;
+  export type EQUAL = typeof Condition_Comparison.EQUAL;
+  export type NOT_EQUAL = typeof Condition_Comparison.NOT_EQUAL;
+  export type LESS = typeof Condition_Comparison.LESS;
+  export type GREATER = typeof Condition_Comparison.GREATER;
+}
+
+/** Sees what the operations before it have done. */
+export interface TransactionOperation {
+  kind:
+    | { $case: "get"; value: Get }
+    | { $case: "put"; value: Put }
+    | { $case: "delete"; value: Delete }
+    | { $case: "append"; value: Append }
+    | { $case: "increment"; value: Increment }
+    | undefined;
+}
+
+export interface Get {
+  key: Uint8Array;
 }
 
 /**
@@ -498,6 +551,9 @@ export const Write: MessageFns<Write> = {
       case "increment":
         Increment.encode(message.kind.value, writer.uint32(66).fork()).join();
         break;
+      case "transaction":
+        Transaction.encode(message.kind.value, writer.uint32(74).fork()).join();
+        break;
     }
     if (message.session !== 0) {
       writer.uint32(40).uint32(message.session);
@@ -570,6 +626,14 @@ export const Write: MessageFns<Write> = {
             }
 
             message.kind = { $case: "increment", value: Increment.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = { $case: "transaction", value: Transaction.decode(reader, reader.uint32()) };
             continue;
           }
           case 5: {
@@ -935,6 +999,307 @@ export const Increment: MessageFns<Increment> = {
             }
 
             message.by = reader.sint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTransaction(): Transaction {
+  return { conditions: [], then: [], otherwise: [] };
+}
+
+export const Transaction: MessageFns<Transaction> = {
+  encode(message: Transaction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.conditions) {
+      Condition.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.then) {
+      TransactionOperation.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.otherwise) {
+      TransactionOperation.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Transaction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransaction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.conditions.push(Condition.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.then.push(TransactionOperation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.otherwise.push(TransactionOperation.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCondition(): Condition {
+  return { key: NO_BYTES, comparison: 0, operand: undefined };
+}
+
+export const Condition: MessageFns<Condition> = {
+  encode(message: Condition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.comparison !== 0) {
+      writer.uint32(16).int32(message.comparison);
+    }
+    switch (message.operand?.$case) {
+      case "version":
+        if (BigInt.asUintN(64, message.operand.value) !== message.operand.value) {
+          throw new globalThis.Error("value provided for field message.operand.value of type uint64 too large");
+        }
+        writer.uint32(24).uint64(message.operand.value);
+        break;
+      case "value":
+        writer.uint32(34).bytes(message.operand.value);
+        break;
+      case "exists":
+        writer.uint32(40).bool(message.operand.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Condition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCondition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.comparison = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.operand = { $case: "version", value: reader.uint64() as bigint };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.operand = { $case: "value", value: reader.bytes() };
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.operand = { $case: "exists", value: reader.bool() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTransactionOperation(): TransactionOperation {
+  return { kind: undefined };
+}
+
+export const TransactionOperation: MessageFns<TransactionOperation> = {
+  encode(message: TransactionOperation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "get":
+        Get.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "put":
+        Put.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+      case "delete":
+        Delete.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+      case "append":
+        Append.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+      case "increment":
+        Increment.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransactionOperation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransactionOperation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "get", value: Get.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "put", value: Put.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "delete", value: Delete.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "append", value: Append.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "increment", value: Increment.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGet(): Get {
+  return { key: NO_BYTES };
+}
+
+export const Get: MessageFns<Get> = {
+  encode(message: Get, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Get {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGet();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
             continue;
           }
         }

@@ -75,6 +75,8 @@ export const ErrorCode = {
   NOT_A_NUMBER: 16,
   /** OVERFLOW - The sum would be no int64. */
   OVERFLOW: 17,
+  /** CROSS_SHARD - The keys of a transaction are in more than one partition: a hash tag in braces, the same in all, puts them into one. */
+  CROSS_SHARD: 18,
 } as const;
 
 export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
@@ -98,6 +100,7 @@ export namespace ErrorCode {
   export type SESSION_EXPIRED = typeof ErrorCode.SESSION_EXPIRED;
   export type NOT_A_NUMBER = typeof ErrorCode.NOT_A_NUMBER;
   export type OVERFLOW = typeof ErrorCode.OVERFLOW;
+  export type CROSS_SHARD = typeof ErrorCode.CROSS_SHARD;
 }
 
 /** What a code means, the same in every language. */
@@ -128,6 +131,8 @@ export interface Error {
   epoch: bigint;
   /** With PRECONDITION_FAILED, NOT_A_NUMBER and OVERFLOW: the key's version now, 0 if it is absent. */
   version: bigint;
+  /** Of a transaction that one of its operations failed: 1 + the position of that, those of `otherwise` counted after those of `then`. */
+  operation: number;
 }
 
 /** Take a hint only when its term is newer than what is known. */
@@ -205,6 +210,7 @@ function createBaseError(): Error {
     leader: undefined,
     epoch: 0n,
     version: 0n,
+    operation: 0,
   };
 }
 
@@ -242,6 +248,9 @@ export const Error: MessageFns<Error> = {
         throw new globalThis.Error("value provided for field message.version of type uint64 too large");
       }
       writer.uint32(72).uint64(message.version);
+    }
+    if (message.operation !== 0) {
+      writer.uint32(80).uint32(message.operation);
     }
     return writer;
   },
@@ -329,6 +338,14 @@ export const Error: MessageFns<Error> = {
             }
 
             message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.operation = reader.uint32();
             continue;
           }
         }

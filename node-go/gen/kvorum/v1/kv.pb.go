@@ -24,6 +24,61 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Condition_Comparison int32
+
+const (
+	Condition_COMPARISON_UNSPECIFIED Condition_Comparison = 0
+	Condition_COMPARISON_EQUAL       Condition_Comparison = 1
+	Condition_COMPARISON_NOT_EQUAL   Condition_Comparison = 2
+	Condition_COMPARISON_LESS        Condition_Comparison = 3
+	Condition_COMPARISON_GREATER     Condition_Comparison = 4
+)
+
+// Enum value maps for Condition_Comparison.
+var (
+	Condition_Comparison_name = map[int32]string{
+		0: "COMPARISON_UNSPECIFIED",
+		1: "COMPARISON_EQUAL",
+		2: "COMPARISON_NOT_EQUAL",
+		3: "COMPARISON_LESS",
+		4: "COMPARISON_GREATER",
+	}
+	Condition_Comparison_value = map[string]int32{
+		"COMPARISON_UNSPECIFIED": 0,
+		"COMPARISON_EQUAL":       1,
+		"COMPARISON_NOT_EQUAL":   2,
+		"COMPARISON_LESS":        3,
+		"COMPARISON_GREATER":     4,
+	}
+)
+
+func (x Condition_Comparison) Enum() *Condition_Comparison {
+	p := new(Condition_Comparison)
+	*p = x
+	return p
+}
+
+func (x Condition_Comparison) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Condition_Comparison) Descriptor() protoreflect.EnumDescriptor {
+	return file_kvorum_v1_kv_proto_enumTypes[0].Descriptor()
+}
+
+func (Condition_Comparison) Type() protoreflect.EnumType {
+	return &file_kvorum_v1_kv_proto_enumTypes[0]
+}
+
+func (x Condition_Comparison) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Condition_Comparison.Descriptor instead.
+func (Condition_Comparison) EnumDescriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{14, 0}
+}
+
 type GetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -747,6 +802,503 @@ func (x *AppendResponse) GetLength() uint64 {
 	return 0
 }
 
+// Operations on keys of one partition, at one moment, all of them or none: `then` if every condition holds, else `otherwise`. Keys
+// in more than one partition are CROSS_SHARD; a hash tag, as in "{user:1}name" and "{user:1}mail", keeps them in one. At most 128
+// conditions and operations, 524,288 bytes of keys and values, and 16,384 bytes of values in the answer: TOO_LARGE. An operation
+// that fails (PRECONDITION_FAILED, NOT_A_NUMBER, OVERFLOW, TOO_LARGE) fails the whole, which then changes nothing; the error says
+// which one it was.
+type TransactionRequest struct {
+	state         protoimpl.MessageState  `protogen:"open.v1"`
+	Conditions    []*Condition            `protobuf:"bytes,1,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	Then          []*TransactionOperation `protobuf:"bytes,2,rep,name=then,proto3" json:"then,omitempty"`
+	Otherwise     []*TransactionOperation `protobuf:"bytes,3,rep,name=otherwise,proto3" json:"otherwise,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransactionRequest) Reset() {
+	*x = TransactionRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransactionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransactionRequest) ProtoMessage() {}
+
+func (x *TransactionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransactionRequest.ProtoReflect.Descriptor instead.
+func (*TransactionRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TransactionRequest) GetConditions() []*Condition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+func (x *TransactionRequest) GetThen() []*TransactionOperation {
+	if x != nil {
+		return x.Then
+	}
+	return nil
+}
+
+func (x *TransactionRequest) GetOtherwise() []*TransactionOperation {
+	if x != nil {
+		return x.Otherwise
+	}
+	return nil
+}
+
+// Holds if what the key is compares so with the operand. A value and existence can be EQUAL or NOT_EQUAL only.
+type Condition struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Key        []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Comparison Condition_Comparison   `protobuf:"varint,2,opt,name=comparison,proto3,enum=kvorum.v1.Condition_Comparison" json:"comparison,omitempty"`
+	// Types that are valid to be assigned to Operand:
+	//
+	//	*Condition_Version
+	//	*Condition_Value
+	//	*Condition_Exists
+	Operand       isCondition_Operand `protobuf_oneof:"operand"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Condition) Reset() {
+	*x = Condition{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Condition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Condition) ProtoMessage() {}
+
+func (x *Condition) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Condition.ProtoReflect.Descriptor instead.
+func (*Condition) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Condition) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Condition) GetComparison() Condition_Comparison {
+	if x != nil {
+		return x.Comparison
+	}
+	return Condition_COMPARISON_UNSPECIFIED
+}
+
+func (x *Condition) GetOperand() isCondition_Operand {
+	if x != nil {
+		return x.Operand
+	}
+	return nil
+}
+
+func (x *Condition) GetVersion() uint64 {
+	if x != nil {
+		if x, ok := x.Operand.(*Condition_Version); ok {
+			return x.Version
+		}
+	}
+	return 0
+}
+
+func (x *Condition) GetValue() []byte {
+	if x != nil {
+		if x, ok := x.Operand.(*Condition_Value); ok {
+			return x.Value
+		}
+	}
+	return nil
+}
+
+func (x *Condition) GetExists() bool {
+	if x != nil {
+		if x, ok := x.Operand.(*Condition_Exists); ok {
+			return x.Exists
+		}
+	}
+	return false
+}
+
+type isCondition_Operand interface {
+	isCondition_Operand()
+}
+
+type Condition_Version struct {
+	// That of an absent key is 0.
+	Version uint64 `protobuf:"varint,3,opt,name=version,proto3,oneof"`
+}
+
+type Condition_Value struct {
+	// An absent key has none, which is not equal to any.
+	Value []byte `protobuf:"bytes,4,opt,name=value,proto3,oneof"`
+}
+
+type Condition_Exists struct {
+	Exists bool `protobuf:"varint,5,opt,name=exists,proto3,oneof"`
+}
+
+func (*Condition_Version) isCondition_Operand() {}
+
+func (*Condition_Value) isCondition_Operand() {}
+
+func (*Condition_Exists) isCondition_Operand() {}
+
+// Sees what the operations before it have done. A get is without stale_ms, and nothing returns a previous value.
+type TransactionOperation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*TransactionOperation_Get
+	//	*TransactionOperation_Put
+	//	*TransactionOperation_Delete
+	//	*TransactionOperation_Append
+	//	*TransactionOperation_Increment
+	Kind          isTransactionOperation_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransactionOperation) Reset() {
+	*x = TransactionOperation{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransactionOperation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransactionOperation) ProtoMessage() {}
+
+func (x *TransactionOperation) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransactionOperation.ProtoReflect.Descriptor instead.
+func (*TransactionOperation) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TransactionOperation) GetKind() isTransactionOperation_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *TransactionOperation) GetGet() *GetRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionOperation_Get); ok {
+			return x.Get
+		}
+	}
+	return nil
+}
+
+func (x *TransactionOperation) GetPut() *PutRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionOperation_Put); ok {
+			return x.Put
+		}
+	}
+	return nil
+}
+
+func (x *TransactionOperation) GetDelete() *DeleteRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionOperation_Delete); ok {
+			return x.Delete
+		}
+	}
+	return nil
+}
+
+func (x *TransactionOperation) GetAppend() *AppendRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionOperation_Append); ok {
+			return x.Append
+		}
+	}
+	return nil
+}
+
+func (x *TransactionOperation) GetIncrement() *IncrementRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionOperation_Increment); ok {
+			return x.Increment
+		}
+	}
+	return nil
+}
+
+type isTransactionOperation_Kind interface {
+	isTransactionOperation_Kind()
+}
+
+type TransactionOperation_Get struct {
+	Get *GetRequest `protobuf:"bytes,1,opt,name=get,proto3,oneof"`
+}
+
+type TransactionOperation_Put struct {
+	Put *PutRequest `protobuf:"bytes,2,opt,name=put,proto3,oneof"`
+}
+
+type TransactionOperation_Delete struct {
+	Delete *DeleteRequest `protobuf:"bytes,3,opt,name=delete,proto3,oneof"`
+}
+
+type TransactionOperation_Append struct {
+	Append *AppendRequest `protobuf:"bytes,4,opt,name=append,proto3,oneof"`
+}
+
+type TransactionOperation_Increment struct {
+	Increment *IncrementRequest `protobuf:"bytes,5,opt,name=increment,proto3,oneof"`
+}
+
+func (*TransactionOperation_Get) isTransactionOperation_Kind() {}
+
+func (*TransactionOperation_Put) isTransactionOperation_Kind() {}
+
+func (*TransactionOperation_Delete) isTransactionOperation_Kind() {}
+
+func (*TransactionOperation_Append) isTransactionOperation_Kind() {}
+
+func (*TransactionOperation_Increment) isTransactionOperation_Kind() {}
+
+type TransactionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Every condition held, and the results are those of `then`. Else they are those of `otherwise`.
+	Succeeded bool `protobuf:"varint,1,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
+	// In the order of the operations.
+	Results       []*TransactionResult `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransactionResponse) Reset() {
+	*x = TransactionResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransactionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransactionResponse) ProtoMessage() {}
+
+func (x *TransactionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransactionResponse.ProtoReflect.Descriptor instead.
+func (*TransactionResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TransactionResponse) GetSucceeded() bool {
+	if x != nil {
+		return x.Succeeded
+	}
+	return false
+}
+
+func (x *TransactionResponse) GetResults() []*TransactionResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+type TransactionResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*TransactionResult_Get
+	//	*TransactionResult_Put
+	//	*TransactionResult_Delete
+	//	*TransactionResult_Append
+	//	*TransactionResult_Increment
+	Kind          isTransactionResult_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransactionResult) Reset() {
+	*x = TransactionResult{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransactionResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransactionResult) ProtoMessage() {}
+
+func (x *TransactionResult) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransactionResult.ProtoReflect.Descriptor instead.
+func (*TransactionResult) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *TransactionResult) GetKind() isTransactionResult_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *TransactionResult) GetGet() *GetResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionResult_Get); ok {
+			return x.Get
+		}
+	}
+	return nil
+}
+
+func (x *TransactionResult) GetPut() *PutResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionResult_Put); ok {
+			return x.Put
+		}
+	}
+	return nil
+}
+
+func (x *TransactionResult) GetDelete() *DeleteResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionResult_Delete); ok {
+			return x.Delete
+		}
+	}
+	return nil
+}
+
+func (x *TransactionResult) GetAppend() *AppendResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionResult_Append); ok {
+			return x.Append
+		}
+	}
+	return nil
+}
+
+func (x *TransactionResult) GetIncrement() *IncrementResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*TransactionResult_Increment); ok {
+			return x.Increment
+		}
+	}
+	return nil
+}
+
+type isTransactionResult_Kind interface {
+	isTransactionResult_Kind()
+}
+
+type TransactionResult_Get struct {
+	Get *GetResponse `protobuf:"bytes,1,opt,name=get,proto3,oneof"`
+}
+
+type TransactionResult_Put struct {
+	Put *PutResponse `protobuf:"bytes,2,opt,name=put,proto3,oneof"`
+}
+
+type TransactionResult_Delete struct {
+	Delete *DeleteResponse `protobuf:"bytes,3,opt,name=delete,proto3,oneof"`
+}
+
+type TransactionResult_Append struct {
+	Append *AppendResponse `protobuf:"bytes,4,opt,name=append,proto3,oneof"`
+}
+
+type TransactionResult_Increment struct {
+	Increment *IncrementResponse `protobuf:"bytes,5,opt,name=increment,proto3,oneof"`
+}
+
+func (*TransactionResult_Get) isTransactionResult_Kind() {}
+
+func (*TransactionResult_Put) isTransactionResult_Kind() {}
+
+func (*TransactionResult_Delete) isTransactionResult_Kind() {}
+
+func (*TransactionResult_Append) isTransactionResult_Kind() {}
+
+func (*TransactionResult_Increment) isTransactionResult_Kind() {}
+
 // Opens a session in one shard. Its writes happen once, however often they are sent. Safe to send again: what is not
 // used expires.
 type OpenSessionRequest struct {
@@ -765,7 +1317,7 @@ type OpenSessionRequest struct {
 
 func (x *OpenSessionRequest) Reset() {
 	*x = OpenSessionRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +1329,7 @@ func (x *OpenSessionRequest) String() string {
 func (*OpenSessionRequest) ProtoMessage() {}
 
 func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +1342,7 @@ func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionRequest.ProtoReflect.Descriptor instead.
 func (*OpenSessionRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{13}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *OpenSessionRequest) GetKey() []byte {
@@ -831,7 +1383,7 @@ type OpenSessionResponse struct {
 
 func (x *OpenSessionResponse) Reset() {
 	*x = OpenSessionResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +1395,7 @@ func (x *OpenSessionResponse) String() string {
 func (*OpenSessionResponse) ProtoMessage() {}
 
 func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +1408,7 @@ func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionResponse.ProtoReflect.Descriptor instead.
 func (*OpenSessionResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{14}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *OpenSessionResponse) GetId() []byte {
@@ -881,7 +1433,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1445,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1458,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{15}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Session) GetId() []byte {
@@ -941,6 +1493,7 @@ type Operation struct {
 	//	*Operation_OpenSession
 	//	*Operation_CompareAndSet
 	//	*Operation_Increment
+	//	*Operation_Transaction
 	Kind isOperation_Kind `protobuf_oneof:"kind"`
 	// Of a write: 1 + the position of its session among those of the message; 0 without a session.
 	Session uint32 `protobuf:"varint,8,opt,name=session,proto3" json:"session,omitempty"`
@@ -954,7 +1507,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +1519,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +1532,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{16}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Operation) GetKind() isOperation_Kind {
@@ -1052,6 +1605,15 @@ func (x *Operation) GetIncrement() *IncrementRequest {
 	return nil
 }
 
+func (x *Operation) GetTransaction() *TransactionRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_Transaction); ok {
+			return x.Transaction
+		}
+	}
+	return nil
+}
+
 func (x *Operation) GetSession() uint32 {
 	if x != nil {
 		return x.Session
@@ -1098,6 +1660,10 @@ type Operation_Increment struct {
 	Increment *IncrementRequest `protobuf:"bytes,7,opt,name=increment,proto3,oneof"`
 }
 
+type Operation_Transaction struct {
+	Transaction *TransactionRequest `protobuf:"bytes,10,opt,name=transaction,proto3,oneof"`
+}
+
 func (*Operation_Get) isOperation_Kind() {}
 
 func (*Operation_Put) isOperation_Kind() {}
@@ -1112,6 +1678,8 @@ func (*Operation_CompareAndSet) isOperation_Kind() {}
 
 func (*Operation_Increment) isOperation_Kind() {}
 
+func (*Operation_Transaction) isOperation_Kind() {}
+
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Kind:
@@ -1124,6 +1692,7 @@ type Result struct {
 	//	*Result_OpenSession
 	//	*Result_CompareAndSet
 	//	*Result_Increment
+	//	*Result_Transaction
 	Kind          isResult_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1131,7 +1700,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1712,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1725,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{17}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Result) GetKind() isResult_Kind {
@@ -1238,6 +1807,15 @@ func (x *Result) GetIncrement() *IncrementResponse {
 	return nil
 }
 
+func (x *Result) GetTransaction() *TransactionResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_Transaction); ok {
+			return x.Transaction
+		}
+	}
+	return nil
+}
+
 type isResult_Kind interface {
 	isResult_Kind()
 }
@@ -1274,6 +1852,10 @@ type Result_Increment struct {
 	Increment *IncrementResponse `protobuf:"bytes,8,opt,name=increment,proto3,oneof"`
 }
 
+type Result_Transaction struct {
+	Transaction *TransactionResponse `protobuf:"bytes,10,opt,name=transaction,proto3,oneof"`
+}
+
 func (*Result_Get) isResult_Kind() {}
 
 func (*Result_Put) isResult_Kind() {}
@@ -1289,6 +1871,8 @@ func (*Result_OpenSession) isResult_Kind() {}
 func (*Result_CompareAndSet) isResult_Kind() {}
 
 func (*Result_Increment) isResult_Kind() {}
+
+func (*Result_Transaction) isResult_Kind() {}
 
 type BatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1307,7 +1891,7 @@ type BatchRequest struct {
 
 func (x *BatchRequest) Reset() {
 	*x = BatchRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1319,7 +1903,7 @@ func (x *BatchRequest) String() string {
 func (*BatchRequest) ProtoMessage() {}
 
 func (x *BatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1332,7 +1916,7 @@ func (x *BatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRequest.ProtoReflect.Descriptor instead.
 func (*BatchRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{18}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BatchRequest) GetId() uint64 {
@@ -1384,7 +1968,7 @@ type BatchResponse struct {
 
 func (x *BatchResponse) Reset() {
 	*x = BatchResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +1980,7 @@ func (x *BatchResponse) String() string {
 func (*BatchResponse) ProtoMessage() {}
 
 func (x *BatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1993,7 @@ func (x *BatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchResponse.ProtoReflect.Descriptor instead.
 func (*BatchResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{19}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BatchResponse) GetId() uint64 {
@@ -1441,7 +2025,7 @@ type ClusterMapRequest struct {
 
 func (x *ClusterMapRequest) Reset() {
 	*x = ClusterMapRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[20]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +2037,7 @@ func (x *ClusterMapRequest) String() string {
 func (*ClusterMapRequest) ProtoMessage() {}
 
 func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[20]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +2050,7 @@ func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapRequest.ProtoReflect.Descriptor instead.
 func (*ClusterMapRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{20}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{25}
 }
 
 type ClusterMapResponse struct {
@@ -1478,7 +2062,7 @@ type ClusterMapResponse struct {
 
 func (x *ClusterMapResponse) Reset() {
 	*x = ClusterMapResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[21]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +2074,7 @@ func (x *ClusterMapResponse) String() string {
 func (*ClusterMapResponse) ProtoMessage() {}
 
 func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[21]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +2087,7 @@ func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapResponse.ProtoReflect.Descriptor instead.
 func (*ClusterMapResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{21}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ClusterMapResponse) GetMap() *ClusterMap {
@@ -1527,7 +2111,7 @@ type ClusterMap struct {
 
 func (x *ClusterMap) Reset() {
 	*x = ClusterMap{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +2123,7 @@ func (x *ClusterMap) String() string {
 func (*ClusterMap) ProtoMessage() {}
 
 func (x *ClusterMap) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +2136,7 @@ func (x *ClusterMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMap.ProtoReflect.Descriptor instead.
 func (*ClusterMap) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{22}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ClusterMap) GetClusterId() string {
@@ -1594,7 +2178,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +2190,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +2203,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{23}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Shard) GetId() uint32 {
@@ -1648,7 +2232,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +2244,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +2257,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{24}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Node) GetId() string {
@@ -1749,7 +2333,46 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"B\n" +
 	"\x0eAppendResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x16\n" +
-	"\x06length\x18\x02 \x01(\x04R\x06length\"o\n" +
+	"\x06length\x18\x02 \x01(\x04R\x06length\"\xbe\x01\n" +
+	"\x12TransactionRequest\x124\n" +
+	"\n" +
+	"conditions\x18\x01 \x03(\v2\x14.kvorum.v1.ConditionR\n" +
+	"conditions\x123\n" +
+	"\x04then\x18\x02 \x03(\v2\x1f.kvorum.v1.TransactionOperationR\x04then\x12=\n" +
+	"\totherwise\x18\x03 \x03(\v2\x1f.kvorum.v1.TransactionOperationR\totherwise\"\xbf\x02\n" +
+	"\tCondition\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12?\n" +
+	"\n" +
+	"comparison\x18\x02 \x01(\x0e2\x1f.kvorum.v1.Condition.ComparisonR\n" +
+	"comparison\x12\x1a\n" +
+	"\aversion\x18\x03 \x01(\x04H\x00R\aversion\x12\x16\n" +
+	"\x05value\x18\x04 \x01(\fH\x00R\x05value\x12\x18\n" +
+	"\x06exists\x18\x05 \x01(\bH\x00R\x06exists\"\x85\x01\n" +
+	"\n" +
+	"Comparison\x12\x1a\n" +
+	"\x16COMPARISON_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10COMPARISON_EQUAL\x10\x01\x12\x18\n" +
+	"\x14COMPARISON_NOT_EQUAL\x10\x02\x12\x13\n" +
+	"\x0fCOMPARISON_LESS\x10\x03\x12\x16\n" +
+	"\x12COMPARISON_GREATER\x10\x04B\t\n" +
+	"\aoperand\"\x99\x02\n" +
+	"\x14TransactionOperation\x12)\n" +
+	"\x03get\x18\x01 \x01(\v2\x15.kvorum.v1.GetRequestH\x00R\x03get\x12)\n" +
+	"\x03put\x18\x02 \x01(\v2\x15.kvorum.v1.PutRequestH\x00R\x03put\x122\n" +
+	"\x06delete\x18\x03 \x01(\v2\x18.kvorum.v1.DeleteRequestH\x00R\x06delete\x122\n" +
+	"\x06append\x18\x04 \x01(\v2\x18.kvorum.v1.AppendRequestH\x00R\x06append\x12;\n" +
+	"\tincrement\x18\x05 \x01(\v2\x1b.kvorum.v1.IncrementRequestH\x00R\tincrementB\x06\n" +
+	"\x04kind\"k\n" +
+	"\x13TransactionResponse\x12\x1c\n" +
+	"\tsucceeded\x18\x01 \x01(\bR\tsucceeded\x126\n" +
+	"\aresults\x18\x02 \x03(\v2\x1c.kvorum.v1.TransactionResultR\aresults\"\x9b\x02\n" +
+	"\x11TransactionResult\x12*\n" +
+	"\x03get\x18\x01 \x01(\v2\x16.kvorum.v1.GetResponseH\x00R\x03get\x12*\n" +
+	"\x03put\x18\x02 \x01(\v2\x16.kvorum.v1.PutResponseH\x00R\x03put\x123\n" +
+	"\x06delete\x18\x03 \x01(\v2\x19.kvorum.v1.DeleteResponseH\x00R\x06delete\x123\n" +
+	"\x06append\x18\x04 \x01(\v2\x19.kvorum.v1.AppendResponseH\x00R\x06append\x12<\n" +
+	"\tincrement\x18\x05 \x01(\v2\x1c.kvorum.v1.IncrementResponseH\x00R\tincrementB\x06\n" +
+	"\x04kind\"o\n" +
 	"\x12OpenSessionRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\x06R\x05nonce\x12\x1b\n" +
@@ -1760,7 +2383,7 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05floor\x18\x02 \x01(\x04R\x05floor\x12\x14\n" +
-	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xd3\x03\n" +
+	"\x05shard\x18\x03 \x01(\rR\x05shard\"\x96\x04\n" +
 	"\tOperation\x12)\n" +
 	"\x03get\x18\x01 \x01(\v2\x15.kvorum.v1.GetRequestH\x00R\x03get\x12)\n" +
 	"\x03put\x18\x02 \x01(\v2\x15.kvorum.v1.PutRequestH\x00R\x03put\x122\n" +
@@ -1768,10 +2391,12 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x06append\x18\x04 \x01(\v2\x18.kvorum.v1.AppendRequestH\x00R\x06append\x12B\n" +
 	"\fopen_session\x18\x05 \x01(\v2\x1d.kvorum.v1.OpenSessionRequestH\x00R\vopenSession\x12I\n" +
 	"\x0fcompare_and_set\x18\x06 \x01(\v2\x1f.kvorum.v1.CompareAndSetRequestH\x00R\rcompareAndSet\x12;\n" +
-	"\tincrement\x18\a \x01(\v2\x1b.kvorum.v1.IncrementRequestH\x00R\tincrement\x12\x18\n" +
+	"\tincrement\x18\a \x01(\v2\x1b.kvorum.v1.IncrementRequestH\x00R\tincrement\x12A\n" +
+	"\vtransaction\x18\n" +
+	" \x01(\v2\x1d.kvorum.v1.TransactionRequestH\x00R\vtransaction\x12\x18\n" +
 	"\asession\x18\b \x01(\rR\asession\x12\x1a\n" +
 	"\bsequence\x18\t \x01(\x04R\bsequenceB\x06\n" +
-	"\x04kind\"\xcf\x03\n" +
+	"\x04kind\"\x93\x04\n" +
 	"\x06Result\x12*\n" +
 	"\x03get\x18\x01 \x01(\v2\x16.kvorum.v1.GetResponseH\x00R\x03get\x12*\n" +
 	"\x03put\x18\x02 \x01(\v2\x16.kvorum.v1.PutResponseH\x00R\x03put\x123\n" +
@@ -1780,7 +2405,9 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x06append\x18\x05 \x01(\v2\x19.kvorum.v1.AppendResponseH\x00R\x06append\x12C\n" +
 	"\fopen_session\x18\x06 \x01(\v2\x1e.kvorum.v1.OpenSessionResponseH\x00R\vopenSession\x12J\n" +
 	"\x0fcompare_and_set\x18\a \x01(\v2 .kvorum.v1.CompareAndSetResponseH\x00R\rcompareAndSet\x12<\n" +
-	"\tincrement\x18\b \x01(\v2\x1c.kvorum.v1.IncrementResponseH\x00R\tincrementB\x06\n" +
+	"\tincrement\x18\b \x01(\v2\x1c.kvorum.v1.IncrementResponseH\x00R\tincrement\x12B\n" +
+	"\vtransaction\x18\n" +
+	" \x01(\v2\x1e.kvorum.v1.TransactionResponseH\x00R\vtransactionB\x06\n" +
 	"\x04kind\"\xb9\x01\n" +
 	"\fBatchRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
@@ -1810,11 +2437,12 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x05nodes\x18\x02 \x03(\v2\x0f.kvorum.v1.NodeR\x05nodes\"0\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress2\xbc\x02\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress2\x8a\x03\n" +
 	"\x02KV\x124\n" +
 	"\x03Get\x12\x15.kvorum.v1.GetRequest\x1a\x16.kvorum.v1.GetResponse\x124\n" +
 	"\x03Put\x12\x15.kvorum.v1.PutRequest\x1a\x16.kvorum.v1.PutResponse\x12=\n" +
-	"\x06Delete\x12\x18.kvorum.v1.DeleteRequest\x1a\x19.kvorum.v1.DeleteResponse\x12>\n" +
+	"\x06Delete\x12\x18.kvorum.v1.DeleteRequest\x1a\x19.kvorum.v1.DeleteResponse\x12L\n" +
+	"\vTransaction\x12\x1d.kvorum.v1.TransactionRequest\x1a\x1e.kvorum.v1.TransactionResponse\x12>\n" +
 	"\x05Batch\x12\x17.kvorum.v1.BatchRequest\x1a\x18.kvorum.v1.BatchResponse(\x010\x01\x12K\n" +
 	"\n" +
 	"ClusterMap\x12\x1c.kvorum.v1.ClusterMapRequest\x1a\x1d.kvorum.v1.ClusterMapResponse0\x01B$Z\"kvorum/node/gen/kvorum/v1;kvorumv1b\x06proto3"
@@ -1831,74 +2459,100 @@ func file_kvorum_v1_kv_proto_rawDescGZIP() []byte {
 	return file_kvorum_v1_kv_proto_rawDescData
 }
 
-var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_kvorum_v1_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_kvorum_v1_kv_proto_goTypes = []any{
-	(*GetRequest)(nil),            // 0: kvorum.v1.GetRequest
-	(*GetResponse)(nil),           // 1: kvorum.v1.GetResponse
-	(*PutRequest)(nil),            // 2: kvorum.v1.PutRequest
-	(*PutResponse)(nil),           // 3: kvorum.v1.PutResponse
-	(*DeleteRequest)(nil),         // 4: kvorum.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 5: kvorum.v1.DeleteResponse
-	(*Previous)(nil),              // 6: kvorum.v1.Previous
-	(*CompareAndSetRequest)(nil),  // 7: kvorum.v1.CompareAndSetRequest
-	(*CompareAndSetResponse)(nil), // 8: kvorum.v1.CompareAndSetResponse
-	(*IncrementRequest)(nil),      // 9: kvorum.v1.IncrementRequest
-	(*IncrementResponse)(nil),     // 10: kvorum.v1.IncrementResponse
-	(*AppendRequest)(nil),         // 11: kvorum.v1.AppendRequest
-	(*AppendResponse)(nil),        // 12: kvorum.v1.AppendResponse
-	(*OpenSessionRequest)(nil),    // 13: kvorum.v1.OpenSessionRequest
-	(*OpenSessionResponse)(nil),   // 14: kvorum.v1.OpenSessionResponse
-	(*Session)(nil),               // 15: kvorum.v1.Session
-	(*Operation)(nil),             // 16: kvorum.v1.Operation
-	(*Result)(nil),                // 17: kvorum.v1.Result
-	(*BatchRequest)(nil),          // 18: kvorum.v1.BatchRequest
-	(*BatchResponse)(nil),         // 19: kvorum.v1.BatchResponse
-	(*ClusterMapRequest)(nil),     // 20: kvorum.v1.ClusterMapRequest
-	(*ClusterMapResponse)(nil),    // 21: kvorum.v1.ClusterMapResponse
-	(*ClusterMap)(nil),            // 22: kvorum.v1.ClusterMap
-	(*Shard)(nil),                 // 23: kvorum.v1.Shard
-	(*Node)(nil),                  // 24: kvorum.v1.Node
-	(*errors.Error)(nil),          // 25: kvorum.errors.Error
+	(Condition_Comparison)(0),     // 0: kvorum.v1.Condition.Comparison
+	(*GetRequest)(nil),            // 1: kvorum.v1.GetRequest
+	(*GetResponse)(nil),           // 2: kvorum.v1.GetResponse
+	(*PutRequest)(nil),            // 3: kvorum.v1.PutRequest
+	(*PutResponse)(nil),           // 4: kvorum.v1.PutResponse
+	(*DeleteRequest)(nil),         // 5: kvorum.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 6: kvorum.v1.DeleteResponse
+	(*Previous)(nil),              // 7: kvorum.v1.Previous
+	(*CompareAndSetRequest)(nil),  // 8: kvorum.v1.CompareAndSetRequest
+	(*CompareAndSetResponse)(nil), // 9: kvorum.v1.CompareAndSetResponse
+	(*IncrementRequest)(nil),      // 10: kvorum.v1.IncrementRequest
+	(*IncrementResponse)(nil),     // 11: kvorum.v1.IncrementResponse
+	(*AppendRequest)(nil),         // 12: kvorum.v1.AppendRequest
+	(*AppendResponse)(nil),        // 13: kvorum.v1.AppendResponse
+	(*TransactionRequest)(nil),    // 14: kvorum.v1.TransactionRequest
+	(*Condition)(nil),             // 15: kvorum.v1.Condition
+	(*TransactionOperation)(nil),  // 16: kvorum.v1.TransactionOperation
+	(*TransactionResponse)(nil),   // 17: kvorum.v1.TransactionResponse
+	(*TransactionResult)(nil),     // 18: kvorum.v1.TransactionResult
+	(*OpenSessionRequest)(nil),    // 19: kvorum.v1.OpenSessionRequest
+	(*OpenSessionResponse)(nil),   // 20: kvorum.v1.OpenSessionResponse
+	(*Session)(nil),               // 21: kvorum.v1.Session
+	(*Operation)(nil),             // 22: kvorum.v1.Operation
+	(*Result)(nil),                // 23: kvorum.v1.Result
+	(*BatchRequest)(nil),          // 24: kvorum.v1.BatchRequest
+	(*BatchResponse)(nil),         // 25: kvorum.v1.BatchResponse
+	(*ClusterMapRequest)(nil),     // 26: kvorum.v1.ClusterMapRequest
+	(*ClusterMapResponse)(nil),    // 27: kvorum.v1.ClusterMapResponse
+	(*ClusterMap)(nil),            // 28: kvorum.v1.ClusterMap
+	(*Shard)(nil),                 // 29: kvorum.v1.Shard
+	(*Node)(nil),                  // 30: kvorum.v1.Node
+	(*errors.Error)(nil),          // 31: kvorum.errors.Error
 }
 var file_kvorum_v1_kv_proto_depIdxs = []int32{
-	6,  // 0: kvorum.v1.PutResponse.previous:type_name -> kvorum.v1.Previous
-	6,  // 1: kvorum.v1.DeleteResponse.previous:type_name -> kvorum.v1.Previous
-	0,  // 2: kvorum.v1.Operation.get:type_name -> kvorum.v1.GetRequest
-	2,  // 3: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
-	4,  // 4: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
-	11, // 5: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
-	13, // 6: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
-	7,  // 7: kvorum.v1.Operation.compare_and_set:type_name -> kvorum.v1.CompareAndSetRequest
-	9,  // 8: kvorum.v1.Operation.increment:type_name -> kvorum.v1.IncrementRequest
-	1,  // 9: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
-	3,  // 10: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
-	5,  // 11: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
-	25, // 12: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
-	12, // 13: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
-	14, // 14: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
-	8,  // 15: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
-	10, // 16: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
-	16, // 17: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
-	15, // 18: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
-	17, // 19: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
-	22, // 20: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
-	23, // 21: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
-	24, // 22: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
-	0,  // 23: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
-	2,  // 24: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
-	4,  // 25: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
-	18, // 26: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
-	20, // 27: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
-	1,  // 28: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
-	3,  // 29: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
-	5,  // 30: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
-	19, // 31: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
-	21, // 32: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
-	28, // [28:33] is the sub-list for method output_type
-	23, // [23:28] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	7,  // 0: kvorum.v1.PutResponse.previous:type_name -> kvorum.v1.Previous
+	7,  // 1: kvorum.v1.DeleteResponse.previous:type_name -> kvorum.v1.Previous
+	15, // 2: kvorum.v1.TransactionRequest.conditions:type_name -> kvorum.v1.Condition
+	16, // 3: kvorum.v1.TransactionRequest.then:type_name -> kvorum.v1.TransactionOperation
+	16, // 4: kvorum.v1.TransactionRequest.otherwise:type_name -> kvorum.v1.TransactionOperation
+	0,  // 5: kvorum.v1.Condition.comparison:type_name -> kvorum.v1.Condition.Comparison
+	1,  // 6: kvorum.v1.TransactionOperation.get:type_name -> kvorum.v1.GetRequest
+	3,  // 7: kvorum.v1.TransactionOperation.put:type_name -> kvorum.v1.PutRequest
+	5,  // 8: kvorum.v1.TransactionOperation.delete:type_name -> kvorum.v1.DeleteRequest
+	12, // 9: kvorum.v1.TransactionOperation.append:type_name -> kvorum.v1.AppendRequest
+	10, // 10: kvorum.v1.TransactionOperation.increment:type_name -> kvorum.v1.IncrementRequest
+	18, // 11: kvorum.v1.TransactionResponse.results:type_name -> kvorum.v1.TransactionResult
+	2,  // 12: kvorum.v1.TransactionResult.get:type_name -> kvorum.v1.GetResponse
+	4,  // 13: kvorum.v1.TransactionResult.put:type_name -> kvorum.v1.PutResponse
+	6,  // 14: kvorum.v1.TransactionResult.delete:type_name -> kvorum.v1.DeleteResponse
+	13, // 15: kvorum.v1.TransactionResult.append:type_name -> kvorum.v1.AppendResponse
+	11, // 16: kvorum.v1.TransactionResult.increment:type_name -> kvorum.v1.IncrementResponse
+	1,  // 17: kvorum.v1.Operation.get:type_name -> kvorum.v1.GetRequest
+	3,  // 18: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
+	5,  // 19: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
+	12, // 20: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
+	19, // 21: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
+	8,  // 22: kvorum.v1.Operation.compare_and_set:type_name -> kvorum.v1.CompareAndSetRequest
+	10, // 23: kvorum.v1.Operation.increment:type_name -> kvorum.v1.IncrementRequest
+	14, // 24: kvorum.v1.Operation.transaction:type_name -> kvorum.v1.TransactionRequest
+	2,  // 25: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
+	4,  // 26: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
+	6,  // 27: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
+	31, // 28: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
+	13, // 29: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
+	20, // 30: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
+	9,  // 31: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
+	11, // 32: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
+	17, // 33: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
+	22, // 34: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
+	21, // 35: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
+	23, // 36: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
+	28, // 37: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
+	29, // 38: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
+	30, // 39: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
+	1,  // 40: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
+	3,  // 41: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
+	5,  // 42: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
+	14, // 43: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
+	24, // 44: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
+	26, // 45: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
+	2,  // 46: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
+	4,  // 47: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
+	6,  // 48: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
+	17, // 49: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
+	25, // 50: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
+	27, // 51: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
+	46, // [46:52] is the sub-list for method output_type
+	40, // [40:46] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_kvorum_v1_kv_proto_init() }
@@ -1912,7 +2566,26 @@ func file_kvorum_v1_kv_proto_init() {
 	file_kvorum_v1_kv_proto_msgTypes[4].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[5].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[7].OneofWrappers = []any{}
-	file_kvorum_v1_kv_proto_msgTypes[16].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[14].OneofWrappers = []any{
+		(*Condition_Version)(nil),
+		(*Condition_Value)(nil),
+		(*Condition_Exists)(nil),
+	}
+	file_kvorum_v1_kv_proto_msgTypes[15].OneofWrappers = []any{
+		(*TransactionOperation_Get)(nil),
+		(*TransactionOperation_Put)(nil),
+		(*TransactionOperation_Delete)(nil),
+		(*TransactionOperation_Append)(nil),
+		(*TransactionOperation_Increment)(nil),
+	}
+	file_kvorum_v1_kv_proto_msgTypes[17].OneofWrappers = []any{
+		(*TransactionResult_Get)(nil),
+		(*TransactionResult_Put)(nil),
+		(*TransactionResult_Delete)(nil),
+		(*TransactionResult_Append)(nil),
+		(*TransactionResult_Increment)(nil),
+	}
+	file_kvorum_v1_kv_proto_msgTypes[21].OneofWrappers = []any{
 		(*Operation_Get)(nil),
 		(*Operation_Put)(nil),
 		(*Operation_Delete)(nil),
@@ -1920,8 +2593,9 @@ func file_kvorum_v1_kv_proto_init() {
 		(*Operation_OpenSession)(nil),
 		(*Operation_CompareAndSet)(nil),
 		(*Operation_Increment)(nil),
+		(*Operation_Transaction)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[17].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[22].OneofWrappers = []any{
 		(*Result_Get)(nil),
 		(*Result_Put)(nil),
 		(*Result_Delete)(nil),
@@ -1930,19 +2604,21 @@ func file_kvorum_v1_kv_proto_init() {
 		(*Result_OpenSession)(nil),
 		(*Result_CompareAndSet)(nil),
 		(*Result_Increment)(nil),
+		(*Result_Transaction)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kvorum_v1_kv_proto_rawDesc), len(file_kvorum_v1_kv_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   25,
+			NumEnums:      1,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_kvorum_v1_kv_proto_goTypes,
 		DependencyIndexes: file_kvorum_v1_kv_proto_depIdxs,
+		EnumInfos:         file_kvorum_v1_kv_proto_enumTypes,
 		MessageInfos:      file_kvorum_v1_kv_proto_msgTypes,
 	}.Build()
 	File_kvorum_v1_kv_proto = out.File

@@ -21,11 +21,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	KV_Get_FullMethodName        = "/kvorum.v1.KV/Get"
-	KV_Put_FullMethodName        = "/kvorum.v1.KV/Put"
-	KV_Delete_FullMethodName     = "/kvorum.v1.KV/Delete"
-	KV_Batch_FullMethodName      = "/kvorum.v1.KV/Batch"
-	KV_ClusterMap_FullMethodName = "/kvorum.v1.KV/ClusterMap"
+	KV_Get_FullMethodName         = "/kvorum.v1.KV/Get"
+	KV_Put_FullMethodName         = "/kvorum.v1.KV/Put"
+	KV_Delete_FullMethodName      = "/kvorum.v1.KV/Delete"
+	KV_Transaction_FullMethodName = "/kvorum.v1.KV/Transaction"
+	KV_Batch_FullMethodName       = "/kvorum.v1.KV/Batch"
+	KV_ClusterMap_FullMethodName  = "/kvorum.v1.KV/ClusterMap"
 )
 
 // KVClient is the client API for KV service.
@@ -36,6 +37,7 @@ type KVClient interface {
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
 	Put(ctx context.Context, in *PutRequest, opts ...grpc.CallOption) (*PutResponse, error)
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
+	Transaction(ctx context.Context, in *TransactionRequest, opts ...grpc.CallOption) (*TransactionResponse, error)
 	// Many operations per message. Operations of one message are concurrent with each other; a message is answered whole,
 	// or in parts when some of its operations take much longer than others. Answers come in any order across messages.
 	Batch(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[BatchRequest, BatchResponse], error)
@@ -75,6 +77,16 @@ func (c *kVClient) Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.C
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteResponse)
 	err := c.cc.Invoke(ctx, KV_Delete_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *kVClient) Transaction(ctx context.Context, in *TransactionRequest, opts ...grpc.CallOption) (*TransactionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransactionResponse)
+	err := c.cc.Invoke(ctx, KV_Transaction_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +133,7 @@ type KVServer interface {
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	Put(context.Context, *PutRequest) (*PutResponse, error)
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
+	Transaction(context.Context, *TransactionRequest) (*TransactionResponse, error)
 	// Many operations per message. Operations of one message are concurrent with each other; a message is answered whole,
 	// or in parts when some of its operations take much longer than others. Answers come in any order across messages.
 	Batch(grpc.BidiStreamingServer[BatchRequest, BatchResponse]) error
@@ -144,6 +157,9 @@ func (UnimplementedKVServer) Put(context.Context, *PutRequest) (*PutResponse, er
 }
 func (UnimplementedKVServer) Delete(context.Context, *DeleteRequest) (*DeleteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Delete not implemented")
+}
+func (UnimplementedKVServer) Transaction(context.Context, *TransactionRequest) (*TransactionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Transaction not implemented")
 }
 func (UnimplementedKVServer) Batch(grpc.BidiStreamingServer[BatchRequest, BatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Batch not implemented")
@@ -226,6 +242,24 @@ func _KV_Delete_Handler(srv interface{}, ctx context.Context, dec func(interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _KV_Transaction_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransactionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KVServer).Transaction(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KV_Transaction_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KVServer).Transaction(ctx, req.(*TransactionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _KV_Batch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(KVServer).Batch(&grpc.GenericServerStream[BatchRequest, BatchResponse]{ServerStream: stream})
 }
@@ -262,6 +296,10 @@ var KV_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Delete",
 			Handler:    _KV_Delete_Handler,
+		},
+		{
+			MethodName: "Transaction",
+			Handler:    _KV_Transaction_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -125,6 +125,74 @@ export interface AppendResponse {
 }
 
 /**
+ * Operations on keys of one partition, at one moment, all of them or none: `then` if every condition holds, else `otherwise`. Keys
+ * in more than one partition are CROSS_SHARD; a hash tag, as in "{user:1}name" and "{user:1}mail", keeps them in one. At most 128
+ * conditions and operations, 524,288 bytes of keys and values, and 16,384 bytes of values in the answer: TOO_LARGE. An operation
+ * that fails (PRECONDITION_FAILED, NOT_A_NUMBER, OVERFLOW, TOO_LARGE) fails the whole, which then changes nothing; the error says
+ * which one it was.
+ */
+export interface TransactionRequest {
+  conditions: Condition[];
+  then: TransactionOperation[];
+  otherwise: TransactionOperation[];
+}
+
+/** Holds if what the key is compares so with the operand. A value and existence can be EQUAL or NOT_EQUAL only. */
+export interface Condition {
+  key: Uint8Array;
+  comparison: Condition_Comparison;
+  operand:
+    | //
+    /** That of an absent key is 0. */
+    { $case: "version"; value: bigint }
+    | //
+    /** An absent key has none, which is not equal to any. */
+    { $case: "value"; value: Uint8Array }
+    | { $case: "exists"; value: boolean }
+    | undefined;
+}
+
+export const Condition_Comparison = { UNSPECIFIED: 0, EQUAL: 1, NOT_EQUAL: 2, LESS: 3, GREATER: 4 } as const;
+
+export type Condition_Comparison = typeof Condition_Comparison[keyof typeof Condition_Comparison];
+
+export namespace Condition_Comparison {
+  export type UNSPECIFIED = typeof Condition_Comparison.UNSPECIFIED;
+  export type EQUAL = typeof Condition_Comparison.EQUAL;
+  export type NOT_EQUAL = typeof Condition_Comparison.NOT_EQUAL;
+  export type LESS = typeof Condition_Comparison.LESS;
+  export type GREATER = typeof Condition_Comparison.GREATER;
+}
+
+/** Sees what the operations before it have done. A get is without stale_ms, and nothing returns a previous value. */
+export interface TransactionOperation {
+  kind:
+    | { $case: "get"; value: GetRequest }
+    | { $case: "put"; value: PutRequest }
+    | { $case: "delete"; value: DeleteRequest }
+    | { $case: "append"; value: AppendRequest }
+    | { $case: "increment"; value: IncrementRequest }
+    | undefined;
+}
+
+export interface TransactionResponse {
+  /** Every condition held, and the results are those of `then`. Else they are those of `otherwise`. */
+  succeeded: boolean;
+  /** In the order of the operations. */
+  results: TransactionResult[];
+}
+
+export interface TransactionResult {
+  kind:
+    | { $case: "get"; value: GetResponse }
+    | { $case: "put"; value: PutResponse }
+    | { $case: "delete"; value: DeleteResponse }
+    | { $case: "append"; value: AppendResponse }
+    | { $case: "increment"; value: IncrementResponse }
+    | undefined;
+}
+
+/**
  * Opens a session in one shard. Its writes happen once, however often they are sent. Safe to send again: what is not
  * used expires.
  */
@@ -165,6 +233,7 @@ export interface Operation {
     | { $case: "openSession"; value: OpenSessionRequest }
     | { $case: "compareAndSet"; value: CompareAndSetRequest }
     | { $case: "increment"; value: IncrementRequest }
+    | { $case: "transaction"; value: TransactionRequest }
     | undefined;
   /** Of a write: 1 + the position of its session among those of the message; 0 without a session. */
   session: number;
@@ -186,6 +255,7 @@ export interface Result {
     | { $case: "openSession"; value: OpenSessionResponse }
     | { $case: "compareAndSet"; value: CompareAndSetResponse }
     | { $case: "increment"; value: IncrementResponse }
+    | { $case: "transaction"; value: TransactionResponse }
     | undefined;
 }
 
@@ -1059,6 +1129,410 @@ export const AppendResponse: MessageFns<AppendResponse> = {
   },
 };
 
+function createBaseTransactionRequest(): TransactionRequest {
+  return { conditions: [], then: [], otherwise: [] };
+}
+
+export const TransactionRequest: MessageFns<TransactionRequest> = {
+  encode(message: TransactionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.conditions) {
+      Condition.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.then) {
+      TransactionOperation.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.otherwise) {
+      TransactionOperation.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransactionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransactionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.conditions.push(Condition.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.then.push(TransactionOperation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.otherwise.push(TransactionOperation.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCondition(): Condition {
+  return { key: NO_BYTES, comparison: 0, operand: undefined };
+}
+
+export const Condition: MessageFns<Condition> = {
+  encode(message: Condition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.comparison !== 0) {
+      writer.uint32(16).int32(message.comparison);
+    }
+    switch (message.operand?.$case) {
+      case "version":
+        if (BigInt.asUintN(64, message.operand.value) !== message.operand.value) {
+          throw new globalThis.Error("value provided for field message.operand.value of type uint64 too large");
+        }
+        writer.uint32(24).uint64(message.operand.value);
+        break;
+      case "value":
+        writer.uint32(34).bytes(message.operand.value);
+        break;
+      case "exists":
+        writer.uint32(40).bool(message.operand.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Condition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCondition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.comparison = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.operand = { $case: "version", value: reader.uint64() as bigint };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.operand = { $case: "value", value: reader.bytes() };
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.operand = { $case: "exists", value: reader.bool() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTransactionOperation(): TransactionOperation {
+  return { kind: undefined };
+}
+
+export const TransactionOperation: MessageFns<TransactionOperation> = {
+  encode(message: TransactionOperation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "get":
+        GetRequest.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "put":
+        PutRequest.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+      case "delete":
+        DeleteRequest.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+      case "append":
+        AppendRequest.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+      case "increment":
+        IncrementRequest.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransactionOperation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransactionOperation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "get", value: GetRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "put", value: PutRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "delete", value: DeleteRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "append", value: AppendRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "increment", value: IncrementRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTransactionResponse(): TransactionResponse {
+  return { succeeded: false, results: [] };
+}
+
+export const TransactionResponse: MessageFns<TransactionResponse> = {
+  encode(message: TransactionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.succeeded !== false) {
+      writer.uint32(8).bool(message.succeeded);
+    }
+    for (const v of message.results) {
+      TransactionResult.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransactionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransactionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.succeeded = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.results.push(TransactionResult.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTransactionResult(): TransactionResult {
+  return { kind: undefined };
+}
+
+export const TransactionResult: MessageFns<TransactionResult> = {
+  encode(message: TransactionResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "get":
+        GetResponse.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "put":
+        PutResponse.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+      case "delete":
+        DeleteResponse.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+      case "append":
+        AppendResponse.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+      case "increment":
+        IncrementResponse.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransactionResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransactionResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "get", value: GetResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "put", value: PutResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "delete", value: DeleteResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "append", value: AppendResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "increment", value: IncrementResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseOpenSessionRequest(): OpenSessionRequest {
   return { key: NO_BYTES, nonce: 0n, expiryMs: 0, shard: 0 };
 }
@@ -1286,6 +1760,9 @@ export const Operation: MessageFns<Operation> = {
       case "increment":
         IncrementRequest.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
+      case "transaction":
+        TransactionRequest.encode(message.kind.value, writer.uint32(82).fork()).join();
+        break;
     }
     if (message.session !== 0) {
       writer.uint32(64).uint32(message.session);
@@ -1368,6 +1845,14 @@ export const Operation: MessageFns<Operation> = {
             message.kind = { $case: "increment", value: IncrementRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.kind = { $case: "transaction", value: TransactionRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 8: {
             if (tag !== 64) {
               break;
@@ -1427,6 +1912,9 @@ export const Result: MessageFns<Result> = {
         break;
       case "increment":
         IncrementResponse.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
+      case "transaction":
+        TransactionResponse.encode(message.kind.value, writer.uint32(82).fork()).join();
         break;
     }
     return writer;
@@ -1507,6 +1995,14 @@ export const Result: MessageFns<Result> = {
             }
 
             message.kind = { $case: "increment", value: IncrementResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.kind = { $case: "transaction", value: TransactionResponse.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -2024,6 +2520,15 @@ export const KVService = {
     responseSerialize: (value: DeleteResponse): Buffer => Buffer.from(DeleteResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteResponse => DeleteResponse.decode(value),
   },
+  transaction: {
+    path: "/kvorum.v1.KV/Transaction" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TransactionRequest): Buffer => Buffer.from(TransactionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TransactionRequest => TransactionRequest.decode(value),
+    responseSerialize: (value: TransactionResponse): Buffer => Buffer.from(TransactionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TransactionResponse => TransactionResponse.decode(value),
+  },
   /**
    * Many operations per message. Operations of one message are concurrent with each other; a message is answered whole,
    * or in parts when some of its operations take much longer than others. Answers come in any order across messages.
@@ -2054,6 +2559,7 @@ export interface KVServer extends UntypedServiceImplementation {
   get: handleUnaryCall<GetRequest, GetResponse>;
   put: handleUnaryCall<PutRequest, PutResponse>;
   delete: handleUnaryCall<DeleteRequest, DeleteResponse>;
+  transaction: handleUnaryCall<TransactionRequest, TransactionResponse>;
   /**
    * Many operations per message. Operations of one message are concurrent with each other; a message is answered whole,
    * or in parts when some of its operations take much longer than others. Answers come in any order across messages.
@@ -2103,6 +2609,21 @@ export interface KVClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteResponse) => void,
+  ): ClientUnaryCall;
+  transaction(
+    request: TransactionRequest,
+    callback: (error: ServiceError | null, response: TransactionResponse) => void,
+  ): ClientUnaryCall;
+  transaction(
+    request: TransactionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TransactionResponse) => void,
+  ): ClientUnaryCall;
+  transaction(
+    request: TransactionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TransactionResponse) => void,
   ): ClientUnaryCall;
   /**
    * Many operations per message. Operations of one message are concurrent with each other; a message is answered whole,
