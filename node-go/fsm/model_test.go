@@ -89,6 +89,9 @@ func (m *model) expire() {
 }
 
 func (m *model) write(w *pb.Write) Result {
+	if t := w.GetTransaction(); t != nil {
+		return m.transact(t)
+	}
 	key, ifVersion, result := string(keyOf(w)), w.GetPut().GetIfVersion(), Result{Kind: kindOf(w)}
 	conditional := w.GetPut() != nil && w.GetPut().IfVersion != nil
 	if d := w.GetDelete(); d != nil {
@@ -195,13 +198,19 @@ var modelKeys = []string{"{a}1", "{a}2", "{a}3", "b", "c", "d"}
 var modelValues = []string{"", "x", "0", "7", "-3", "007", "+1", "9223372036854775807", "-9223372036854775808"}
 
 func drawWrite(t *rapid.T) *pb.Write {
+	if rapid.IntRange(0, 3).Draw(t, "transaction") == 0 {
+		return drawTransaction(t)
+	}
 	key := rapid.SampledFrom(modelKeys).Draw(t, "key")
+	return drawWriteOf(t, key, rapid.Bool().Draw(t, "previous"), []int{0, 1, 2, 3, 4, 5, 6, 7, 8})
+}
+
+func drawWriteOf(t *rapid.T, key string, previous bool, kinds []int) *pb.Write {
 	var ifVersion []uint64
 	if rapid.IntRange(0, 3).Draw(t, "conditional") == 0 {
 		ifVersion = []uint64{rapid.Uint64Range(0, 6).Draw(t, "if version")}
 	}
-	previous := rapid.Bool().Draw(t, "previous")
-	switch rapid.IntRange(0, 8).Draw(t, "kind") {
+	switch rapid.SampledFrom(kinds).Draw(t, "kind") {
 	case 0:
 		w := remove(key, ifVersion...)
 		w.GetDelete().ReturnPrevious = previous
@@ -302,8 +311,11 @@ func (m *model) check(t *rapid.T, c *pb.Command, applied *Applied) {
 		if !reflect.DeepEqual(want.Previous, got.Previous) {
 			t.Fatalf("%v: previous %v, want %v", w, got.Previous, want.Previous)
 		}
-		want.Previous, got.Previous = nil, nil
-		if codeOf(want.Err) != codeOf(got.Err) || want.Err != nil && want.Err.Version != got.Err.Version {
+		if !reflect.DeepEqual(want.Transaction, got.Transaction) {
+			t.Fatalf("%v: came to %+v, want %+v", w, got.Transaction, want.Transaction)
+		}
+		want.Previous, got.Previous, want.Transaction, got.Transaction = nil, nil, nil, nil
+		if codeOf(want.Err) != codeOf(got.Err) || want.Err != nil && (want.Err.Version != got.Err.Version || want.Err.Operation != got.Err.Operation) {
 			t.Fatalf("%v: error %v, want %v", w, got.Err, want.Err)
 		}
 		want.Err, got.Err = nil, nil

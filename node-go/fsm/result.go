@@ -15,6 +15,9 @@ const (
 	KindOpen
 	KindCompareAndSet
 	KindIncrement
+	KindTransaction
+	// KindGet is that of a get in a transaction.
+	KindGet
 )
 
 // Result is the outcome of one write, the same on every replica. Err is nil if it took effect.
@@ -30,6 +33,8 @@ type Result struct {
 	Existed bool
 	// Previous is what the key was, if the write asked for that and there was something.
 	Previous *Previous
+	// Transaction is what a transaction came to that was carried out.
+	Transaction *TransactionResult
 	// Session that was opened.
 	Session SessionID
 	// Already is that of an Applied, where a whole command is answered as a write is.

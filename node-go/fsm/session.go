@@ -20,7 +20,7 @@ const (
 	// SessionsMax and ResultsMax bound the sessions of a shard, and the results of all of them.
 	SessionsMax = 1 << 16
 	ResultsMax  = 1 << 20
-	// keptBytesMax bounds the previous values in the answers of one session, which are one row, and keptBytesMaxAll those of all.
+	// keptBytesMax bounds the previous values and the results of transactions in the answers of one session, which are one row, and keptBytesMaxAll those of all.
 	// The write that a session's floor waits for is let in beyond both, up to keptBytesTop: it makes room for all others.
 	keptBytesMax    = 4 << 20
 	keptBytesMaxAll = 64 << 20
@@ -54,7 +54,7 @@ type session struct {
 	floor uint64
 	// answers are those from the floor on, by ascending sequence.
 	answers []answered
-	// kept counts the bytes of the previous values in the answers.
+	// kept counts the bytes that the answers need beside their numbers.
 	kept int
 	// dirty says that it is to be written with this entry.
 	dirty bool
@@ -83,7 +83,7 @@ type sessions struct {
 	byID map[SessionID]*session
 	// byExpiry has those that expire first in front; all replicas expire the same ones with the same entry.
 	byExpiry *btree.BTreeG[*session]
-	// answers counts those of all sessions; kept the bytes of the previous values in them.
+	// answers counts those of all sessions; kept the bytes that they need beside their numbers.
 	answers int
 	kept    int
 	// dirty are to be written with this entry, in the order in which they were first changed.
@@ -200,25 +200,18 @@ func (t *sessions) keep(s *session, a answered) {
 		insert()
 	}
 	t.answers++
-	s.kept += a.result.Previous.bytes()
-	t.kept += a.result.Previous.bytes()
+	s.kept += a.result.kept()
+	t.kept += a.result.kept()
 	t.touch(s)
 }
 
 // release is for answers that are forgotten.
 func (t *sessions) release(s *session, gone []answered) {
 	for i := range gone {
-		bytes := gone[i].result.Previous.bytes()
+		bytes := gone[i].result.kept()
 		s.kept -= bytes
 		t.kept -= bytes
 	}
-}
-
-func (p *Previous) bytes() int {
-	if p == nil {
-		return 0
-	}
-	return len(p.Value)
 }
 
 // hasRoom says whether another answer can be kept. A write that could not be answered twice must not be applied.
@@ -226,14 +219,15 @@ func (t *sessions) hasRoom(s *session, write *pb.Write) *kverr.Error {
 	if t.answers >= ResultsMax {
 		return full("the sessions of the shard hold %d results", ResultsMax)
 	}
-	if !returnsPrevious(write) {
+	needed := keptAtMost(write)
+	if needed == 0 {
 		return nil
 	}
-	fits := s.kept+PreviousBytesMax <= keptBytesMax && t.kept+PreviousBytesMax <= keptBytesMaxAll
-	if fits || write.GetSequence() == s.floor && t.kept+PreviousBytesMax <= keptBytesTop {
+	fits := s.kept+needed <= keptBytesMax && t.kept+needed <= keptBytesMaxAll
+	if fits || write.GetSequence() == s.floor && t.kept+needed <= keptBytesTop {
 		return nil
 	}
-	refused := full("the session holds %d bytes of previous values, those of the shard %d", s.kept, t.kept)
+	refused := full("the session holds %d bytes of answers, those of the shard %d", s.kept, t.kept)
 	refused.RetryAfterMs = keptRetryMs
 	return refused
 }

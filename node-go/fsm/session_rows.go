@@ -17,8 +17,10 @@ import (
 //	                | 4      | 8        | 8     |
 //	answer    uvarints: sequence - that of the answer before (the first: - floor), kind, partition, error code,
 //	          version (of a delete: whether the key existed; of a refusal for its owner: the epoch), length (of an
-//	          increment: the sum, zigzag). A kind with the bit 40 is followed by what the write has replaced, and belongs to
-//	          format 3 of commands: uvarints: version, length of the value; the value
+//	          increment: the sum, zigzag; of a refused transaction: the operation). A kind with the bit 40 is followed by
+//	          what the write has replaced, and belongs to format 3 of commands: uvarints: version, length of the value; the
+//	          value. So does the kind of a transaction, whose version is 1 if it succeeded, and whose length is the number of
+//	          results that follow: uvarints: kind, version, length, as above, and with the bit 40 the previous value
 const (
 	withPrevious = 0x40
 
@@ -54,29 +56,43 @@ func (s *session) encode() []byte {
 }
 
 func (a *answered) encode(to []byte) []byte {
-	code, version := uint64(0), a.result.Version
+	code := uint64(0)
+	kind, version, length := a.result.numbers()
 	if err := a.result.Err; err != nil {
-		code, version = uint64(err.Code), err.Version|err.Epoch
-	}
-	if a.result.Existed {
-		version = 1
-	}
-	kind, length, previous := uint64(a.result.Kind), a.result.Length, a.result.Previous
-	if a.result.Kind == KindIncrement {
-		length = zigzag(a.result.Value)
-	}
-	if previous != nil {
-		kind |= withPrevious
+		code, version, length = uint64(err.Code), err.Version|err.Epoch, uint64(err.Operation)
 	}
 	for _, number := range [...]uint64{kind, uint64(a.partition), code, version, length} {
 		to = binary.AppendUvarint(to, number)
 	}
-	if previous == nil {
+	to = a.result.Previous.encode(to)
+	return a.result.Transaction.encode(to)
+}
+
+// numbers are what a row says of a result that is no refusal.
+func (r *Result) numbers() (kind, version, length uint64) {
+	kind, version, length = uint64(r.Kind), r.Version, r.Length
+	if r.Previous != nil {
+		kind |= withPrevious
+	}
+	switch t := r.Transaction; {
+	case r.Existed, t != nil && t.Succeeded:
+		version = 1
+	case r.Kind == KindIncrement:
+		length = zigzag(r.Value)
+	}
+	if t := r.Transaction; t != nil {
+		length = uint64(len(t.Results))
+	}
+	return kind, version, length
+}
+
+func (p *Previous) encode(to []byte) []byte {
+	if p == nil {
 		return to
 	}
-	to = binary.AppendUvarint(to, previous.Version)
-	to = binary.AppendUvarint(to, uint64(len(previous.Value)))
-	return append(to, previous.Value...)
+	to = binary.AppendUvarint(to, p.Version)
+	to = binary.AppendUvarint(to, uint64(len(p.Value)))
+	return append(to, p.Value...)
 }
 
 func zigzag(number int64) uint64 { return uint64(number<<1) ^ uint64(number>>63) }
@@ -131,7 +147,12 @@ func decodeSession(key, value []byte) (*session, bool) {
 			return nil, false
 		}
 		a.result.Previous = previous
-		s.kept += previous.bytes()
+		if a.result.Kind == KindTransaction && a.result.Err == nil {
+			if a.result.Transaction, from = decodeTransaction(from, numbers[4], numbers[5]); a.result.Transaction == nil {
+				return nil, false
+			}
+		}
+		s.kept += a.result.kept()
 		s.answers = append(s.answers, a)
 	}
 	return s, true
@@ -162,7 +183,7 @@ func decodePrevious(from []byte) (*Previous, []byte) {
 
 func decodeAnswer(sequence uint64, numbers [6]uint64) (answered, bool) {
 	kind, partition, code, version, length := Kind(numbers[1]), numbers[2], errpb.ErrorCode(numbers[3]), numbers[4], numbers[5]
-	if kind < KindPut || kind > KindIncrement || kind == KindOpen || partition >= command.Partitions {
+	if kind < KindPut || kind > KindTransaction || kind == KindOpen || partition >= command.Partitions {
 		return answered{}, false
 	}
 	a := answered{sequence: sequence, partition: uint16(partition), result: Result{Kind: kind}}
@@ -172,7 +193,9 @@ func decodeAnswer(sequence uint64, numbers [6]uint64) (answered, bool) {
 		a.result.Err.Epoch = version
 	case code != 0:
 		a.result.Err = kverr.NotApplied(code, "the write was refused before")
-		a.result.Err.Version = version
+		a.result.Err.Version, a.result.Err.Operation = version, uint32(length)
+	case kind == KindTransaction:
+		// What it came to follows.
 	case kind == KindDelete:
 		a.result.Existed = version == 1
 	case kind == KindIncrement:

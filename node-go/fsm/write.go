@@ -38,6 +38,8 @@ type writer struct {
 	// raised are the partitions whose floor has grown; order is that in which they were first raised.
 	raised [command.Partitions]bool
 	order  []uint16
+	// undo is that of the transaction that is being carried out.
+	undo *undo
 }
 
 // written is a key after the writes so far; version 0: it is absent.
@@ -105,6 +107,8 @@ func (w *writer) do(write *pb.Write) (Result, error) {
 		return w.compareAndSet(kind.CompareAndSet)
 	case *pb.Write_Increment:
 		return w.increment(kind.Increment)
+	case *pb.Write_Transaction:
+		return w.transact(kind.Transaction)
 	case *pb.Write_Open:
 		head := w.f.state.head
 		id, refused := w.f.state.sessions.open(kind.Open, head.index, head.logTimeMs)
@@ -124,11 +128,14 @@ func kindOf(write *pb.Write) Kind {
 		return KindCompareAndSet
 	case *pb.Write_Increment:
 		return KindIncrement
+	case *pb.Write_Transaction:
+		return KindTransaction
 	default:
 		return KindAppend
 	}
 }
 
+// keyOf is the write's key, or of a transaction one that stands for all.
 func keyOf(write *pb.Write) []byte {
 	switch kind := write.GetKind().(type) {
 	case *pb.Write_Put:
@@ -139,6 +146,8 @@ func keyOf(write *pb.Write) []byte {
 		return kind.CompareAndSet.GetKey()
 	case *pb.Write_Increment:
 		return kind.Increment.GetKey()
+	case *pb.Write_Transaction:
+		return command.FirstKey(kind.Transaction)
 	default:
 		return write.GetAppend().GetKey()
 	}
@@ -209,8 +218,11 @@ func (w *writer) next(key []byte, before uint64) uint64 {
 }
 
 func (w *writer) set(key []byte, now written) {
-	if _, known := w.written[string(key)]; !known {
+	before, known := w.written[string(key)]
+	if !known {
 		w.keys = append(w.keys, string(key))
+	} else if w.undo != nil {
+		w.undo.note(string(key), before)
 	}
 	w.written[string(key)] = now
 }

@@ -22,7 +22,9 @@ type Error struct {
 	Epoch uint64
 	// Version is the key's version now, with PRECONDITION_FAILED.
 	Version uint64
-	Cause   error
+	// Operation is 1 + the position of the operation that failed a transaction, `then` before `otherwise`; 0 for none.
+	Operation uint32
+	Cause     error
 }
 
 // NotApplied is a failure of an operation that took no effect and never will.
@@ -48,7 +50,7 @@ func Of(err error) *Error {
 func From(e *pb.Error) *Error {
 	return &Error{
 		Code: e.GetCode(), Outcome: e.GetOutcome(), Message: e.GetMessage(), RetryAfterMs: e.GetRetryAfterMs(),
-		Leader: e.GetLeader(), Epoch: e.GetEpoch(), Version: e.GetVersion(),
+		Leader: e.GetLeader(), Epoch: e.GetEpoch(), Version: e.GetVersion(), Operation: e.GetOperation(),
 	}
 }
 
@@ -65,6 +67,6 @@ func (e *Error) Unwrap() error { return e.Cause }
 func (e *Error) Proto(shard uint32, nodeID string) *pb.Error {
 	return &pb.Error{
 		Code: e.Code, Outcome: e.Outcome, Message: e.Message, RetryAfterMs: e.RetryAfterMs,
-		Shard: shard, NodeId: nodeID, Leader: e.Leader, Epoch: e.Epoch, Version: e.Version,
+		Shard: shard, NodeId: nodeID, Leader: e.Leader, Epoch: e.Epoch, Version: e.Version, Operation: e.Operation,
 	}
 }

@@ -22,13 +22,13 @@ import (
 //
 //	1  the first one
 //	2  RaiseFormat
-//	3  CompareAndSet, Increment, return_previous
+//	3  CompareAndSet, Increment, return_previous, Transaction
 const Format = 3
 
 // FormatOf is the oldest format that has the write.
 func FormatOf(write *pb.Write) uint32 {
 	switch kind := write.GetKind().(type) {
-	case *pb.Write_CompareAndSet, *pb.Write_Increment:
+	case *pb.Write_CompareAndSet, *pb.Write_Increment, *pb.Write_Transaction:
 		return 3
 	case *pb.Write_Put:
 		if kind.Put.GetReturnPrevious() {
@@ -149,6 +149,8 @@ func unsupportedWrite(write *pb.Write, sessions int) string {
 		return unlessAlien(kind.CompareAndSet, "compare-and-set with unknown fields")
 	case *pb.Write_Increment:
 		return unlessAlien(kind.Increment, "increment with unknown fields")
+	case *pb.Write_Transaction:
+		return unsupportedTransaction(kind.Transaction)
 	case *pb.Write_Open:
 		if write.GetSession() > 0 {
 			return "session opened in a session"

@@ -75,6 +75,30 @@ func conditional() *pb.Command {
 	)
 }
 
+// transaction holds each condition and each operation.
+func transaction() *pb.Command {
+	then := []*pb.TransactionOperation{
+		{Kind: &pb.TransactionOperation_Get{Get: &pb.Get{Key: []byte("k")}}},
+		{Kind: &pb.TransactionOperation_Put{Put: put("k", "v", proto.Uint64(3)).GetPut()}},
+		{Kind: &pb.TransactionOperation_Delete{Delete: remove("k", nil).GetDelete()}},
+		{Kind: &pb.TransactionOperation_Append{Append: &pb.Append{Key: []byte("k"), Value: []byte("v"), Limit: 99}}},
+	}
+	otherwise := []*pb.TransactionOperation{{Kind: &pb.TransactionOperation_Increment{Increment: &pb.Increment{Key: []byte("n"), By: -1}}}}
+	return writes(&pb.Write{Kind: &pb.Write_Transaction{Transaction: &pb.Transaction{Then: then, Otherwise: otherwise, Conditions: []*pb.Condition{
+		{Key: []byte("k"), Comparison: pb.Condition_COMPARISON_GREATER, Operand: &pb.Condition_Version{Version: 300}},
+		{Key: []byte("k"), Comparison: pb.Condition_COMPARISON_NOT_EQUAL, Operand: &pb.Condition_Value{}},
+		{Key: []byte("k"), Comparison: pb.Condition_COMPARISON_EQUAL, Operand: &pb.Condition_Exists{}},
+	}}}})
+}
+
+// altered is transaction in the known format, with one thing that is not right.
+func altered(change func(*pb.Transaction)) *pb.Command {
+	c := transaction()
+	c.Format = Format
+	change(c.GetWrite().GetWrites()[0].GetTransaction())
+	return c
+}
+
 // changed is inSession in the known format, with one thing that is not right.
 func changed(change func(*pb.WriteBatch)) *pb.Command {
 	c := inSession()
@@ -93,6 +117,10 @@ func TestGolden(t *testing.T) {
 		"conditional": {
 			conditional(),
 			"080310fbd095ffbc311a350a083a060a016b1a01770a0a3a080a016b12001a01770a0842060a016e10d7040a0a0a080a016b12017620010a0712050a016b1801", 3,
+		},
+		"transaction": {
+			transaction(),
+			"080310fbd095ffbc311a4f0a4d4a4b0a080a016b100418ac020a070a016b100222000a070a016b1001280012050a030a016b120a12080a016b120176180312051a030a016b120a22080a016b12017618631a072a050a016e1001", 3,
 		},
 		"writes": {
 			writes(put("k", "v", nil), put("k", "", proto.Uint64(0)), remove("d", nil), remove("d", proto.Uint64(300))),
@@ -138,6 +166,14 @@ func TestDecodeRefusesTheUnknown(t *testing.T) {
 		"sequence of no session":    changed(func(b *pb.WriteBatch) { b.Writes[0].Session = 0 }),
 		"short session id":          changed(func(b *pb.WriteBatch) { b.Sessions[0].Id = b.Sessions[0].Id[1:] }),
 		"opened in a session":       changed(func(b *pb.WriteBatch) { b.Writes[1].Session, b.Writes[1].Sequence = 1, 1 }),
+		"condition without operand": altered(func(t *pb.Transaction) { t.Conditions[0].Operand = nil }),
+		"unknown comparison":        altered(func(t *pb.Transaction) { t.Conditions[0].Comparison = 5 }),
+		"no comparison":             altered(func(t *pb.Transaction) { t.Conditions[0].Comparison = 0 }),
+		"a lesser value":            altered(func(t *pb.Transaction) { t.Conditions[1].Comparison = pb.Condition_COMPARISON_LESS }),
+		"more existence":            altered(func(t *pb.Transaction) { t.Conditions[2].Comparison = pb.Condition_COMPARISON_GREATER }),
+		"operation of no kind":      altered(func(t *pb.Transaction) { t.Otherwise[0].Kind = nil }),
+		"a previous value of a put": altered(func(t *pb.Transaction) { t.Then[1].GetPut().ReturnPrevious = true }),
+		"and of a delete":           altered(func(t *pb.Transaction) { t.Then[2].GetDelete().ReturnPrevious = true }),
 		"raise in format 1":         {Format: 1, Kind: &pb.Command_Raise{Raise: &pb.RaiseFormat{Format: 1}}},
 		"raise to another format":   {Format: 2, Kind: &pb.Command_Raise{Raise: &pb.RaiseFormat{Format: 1}}},
 		"no step":                   {Format: Format, Kind: &pb.Command_Move{Move: &pb.MovePartitions{Epoch: 1}}},
@@ -173,6 +209,19 @@ func TestDecodeRefusesUnknownFields(t *testing.T) {
 		c := conditional()
 		part := []proto.Message{c.GetWrite().Writes[1].GetCompareAndSet(), c.GetWrite().Writes[2].GetIncrement()}[at]
 		t.Run(name, func(t *testing.T) { requireFieldRefused(t, c, part) })
+	}
+	for name, part := range map[string]func(t *pb.Transaction) proto.Message{
+		"transaction":         func(t *pb.Transaction) proto.Message { return t },
+		"condition":           func(t *pb.Transaction) proto.Message { return t.Conditions[0] },
+		"operation":           func(t *pb.Transaction) proto.Message { return t.Then[0] },
+		"get in one":          func(t *pb.Transaction) proto.Message { return t.Then[0].GetGet() },
+		"put in one":          func(t *pb.Transaction) proto.Message { return t.Then[1].GetPut() },
+		"delete in one":       func(t *pb.Transaction) proto.Message { return t.Then[2].GetDelete() },
+		"append in one":       func(t *pb.Transaction) proto.Message { return t.Then[3].GetAppend() },
+		"increment in `else`": func(t *pb.Transaction) proto.Message { return t.Otherwise[0].GetIncrement() },
+	} {
+		c := transaction()
+		t.Run(name, func(t *testing.T) { requireFieldRefused(t, c, part(c.GetWrite().GetWrites()[0].GetTransaction())) })
 	}
 	a := assign(1, &pb.PartitionRange{})
 	t.Run("assignment", func(t *testing.T) { requireFieldRefused(t, a, a.GetAssign()) })
@@ -244,6 +293,7 @@ func TestFormats(t *testing.T) {
 		"raise":            {raised(2), 1, 2},
 		"raise, once more": {raised(2), 2, 2},
 		"third":            {conditional(), 3, 3},
+		"a transaction":    {transaction(), 3, 3},
 	} {
 		data, err := Encode(c.command, c.format)
 		if err != nil {
@@ -261,7 +311,7 @@ func TestFormats(t *testing.T) {
 			t.Errorf("a raise to %d was encoded as %x", format, data)
 		}
 	}
-	for i, write := range conditional().GetWrite().Writes {
+	for i, write := range append(conditional().GetWrite().Writes, transaction().GetWrite().Writes...) {
 		c := writes(write)
 		if data, err := Encode(c, 2); err == nil || FormatOf(write) != 3 {
 			t.Errorf("write %d of format 3 was encoded in format 2 as %x", i, data)
@@ -295,7 +345,7 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range []*pb.Command{
 		writes(put("k", "v", nil), remove("d", proto.Uint64(3))),
 		assign(7, &pb.PartitionRange{First: 1, Last: 5}),
-		writes(), freeze(), imported(), swept(), raised(2), conditional(), inSession(),
+		writes(), freeze(), imported(), swept(), raised(2), conditional(), transaction(), inSession(),
 	} {
 		data, err := Encode(c, Format)
 		if err != nil {
