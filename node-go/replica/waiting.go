@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"kvorum/node/fsm"
 	"kvorum/node/gen/command"
 	"kvorum/node/kverr"
@@ -109,6 +111,8 @@ func (w *waiting) cost(i int) int {
 		return len(kind.CompareAndSet.Key) + len(kind.CompareAndSet.Expected) + len(kind.CompareAndSet.Value) + writeOverhead
 	case *command.Write_Increment:
 		return len(kind.Increment.Key) + writeOverhead
+	case *command.Write_Transaction:
+		return proto.Size(kind.Transaction) + writeOverhead
 	default:
 		return writeOverhead
 	}

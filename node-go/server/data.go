@@ -104,15 +104,14 @@ func (b *batch) split() (reads, stale, writes []int) {
 // answers those for which there is none, and gives the rest.
 func (b *batch) reserve(writes []int) []int {
 	return slices.DeleteFunc(writes, func(i int) bool {
-		if !returnsPrevious(b.operations[i]) {
-			return false
-		}
-		const bytes = fsm.PreviousBytesMax + operationOverhead
+		bytes := returned(b.operations[i])
 		switch {
+		case bytes == 0:
+			return false
 		case b.gets > 0 && b.bytes+bytes > b.options.Limits.MaxMessageBytes-answerSlack:
 			b.results[i] = b.options.failed(replica.Overloaded("the answer to this message is full: ask for less at once", 0))
 			return true
-		case !b.hold.Grow(bytes):
+		case !b.hold.Grow(int64(bytes)):
 			b.results[i] = b.options.failed(replica.Overloaded("the node holds as many bytes as it may", 0))
 			b.full()
 			return true
@@ -121,10 +120,6 @@ func (b *batch) reserve(writes []int) []int {
 		b.bytes += bytes
 		return false
 	})
-}
-
-func returnsPrevious(op *kvorumv1.Operation) bool {
-	return op.GetPut().GetReturnPrevious() || op.GetDelete().GetReturnPrevious()
 }
 
 // check says why an operation cannot be done at all; nil when it can.
@@ -215,22 +210,18 @@ func (l Limits) toWrite(op *kvorumv1.Operation) *command.Write {
 	write := &command.Write{Session: op.Session, Sequence: op.Sequence}
 	switch kind := op.Kind.(type) {
 	case *kvorumv1.Operation_Put:
-		put := kind.Put
-		write.Kind = &command.Write_Put{Put: &command.Put{
-			Key: put.Key, Value: put.Value, IfVersion: put.IfVersion, ReturnPrevious: put.GetReturnPrevious(),
-		}}
+		write.Kind = &command.Write_Put{Put: l.toPut(kind.Put)}
 	case *kvorumv1.Operation_Delete:
-		write.Kind = &command.Write_Delete{Delete: &command.Delete{
-			Key: kind.Delete.Key, IfVersion: kind.Delete.IfVersion, ReturnPrevious: kind.Delete.GetReturnPrevious(),
-		}}
+		write.Kind = &command.Write_Delete{Delete: toDelete(kind.Delete)}
 	case *kvorumv1.Operation_Append:
-		add := kind.Append
-		write.Kind = &command.Write_Append{Append: &command.Append{Key: add.Key, Value: add.Value, Limit: uint32(l.MaxValueBytes)}}
+		write.Kind = &command.Write_Append{Append: l.toAppend(kind.Append)}
 	case *kvorumv1.Operation_CompareAndSet:
 		cas := kind.CompareAndSet
 		write.Kind = &command.Write_CompareAndSet{CompareAndSet: &command.CompareAndSet{Key: cas.Key, Expected: cas.Expected, Value: cas.Value}}
 	case *kvorumv1.Operation_Increment:
 		write.Kind = &command.Write_Increment{Increment: &command.Increment{Key: kind.Increment.Key, By: kind.Increment.By}}
+	case *kvorumv1.Operation_Transaction:
+		write.Kind = &command.Write_Transaction{Transaction: l.toTransaction(kind.Transaction)}
 	case *kvorumv1.Operation_OpenSession:
 		expiry := kind.OpenSession.ExpiryMs
 		if expiry == 0 {
@@ -239,6 +230,18 @@ func (l Limits) toWrite(op *kvorumv1.Operation) *command.Write {
 		write.Kind = &command.Write_Open{Open: &command.OpenSession{Nonce: kind.OpenSession.Nonce, ExpiryMs: expiry}}
 	}
 	return write
+}
+
+func (l Limits) toPut(put *kvorumv1.PutRequest) *command.Put {
+	return &command.Put{Key: put.Key, Value: put.Value, IfVersion: put.IfVersion, ReturnPrevious: put.GetReturnPrevious()}
+}
+
+func toDelete(remove *kvorumv1.DeleteRequest) *command.Delete {
+	return &command.Delete{Key: remove.Key, IfVersion: remove.IfVersion, ReturnPrevious: remove.GetReturnPrevious()}
+}
+
+func (l Limits) toAppend(add *kvorumv1.AppendRequest) *command.Append {
+	return &command.Append{Key: add.Key, Value: add.Value, Limit: uint32(l.MaxValueBytes)}
 }
 
 func (o Options) toResult(result fsm.Result) *kvorumv1.Result {
@@ -258,6 +261,8 @@ func (o Options) toResult(result fsm.Result) *kvorumv1.Result {
 	case fsm.KindIncrement:
 		answer := &kvorumv1.IncrementResponse{Value: result.Value, Version: result.Version}
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_Increment{Increment: answer}}
+	case fsm.KindTransaction:
+		return &kvorumv1.Result{Kind: &kvorumv1.Result_Transaction{Transaction: toTransactionResponse(result.Transaction)}}
 	case fsm.KindOpen:
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_OpenSession{OpenSession: &kvorumv1.OpenSessionResponse{Id: result.Session[:]}}}
 	default:

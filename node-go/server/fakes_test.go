@@ -42,6 +42,8 @@ type fakeNode struct {
 	assign  *command.AssignPartitions
 	view    engine.View
 	batches []*command.WriteBatch
+	// transaction is the answer to each.
+	transaction fsm.Result
 	// gate, if not nil, is called before a write is answered.
 	gate func(key string)
 	// confirm is the answer of Confirm.
@@ -108,6 +110,8 @@ func (n *fakeNode) Write(_ context.Context, batch *command.WriteBatch, _ time.Ti
 			results = append(results, fsm.Result{Kind: fsm.KindCompareAndSet, Version: 3})
 		case write.GetIncrement() != nil:
 			results = append(results, fsm.Result{Kind: fsm.KindIncrement, Version: 4, Value: write.GetIncrement().By})
+		case write.GetTransaction() != nil:
+			results = append(results, n.transaction)
 		case write.GetOpen() != nil:
 			results = append(results, fsm.Result{Kind: fsm.KindOpen, Session: fsm.SessionID{1, 2}})
 		default:

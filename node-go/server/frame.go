@@ -79,7 +79,9 @@ type outline struct {
 	// writes counts operations that do not begin as a get: an encoder writes the kind first.
 	writes   int
 	sessions int
-	size     int
+	// parts are the conditions and operations of transactions: each is an object, as an operation is.
+	parts int
+	size  int
 }
 
 // Numbers of fields in kv.proto.
@@ -88,6 +90,8 @@ const (
 	fieldOperations = 4
 	fieldSessions   = 5
 	fieldGet        = 1
+	// fieldTransaction is its number in an Operation.
+	fieldTransaction = 10
 )
 
 var errMalformed = status.Error(codes.InvalidArgument, "a message that is no kvorum.v1.BatchRequest")
@@ -110,9 +114,11 @@ func (f *frame) outline() (outline, error) {
 			o.id, _ = protowire.ConsumeVarint(rest)
 		case number == fieldOperations && kind == protowire.BytesType:
 			o.operations++
-			if !beginsAsGet(rest[:size]) {
+			beginsAsGet, parts := lookInto(rest[:size])
+			if !beginsAsGet {
 				o.writes++
 			}
+			o.parts += parts
 		case number == fieldSessions:
 			o.sessions++
 		}
@@ -121,19 +127,45 @@ func (f *frame) outline() (outline, error) {
 	return o, nil
 }
 
-// beginsAsGet looks at the first tag of a length-delimited operation.
-func beginsAsGet(field []byte) bool {
+// lookInto looks at the tags of a length-delimited operation, and of a transaction in it.
+func lookInto(field []byte) (beginsAsGet bool, parts int) {
 	operation, n := protowire.ConsumeBytes(field)
-	if n < 0 || len(operation) == 0 {
-		return false
+	if n < 0 {
+		return false, 0
 	}
-	number, _, _ := protowire.ConsumeTag(operation)
-	return number == fieldGet
+	first := true
+	fields(operation, func(number protowire.Number, value []byte) {
+		beginsAsGet = beginsAsGet || first && number == fieldGet
+		first = false
+		if number != fieldTransaction {
+			return
+		}
+		if transaction, n := protowire.ConsumeBytes(value); n >= 0 {
+			fields(transaction, func(protowire.Number, []byte) { parts++ })
+		}
+	})
+	return beginsAsGet, parts
+}
+
+// fields calls fn with each field of a message, its value as it is there, as far as they can be read: the rest ends with decoding.
+func fields(message []byte, fn func(number protowire.Number, value []byte)) {
+	for len(message) > 0 {
+		number, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return
+		}
+		size := protowire.ConsumeFieldValue(number, kind, message[n:])
+		if size < 0 {
+			return
+		}
+		fn(number, message[n:n+size])
+		message = message[n+size:]
+	}
 }
 
 // weight is what the message holds while it is worked on.
 func (o outline) weight() int64 {
-	return int64(o.size) + int64(o.operations+o.sessions)*operationOverhead
+	return int64(o.size) + int64(o.operations+o.sessions+o.parts)*operationOverhead
 }
 
 // encodeResult encodes it as the only one of an answer without an id.

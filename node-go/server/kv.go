@@ -38,6 +38,11 @@ func (s *kvService) Delete(ctx context.Context, request *kvorumv1.DeleteRequest)
 	return result.GetDelete(), err
 }
 
+func (s *kvService) Transaction(ctx context.Context, request *kvorumv1.TransactionRequest) (*kvorumv1.TransactionResponse, error) {
+	result, err := s.one(ctx, &kvorumv1.Operation{Kind: &kvorumv1.Operation_Transaction{Transaction: request}})
+	return result.GetTransaction(), err
+}
+
 func (s *kvService) Batch(stream grpc.BidiStreamingServer[kvorumv1.BatchRequest, kvorumv1.BatchResponse]) error {
 	if !s.busy.enter(s.options.Limits.MaxLanes) {
 		return s.options.failStream(stream, replica.Overloaded("the node has as many Batch streams as it may", crowdedRetry))
@@ -78,8 +83,12 @@ func (s *kvService) one(ctx context.Context, op *kvorumv1.Operation) (*kvorumv1.
 // outlineOf is that of a message which gRPC has decoded already: one operation.
 func outlineOf(request *kvorumv1.BatchRequest) outline {
 	said := outline{operations: 1, size: proto.Size(request)}
-	if request.Operations[0].GetGet() == nil {
+	op := request.Operations[0]
+	if op.GetGet() == nil {
 		said.writes = 1
+	}
+	if t := op.GetTransaction(); t != nil {
+		said.parts = len(t.Conditions) + len(t.Then) + len(t.Otherwise)
 	}
 	return said
 }

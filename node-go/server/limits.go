@@ -81,6 +81,8 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 		return l.checkCompareAndSet(kind.CompareAndSet)
 	case *kvorumv1.Operation_Increment:
 		return l.checkKey(kind.Increment.Key)
+	case *kvorumv1.Operation_Transaction:
+		return l.checkTransaction(kind.Transaction)
 	case *kvorumv1.Operation_OpenSession:
 		return l.checkKey(kind.OpenSession.Key)
 	default:
