@@ -10,6 +10,9 @@ export {
   type Hit,
   KvClient,
   type KvClientOptions,
+  type Op,
+  type OpReply,
+  op,
   type PutConditionOptions,
   type PutOptions,
   type ReadOptions,
@@ -17,6 +20,9 @@ export {
   RequestWrapper,
   type RequestWrapperOptions,
   type Stored,
+  type Transaction,
+  type TransactionReply,
+  type TransactionStart,
   type WriteOptions,
 } from './client/index.js'
 export * from './errors/index.js'

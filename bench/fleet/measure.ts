@@ -83,6 +83,7 @@ export async function streamSection({ shards, replicas }: Fleet): Promise<Sectio
     get: refuse,
     put: refuse,
     delete: refuse,
+    transaction: refuse,
     batch: () => {},
     clusterMap: (signal) => latestMaps(cell, signal),
   }

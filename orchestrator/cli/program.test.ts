@@ -38,6 +38,7 @@ function handlers(): KvHandlers {
     get: refuse,
     put: refuse,
     delete: refuse,
+    transaction: refuse,
     clusterMap,
     batch: (stream) => {
       stream.listen({ onMessage: (message) => answer(stream, message), onEnd: () => stream.end(), onGone: () => {} })

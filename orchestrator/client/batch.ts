@@ -1,4 +1,4 @@
-import { type Operation, type Previous, type Result, returnsPrevious } from '../core/operation.js'
+import { type Operation, type Previous, type PutOperation, type Result, returnsPrevious } from '../core/operation.js'
 import { KvError } from '../errors/index.js'
 import type { ReadOptions, RequestOptions } from './front.js'
 import { type Bytes, Hit, toBytes } from './values.js'
@@ -110,7 +110,7 @@ export class Batch<Results extends readonly BatchResult[] = []> {
   }
 }
 
-export function putOperation(key: Bytes, value: Bytes, options: PutConditionOptions = {}): Operation {
+export function putOperation(key: Bytes, value: Bytes, options: PutConditionOptions = {}): PutOperation {
   const { ifAbsent = false, returnPrevious } = options
   if (typeof ifAbsent !== 'boolean') throw new TypeError('ifAbsent must be true or false')
   if (ifAbsent && options.ifVersion !== undefined) throw new TypeError('ifVersion and ifAbsent exclude each other')
@@ -142,6 +142,8 @@ export function replyOf(operation: Operation, result: Result): Reply {
       return result.value
     case 'append':
       return { version: result.version, length: result.length }
+    case 'transaction':
+      throw new TypeError('a transaction has a result of its own')
     case 'open-session':
       throw new TypeError('sessions are opened below the client')
   }

@@ -11,4 +11,12 @@ export type {
 export type { ReadOptions, RequestOptions } from './front.js'
 export { KvClient, type KvClientOptions, type PutOptions, type WriteOptions } from './kv-client.js'
 export { RequestWrapper, type RequestWrapperOptions } from './request-wrapper.js'
+export {
+  type Op,
+  type OpReply,
+  op,
+  type Transaction,
+  type TransactionReply,
+  type TransactionStart,
+} from './transaction.js'
 export type { Bytes, Hit } from './values.js'

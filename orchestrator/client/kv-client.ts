@@ -21,6 +21,7 @@ import {
 import { type Engine, Front, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
 import { MapWatcher } from './map-watcher.js'
+import { TransactionStart } from './transaction.js'
 import { type Bytes, type Hit, toBytes } from './values.js'
 
 export interface KvClientOptions {
@@ -137,6 +138,15 @@ export class KvClient {
   async increment(key: Bytes, by = 1n, options?: RequestOptions): Promise<bigint> {
     const operation: Operation = { kind: 'increment', key: toBytes(key, 'key'), by }
     return (await this.#reply(operation, options)) as bigint
+  }
+
+  /**
+   * Operations on keys of one partition, all of them at one moment or none: `txn().if(key, 'version', '==', 3).then(op.put(key, 'v'),
+   * op.get(other)).else(op.get(key)).run()`. A hash tag keeps keys in one partition, as in "{user:1}name" and "{user:1}mail"; else it
+   * is CROSS_SHARD. At most 128 conditions and operations, 512 KiB of keys and values, and 16 KiB of values that gets give.
+   */
+  txn(): TransactionStart {
+    return new TransactionStart((operation, options) => this.#execute(operation, options))
   }
 
   /** Several operations at once, each with a result of its own. */

@@ -1,3 +1,5 @@
+import { partsOf, payloadOf, readsValues, type TransactionOperation, type TransactionResult } from './transaction.js'
+
 /** What a client asks of one key. The bytes belong to the operation until it is answered: do not change them. */
 export type Operation =
   | GetOperation
@@ -6,6 +8,7 @@ export type Operation =
   | AppendOperation
   | CompareAndSetOperation
   | IncrementOperation
+  | TransactionOperation
   | OpenSessionOperation
 
 export interface GetOperation {
@@ -77,6 +80,7 @@ export type Result =
   | AppendResult
   | CompareAndSetResult
   | IncrementResult
+  | TransactionResult
   | OpenSessionResult
 
 /** What a key was until a write. */
@@ -169,8 +173,9 @@ export function isStale(operation: Operation): boolean {
   return operation.kind === 'get' && operation.staleMs !== undefined && operation.staleMs > 0
 }
 
-/** Whether it is a write whose answer may hold a value. */
+/** Whether it is a write whose answer takes room where it is kept: it may hold a value. */
 export function returnsPrevious(operation: Operation): boolean {
+  if (operation.kind === 'transaction') return true
   return (operation.kind === 'put' || operation.kind === 'delete') && operation.returnPrevious === true
 }
 
@@ -179,8 +184,16 @@ export function returnsPrevious(operation: Operation): boolean {
  * counts as well, so that no message asks for more than its answer may hold.
  */
 export function bytesOf(operation: Operation): number {
-  const previous = returnsPrevious(operation) ? PREVIOUS_BYTES_MAX : 0
+  const previous = returnedBytesMax(operation)
+  if (operation.kind === 'transaction')
+    return payloadOf(operation) + previous + (1 + partsOf(operation)) * OVERHEAD_BYTES
   return operation.key.byteLength + valueBytesOf(operation) + previous + OVERHEAD_BYTES
+}
+
+/** The most that values in the answer to a write may be. */
+export function returnedBytesMax(operation: Operation): number {
+  if (operation.kind === 'transaction') return readsValues(operation) ? PREVIOUS_BYTES_MAX : 0
+  return returnsPrevious(operation) ? PREVIOUS_BYTES_MAX : 0
 }
 
 /** Of all values that the operation carries. */
@@ -196,7 +209,7 @@ export function valueBytesOf(operation: Operation): number {
   }
 }
 
-/** The largest value that a write gives back; the nodes have the same limit (node-go/fsm). */
+/** The largest value that a write gives back, and the most that a transaction does; the nodes have the same limit (node-go/fsm). */
 export const PREVIOUS_BYTES_MAX = 16 << 10
 
 const OVERHEAD_BYTES = 256

@@ -66,7 +66,7 @@ function setUp(limits: Partial<Limits> = {}) {
     stamps: readonly (Stamp | undefined)[] = [],
   ): bigint => {
     const bytes = operations.reduce((sum, one) => sum + (one === undefined ? 0 : bytesOf(one) - 256), 0)
-    const outline = { id: ++id, bytes, operations: operations.length, sessions: 0 }
+    const outline = { id: ++id, bytes, operations: operations.length, sessions: 0, parts: 0 }
     const refusal = session.admit(outline)
     if (refusal === undefined) session.onMessage({ id, epoch: 1n, timeoutMs, operations, stamps })
     else stream.send(id, new Array<KvError>(operations.length).fill(refusal.error), refusal.sent)
@@ -326,9 +326,9 @@ describe('bounds', () => {
 
   test('a message is weighed as it came, whatever of it is no operation', () => {
     const { session, store } = setUp({ inFlightBytesMax: 8000 })
-    expect(session.admit({ id: 1n, bytes: 300, operations: 1, sessions: 0 })).toBeUndefined()
+    expect(session.admit({ id: 1n, bytes: 300, operations: 1, sessions: 0, parts: 0 })).toBeUndefined()
     session.onMessage({ id: 1n, epoch: 1n, timeoutMs: 0, operations: [GET], stamps: [] })
-    const refusal = session.admit({ id: 2n, bytes: 5000, operations: 1, sessions: 0 })
+    const refusal = session.admit({ id: 2n, bytes: 5000, operations: 1, sessions: 0, parts: 0 })
     expect(refusal?.error).toMatchObject({ code: 'OVERLOADED', outcome: 'not-applied' })
     expect(store.waiting).toHaveLength(1)
   })

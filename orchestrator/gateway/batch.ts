@@ -152,7 +152,7 @@ export class BatchSession implements BatchListener, WorkListener, Reader {
   }
 
   /** Takes the message's bytes, or says why not. */
-  #refusal({ bytes, operations, sessions }: BatchOutline): KvError | undefined {
+  #refusal({ bytes, operations, sessions, parts }: BatchOutline): KvError | undefined {
     const { batchOperationsMax } = this.#context.limits
     if (operations > batchOperationsMax) {
       const message = `the message has ${operations} operations, the limit is ${batchOperationsMax}`
@@ -160,7 +160,7 @@ export class BatchSession implements BatchListener, WorkListener, Reader {
     }
     const full = this.#context.full()
     if (full !== undefined) return full
-    const weight = bytes + (operations + sessions) * OVERHEAD_BYTES
+    const weight = bytes + (operations + sessions + parts) * OVERHEAD_BYTES
     if (!this.#budget.take(weight)) {
       this.#context.readers.shed()
       return overloaded('the gateway holds as many bytes as it may')

@@ -21,6 +21,7 @@ export function kvHandlers(context: GatewayContext, sessions: Set<BatchSession>)
       execute({ kind: 'put', key, value, ifVersion, returnPrevious }, call),
     delete: ({ key, ifVersion, returnPrevious }, call) =>
       execute({ kind: 'delete', key, ifVersion, returnPrevious }, call),
+    transaction: (operation, call) => execute(operation, call),
     batch: (stream) => {
       if (sessions.size >= STREAMS_MAX) {
         stream.fail(overloaded('the gateway has as many Batch streams as it may', CROWDED_MS))

@@ -1,5 +1,6 @@
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import type { DeleteOperation, GetOperation, Operation, PutOperation, Result } from '../core/operation.js'
+import type { TransactionOperation } from '../core/transaction.js'
 import type { CallInfo } from '../wire/services.js'
 import type { GatewayContext } from './context.js'
 import { overloaded } from './work.js'
@@ -7,7 +8,7 @@ import { overloaded } from './work.js'
 type ResultOf<O extends Operation> = Extract<Result, { kind: O['kind'] }>
 
 /** One operation of a unary call, as a promise: beside what such a call costs a promise is nothing. */
-export type Execute = <O extends GetOperation | PutOperation | DeleteOperation>(
+export type Execute = <O extends GetOperation | PutOperation | DeleteOperation | TransactionOperation>(
   operation: O,
   call: CallInfo,
 ) => Promise<ResultOf<O>>

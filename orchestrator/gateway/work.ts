@@ -1,10 +1,4 @@
-import {
-  type GetOperation,
-  type Operation,
-  PREVIOUS_BYTES_MAX,
-  type Result,
-  returnsPrevious,
-} from '../core/operation.js'
+import { type GetOperation, type Operation, type Result, returnedBytesMax, returnsPrevious } from '../core/operation.js'
 import { KvError, OverloadedError, UnsupportedError } from '../errors/index.js'
 import type { BatchMessage } from '../wire/batch-stream.js'
 import type { Done, GatewayContext } from './context.js'
@@ -45,8 +39,8 @@ export class Work implements Waiting {
   readonly #results: (Result | KvError | undefined)[]
   #left: number
   #inParts = false
-  /** Writes of the message that give back values. */
-  #exchanges = 0
+  /** What writes of the message may give back, bytes. */
+  #promised = 0
   /** Whether the listener knows of results that nobody has taken. */
   #told = false
   /** What the message itself holds until it is finished: its operations are views into one buffer. */
@@ -138,19 +132,21 @@ export class Work implements Waiting {
     this.#context.submit(operation, deadlineMs, done, this.#message.stamps[index])
   }
 
-  /** For a write that gives back a value: there has to be room for that before, since what is applied cannot be refused. */
+  /** For a write that may give back a value: there has to be room for that before, since what is applied cannot be refused. */
   #exchange(index: number, operation: Operation, deadlineMs: number): void {
-    this.#exchanges++
-    if (this.#exchanges > 1 && this.#exchanges * PREVIOUS_BYTES_MAX > this.#context.limits.batchBytesMax) {
+    const room = returnedBytesMax(operation)
+    const all = this.#promised + room
+    if (this.#promised > 0 && all > this.#context.limits.batchBytesMax) {
       this.#settle(index, ANSWER_FULL)
       return
     }
-    if (!this.#gate.take(PREVIOUS_BYTES_MAX)) {
+    this.#promised = all
+    if (!this.#gate.take(room)) {
       this.#context.readers.shed()
       this.#settle(index, overloaded('the gateway holds as many bytes as it may'))
       return
     }
-    this.#submit(index, operation, deadlineMs, PREVIOUS_BYTES_MAX)
+    this.#submit(index, operation, deadlineMs, room)
   }
 
   #read(index: number, operation: GetOperation, deadlineMs: number): void {

@@ -122,7 +122,8 @@ function fit(result: Result, room: { bytes: number; empty: boolean }): BatchResu
   return inJson(result)
 }
 
-function inJson(result: Result): BatchResultJson {
+/** Of any operation but a transaction. */
+export function inJson(result: Result): BatchResultJson {
   switch (result.kind) {
     case 'get':
       if (!result.found) return { found: false }
@@ -137,8 +138,9 @@ function inJson(result: Result): BatchResultJson {
       return sumOf(result)
     case 'append':
       return { version: String(result.version), length: result.length }
+    case 'transaction':
     case 'open-session':
-      throw new TypeError('no batch opens a session')
+      throw new TypeError('no operation of a batch')
   }
 }
 

@@ -29,6 +29,7 @@ test('it names every path and method', async () => {
     '/v1/keys/{key}/compare-and-set post',
     '/v1/keys/{key}/increment post',
     '/v1/batch post',
+    '/v1/txn post',
     '/v1/status get head',
     '/status get head',
     '/healthz get head',

@@ -1,6 +1,13 @@
 import type { Clock } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
-import { type Operation, PREVIOUS_BYTES_MAX, type Previous, type Result, returnsPrevious } from '../core/operation.js'
+import {
+  type GetResult,
+  type Operation,
+  type Previous,
+  type Result,
+  returnedBytesMax,
+  returnsPrevious,
+} from '../core/operation.js'
 import { printableKey } from '../core/text.js'
 import { type KvError, OverloadedError } from '../errors/index.js'
 import type { Telemetry } from '../telemetry/index.js'
@@ -68,7 +75,7 @@ export class Operations {
     const begin = this.#clock.monotonic()
     return new Promise((resolve, reject) => {
       // A write that was applied must not be refused for want of room.
-      if (returnsPrevious(operation)) hold.take(PREVIOUS_BYTES_MAX)
+      if (returnsPrevious(operation)) hold.take(returnedBytesMax(operation))
       this.#store.perform(operation, timeoutMs ?? this.limits.deadlineMs, signal, (error, result) => {
         this.#tell(operation, begin, error)
         try {
@@ -97,9 +104,15 @@ function owned(result: Result, hold: Hold): Result {
     case 'put':
     case 'delete':
       return result.previous === undefined ? result : { ...result, previous: copyOf(result.previous) }
+    case 'transaction':
+      return { ...result, results: result.results.map((one) => (one.kind === 'get' ? copyOfGet(one) : one)) }
     default:
       return result
   }
+}
+
+function copyOfGet(result: GetResult): GetResult {
+  return { ...result, value: Uint8Array.from(result.value) }
 }
 
 function copyOf({ value, version }: Previous): Previous {

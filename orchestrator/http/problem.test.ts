@@ -15,6 +15,7 @@ test.each([
   ['PRECONDITION_FAILED', 409],
   ['NOT_A_NUMBER', 409],
   ['OVERFLOW', 409],
+  ['CROSS_SHARD', 400],
   ['CORRUPT', 500],
   ['WRONG_PEER', 502],
   ['UNSUPPORTED', 501],

@@ -17,6 +17,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
   // What the value is now stands in the way, as with a condition.
   NOT_A_NUMBER: 409,
   OVERFLOW: 409,
+  CROSS_SHARD: 400,
   CORRUPT: 500,
   WRONG_PEER: 502,
   UNSUPPORTED: 501,
@@ -71,6 +72,7 @@ export interface Problem {
   readonly retry_after_ms?: number
   readonly shard?: number
   readonly version?: string
+  readonly operation?: number
 }
 
 /** What is told of anything that was thrown. A `write` that failed in an unforeseen way may have been applied. */
@@ -90,7 +92,7 @@ function refused({ status, code, message }: HttpRefusal): Problem {
 }
 
 function failed(error: KvError): Problem {
-  const { code, outcome, retryable, retryAfterMs, shard, version } = error
+  const { code, outcome, retryable, retryAfterMs, shard, version, operation } = error
   return {
     ...heading(STATUS[code], error.message),
     code,
@@ -100,6 +102,7 @@ function failed(error: KvError): Problem {
     ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
     ...(shard === undefined ? {} : { shard }),
     ...(version === undefined ? {} : { version: String(version) }),
+    ...(operation === undefined ? {} : { operation }),
   }
 }
 
@@ -123,13 +126,16 @@ const HTTP_ADVICE: Readonly<Record<HttpCode, string>> = {
 /** What the key is now does not go together with what was asked. */
 const OF_THE_KEY: ReadonlySet<Code> = new Set(['PRECONDITION_FAILED', 'NOT_A_NUMBER', 'OVERFLOW'])
 
+/** It can succeed as another request only. */
+const MALFORMED: ReadonlySet<Code> = new Set(['INVALID_ARGUMENT', 'TOO_LARGE', 'CROSS_SHARD'])
+
 function adviceFor({ code, outcome, retryable }: KvError): string {
   if (outcome === 'applied') return 'It was applied, and only the answer was lost: do not send it again.'
   if (outcome === 'unknown') return 'It may have been applied: GET the key before you write again.'
   if (OF_THE_KEY.has(code)) return 'Nothing was changed: GET the key and decide anew.'
   if (code === 'DEADLINE_EXCEEDED') return 'Nothing was changed: send it again, with a longer timeout_ms.'
   if (code === 'CANCELLED') return 'Nothing was changed: send it again, to another gateway if there is one.'
-  if (code === 'INVALID_ARGUMENT' || code === 'TOO_LARGE') return 'Nothing was changed: mend the request.'
+  if (MALFORMED.has(code)) return 'Nothing was changed: mend the request.'
   if (retryable) return 'Nothing was changed: send it again after a moment.'
   return 'Nothing was changed, and sending it again cannot help: look at the logs of the cluster.'
 }

@@ -6,6 +6,7 @@ import { KEY_ROUTES } from './keys.js'
 import { documentOf } from './openapi.js'
 import { type Route, route } from './route.js'
 import { AnyObject, NoQuery } from './schemas.js'
+import { TRANSACTION_ROUTES } from './transaction.js'
 
 const document = route({
   id: 'openapi',
@@ -20,4 +21,11 @@ const document = route({
 })
 
 /** The whole API, once: for those who serve it, and for the document. */
-export const ROUTES: readonly Route[] = [...KEY_ROUTES, ...COMPARE_ROUTES, ...BATCH_ROUTES, ...CLUSTER_ROUTES, document]
+export const ROUTES: readonly Route[] = [
+  ...KEY_ROUTES,
+  ...COMPARE_ROUTES,
+  ...BATCH_ROUTES,
+  ...TRANSACTION_ROUTES,
+  ...CLUSTER_ROUTES,
+  document,
+]

@@ -143,6 +143,44 @@ export const Sum = named(
   z.strictObject({ value: z.string().regex(/^-?[0-9]+$/), version }),
 )
 
+const TransactionOperation = named(
+  'TransactionOperation',
+  'One operation of a transaction. It sees what those before it have done.',
+  z.discriminatedUnion('op', [
+    z.strictObject({ op: z.literal('get'), key: Bytes }),
+    z.strictObject({ op: z.literal('put'), key: Bytes, value: Bytes, if_version: ifVersion }),
+    z.strictObject({ op: z.literal('delete'), key: Bytes, if_version: ifVersion }),
+    z.strictObject({ op: z.literal('append'), key: Bytes, value: Bytes }),
+    z.strictObject({ op: z.literal('increment'), key: Bytes, by }),
+  ]),
+)
+
+export type TransactionOperationJson = z.output<typeof TransactionOperation>
+
+const equality = z.enum(['==', '!='])
+const Condition = named(
+  'Condition',
+  'What a key has to be. The version of an absent key is "0", and its value is not equal to any.',
+  z.union([
+    z.strictObject({ key: Bytes, comparison: z.enum(['==', '!=', '<', '>']), version }),
+    z.strictObject({ key: Bytes, comparison: equality, value: Bytes }),
+    z.strictObject({ key: Bytes, comparison: equality, exists: z.boolean() }),
+  ]),
+)
+
+export type ConditionJson = z.output<typeof Condition>
+
+const branch = z.array(TransactionOperation).optional()
+
+export const Transaction = named(
+  'Transaction',
+  'Operations on keys of one partition (the same hash tag: "{user:1}name"), at one moment, all of them or none: `then` if every condition holds, else `else`.',
+  // biome-ignore lint/suspicious/noThenProperty: a word of the API; nobody awaits a schema.
+  z.strictObject({ if: z.array(Condition).optional(), then: branch, else: branch }),
+)
+
+export type TransactionJson = z.output<typeof Transaction>
+
 const again = z.boolean().optional().meta(returnPrevious)
 
 const BatchOperation = named(
@@ -185,6 +223,9 @@ export const ProblemAnswer = named(
     retry_after_ms: z.int().min(0).optional(),
     shard: z.int().min(0).optional(),
     version: version.optional().meta({ description: "The key's version now, when a condition did not hold." }),
+    operation: z.int().min(1).optional().meta({
+      description: 'Which operation failed a transaction, from 1, those of `else` counted after those of `then`.',
+    }),
   }),
 )
 
@@ -208,6 +249,12 @@ export const BatchAnswer = named(
   'BatchAnswer',
   'A result for each operation, in their order.',
   z.strictObject({ results: z.array(BatchResult) }),
+)
+
+export const TransactionAnswer = named(
+  'TransactionAnswer',
+  'Whether every condition held, and a result for each operation of the branch that ran, in their order.',
+  z.strictObject({ succeeded: z.boolean(), results: z.array(BatchResult) }),
 )
 
 const Node = z.strictObject({

@@ -54,6 +54,10 @@ export function performOn(
 export function checkArguments(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError('signal must be an AbortSignal')
   if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs)) throw new TypeError('deadlineMs must be a number')
+  if (operation.kind === 'transaction') {
+    for (const step of [...operation.then, ...operation.otherwise]) checkArguments(step, deadlineMs, signal)
+    return
+  }
   if (!(operation.key instanceof Uint8Array)) throw new TypeError('the key must be a Uint8Array')
   if ('value' in operation && !(operation.value instanceof Uint8Array))
     throw new TypeError('the value must be a Uint8Array')

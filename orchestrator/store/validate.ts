@@ -1,9 +1,11 @@
 import type { Limits } from '../core/limits.js'
 import { type Operation, valueBytesOf } from '../core/operation.js'
 import { InvalidArgumentError, type KvError, TooLargeError } from '../errors/index.js'
+import { faultOfTransaction } from './validate-transaction.js'
 
 /** What is wrong with an operation by the limits, if anything. */
 export function faultOf(operation: Operation, limits: Limits): KvError | undefined {
+  if (operation.kind === 'transaction') return faultOfTransaction(operation, limits)
   const key = operation.key.length
   if (key === 0) return new InvalidArgumentError('the key is empty', { outcome: 'not-applied' })
   if (key > limits.keyBytesMax) return tooLarge('key', key, limits.keyBytesMax)

@@ -16,7 +16,7 @@ function encoded(id: bigint): Uint8Array {
 
 test.each([0n, 1n, 300n, 2n ** 53n + 1n, 2n ** 64n - 1n])('of a message with the id %d', (id) => {
   const bytes = encoded(id)
-  expect(outlineOf(bytes)).toEqual({ id, operations: 2, sessions: 1, bytes: bytes.length })
+  expect(outlineOf(bytes)).toEqual({ id, operations: 2, sessions: 1, parts: 0, bytes: bytes.length })
 })
 
 test('bytes that are no message have none', () => {
@@ -27,7 +27,9 @@ test('bytes that are no message have none', () => {
 
 test('one error for all operations is what each of them would have been answered', () => {
   const error = new OverloadedError('full', { outcome: 'not-applied', retryAfterMs: 20 })
-  const { id, results } = BatchResponse.decode(sameForAll({ id: 9n, operations: 3, sessions: 0, bytes: 0 }, error))
+  const { id, results } = BatchResponse.decode(
+    sameForAll({ id: 9n, operations: 3, sessions: 0, parts: 0, bytes: 0 }, error),
+  )
   expect([id, results.length]).toEqual([9n, 3])
   for (const { kind } of results) expect(kind).toMatchObject({ value: { message: 'full', retryAfterMs: 20 } })
 })

@@ -7,6 +7,8 @@ export interface BatchOutline {
   readonly id: bigint
   readonly operations: number
   readonly sessions: number
+  /** Conditions and operations of transactions: each is an object, as an operation is. */
+  readonly parts: number
   /** As it came. */
   readonly bytes: number
 }
@@ -14,6 +16,8 @@ export interface BatchOutline {
 const ID = 1
 const OPERATIONS = 4
 const SESSIONS = 5
+/** In an Operation. */
+const TRANSACTION = 10
 const VARINT = 0
 const FIXED64 = 1
 const BYTES = 2
@@ -22,7 +26,7 @@ const FIXED32 = 5
 /** Undefined for bytes that are no BatchRequest. */
 export function outlineOf(bytes: Uint8Array): BatchOutline | undefined {
   const reader = new Reader(bytes)
-  let [id, operations, sessions] = [0n, 0, 0]
+  let [id, operations, sessions, parts] = [0n, 0, 0, 0]
   while (!reader.atEnd) {
     const tag = reader.varint()
     const field = Math.floor(tag / 8)
@@ -30,11 +34,32 @@ export function outlineOf(bytes: Uint8Array): BatchOutline | undefined {
       id = reader.long()
       continue
     }
-    if (field === OPERATIONS) operations++
     if (field === SESSIONS) sessions++
-    reader.skip(tag % 8)
+    if (field === OPERATIONS && tag % 8 === BYTES) {
+      operations++
+      parts += partsOf(reader.message())
+    } else {
+      reader.skip(tag % 8)
+    }
   }
-  return reader.broken ? undefined : { id, operations, sessions, bytes: bytes.length }
+  return reader.broken ? undefined : { id, operations, sessions, parts, bytes: bytes.length }
+}
+
+/** What of an operation, and of a transaction in it, cannot be read ends with decoding. */
+function partsOf(operation: Reader): number {
+  let parts = 0
+  while (!operation.atEnd) {
+    const tag = operation.varint()
+    if (tag === TRANSACTION * 8 + BYTES) parts += fieldsOf(operation.message())
+    else operation.skip(tag % 8)
+  }
+  return parts
+}
+
+function fieldsOf(message: Reader): number {
+  let fields = 0
+  for (; !message.atEnd; fields++) message.skip(message.varint() % 8)
+  return fields
 }
 
 /** The answer that gives every operation the same error, encoded: it is encoded once, however many they are. */
@@ -78,6 +103,14 @@ class Reader {
       value = (value << 7n) | BigInt((this.bytes[at] ?? 0) % 128)
     }
     return BigInt.asUintN(64, value)
+  }
+
+  /** The message that is here, which is passed over. */
+  message(): Reader {
+    const length = this.varint()
+    const from = this.#at
+    this.#forward(length)
+    return new Reader(this.bytes.subarray(from, this.#at))
   }
 
   skip(kind: number): void {

@@ -2,6 +2,12 @@ import type { Operation, Result } from '../core/operation.js'
 import { InternalError, KvError } from '../errors/index.js'
 import { errorFromWire, errorToWire } from './errors.js'
 import type { Operation as WireOperation, Result as WireResult } from './gen/kvorum/v1/kv.js'
+import {
+  transactionFromWire,
+  transactionResultFromWire,
+  transactionResultToWire,
+  transactionToWire,
+} from './transaction.js'
 
 /** Operations and results as the wire has them. The bytes are shared, not copied. */
 export function operationToWire(operation: Operation): WireOperation {
@@ -18,6 +24,8 @@ export function operationToWire(operation: Operation): WireOperation {
       return unstamped({ $case: 'compareAndSet', value: operation })
     case 'increment':
       return unstamped({ $case: 'increment', value: operation })
+    case 'transaction':
+      return unstamped({ $case: 'transaction', value: transactionToWire(operation) })
     case 'open-session':
       return unstamped({ $case: 'openSession', value: operation })
   }
@@ -58,6 +66,8 @@ export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operat
       }
     case 'increment':
       return { kind: 'increment', key: kind.value.key, by: kind.value.by }
+    case 'transaction':
+      return transactionFromWire(kind.value)
     case 'openSession':
       return {
         kind: 'open-session',
@@ -86,6 +96,8 @@ export function resultToWire(result: Result | KvError): WireResult {
       return { kind: { $case: 'compareAndSet', value: result } }
     case 'increment':
       return { kind: { $case: 'increment', value: result } }
+    case 'transaction':
+      return { kind: { $case: 'transaction', value: transactionResultToWire(result) } }
     case 'open-session':
       return { kind: { $case: 'openSession', value: result } }
   }
@@ -101,17 +113,14 @@ const CASES: Readonly<Record<Operation['kind'], Case>> = {
   append: 'append',
   'compare-and-set': 'compareAndSet',
   increment: 'increment',
+  transaction: 'transaction',
   'open-session': 'openSession',
 }
 
 /** What a peer answered to `asked`. An answer of another kind than the question is a fault of the peer. */
 export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): Result | KvError {
   if (kind?.$case === 'error') return errorFromWire(kind.value, asked === 'get')
-  if (kind === undefined || kind.$case !== CASES[asked]) {
-    return new InternalError(`the peer answered ${kind?.$case ?? 'nothing'} to ${asked}`, {
-      outcome: asked === 'get' ? 'not-applied' : 'unknown',
-    })
-  }
+  if (kind === undefined || kind.$case !== CASES[asked]) return noAnswer(kind?.$case ?? 'nothing', asked)
   switch (kind.$case) {
     case 'get':
       return { kind: 'get', found: kind.value.found, value: kind.value.value, version: kind.value.version }
@@ -125,7 +134,15 @@ export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): 
       return { kind: 'compare-and-set', version: kind.value.version }
     case 'increment':
       return { kind: 'increment', value: kind.value.value, version: kind.value.version }
+    case 'transaction':
+      return transactionResultFromWire(kind.value) ?? noAnswer('an unknown result', asked)
     case 'openSession':
       return { kind: 'open-session', id: kind.value.id }
   }
+}
+
+function noAnswer(what: string, asked: Operation['kind']): KvError {
+  return new InternalError(`the peer answered ${what} to ${asked}`, {
+    outcome: asked === 'get' ? 'not-applied' : 'unknown',
+  })
 }

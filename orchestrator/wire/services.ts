@@ -6,7 +6,8 @@ import type {
 } from '@grpc/grpc-js'
 import { type Clock, systemClock } from '../core/clock.js'
 import type { ClusterMap } from '../core/topology.js'
-import { toKvError } from '../errors/index.js'
+import type { TransactionOperation, TransactionResult } from '../core/transaction.js'
+import { toKvError, UnsupportedError } from '../errors/index.js'
 import { type BatchCall, BatchStream } from './batch-stream.js'
 import { clusterMapToWire } from './cluster-map.js'
 import { statusOf } from './errors.js'
@@ -19,11 +20,14 @@ import type {
   GetResponse,
   PutRequest,
   PutResponse,
+  TransactionRequest,
+  TransactionResponse,
 } from './gen/kvorum/v1/kv.js'
 import { KVService } from './gen/kvorum/v1/kv.js'
 import { type KeyValuePair, KVStoreService, type Status, type String as Text, type ValueReturn } from './gen/kvstore.js'
 import type { Service } from './listener.js'
 import { SERVER_BATCH } from './methods.js'
+import { transactionFromWire, transactionResultToWire } from './transaction.js'
 
 /** What a server learns of a unary call besides its request. */
 export interface CallInfo {
@@ -38,6 +42,7 @@ export interface KvHandlers {
   get(request: GetRequest, call: CallInfo): Promise<GetResponse>
   put(request: PutRequest, call: CallInfo): Promise<PutResponse>
   delete(request: DeleteRequest, call: CallInfo): Promise<DeleteResponse>
+  transaction(operation: TransactionOperation, call: CallInfo): Promise<TransactionResult>
   /** Each Batch stream, when it begins: the handler listens to it. */
   batch(stream: BatchStream): void
   /** Maps to send, from the current one on, until `signal` is aborted because the client has gone. */
@@ -51,10 +56,22 @@ export function kvService(handlers: KvHandlers, clock: Clock = systemClock): Ser
       get: unary((request: GetRequest, call) => handlers.get(request, call), 'read', clock),
       put: unary((request: PutRequest, call) => handlers.put(request, call), 'write', clock),
       delete: unary((request: DeleteRequest, call) => handlers.delete(request, call), 'write', clock),
+      transaction: unary((request: TransactionRequest, call) => transact(request, call, handlers), 'write', clock),
       batch: (call: BatchCall) => handlers.batch(new BatchStream(call)),
       clusterMap: serverStream((_: ClusterMapRequest, signal) => mapsOnTheWire(handlers.clusterMap(signal))),
     },
   )
+}
+
+async function transact(
+  request: TransactionRequest,
+  call: CallInfo,
+  handlers: KvHandlers,
+): Promise<TransactionResponse> {
+  const operation = transactionFromWire(request)
+  if (operation !== undefined) return transactionResultToWire(await handlers.transaction(operation, call))
+  const message = 'this gateway does not know a part of the transaction: upgrade it'
+  throw new UnsupportedError(message, { outcome: 'not-applied' })
 }
 
 /** The compat service. Its failures travel in the answers: a handler that rejects is a fault, and ends with INTERNAL. */

@@ -36,6 +36,7 @@ export class FakeGateway {
       get: unserved,
       put: unserved,
       delete: unserved,
+      transaction: unserved,
       batch: (stream) => this.#serve(stream),
       clusterMap: (signal) => this.#maps(signal),
     })

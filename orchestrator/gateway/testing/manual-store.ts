@@ -71,6 +71,8 @@ export class MapStore implements OperationStore {
         this.#rows.set(id, { value: Buffer.from(`${value}`), version: ++this.#versions })
         return { kind: 'increment', value, version: this.#versions }
       }
+      case 'transaction':
+        return { kind: 'transaction', succeeded: true, results: [] }
       case 'open-session':
         return { kind: 'open-session', id: new Uint8Array(16) }
     }

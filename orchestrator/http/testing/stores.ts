@@ -1,5 +1,7 @@
 import type { Operation, Result } from '../../core/operation.js'
-import { CancelledError, type KvError, PreconditionFailedError } from '../../errors/index.js'
+import { transactOn } from '../../core/testing/transact.js'
+import type { TransactionOperation } from '../../core/transaction.js'
+import { CancelledError, KvError, PreconditionFailedError } from '../../errors/index.js'
 import type { OperationStore } from '../operations.js'
 
 type Done = Parameters<OperationStore['perform']>[3]
@@ -30,6 +32,7 @@ export class MapStore implements OperationStore {
   }
 
   #apply(operation: Operation): Result {
+    if (operation.kind === 'transaction') return this.#transact(operation)
     const id = Buffer.from(operation.key).toString('hex')
     const row = this.rows.get(id)
     const found = { value: row?.value ?? new Uint8Array(), version: row?.version ?? 0n }
@@ -62,6 +65,12 @@ export class MapStore implements OperationStore {
       case 'open-session':
         throw new TypeError('no client of HTTP opens a session')
     }
+  }
+
+  #transact(operation: TransactionOperation): Result {
+    const result = transactOn(operation, this.rows, (one) => this.#apply(one))
+    if (result instanceof KvError) throw result
+    return result
   }
 
   #write(id: string, value: Uint8Array): bigint {

@@ -1,5 +1,6 @@
 import type { Operation, Result, Stamp } from '../../core/operation.js'
 import { PARTITIONS } from '../../core/slot.js'
+import { transactOn } from '../../core/testing/transact.js'
 import { type ClusterMap, makeClusterMap } from '../../core/topology.js'
 import { type KvError, NotLeaderError, PreconditionFailedError, UnsupportedError } from '../../errors/index.js'
 import { type BatchCall, type BatchMessage, BatchStream } from '../batch-stream.js'
@@ -96,6 +97,7 @@ export class FakeNode {
         version: row?.version ?? 0n,
       }
     }
+    if (operation.kind === 'transaction') return transactOn(operation, this.rows, (one) => this.execute(one))
     if (operation.kind === 'open-session') return { kind: 'open-session', id: this.#newSession() }
     const version = row?.version ?? 0n
     if (operation.kind === 'append') {
@@ -143,6 +145,7 @@ export class FakeNode {
       get: unserved,
       put: unserved,
       delete: unserved,
+      transaction: unserved,
       clusterMap: (signal) => this.#map(signal),
       batch: (stream) => stream.end(),
     })

@@ -90,7 +90,7 @@ export class Network {
   carry(connection: SimConnection, message: BatchRequest): void {
     this.messages++
     for (const operation of message.operations.map(operationOf)) {
-      if (operation.kind === 'get' || operation.kind === 'open-session') continue
+      if (operation.kind === 'get' || operation.kind === 'open-session' || operation.kind === 'transaction') continue
       const id = writeIdOf(operation)
       this.copies.set(id, (this.copies.get(id) ?? 0) + 1)
     }

@@ -4,7 +4,7 @@ import type { Operation, Result } from '../../../core/operation.js'
 import { KvError } from '../../../errors/index.js'
 import { type Answer, refusal } from '../sim-sessions.js'
 
-type DataOperation = Exclude<Operation, { kind: 'open-session' }>
+type DataOperation = Exclude<Operation, { kind: 'open-session' | 'transaction' }>
 
 /** What a key was from a moment on, until its next state. */
 interface State {
@@ -157,7 +157,7 @@ export function bytesOf(text: string): Uint8Array {
 }
 
 /** The value that a write writes, or adds, is its number; a delete has a key of its own that is called so. */
-export function writeIdOf(operation: Exclude<Operation, { kind: 'get' | 'open-session' }>): number {
+export function writeIdOf(operation: Exclude<Operation, { kind: 'get' | 'open-session' | 'transaction' }>): number {
   if (operation.kind === 'increment') return Number(operation.by)
   return Number.parseInt(textOf(operation.kind === 'delete' ? operation.key : operation.value), 10)
 }

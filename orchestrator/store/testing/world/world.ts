@@ -133,7 +133,7 @@ export class World {
   }
 
   #checkForgotten(write: Operation): void {
-    if (write.kind === 'get' || write.kind === 'open-session') return
+    if (write.kind === 'get' || write.kind === 'open-session' || write.kind === 'transaction') return
     const id = writeIdOf(write)
     if (this.clients.some(({ open }) => open.has(id)))
       this.#faults.push(`call ${id} waits for a number below the floor`)
