@@ -43,7 +43,7 @@ function adviceFor(error: KvError, what: string, writes: boolean): string {
 }
 
 function isUsage({ code }: KvError): boolean {
-  return code === 'INVALID_ARGUMENT' || code === 'TOO_LARGE'
+  return code === 'INVALID_ARGUMENT' || code === 'TOO_LARGE' || code === 'CROSS_SHARD'
 }
 
 function oneLine(text: string): string {

@@ -7,6 +7,7 @@ test.each([
     'put',
     'append',
     'delete',
+    'txn',
     'status',
     'fault',
     'scale',

@@ -21,6 +21,11 @@ const HELP: Readonly<Record<string, Help>> = {
   put: { examples: ["put user:1 'Ada'"], done: 'stored', failed: SENT },
   append: { examples: ["append log 'a line'"], done: 'added', failed: SENT },
   delete: { examples: ['delete user:1'], done: 'the key has no value now', failed: SENT },
+  txn: {
+    examples: ['txn transfer.json', 'txn - --json < transfer.json'],
+    done: 'carried out, also if a condition did not hold',
+    failed: 'nothing of it was done, or stderr says what is known of it',
+  },
   status: { examples: ['status', 'status --json'], done: 'shown, also when nodes are down', failed: SENT },
   fault: {
     examples: [

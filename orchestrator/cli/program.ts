@@ -22,6 +22,7 @@ import { REACH_MS, reach } from './reach.js'
 import { roll } from './rolling.js'
 import { scale } from './scale.js'
 import { status } from './status.js'
+import { TXN_HELP, textOf, txn } from './txn.js'
 import { faultIn, shown } from './words.js'
 
 const FAULT_S_MAX = 86_400
@@ -93,6 +94,12 @@ function programFor(
   command('delete <key>', 'delete a key').action((key: string, { json }: Flags) =>
     perform({ name: 'delete', key, json, writes: true }, (form, to) => remove(key, form, to, context)),
   )
+  command('txn <file>', 'carry out a transaction, written as JSON in a file or on stdin (-)')
+    .addHelpText('after', TXN_HELP)
+    .action((file: string, { json }: Flags) => {
+      const text = textOf(file)
+      return perform({ name: 'txn', json, writes: true }, (form, to) => txn(text, form, to, context))
+    })
   command('status', 'show the shards and their nodes').action(({ json }: Flags) =>
     perform({ name: 'status', json }, (form, connection) => status(form, connection, context)),
   )
