@@ -25,7 +25,7 @@ type Record struct {
 	Value []byte
 	// Version is the key's version, given by the state machine.
 	Version uint64
-	// Expiry is in milliseconds since 1970, 0 for never. An engine stores it and does not act on it.
+	// Expiry is in the state machine's time, 0 for never. An engine stores it and does not act on it.
 	Expiry uint64
 	// Index is the raft index of the write.
 	Index uint64

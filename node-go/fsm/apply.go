@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/hashicorp/raft"
 
@@ -44,6 +45,7 @@ func (f *FSM) Apply(entry *raft.Log) any {
 func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
 	s := f.state
 	f.batch.Reset(entry.Index)
+	f.soonest = math.MaxUint64
 	s.head.logTimeMs = max(s.head.logTimeMs, c.GetStampMs())
 	s.head.index, s.head.term = entry.Index, entry.Term
 	f.batch.Put(engine.Record{Key: headKey, Value: s.head.encode()})
@@ -60,6 +62,11 @@ func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
 		return nil, err
 	}
 	f.logTimeMs.Store(s.head.logTimeMs)
+	if thawed || changed {
+		// What was left alone may be due.
+		f.soonest = 0
+	}
+	f.alarm.ring(f.soonest)
 	f.format.Store(uint32(s.head.format))
 	f.progress.advance(entry.Index)
 	return applied, nil
@@ -97,6 +104,8 @@ func (f *FSM) run(c *pb.Command, applied *Applied) (changed bool, err error) {
 		changed, applied.Err = f.importRecords(kind.Import)
 	case *pb.Command_Sweep:
 		changed, applied.Err = f.sweep(kind.Sweep)
+	case *pb.Command_Expire:
+		applied.Already, err = f.expire(kind.Expire)
 	case *pb.Command_Raise:
 		applied.Already = !f.raise(kind.Raise)
 	default:

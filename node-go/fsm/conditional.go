@@ -62,7 +62,7 @@ func (w *writer) increment(i *pb.Increment) (Result, error) {
 		return result, nil
 	}
 	result.Value, result.Version = number+by, w.next(i.GetKey(), before.version)
-	w.set(i.GetKey(), written{version: result.Version, value: formatNumber(result.Value)})
+	w.set(i.GetKey(), written{version: result.Version, value: formatNumber(result.Value), expiry: before.expiry})
 	return result, nil
 }
 

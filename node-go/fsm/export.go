@@ -36,6 +36,9 @@ type Export struct {
 	epoch  uint64
 	wanted *numbers
 
+	// Now is the log time by which Left counts: that of the newest entry, unless somebody knows better.
+	Now func() uint64
+
 	mu      sync.Mutex
 	changed map[string]struct{}
 	bytes   int
@@ -88,7 +91,7 @@ func (f *FSM) Export(epoch uint64, ranges []*pb.PartitionRange) (*Export, *kverr
 	}
 	x := &Export{
 		fsm: f, view: view, epoch: epoch, wanted: wanted,
-		changed: map[string]struct{}{}, max: f.options.ExportBytes, news: make(chan struct{}, 1),
+		changed: map[string]struct{}{}, max: f.options.ExportBytes, news: make(chan struct{}, 1), Now: f.LogTimeMs,
 	}
 	if f.exports.all == nil {
 		f.exports.all = map[*Export]struct{}{}
@@ -147,6 +150,15 @@ func (x *Export) Get(key string) (engine.Record, bool, error) {
 	}
 	r.Key = []byte(key)
 	return r, found, nil
+}
+
+// Left is what is left of a record's time to live, in ms, at least 1; 0: it has none. Two shards' log times have nothing to do with
+// each other, so that an Expiry means nothing elsewhere.
+func (x *Export) Left(r engine.Record) uint64 {
+	if r.Expiry == 0 {
+		return 0
+	}
+	return max(1, Left(r, x.Now()))
 }
 
 // Changed returns the keys that have changed since it was called last, and the floors once the partitions are frozen: then

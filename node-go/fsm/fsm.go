@@ -51,10 +51,13 @@ type FSM struct {
 
 	state *state
 	batch *engine.Batch
+	// soonest is the earliest expiry that the entry has given to a key.
+	soonest uint64
 
 	// table is nil during a Restore, when no state is whole.
 	table    atomic.Pointer[table]
 	exports  exports
+	alarm    alarm
 	progress progress
 	// logTimeMs is that of the state.
 	logTimeMs atomic.Uint64
@@ -146,6 +149,7 @@ func (f *FSM) adopt(s *state) {
 	f.logTimeMs.Store(s.head.logTimeMs)
 	f.format.Store(uint32(s.head.format))
 	f.progress.advance(s.applied)
+	f.alarm.ring(0)
 }
 
 // fatal stops the state machine and then blocks until Close: to return to raft would let it count the entry as applied.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -107,9 +108,8 @@ func content(t fataler, e engine.Engine) []byte {
 
 // sameState compares what two replicas know, their sessions included.
 func sameState(a, b *state) bool {
-	one, two := *a, *b
-	one.sessions, two.sessions = nil, nil
-	if one != two || len(a.sessions.byID) != len(b.sessions.byID) || a.sessions.answers != b.sessions.answers ||
+	if !maps.Equal(a.expiries, b.expiries) || a.applied != b.applied || a.head != b.head || a.epoch != b.epoch ||
+		a.partitions != b.partitions || a.thawMs != b.thawMs || len(a.sessions.byID) != len(b.sessions.byID) || a.sessions.answers != b.sessions.answers ||
 		a.sessions.kept != b.sessions.kept {
 		return false
 	}

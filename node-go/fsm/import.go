@@ -15,10 +15,10 @@ func (f *FSM) importRecords(m *pb.ImportRecords) (changed bool, err *kverr.Error
 		return false, err
 	}
 	for _, r := range m.GetRecords() {
-		f.batch.Put(engine.Record{Key: userKey(r.GetKey()), Value: r.GetValue(), Version: r.GetVersion()})
+		f.store(string(r.GetKey()), engine.Record{Value: r.GetValue(), Version: r.GetVersion(), Expiry: f.due(r.GetTtlMs())})
 	}
 	for _, key := range m.GetRemoved() {
-		f.batch.Delete(userKey(key))
+		f.remove(string(key))
 	}
 	for _, c := range m.GetComplete() {
 		p := &f.state.partitions[c.GetPartition()]
@@ -34,6 +34,9 @@ func (f *FSM) checkImport(m *pb.ImportRecords) *kverr.Error {
 		err := f.checkImported(r.GetKey(), m.GetEpoch())
 		if err == nil {
 			err = checkValue(len(r.GetValue()), ValueBytesMax)
+		}
+		if err == nil {
+			err = checkTTL(r.GetTtlMs())
 		}
 		if err == nil && r.GetVersion() == 0 {
 			err = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "a record has no version")
@@ -87,7 +90,7 @@ func (f *FSM) sweep(m *pb.SweepRecords) (changed bool, err *kverr.Error) {
 	}
 	for _, key := range m.GetKeys() {
 		if f.state.partitions[command.Partition(key)].State == Released {
-			f.batch.Delete(userKey(key))
+			f.remove(string(key))
 		}
 	}
 	for _, s := range m.GetSwept() {

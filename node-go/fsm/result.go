@@ -16,6 +16,7 @@ const (
 	KindCompareAndSet
 	KindIncrement
 	KindTransaction
+	KindTouch
 	// KindGet is that of a get in a transaction.
 	KindGet
 )
@@ -29,7 +30,7 @@ type Result struct {
 	Length uint64
 	// Value after an increment.
 	Value int64
-	// Existed says whether a delete removed something.
+	// Existed says whether a delete removed something, or a touch found something.
 	Existed bool
 	// Previous is what the key was, if the write asked for that and there was something.
 	Previous *Previous

@@ -10,7 +10,7 @@ import (
 	"kvorum/node/kverr"
 )
 
-// The first byte of an engine key says whose it is. Space 3 is in session_rows.go.
+// The first byte of an engine key says whose it is. Space 3 is in session_rows.go, 4 in expiry.go.
 const (
 	spaceSystem = 0x01
 	spaceUser   = 0x02
@@ -101,6 +101,9 @@ func load(e engine.Engine, shard, formatMax uint32) (*state, error) {
 	}
 	if s.sessions, err = loadSessions(view); err != nil {
 		return nil, fmt.Errorf("load the sessions: %w", err)
+	}
+	if s.expiries, err = loadExpiries(view); err != nil {
+		return nil, fmt.Errorf("load the expiry rows: %w", err)
 	}
 	s.thawMs = s.nextThaw()
 	switch {

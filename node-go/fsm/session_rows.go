@@ -16,7 +16,7 @@ import (
 //	          value | expiry | last use | floor | answer ...
 //	                | 4      | 8        | 8     |
 //	answer    uvarints: sequence - that of the answer before (the first: - floor), kind, partition, error code,
-//	          version (of a delete: whether the key existed; of a refusal for its owner: the epoch), length (of an
+//	          version (of a delete or touch: whether the key existed; of a refusal for its owner: the epoch), length (of an
 //	          increment: the sum, zigzag; of a refused transaction: the operation). A kind with the bit 40 is followed by
 //	          what the write has replaced, and belongs to format 3 of commands: uvarints: version, length of the value; the
 //	          value. So does the kind of a transaction, whose version is 1 if it succeeded, and whose length is the number of
@@ -181,9 +181,14 @@ func decodePrevious(from []byte) (*Previous, []byte) {
 	return &Previous{Version: numbers[0], Value: bytes.Clone(from[:numbers[1]])}, from[numbers[1]:]
 }
 
+// isKept says of a number whether it is a kind of write whose answers sessions keep.
+func (k Kind) isKept() bool {
+	return k >= KindPut && k <= KindTouch && k != KindOpen
+}
+
 func decodeAnswer(sequence uint64, numbers [6]uint64) (answered, bool) {
 	kind, partition, code, version, length := Kind(numbers[1]), numbers[2], errpb.ErrorCode(numbers[3]), numbers[4], numbers[5]
-	if kind < KindPut || kind > KindTransaction || kind == KindOpen || partition >= command.Partitions {
+	if !kind.isKept() || partition >= command.Partitions {
 		return answered{}, false
 	}
 	a := answered{sequence: sequence, partition: uint16(partition), result: Result{Kind: kind}}
@@ -196,7 +201,7 @@ func decodeAnswer(sequence uint64, numbers [6]uint64) (answered, bool) {
 		a.result.Err.Version, a.result.Err.Operation = version, uint32(length)
 	case kind == KindTransaction:
 		// What it came to follows.
-	case kind == KindDelete:
+	case kind == KindDelete || kind == KindTouch:
 		a.result.Existed = version == 1
 	case kind == KindIncrement:
 		a.result.Version, a.result.Value = version, unzigzag(length)

@@ -13,6 +13,8 @@ type state struct {
 	epoch      uint64
 	partitions [command.Partitions]partition
 	sessions   *sessions
+	// expiries is what the expiry rows say, by key.
+	expiries map[string]uint64
 	// thawMs is nextThaw, so that entries need not look for it.
 	thawMs uint64
 }

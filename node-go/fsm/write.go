@@ -46,6 +46,8 @@ type writer struct {
 type written struct {
 	version uint64
 	value   []byte
+	// expiry is when it is due, in log time; 0: never.
+	expiry uint64
 	// grown: an append has made the value, and nobody else refers to it.
 	grown bool
 }
@@ -109,6 +111,8 @@ func (w *writer) do(write *pb.Write) (Result, error) {
 		return w.increment(kind.Increment)
 	case *pb.Write_Transaction:
 		return w.transact(kind.Transaction)
+	case *pb.Write_Touch:
+		return w.touch(kind.Touch)
 	case *pb.Write_Open:
 		head := w.f.state.head
 		id, refused := w.f.state.sessions.open(kind.Open, head.index, head.logTimeMs)
@@ -130,6 +134,8 @@ func kindOf(write *pb.Write) Kind {
 		return KindIncrement
 	case *pb.Write_Transaction:
 		return KindTransaction
+	case *pb.Write_Touch:
+		return KindTouch
 	default:
 		return KindAppend
 	}
@@ -148,6 +154,8 @@ func keyOf(write *pb.Write) []byte {
 		return kind.Increment.GetKey()
 	case *pb.Write_Transaction:
 		return command.FirstKey(kind.Transaction)
+	case *pb.Write_Touch:
+		return kind.Touch.GetKey()
 	default:
 		return write.GetAppend().GetKey()
 	}
@@ -155,7 +163,10 @@ func keyOf(write *pb.Write) []byte {
 
 func (w *writer) put(p *pb.Put) (Result, error) {
 	result := Result{Kind: KindPut}
-	if result.Err = checkValue(len(p.GetValue()), ValueBytesMax); result.Err != nil {
+	if result.Err = checkValue(len(p.GetValue()), ValueBytesMax); result.Err == nil {
+		result.Err = checkTTL(p.GetTtlMs())
+	}
+	if result.Err != nil {
 		return result, nil
 	}
 	before, refused, err := w.admitPrevious(p.GetKey(), p.IfVersion, p.GetReturnPrevious())
@@ -167,7 +178,7 @@ func (w *writer) put(p *pb.Put) (Result, error) {
 		result.Previous = before.previous()
 	}
 	result.Version = w.next(p.GetKey(), before.version)
-	w.set(p.GetKey(), written{version: result.Version, value: p.GetValue()})
+	w.set(p.GetKey(), written{version: result.Version, value: p.GetValue(), expiry: w.f.due(p.GetTtlMs())})
 	return result, nil
 }
 
@@ -199,7 +210,9 @@ func (w *writer) append(a *pb.Append) (Result, error) {
 		return result, nil
 	}
 	w.appended += made
-	now := written{version: w.next(a.GetKey(), before.version), value: append(value, a.GetValue()...), grown: true}
+	now := written{
+		version: w.next(a.GetKey(), before.version), value: append(value, a.GetValue()...), expiry: before.expiry, grown: true,
+	}
 	w.set(a.GetKey(), now)
 	result.Version, result.Length = now.version, uint64(len(now.value))
 	return result, nil
@@ -231,9 +244,9 @@ func (w *writer) set(key []byte, now written) {
 func (w *writer) writeKeys() {
 	for _, key := range w.keys {
 		if now := w.written[key]; now.version > 0 {
-			w.f.batch.Put(engine.Record{Key: userKey([]byte(key)), Value: now.value, Version: now.version})
+			w.f.store(key, engine.Record{Value: now.value, Version: now.version, Expiry: now.expiry})
 		} else {
-			w.f.batch.Delete(userKey([]byte(key)))
+			w.f.remove(key)
 		}
 	}
 }
@@ -270,6 +283,7 @@ func (w *writer) admit(
 		if before, err = look(userKey(key)); err != nil {
 			return written{}, nil, err
 		}
+		before.expiry = w.f.state.expiries[string(key)]
 	}
 	if ifVersion != nil && *ifVersion != before.version {
 		refused = before.refuse(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,

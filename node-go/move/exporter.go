@@ -12,7 +12,7 @@ import (
 // Export sends what an export holds: the records of its view, then, round by round, what has changed since, until the partitions
 // are frozen and everything has been sent. It sends an empty message first: the export has begun.
 func Export(ctx context.Context, x *fsm.Export, send func(*nodev1.ExportResponse) error) error {
-	p := &packer{send: send}
+	p := &packer{send: send, left: x.Left}
 	if err := p.flush(); err != nil {
 		return err
 	}
@@ -48,6 +48,7 @@ func Export(ctx context.Context, x *fsm.Export, send func(*nodev1.ExportResponse
 // packer gathers records into messages of at most entryBytes, or one record.
 type packer struct {
 	send    func(*nodev1.ExportResponse) error
+	left    func(engine.Record) uint64
 	pending nodev1.ExportResponse
 	bytes   int
 	// ahead are keys that were sent as they are by now before the view came to them.
@@ -121,7 +122,7 @@ func (p *packer) record(r engine.Record) error {
 		return err
 	}
 	p.pending.Records = append(p.pending.Records, &nodev1.ExportedRecord{
-		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Version: r.Version,
+		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Version: r.Version, TtlMs: p.left(r),
 	})
 	return nil
 }

@@ -229,7 +229,9 @@ func (j *job) take(ctx context.Context, m *nodev1.ExportResponse) *kverr.Error {
 func entryOf(epoch uint64, m *nodev1.ExportResponse) (entry *command.ImportRecords, bytes int) {
 	entry = &command.ImportRecords{Epoch: epoch, Removed: m.GetRemoved()}
 	for _, r := range m.GetRecords() {
-		entry.Records = append(entry.Records, &command.ImportedRecord{Key: r.GetKey(), Value: r.GetValue(), Version: r.GetVersion()})
+		entry.Records = append(entry.Records, &command.ImportedRecord{
+			Key: r.GetKey(), Value: r.GetValue(), Version: r.GetVersion(), TtlMs: r.GetTtlMs(),
+		})
 		bytes += len(r.GetKey()) + len(r.GetValue()) + recordBytes
 	}
 	for _, key := range m.GetRemoved() {

@@ -148,7 +148,7 @@ func (g *group) commit(term uint64, c *command.Command) *fsm.Applied {
 	}
 	g.timeMs++
 	c.StampMs = g.timeMs
-	data, err := fsmcommand.Encode(c, 1)
+	data, err := fsmcommand.Encode(c, g.leader().Format())
 	if err != nil {
 		panic(err)
 	}

@@ -37,5 +37,10 @@ func (r *Replica) Export(ctx context.Context, epoch uint64, ranges []*command.Pa
 	if err := r.Confirm(ctx, deadline); err != nil {
 		return nil, err
 	}
-	return r.fsm.Export(epoch, ranges)
+	x, err := r.fsm.Export(epoch, ranges)
+	if err == nil {
+		// Between two entries time goes on: what is left must not count from the last one, which may be hours ago.
+		x.Now = r.LogTimeMs
+	}
+	return x, err
 }

@@ -131,6 +131,7 @@ func (r *Replica) wire(notices <-chan bool) {
 		propose: func(data []byte) raft.ApplyFuture { return r.raft.Apply(data, 0) },
 		leads:   leads, hint: r.hint, logTime: r.logTime.now, format: r.fsm.Format, clock: r.options.Clock,
 	})
+	r.expirer = &expirer{due: r.fsm.Due, now: r.logTime.now, propose: r.Propose, clock: r.options.Clock, log: r.options.Log}
 	r.leadership = newLeadership(leadershipSeams{
 		notices: notices, term: r.raft.CurrentTerm, leads: leads, open: r.openTerm,
 		ready: r.ready, lost: r.proposer.shut, lead: r.lead, noticed: r.changed.Raise, clock: r.options.Clock,
@@ -173,9 +174,10 @@ func (r *Replica) ready() {
 
 // lead does what only a leader does, beside serving.
 func (r *Replica) lead(ctx context.Context) {
-	var raising sync.WaitGroup
-	defer raising.Wait()
-	raising.Go(func() { r.raiseFresh(ctx) })
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { r.raiseFresh(ctx) })
+	beside.Go(func() { r.expirer.run(ctx) })
 	if r.options.Lead != nil {
 		r.options.Lead(ctx, r)
 	}

@@ -102,6 +102,7 @@ type Replica struct {
 
 	leadership *leadership
 	logTime    *logTime
+	expirer    *expirer
 	proposer   *proposer
 	confirmer  *confirmer
 	freshness  *freshness
@@ -177,6 +178,14 @@ func (r *Replica) Fresh(ctx context.Context, arrived time.Time, bound time.Durat
 
 // Get reads the state machine as it is here and now.
 func (r *Replica) Get(key []byte) (engine.Record, bool, error) { return r.fsm.Get(key) }
+
+// LogTimeMs is the log time now, as far as this node knows it: a leader's goes on, that of others stands still between entries.
+func (r *Replica) LogTimeMs() uint64 {
+	if r.leadership.isReady() {
+		return r.logTime.now()
+	}
+	return r.fsm.LogTimeMs()
+}
 
 // Seed is a view that holds everything up to atLeast. The caller closes it.
 func (r *Replica) Seed(atLeast uint64) (engine.View, *kverr.Error) {

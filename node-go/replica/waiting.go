@@ -109,6 +109,8 @@ func (w *waiting) cost(i int) int {
 		return len(kind.Append.Key) + len(kind.Append.Value) + writeOverhead
 	case *command.Write_CompareAndSet:
 		return len(kind.CompareAndSet.Key) + len(kind.CompareAndSet.Expected) + len(kind.CompareAndSet.Value) + writeOverhead
+	case *command.Write_Touch:
+		return len(kind.Touch.Key) + writeOverhead
 	case *command.Write_Increment:
 		return len(kind.Increment.Key) + writeOverhead
 	case *command.Write_Transaction:

@@ -93,6 +93,8 @@ func (b *batch) split() (reads, stale, writes []int) {
 			} else {
 				reads = append(reads, i)
 			}
+		case *kvorumv1.Operation_TtlOf:
+			reads = append(reads, i)
 		default:
 			writes = append(writes, i)
 		}
@@ -137,7 +139,7 @@ func (b *batch) check(op *kvorumv1.Operation) *kverr.Error {
 			"write %d of session %d, but the message has %d sessions and numbers begin at 1", op.Sequence, number, len(b.sessions))
 	case len(b.sessions[number-1].Id) != fsmcommand.SessionIDBytes:
 		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "a session's id has %d bytes", fsmcommand.SessionIDBytes)
-	case op.GetGet() != nil || op.GetOpenSession() != nil:
+	case !isWrite(op):
 		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "only a write is part of a session")
 	default:
 		return nil
@@ -176,7 +178,7 @@ func (b *batch) get(target Replica, positions []int) {
 			b.results[i] = b.options.failed(replica.Overloaded(b.noRoom, 0))
 			continue
 		}
-		result, bytes := b.getOne(target, b.operations[i].GetGet().Key)
+		result, bytes := b.getOne(target, b.operations[i])
 		switch {
 		case b.gets > 0 && b.bytes+bytes > b.options.Limits.MaxMessageBytes-answerSlack:
 			b.noRoom = "the answer to this message is full: ask for less at once"
@@ -193,7 +195,11 @@ func (b *batch) get(target Replica, positions []int) {
 	}
 }
 
-func (b *batch) getOne(target Replica, key []byte) (*kvorumv1.Result, int) {
+func (b *batch) getOne(target Replica, op *kvorumv1.Operation) (*kvorumv1.Result, int) {
+	if ask := op.GetTtlOf(); ask != nil {
+		return b.ttlOf(target, ask.Key)
+	}
+	key := op.GetGet().Key
 	record, found, err := target.Get(key)
 	if err != nil {
 		result := b.options.failed(readError(err))
@@ -201,7 +207,7 @@ func (b *batch) getOne(target Replica, key []byte) (*kvorumv1.Result, int) {
 	}
 	response := &kvorumv1.GetResponse{Found: found}
 	if found {
-		response.Value, response.Version = record.Value, record.Version
+		response.Value, response.Version, response.TtlMs = record.Value, record.Version, ttlOf(target, record)
 	}
 	return &kvorumv1.Result{Kind: &kvorumv1.Result_Get{Get: response}}, len(record.Value) + operationOverhead
 }
@@ -222,6 +228,8 @@ func (l Limits) toWrite(op *kvorumv1.Operation) *command.Write {
 		write.Kind = &command.Write_Increment{Increment: &command.Increment{Key: kind.Increment.Key, By: kind.Increment.By}}
 	case *kvorumv1.Operation_Transaction:
 		write.Kind = &command.Write_Transaction{Transaction: l.toTransaction(kind.Transaction)}
+	case *kvorumv1.Operation_Touch:
+		write.Kind = &command.Write_Touch{Touch: &command.Touch{Key: kind.Touch.Key, TtlMs: kind.Touch.GetTtlMs()}}
 	case *kvorumv1.Operation_OpenSession:
 		expiry := kind.OpenSession.ExpiryMs
 		if expiry == 0 {
@@ -233,7 +241,9 @@ func (l Limits) toWrite(op *kvorumv1.Operation) *command.Write {
 }
 
 func (l Limits) toPut(put *kvorumv1.PutRequest) *command.Put {
-	return &command.Put{Key: put.Key, Value: put.Value, IfVersion: put.IfVersion, ReturnPrevious: put.GetReturnPrevious()}
+	return &command.Put{
+		Key: put.Key, Value: put.Value, IfVersion: put.IfVersion, ReturnPrevious: put.GetReturnPrevious(), TtlMs: put.GetTtlMs(),
+	}
 }
 
 func toDelete(remove *kvorumv1.DeleteRequest) *command.Delete {
@@ -263,6 +273,8 @@ func (o Options) toResult(result fsm.Result) *kvorumv1.Result {
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_Increment{Increment: answer}}
 	case fsm.KindTransaction:
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_Transaction{Transaction: toTransactionResponse(result.Transaction)}}
+	case fsm.KindTouch:
+		return &kvorumv1.Result{Kind: &kvorumv1.Result_Touch{Touch: &kvorumv1.TouchResponse{Existed: result.Existed}}}
 	case fsm.KindOpen:
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_OpenSession{OpenSession: &kvorumv1.OpenSessionResponse{Id: result.Session[:]}}}
 	default:

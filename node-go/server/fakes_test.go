@@ -32,16 +32,19 @@ type fakeNode struct {
 	Replica // nil: a method that a test does not set panics
 	signal  *replica.Signal
 
-	mu      sync.Mutex
-	status  *nodev1.NodeStatus
-	values  map[string]string
-	refused *kverr.Error
-	full    *kverr.Error
-	peers   []*kvorumv1.Node
-	members []string
-	assign  *command.AssignPartitions
-	view    engine.View
-	batches []*command.WriteBatch
+	mu     sync.Mutex
+	status *nodev1.NodeStatus
+	values map[string]string
+	// expiries are those of the values, by the log time logTimeMs.
+	expiries  map[string]uint64
+	logTimeMs uint64
+	refused   *kverr.Error
+	full      *kverr.Error
+	peers     []*kvorumv1.Node
+	members   []string
+	assign    *command.AssignPartitions
+	view      engine.View
+	batches   []*command.WriteBatch
 	// transaction is the answer to each.
 	transaction fsm.Result
 	// gate, if not nil, is called before a write is answered.
@@ -112,6 +115,8 @@ func (n *fakeNode) Write(_ context.Context, batch *command.WriteBatch, _ time.Ti
 			results = append(results, fsm.Result{Kind: fsm.KindIncrement, Version: 4, Value: write.GetIncrement().By})
 		case write.GetTransaction() != nil:
 			results = append(results, n.transaction)
+		case write.GetTouch() != nil:
+			results = append(results, fsm.Result{Kind: fsm.KindTouch, Existed: true})
 		case write.GetOpen() != nil:
 			results = append(results, fsm.Result{Kind: fsm.KindOpen, Session: fsm.SessionID{1, 2}})
 		default:
@@ -156,8 +161,10 @@ func (n *fakeNode) Get(key []byte) (engine.Record, bool, error) {
 	if !ok {
 		return engine.Record{}, false, nil
 	}
-	return engine.Record{Key: key, Value: []byte(value), Version: 1}, true, nil
+	return engine.Record{Key: key, Value: []byte(value), Version: 1, Expiry: n.expiries[string(key)]}, true, nil
 }
+
+func (n *fakeNode) LogTimeMs() uint64 { return n.logTimeMs }
 
 func (n *fakeNode) Assign(_ context.Context, assign *command.AssignPartitions, _ time.Time) *kverr.Error {
 	n.assign = assign
@@ -191,7 +198,7 @@ const testLimit = 20 * time.Second
 
 func start(t *testing.T, change func(*Options)) *bench {
 	t.Helper()
-	node := &fakeNode{signal: replica.NewSignal(), status: &nodev1.NodeStatus{NodeId: "n"}, values: map[string]string{}}
+	node := &fakeNode{signal: replica.NewSignal(), status: &nodev1.NodeStatus{NodeId: "n"}, expiries: map[string]uint64{}, values: map[string]string{}}
 	b := &bench{node: node, options: Options{
 		Node: nodeView{node}, Limits: DefaultLimits(), Budget: replica.NewBudget(64 << 20), Clock: clock.Real(),
 		Log: slog.New(slog.DiscardHandler), Cluster: "c", Shard: 7, NodeID: "n",

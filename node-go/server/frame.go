@@ -76,7 +76,7 @@ func (f *frame) decode() (*kvorumv1.BatchRequest, error) {
 type outline struct {
 	id         uint64
 	operations int
-	// writes counts operations that do not begin as a get: an encoder writes the kind first.
+	// writes counts operations that do not begin as a read: an encoder writes the kind first.
 	writes   int
 	sessions int
 	// parts are the conditions and operations of transactions: each is an object, as an operation is.
@@ -92,6 +92,7 @@ const (
 	fieldGet        = 1
 	// fieldTransaction is its number in an Operation.
 	fieldTransaction = 10
+	fieldTtlOf       = 12
 )
 
 var errMalformed = status.Error(codes.InvalidArgument, "a message that is no kvorum.v1.BatchRequest")
@@ -114,8 +115,8 @@ func (f *frame) outline() (outline, error) {
 			o.id, _ = protowire.ConsumeVarint(rest)
 		case number == fieldOperations && kind == protowire.BytesType:
 			o.operations++
-			beginsAsGet, parts := lookInto(rest[:size])
-			if !beginsAsGet {
+			beginsAsRead, parts := lookInto(rest[:size])
+			if !beginsAsRead {
 				o.writes++
 			}
 			o.parts += parts
@@ -128,14 +129,14 @@ func (f *frame) outline() (outline, error) {
 }
 
 // lookInto looks at the tags of a length-delimited operation, and of a transaction in it.
-func lookInto(field []byte) (beginsAsGet bool, parts int) {
+func lookInto(field []byte) (beginsAsRead bool, parts int) {
 	operation, n := protowire.ConsumeBytes(field)
 	if n < 0 {
 		return false, 0
 	}
 	first := true
 	fields(operation, func(number protowire.Number, value []byte) {
-		beginsAsGet = beginsAsGet || first && number == fieldGet
+		beginsAsRead = beginsAsRead || first && (number == fieldGet || number == fieldTtlOf)
 		first = false
 		if number != fieldTransaction {
 			return
@@ -144,7 +145,7 @@ func lookInto(field []byte) (beginsAsGet bool, parts int) {
 			fields(transaction, func(protowire.Number, []byte) { parts++ })
 		}
 	})
-	return beginsAsGet, parts
+	return beginsAsRead, parts
 }
 
 // fields calls fn with each field of a message, its value as it is there, as far as they can be read: the rest ends with decoding.

@@ -84,7 +84,7 @@ func (s *kvService) one(ctx context.Context, op *kvorumv1.Operation) (*kvorumv1.
 func outlineOf(request *kvorumv1.BatchRequest) outline {
 	said := outline{operations: 1, size: proto.Size(request)}
 	op := request.Operations[0]
-	if op.GetGet() == nil {
+	if op.GetGet() == nil && op.GetTtlOf() == nil {
 		said.writes = 1
 	}
 	if t := op.GetTransaction(); t != nil {

@@ -72,6 +72,9 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 	case *kvorumv1.Operation_Get:
 		return l.checkKey(kind.Get.Key)
 	case *kvorumv1.Operation_Put:
+		if err := checkTTL(kind.Put.TtlMs); err != nil {
+			return err
+		}
 		return l.checkWrite(kind.Put.Key, kind.Put.Value)
 	case *kvorumv1.Operation_Delete:
 		return l.checkKey(kind.Delete.Key)
@@ -83,6 +86,13 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 		return l.checkKey(kind.Increment.Key)
 	case *kvorumv1.Operation_Transaction:
 		return l.checkTransaction(kind.Transaction)
+	case *kvorumv1.Operation_Touch:
+		if err := checkTTL(kind.Touch.TtlMs); err != nil {
+			return err
+		}
+		return l.checkKey(kind.Touch.Key)
+	case *kvorumv1.Operation_TtlOf:
+		return l.checkKey(kind.TtlOf.Key)
 	case *kvorumv1.Operation_OpenSession:
 		return l.checkKey(kind.OpenSession.Key)
 	default:

@@ -50,6 +50,8 @@ type Replica interface {
 	// Fresh returns nil when Get gives a state at least as new as the shard's was `bound` before `arrived`.
 	Fresh(ctx context.Context, arrived time.Time, bound time.Duration, deadline time.Time) *kverr.Error
 	Get(key []byte) (engine.Record, bool, error)
+	// LogTimeMs is what times to live are counted by.
+	LogTimeMs() uint64
 	// ReadIndex gives an index that holds everything that was acknowledged before the call; only the leader has one.
 	ReadIndex(ctx context.Context, deadline time.Time) (uint64, *kverr.Error)
 

@@ -42,6 +42,9 @@ func (l Limits) checkTransactionOperation(op *kvorumv1.TransactionOperation) *kv
 		if kind.Put.GetReturnPrevious() {
 			return noPrevious()
 		}
+		if err := checkTTL(kind.Put.TtlMs); err != nil {
+			return err
+		}
 		return l.checkWrite(kind.Put.Key, kind.Put.Value)
 	case *kvorumv1.TransactionOperation_Delete:
 		if kind.Delete.GetReturnPrevious() {

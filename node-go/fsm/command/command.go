@@ -22,16 +22,16 @@ import (
 //
 //	1  the first one
 //	2  RaiseFormat
-//	3  CompareAndSet, Increment, return_previous, Transaction
+//	3  CompareAndSet, Increment, return_previous, Transaction, times to live
 const Format = 3
 
 // FormatOf is the oldest format that has the write.
 func FormatOf(write *pb.Write) uint32 {
 	switch kind := write.GetKind().(type) {
-	case *pb.Write_CompareAndSet, *pb.Write_Increment, *pb.Write_Transaction:
+	case *pb.Write_CompareAndSet, *pb.Write_Increment, *pb.Write_Transaction, *pb.Write_Touch:
 		return 3
 	case *pb.Write_Put:
-		if kind.Put.GetReturnPrevious() {
+		if kind.Put.GetReturnPrevious() || kind.Put.GetTtlMs() > 0 {
 			return 3
 		}
 	case *pb.Write_Delete:
@@ -101,11 +101,13 @@ func unsupported(c *pb.Command) string {
 	case *pb.Command_Move:
 		return unsupportedMove(kind.Move)
 	case *pb.Command_Import:
-		return unsupportedImport(kind.Import)
+		return unsupportedImport(kind.Import, c.GetFormat())
 	case *pb.Command_Sweep:
 		return unsupportedSweep(kind.Sweep)
 	case *pb.Command_Raise:
 		return unsupportedRaise(c.GetFormat(), kind.Raise)
+	case *pb.Command_Expire:
+		return unsupportedExpire(kind.Expire, c.GetFormat())
 	default:
 		return "command of an unknown kind"
 	}
@@ -151,6 +153,8 @@ func unsupportedWrite(write *pb.Write, sessions int) string {
 		return unlessAlien(kind.Increment, "increment with unknown fields")
 	case *pb.Write_Transaction:
 		return unsupportedTransaction(kind.Transaction)
+	case *pb.Write_Touch:
+		return unlessAlien(kind.Touch, "touch with unknown fields")
 	case *pb.Write_Open:
 		if write.GetSession() > 0 {
 			return "session opened in a session"
@@ -185,12 +189,17 @@ func unsupportedMove(move *pb.MovePartitions) string {
 	return unlessAnyAlien(move.GetPartitions(), "partition range with unknown fields")
 }
 
-func unsupportedImport(records *pb.ImportRecords) string {
+func unsupportedImport(records *pb.ImportRecords, format uint32) string {
 	if alien(records) {
 		return "import with unknown fields"
 	}
 	if reason := unlessAnyAlien(records.GetRecords(), "imported record with unknown fields"); reason != "" {
 		return reason
+	}
+	for _, record := range records.GetRecords() {
+		if record.GetTtlMs() > 0 && format < formatOfTTL {
+			return fmt.Sprintf("import of a time to live, of format %d, in a command of format %d", formatOfTTL, format)
+		}
 	}
 	return unlessAnyAlien(records.GetComplete(), "imported partition with unknown fields")
 }
@@ -200,6 +209,16 @@ func unsupportedSweep(sweep *pb.SweepRecords) string {
 		return "sweep with unknown fields"
 	}
 	return unlessAnyAlien(sweep.GetSwept(), "swept partitions with unknown fields")
+}
+
+// formatOfTTL is the oldest format that has times to live.
+const formatOfTTL = 3
+
+func unsupportedExpire(expire *pb.Expire, format uint32) string {
+	if format < formatOfTTL {
+		return fmt.Sprintf("expiry of format %d in a command of format %d", formatOfTTL, format)
+	}
+	return unlessAlien(expire, "expiry with unknown fields")
 }
 
 // unsupportedRaise: in format 1 there is no such command.

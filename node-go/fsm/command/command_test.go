@@ -99,6 +99,17 @@ func altered(change func(*pb.Transaction)) *pb.Command {
 	return c
 }
 
+// mortal is everything about times to live, each a command of format 3.
+func mortal() []*pb.Command {
+	p, i := put("k", "v", nil), imported()
+	p.GetPut().TtlMs = 300
+	i.GetImport().Records[0].TtlMs = 1
+	return []*pb.Command{
+		writes(p, &pb.Write{Kind: &pb.Write_Touch{Touch: &pb.Touch{Key: []byte("k"), TtlMs: 7}}}), i,
+		{StampMs: 5, Kind: &pb.Command_Expire{Expire: &pb.Expire{Keys: [][]byte{[]byte("k")}}}},
+	}
+}
+
 // changed is inSession in the known format, with one thing that is not right.
 func changed(change func(*pb.WriteBatch)) *pb.Command {
 	c := inSession()
@@ -126,13 +137,16 @@ func TestGolden(t *testing.T) {
 			writes(put("k", "v", nil), put("k", "", proto.Uint64(0)), remove("d", nil), remove("d", proto.Uint64(300))),
 			"080110fbd095ffbc311a240a080a060a016b1201760a070a050a016b18000a0512030a01640a0812060a016410ac02", 1,
 		},
-		"assign":   {assign(7, &pb.PartitionRange{First: 0, Last: 511}, &pb.PartitionRange{First: 600, Last: 600}), "08011005220f0807120310ff03120608d80410d804", 1},
-		"move":     {freeze(), "080110052a0e080210ac021a040801100920b817", 1},
-		"import":   {imported(), "08011005321608ac0212080a016b12017618071a0164220408091004", 1},
-		"sweep":    {swept(), "080110053a0c0a016b12070801100918ac02", 1},
-		"raise":    {raised(2), "0802100542020802", 1},
-		"no write": {writes(), "080110fbd095ffbc311a00", 1},
-		"session":  {inSession(), "080110fbd095ffbc311a370a0e280130051a080a016b12017618630a0f220d09080706050403020110e0d40312140a10303132333435363738396162636465661004", 1},
+		"assign":           {assign(7, &pb.PartitionRange{First: 0, Last: 511}, &pb.PartitionRange{First: 600, Last: 600}), "08011005220f0807120310ff03120608d80410d804", 1},
+		"times to live":    {mortal()[0], "080310fbd095ffbc311a160a0b0a090a016b12017628ac020a0752050a016b1007", 3},
+		"imported for now": {mortal()[1], "08031005321808ac02120a0a016b120176180720011a0164220408091004", 3},
+		"expiry":           {mortal()[2], "080310054a030a016b", 3},
+		"move":             {freeze(), "080110052a0e080210ac021a040801100920b817", 1},
+		"import":           {imported(), "08011005321608ac0212080a016b12017618071a0164220408091004", 1},
+		"sweep":            {swept(), "080110053a0c0a016b12070801100918ac02", 1},
+		"raise":            {raised(2), "0802100542020802", 1},
+		"no write":         {writes(), "080110fbd095ffbc311a00", 1},
+		"session":          {inSession(), "080110fbd095ffbc311a370a0e280130051a080a016b12017618630a0f220d09080706050403020110e0d40312140a10303132333435363738396162636465661004", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data, err := Encode(c.command, c.format)
@@ -222,6 +236,15 @@ func TestDecodeRefusesUnknownFields(t *testing.T) {
 	} {
 		c := transaction()
 		t.Run(name, func(t *testing.T) { requireFieldRefused(t, c, part(c.GetWrite().GetWrites()[0].GetTransaction())) })
+	}
+	for at, name := range []string{"touch", "imported record that lives for a time", "expiry"} {
+		c := mortal()[at]
+		part := map[int]func() proto.Message{
+			0: func() proto.Message { return c.GetWrite().Writes[1].GetTouch() },
+			1: func() proto.Message { return c.GetImport().GetRecords()[0] },
+			2: func() proto.Message { return c.GetExpire() },
+		}[at]()
+		t.Run(name, func(t *testing.T) { requireFieldRefused(t, c, part) })
 	}
 	a := assign(1, &pb.PartitionRange{})
 	t.Run("assignment", func(t *testing.T) { requireFieldRefused(t, a, a.GetAssign()) })
@@ -320,6 +343,13 @@ func TestFormats(t *testing.T) {
 		c.Format = 2
 		requireUnsupported(t, marshal(t, c))
 	}
+	for i, c := range mortal() {
+		if data, err := Encode(c, 2); err == nil {
+			t.Errorf("time to live %d was encoded in format 2 as %x", i, data)
+		}
+		c.Format = 2
+		requireUnsupported(t, marshal(t, c))
+	}
 	if data, err := Encode(writes(), Format+1); err == nil {
 		t.Errorf("an unknown format was encoded: %x", data)
 	}
@@ -345,7 +375,7 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range []*pb.Command{
 		writes(put("k", "v", nil), remove("d", proto.Uint64(3))),
 		assign(7, &pb.PartitionRange{First: 1, Last: 5}),
-		writes(), freeze(), imported(), swept(), raised(2), conditional(), transaction(), inSession(),
+		writes(), freeze(), imported(), swept(), raised(2), conditional(), transaction(), inSession(), mortal()[0], mortal()[1], mortal()[2],
 	} {
 		data, err := Encode(c, Format)
 		if err != nil {

@@ -143,13 +143,13 @@ func (x MovePartitions_Step) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MovePartitions_Step.Descriptor instead.
 func (MovePartitions_Step) EnumDescriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{16, 0}
+	return file_command_proto_rawDescGZIP(), []int{18, 0}
 }
 
 type Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment, return_previous and
-	// Transaction.
+	// 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment, return_previous,
+	// Transaction and times to live.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
 	// Log time, in ms: the log time at which its leader began, and how long it has led since by its monotonic clock. Log
 	// time is the greatest stamp so far. It never goes back, and never runs ahead of real time, whatever wall clocks do.
@@ -162,6 +162,7 @@ type Command struct {
 	//	*Command_Import
 	//	*Command_Sweep
 	//	*Command_Raise
+	//	*Command_Expire
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -272,6 +273,15 @@ func (x *Command) GetRaise() *RaiseFormat {
 	return nil
 }
 
+func (x *Command) GetExpire() *Expire {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Expire); ok {
+			return x.Expire
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -300,6 +310,10 @@ type Command_Raise struct {
 	Raise *RaiseFormat `protobuf:"bytes,8,opt,name=raise,proto3,oneof"`
 }
 
+type Command_Expire struct {
+	Expire *Expire `protobuf:"bytes,9,opt,name=expire,proto3,oneof"`
+}
+
 func (*Command_Write) isCommand_Kind() {}
 
 func (*Command_Assign) isCommand_Kind() {}
@@ -311,6 +325,8 @@ func (*Command_Import) isCommand_Kind() {}
 func (*Command_Sweep) isCommand_Kind() {}
 
 func (*Command_Raise) isCommand_Kind() {}
+
+func (*Command_Expire) isCommand_Kind() {}
 
 // Writes that were waiting together: independent of one another, applied in this order, as one engine batch.
 type WriteBatch struct {
@@ -431,6 +447,7 @@ type Write struct {
 	//	*Write_CompareAndSet
 	//	*Write_Increment
 	//	*Write_Transaction
+	//	*Write_Touch
 	Kind isWrite_Kind `protobuf_oneof:"kind"`
 	// 1 + the position of its session among those of the batch; 0 without a session.
 	Session uint32 `protobuf:"varint,5,opt,name=session,proto3" json:"session,omitempty"`
@@ -540,6 +557,15 @@ func (x *Write) GetTransaction() *Transaction {
 	return nil
 }
 
+func (x *Write) GetTouch() *Touch {
+	if x != nil {
+		if x, ok := x.Kind.(*Write_Touch); ok {
+			return x.Touch
+		}
+	}
+	return nil
+}
+
 func (x *Write) GetSession() uint32 {
 	if x != nil {
 		return x.Session
@@ -586,6 +612,10 @@ type Write_Transaction struct {
 	Transaction *Transaction `protobuf:"bytes,9,opt,name=transaction,proto3,oneof"`
 }
 
+type Write_Touch struct {
+	Touch *Touch `protobuf:"bytes,10,opt,name=touch,proto3,oneof"`
+}
+
 func (*Write_Put) isWrite_Kind() {}
 
 func (*Write_Delete) isWrite_Kind() {}
@@ -600,6 +630,8 @@ func (*Write_Increment) isWrite_Kind() {}
 
 func (*Write_Transaction) isWrite_Kind() {}
 
+func (*Write_Touch) isWrite_Kind() {}
+
 type Put struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -608,8 +640,10 @@ type Put struct {
 	IfVersion *uint64 `protobuf:"varint,3,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
 	// Format 3: answers with the value that it replaces, and applies only if that is small enough to be kept with the answer.
 	ReturnPrevious bool `protobuf:"varint,4,opt,name=return_previous,json=returnPrevious,proto3" json:"return_previous,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Format 3: how long the key lives, from the log time of this entry on. 0: for ever, whatever it had before.
+	TtlMs         uint64 `protobuf:"varint,5,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Put) Reset() {
@@ -668,6 +702,13 @@ func (x *Put) GetReturnPrevious() bool {
 		return x.ReturnPrevious
 	}
 	return false
+}
+
+func (x *Put) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
 }
 
 type Delete struct {
@@ -1262,6 +1303,60 @@ func (x *Get) GetKey() []byte {
 	return nil
 }
 
+// Format 3. Gives a key another time to live, or none, and leaves its value and version alone.
+type Touch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// From the log time of this entry on; 0: for ever.
+	TtlMs         uint64 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Touch) Reset() {
+	*x = Touch{}
+	mi := &file_command_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Touch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Touch) ProtoMessage() {}
+
+func (x *Touch) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Touch.ProtoReflect.Descriptor instead.
+func (*Touch) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Touch) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Touch) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
 // Opens a session. Its id is the nonce and the index of this entry, 8 bytes each, big-endian: a late copy of it opens
 // another session, and never one that has been.
 type OpenSession struct {
@@ -1276,7 +1371,7 @@ type OpenSession struct {
 
 func (x *OpenSession) Reset() {
 	*x = OpenSession{}
-	mi := &file_command_proto_msgTypes[13]
+	mi := &file_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1383,7 @@ func (x *OpenSession) String() string {
 func (*OpenSession) ProtoMessage() {}
 
 func (x *OpenSession) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[13]
+	mi := &file_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1396,7 @@ func (x *OpenSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSession.ProtoReflect.Descriptor instead.
 func (*OpenSession) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{13}
+	return file_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OpenSession) GetNonce() uint64 {
@@ -1330,7 +1425,7 @@ type AssignPartitions struct {
 
 func (x *AssignPartitions) Reset() {
 	*x = AssignPartitions{}
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1437,7 @@ func (x *AssignPartitions) String() string {
 func (*AssignPartitions) ProtoMessage() {}
 
 func (x *AssignPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1450,7 @@ func (x *AssignPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitions.ProtoReflect.Descriptor instead.
 func (*AssignPartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{14}
+	return file_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AssignPartitions) GetEpoch() uint64 {
@@ -1383,7 +1478,7 @@ type RaiseFormat struct {
 
 func (x *RaiseFormat) Reset() {
 	*x = RaiseFormat{}
-	mi := &file_command_proto_msgTypes[15]
+	mi := &file_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1490,7 @@ func (x *RaiseFormat) String() string {
 func (*RaiseFormat) ProtoMessage() {}
 
 func (x *RaiseFormat) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[15]
+	mi := &file_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1503,7 @@ func (x *RaiseFormat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaiseFormat.ProtoReflect.Descriptor instead.
 func (*RaiseFormat) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{15}
+	return file_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RaiseFormat) GetFormat() uint32 {
@@ -1416,6 +1511,52 @@ func (x *RaiseFormat) GetFormat() uint32 {
 		return x.Format
 	}
 	return 0
+}
+
+// Format 3. Deletes those of the keys that are due by the log time of this entry; whatever is not, not any more, or in a partition
+// that is not owned and open to writes, is left alone.
+type Expire struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Expire) Reset() {
+	*x = Expire{}
+	mi := &file_command_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Expire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Expire) ProtoMessage() {}
+
+func (x *Expire) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Expire.ProtoReflect.Descriptor instead.
+func (*Expire) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Expire) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
 }
 
 // A step of partitions from one state to the next, all of them or none (node-go/move/DESIGN.md). Fenced: of each
@@ -1436,7 +1577,7 @@ type MovePartitions struct {
 
 func (x *MovePartitions) Reset() {
 	*x = MovePartitions{}
-	mi := &file_command_proto_msgTypes[16]
+	mi := &file_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1589,7 @@ func (x *MovePartitions) String() string {
 func (*MovePartitions) ProtoMessage() {}
 
 func (x *MovePartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[16]
+	mi := &file_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1602,7 @@ func (x *MovePartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovePartitions.ProtoReflect.Descriptor instead.
 func (*MovePartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{16}
+	return file_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MovePartitions) GetStep() MovePartitions_Step {
@@ -1507,7 +1648,7 @@ type ImportRecords struct {
 
 func (x *ImportRecords) Reset() {
 	*x = ImportRecords{}
-	mi := &file_command_proto_msgTypes[17]
+	mi := &file_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1660,7 @@ func (x *ImportRecords) String() string {
 func (*ImportRecords) ProtoMessage() {}
 
 func (x *ImportRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[17]
+	mi := &file_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1673,7 @@ func (x *ImportRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRecords.ProtoReflect.Descriptor instead.
 func (*ImportRecords) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{17}
+	return file_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ImportRecords) GetEpoch() uint64 {
@@ -1564,17 +1705,19 @@ func (x *ImportRecords) GetComplete() []*ImportedPartition {
 }
 
 type ImportedRecord struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Key     []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value   []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Version uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Format 3: what is left of its time to live, at least 1; 0: it has none. It goes on by the log time of the shard that takes it.
+	TtlMs         uint64 `protobuf:"varint,4,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImportedRecord) Reset() {
 	*x = ImportedRecord{}
-	mi := &file_command_proto_msgTypes[18]
+	mi := &file_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1586,7 +1729,7 @@ func (x *ImportedRecord) String() string {
 func (*ImportedRecord) ProtoMessage() {}
 
 func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[18]
+	mi := &file_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1599,7 +1742,7 @@ func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedRecord.ProtoReflect.Descriptor instead.
 func (*ImportedRecord) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{18}
+	return file_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ImportedRecord) GetKey() []byte {
@@ -1623,6 +1766,13 @@ func (x *ImportedRecord) GetVersion() uint64 {
 	return 0
 }
 
+func (x *ImportedRecord) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
 type ImportedPartition struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Partition uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -1634,7 +1784,7 @@ type ImportedPartition struct {
 
 func (x *ImportedPartition) Reset() {
 	*x = ImportedPartition{}
-	mi := &file_command_proto_msgTypes[19]
+	mi := &file_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1646,7 +1796,7 @@ func (x *ImportedPartition) String() string {
 func (*ImportedPartition) ProtoMessage() {}
 
 func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[19]
+	mi := &file_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1659,7 +1809,7 @@ func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPartition.ProtoReflect.Descriptor instead.
 func (*ImportedPartition) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{19}
+	return file_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ImportedPartition) GetPartition() uint32 {
@@ -1688,7 +1838,7 @@ type SweepRecords struct {
 
 func (x *SweepRecords) Reset() {
 	*x = SweepRecords{}
-	mi := &file_command_proto_msgTypes[20]
+	mi := &file_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1850,7 @@ func (x *SweepRecords) String() string {
 func (*SweepRecords) ProtoMessage() {}
 
 func (x *SweepRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[20]
+	mi := &file_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1863,7 @@ func (x *SweepRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepRecords.ProtoReflect.Descriptor instead.
 func (*SweepRecords) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{20}
+	return file_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SweepRecords) GetKeys() [][]byte {
@@ -1743,7 +1893,7 @@ type SweptPartitions struct {
 
 func (x *SweptPartitions) Reset() {
 	*x = SweptPartitions{}
-	mi := &file_command_proto_msgTypes[21]
+	mi := &file_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1905,7 @@ func (x *SweptPartitions) String() string {
 func (*SweptPartitions) ProtoMessage() {}
 
 func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[21]
+	mi := &file_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1918,7 @@ func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweptPartitions.ProtoReflect.Descriptor instead.
 func (*SweptPartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{21}
+	return file_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SweptPartitions) GetFirst() uint32 {
@@ -1803,7 +1953,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_command_proto_msgTypes[22]
+	mi := &file_command_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +1965,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[22]
+	mi := &file_command_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +1978,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{22}
+	return file_command_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -1849,7 +1999,7 @@ var File_command_proto protoreflect.FileDescriptor
 
 const file_command_proto_rawDesc = "" +
 	"\n" +
-	"\rcommand.proto\x12\x0ekvorum.command\"\x8e\x03\n" +
+	"\rcommand.proto\x12\x0ekvorum.command\"\xc0\x03\n" +
 	"\aCommand\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x19\n" +
 	"\bstamp_ms\x18\x02 \x01(\x04R\astampMs\x122\n" +
@@ -1858,7 +2008,8 @@ const file_command_proto_rawDesc = "" +
 	"\x04move\x18\x05 \x01(\v2\x1e.kvorum.command.MovePartitionsH\x00R\x04move\x127\n" +
 	"\x06import\x18\x06 \x01(\v2\x1d.kvorum.command.ImportRecordsH\x00R\x06import\x124\n" +
 	"\x05sweep\x18\a \x01(\v2\x1c.kvorum.command.SweepRecordsH\x00R\x05sweep\x123\n" +
-	"\x05raise\x18\b \x01(\v2\x1b.kvorum.command.RaiseFormatH\x00R\x05raiseB\x06\n" +
+	"\x05raise\x18\b \x01(\v2\x1b.kvorum.command.RaiseFormatH\x00R\x05raise\x120\n" +
+	"\x06expire\x18\t \x01(\v2\x16.kvorum.command.ExpireH\x00R\x06expireB\x06\n" +
 	"\x04kind\"p\n" +
 	"\n" +
 	"WriteBatch\x12-\n" +
@@ -1866,7 +2017,7 @@ const file_command_proto_rawDesc = "" +
 	"\bsessions\x18\x02 \x03(\v2\x17.kvorum.command.SessionR\bsessions\"/\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
-	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\xca\x03\n" +
+	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\xf9\x03\n" +
 	"\x05Write\x12'\n" +
 	"\x03put\x18\x01 \x01(\v2\x13.kvorum.command.PutH\x00R\x03put\x120\n" +
 	"\x06delete\x18\x02 \x01(\v2\x16.kvorum.command.DeleteH\x00R\x06delete\x120\n" +
@@ -1874,16 +2025,19 @@ const file_command_proto_rawDesc = "" +
 	"\x04open\x18\x04 \x01(\v2\x1b.kvorum.command.OpenSessionH\x00R\x04open\x12G\n" +
 	"\x0fcompare_and_set\x18\a \x01(\v2\x1d.kvorum.command.CompareAndSetH\x00R\rcompareAndSet\x129\n" +
 	"\tincrement\x18\b \x01(\v2\x19.kvorum.command.IncrementH\x00R\tincrement\x12?\n" +
-	"\vtransaction\x18\t \x01(\v2\x1b.kvorum.command.TransactionH\x00R\vtransaction\x12\x18\n" +
+	"\vtransaction\x18\t \x01(\v2\x1b.kvorum.command.TransactionH\x00R\vtransaction\x12-\n" +
+	"\x05touch\x18\n" +
+	" \x01(\v2\x15.kvorum.command.TouchH\x00R\x05touch\x12\x18\n" +
 	"\asession\x18\x05 \x01(\rR\asession\x12\x1a\n" +
 	"\bsequence\x18\x06 \x01(\x04R\bsequenceB\x06\n" +
-	"\x04kind\"\x89\x01\n" +
+	"\x04kind\"\xa0\x01\n" +
 	"\x03Put\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\"\n" +
 	"\n" +
 	"if_version\x18\x03 \x01(\x04H\x00R\tifVersion\x88\x01\x01\x12'\n" +
-	"\x0freturn_previous\x18\x04 \x01(\bR\x0ereturnPreviousB\r\n" +
+	"\x0freturn_previous\x18\x04 \x01(\bR\x0ereturnPrevious\x12\x15\n" +
+	"\x06ttl_ms\x18\x05 \x01(\x04R\x05ttlMsB\r\n" +
 	"\v_if_version\"v\n" +
 	"\x06Delete\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\"\n" +
@@ -1933,7 +2087,10 @@ const file_command_proto_rawDesc = "" +
 	"\tincrement\x18\x05 \x01(\v2\x19.kvorum.command.IncrementH\x00R\tincrementB\x06\n" +
 	"\x04kind\"\x17\n" +
 	"\x03Get\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\fR\x03key\"@\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\"0\n" +
+	"\x05Touch\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x15\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\"@\n" +
 	"\vOpenSession\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\x06R\x05nonce\x12\x1b\n" +
 	"\texpiry_ms\x18\x02 \x01(\rR\bexpiryMs\"^\n" +
@@ -1941,7 +2098,9 @@ const file_command_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x124\n" +
 	"\x05owned\x18\x02 \x03(\v2\x1e.kvorum.command.PartitionRangeR\x05owned\"%\n" +
 	"\vRaiseFormat\x12\x16\n" +
-	"\x06format\x18\x01 \x01(\rR\x06format\"\xc3\x02\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\"\x1c\n" +
+	"\x06Expire\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\fR\x04keys\"\xc3\x02\n" +
 	"\x0eMovePartitions\x127\n" +
 	"\x04step\x18\x01 \x01(\x0e2#.kvorum.command.MovePartitions.StepR\x04step\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12>\n" +
@@ -1961,11 +2120,12 @@ const file_command_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x128\n" +
 	"\arecords\x18\x02 \x03(\v2\x1e.kvorum.command.ImportedRecordR\arecords\x12\x18\n" +
 	"\aremoved\x18\x03 \x03(\fR\aremoved\x12=\n" +
-	"\bcomplete\x18\x04 \x03(\v2!.kvorum.command.ImportedPartitionR\bcomplete\"R\n" +
+	"\bcomplete\x18\x04 \x03(\v2!.kvorum.command.ImportedPartitionR\bcomplete\"i\n" +
 	"\x0eImportedRecord\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x04R\aversion\"G\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x15\n" +
+	"\x06ttl_ms\x18\x04 \x01(\x04R\x05ttlMs\"G\n" +
 	"\x11ImportedPartition\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x14\n" +
 	"\x05floor\x18\x02 \x01(\x04R\x05floor\"Y\n" +
@@ -1993,7 +2153,7 @@ func file_command_proto_rawDescGZIP() []byte {
 }
 
 var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_command_proto_goTypes = []any{
 	(Condition_Comparison)(0),    // 0: kvorum.command.Condition.Comparison
 	(MovePartitions_Step)(0),     // 1: kvorum.command.MovePartitions.Step
@@ -2010,53 +2170,57 @@ var file_command_proto_goTypes = []any{
 	(*Condition)(nil),            // 12: kvorum.command.Condition
 	(*TransactionOperation)(nil), // 13: kvorum.command.TransactionOperation
 	(*Get)(nil),                  // 14: kvorum.command.Get
-	(*OpenSession)(nil),          // 15: kvorum.command.OpenSession
-	(*AssignPartitions)(nil),     // 16: kvorum.command.AssignPartitions
-	(*RaiseFormat)(nil),          // 17: kvorum.command.RaiseFormat
-	(*MovePartitions)(nil),       // 18: kvorum.command.MovePartitions
-	(*ImportRecords)(nil),        // 19: kvorum.command.ImportRecords
-	(*ImportedRecord)(nil),       // 20: kvorum.command.ImportedRecord
-	(*ImportedPartition)(nil),    // 21: kvorum.command.ImportedPartition
-	(*SweepRecords)(nil),         // 22: kvorum.command.SweepRecords
-	(*SweptPartitions)(nil),      // 23: kvorum.command.SweptPartitions
-	(*PartitionRange)(nil),       // 24: kvorum.command.PartitionRange
+	(*Touch)(nil),                // 15: kvorum.command.Touch
+	(*OpenSession)(nil),          // 16: kvorum.command.OpenSession
+	(*AssignPartitions)(nil),     // 17: kvorum.command.AssignPartitions
+	(*RaiseFormat)(nil),          // 18: kvorum.command.RaiseFormat
+	(*Expire)(nil),               // 19: kvorum.command.Expire
+	(*MovePartitions)(nil),       // 20: kvorum.command.MovePartitions
+	(*ImportRecords)(nil),        // 21: kvorum.command.ImportRecords
+	(*ImportedRecord)(nil),       // 22: kvorum.command.ImportedRecord
+	(*ImportedPartition)(nil),    // 23: kvorum.command.ImportedPartition
+	(*SweepRecords)(nil),         // 24: kvorum.command.SweepRecords
+	(*SweptPartitions)(nil),      // 25: kvorum.command.SweptPartitions
+	(*PartitionRange)(nil),       // 26: kvorum.command.PartitionRange
 }
 var file_command_proto_depIdxs = []int32{
 	3,  // 0: kvorum.command.Command.write:type_name -> kvorum.command.WriteBatch
-	16, // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
-	18, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
-	19, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
-	22, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
-	17, // 5: kvorum.command.Command.raise:type_name -> kvorum.command.RaiseFormat
-	5,  // 6: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
-	4,  // 7: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
-	6,  // 8: kvorum.command.Write.put:type_name -> kvorum.command.Put
-	7,  // 9: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
-	8,  // 10: kvorum.command.Write.append:type_name -> kvorum.command.Append
-	15, // 11: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
-	9,  // 12: kvorum.command.Write.compare_and_set:type_name -> kvorum.command.CompareAndSet
-	10, // 13: kvorum.command.Write.increment:type_name -> kvorum.command.Increment
-	11, // 14: kvorum.command.Write.transaction:type_name -> kvorum.command.Transaction
-	12, // 15: kvorum.command.Transaction.conditions:type_name -> kvorum.command.Condition
-	13, // 16: kvorum.command.Transaction.then:type_name -> kvorum.command.TransactionOperation
-	13, // 17: kvorum.command.Transaction.otherwise:type_name -> kvorum.command.TransactionOperation
-	0,  // 18: kvorum.command.Condition.comparison:type_name -> kvorum.command.Condition.Comparison
-	14, // 19: kvorum.command.TransactionOperation.get:type_name -> kvorum.command.Get
-	6,  // 20: kvorum.command.TransactionOperation.put:type_name -> kvorum.command.Put
-	7,  // 21: kvorum.command.TransactionOperation.delete:type_name -> kvorum.command.Delete
-	8,  // 22: kvorum.command.TransactionOperation.append:type_name -> kvorum.command.Append
-	10, // 23: kvorum.command.TransactionOperation.increment:type_name -> kvorum.command.Increment
-	24, // 24: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
-	1,  // 25: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
-	24, // 26: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
-	20, // 27: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
-	21, // 28: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
-	23, // 29: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	17, // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
+	20, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
+	21, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
+	24, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
+	18, // 5: kvorum.command.Command.raise:type_name -> kvorum.command.RaiseFormat
+	19, // 6: kvorum.command.Command.expire:type_name -> kvorum.command.Expire
+	5,  // 7: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
+	4,  // 8: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
+	6,  // 9: kvorum.command.Write.put:type_name -> kvorum.command.Put
+	7,  // 10: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
+	8,  // 11: kvorum.command.Write.append:type_name -> kvorum.command.Append
+	16, // 12: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
+	9,  // 13: kvorum.command.Write.compare_and_set:type_name -> kvorum.command.CompareAndSet
+	10, // 14: kvorum.command.Write.increment:type_name -> kvorum.command.Increment
+	11, // 15: kvorum.command.Write.transaction:type_name -> kvorum.command.Transaction
+	15, // 16: kvorum.command.Write.touch:type_name -> kvorum.command.Touch
+	12, // 17: kvorum.command.Transaction.conditions:type_name -> kvorum.command.Condition
+	13, // 18: kvorum.command.Transaction.then:type_name -> kvorum.command.TransactionOperation
+	13, // 19: kvorum.command.Transaction.otherwise:type_name -> kvorum.command.TransactionOperation
+	0,  // 20: kvorum.command.Condition.comparison:type_name -> kvorum.command.Condition.Comparison
+	14, // 21: kvorum.command.TransactionOperation.get:type_name -> kvorum.command.Get
+	6,  // 22: kvorum.command.TransactionOperation.put:type_name -> kvorum.command.Put
+	7,  // 23: kvorum.command.TransactionOperation.delete:type_name -> kvorum.command.Delete
+	8,  // 24: kvorum.command.TransactionOperation.append:type_name -> kvorum.command.Append
+	10, // 25: kvorum.command.TransactionOperation.increment:type_name -> kvorum.command.Increment
+	26, // 26: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
+	1,  // 27: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
+	26, // 28: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
+	22, // 29: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
+	23, // 30: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
+	25, // 31: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -2071,6 +2235,7 @@ func file_command_proto_init() {
 		(*Command_Import)(nil),
 		(*Command_Sweep)(nil),
 		(*Command_Raise)(nil),
+		(*Command_Expire)(nil),
 	}
 	file_command_proto_msgTypes[3].OneofWrappers = []any{
 		(*Write_Put)(nil),
@@ -2080,6 +2245,7 @@ func file_command_proto_init() {
 		(*Write_CompareAndSet)(nil),
 		(*Write_Increment)(nil),
 		(*Write_Transaction)(nil),
+		(*Write_Touch)(nil),
 	}
 	file_command_proto_msgTypes[4].OneofWrappers = []any{}
 	file_command_proto_msgTypes[5].OneofWrappers = []any{}
@@ -2102,7 +2268,7 @@ func file_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -20,8 +20,8 @@ export const protobufFileName = "command.proto";
 
 export interface Command {
   /**
-   * 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment, return_previous and
-   * Transaction.
+   * 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment, return_previous,
+   * Transaction and times to live.
    */
   format: number;
   /**
@@ -36,6 +36,7 @@ export interface Command {
     | { $case: "import"; value: ImportRecords }
     | { $case: "sweep"; value: SweepRecords }
     | { $case: "raise"; value: RaiseFormat }
+    | { $case: "expire"; value: Expire }
     | undefined;
 }
 
@@ -62,6 +63,7 @@ export interface Write {
     | { $case: "compareAndSet"; value: CompareAndSet }
     | { $case: "increment"; value: Increment }
     | { $case: "transaction"; value: Transaction }
+    | { $case: "touch"; value: Touch }
     | undefined;
   /** 1 + the position of its session among those of the batch; 0 without a session. */
   session: number;
@@ -78,6 +80,8 @@ export interface Put {
     | undefined;
   /** Format 3: answers with the value that it replaces, and applies only if that is small enough to be kept with the answer. */
   returnPrevious: boolean;
+  /** Format 3: how long the key lives, from the log time of this entry on. 0: for ever, whatever it had before. */
+  ttlMs: bigint;
 }
 
 export interface Delete {
@@ -163,6 +167,13 @@ export interface Get {
   key: Uint8Array;
 }
 
+/** Format 3. Gives a key another time to live, or none, and leaves its value and version alone. */
+export interface Touch {
+  key: Uint8Array;
+  /** From the log time of this entry on; 0: for ever. */
+  ttlMs: bigint;
+}
+
 /**
  * Opens a session. Its id is the nonce and the index of this entry, 8 bytes each, big-endian: a late copy of it opens
  * another session, and never one that has been.
@@ -189,6 +200,14 @@ export interface AssignPartitions {
  */
 export interface RaiseFormat {
   format: number;
+}
+
+/**
+ * Format 3. Deletes those of the keys that are due by the log time of this entry; whatever is not, not any more, or in a partition
+ * that is not owned and open to writes, is left alone.
+ */
+export interface Expire {
+  keys: Uint8Array[];
 }
 
 /**
@@ -248,6 +267,8 @@ export interface ImportedRecord {
   key: Uint8Array;
   value: Uint8Array;
   version: bigint;
+  /** Format 3: what is left of its time to live, at least 1; 0: it has none. It goes on by the log time of the shard that takes it. */
+  ttlMs: bigint;
 }
 
 export interface ImportedPartition {
@@ -314,6 +335,9 @@ export const Command: MessageFns<Command> = {
         break;
       case "raise":
         RaiseFormat.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
+      case "expire":
+        Expire.encode(message.kind.value, writer.uint32(74).fork()).join();
         break;
     }
     return writer;
@@ -394,6 +418,14 @@ export const Command: MessageFns<Command> = {
             }
 
             message.kind = { $case: "raise", value: RaiseFormat.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = { $case: "expire", value: Expire.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -554,6 +586,9 @@ export const Write: MessageFns<Write> = {
       case "transaction":
         Transaction.encode(message.kind.value, writer.uint32(74).fork()).join();
         break;
+      case "touch":
+        Touch.encode(message.kind.value, writer.uint32(82).fork()).join();
+        break;
     }
     if (message.session !== 0) {
       writer.uint32(40).uint32(message.session);
@@ -636,6 +671,14 @@ export const Write: MessageFns<Write> = {
             message.kind = { $case: "transaction", value: Transaction.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.kind = { $case: "touch", value: Touch.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 5: {
             if (tag !== 40) {
               break;
@@ -666,7 +709,7 @@ export const Write: MessageFns<Write> = {
 };
 
 function createBasePut(): Put {
-  return { key: NO_BYTES, value: NO_BYTES, ifVersion: undefined, returnPrevious: false };
+  return { key: NO_BYTES, value: NO_BYTES, ifVersion: undefined, returnPrevious: false, ttlMs: 0n };
 }
 
 export const Put: MessageFns<Put> = {
@@ -685,6 +728,12 @@ export const Put: MessageFns<Put> = {
     }
     if (message.returnPrevious !== false) {
       writer.uint32(32).bool(message.returnPrevious);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.ttlMs);
     }
     return writer;
   },
@@ -732,6 +781,14 @@ export const Put: MessageFns<Put> = {
             }
 
             message.returnPrevious = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
             continue;
           }
         }
@@ -1315,6 +1372,66 @@ export const Get: MessageFns<Get> = {
   },
 };
 
+function createBaseTouch(): Touch {
+  return { key: NO_BYTES, ttlMs: 0n };
+}
+
+export const Touch: MessageFns<Touch> = {
+  encode(message: Touch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ttlMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Touch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTouch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseOpenSession(): OpenSession {
   return { nonce: 0n, expiryMs: 0 };
 }
@@ -1466,6 +1583,52 @@ export const RaiseFormat: MessageFns<RaiseFormat> = {
             }
 
             message.format = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExpire(): Expire {
+  return { keys: [] };
+}
+
+export const Expire: MessageFns<Expire> = {
+  encode(message: Expire, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keys) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Expire {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExpire();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(reader.bytes());
             continue;
           }
         }
@@ -1646,7 +1809,7 @@ export const ImportRecords: MessageFns<ImportRecords> = {
 };
 
 function createBaseImportedRecord(): ImportedRecord {
-  return { key: NO_BYTES, value: NO_BYTES, version: 0n };
+  return { key: NO_BYTES, value: NO_BYTES, version: 0n, ttlMs: 0n };
 }
 
 export const ImportedRecord: MessageFns<ImportedRecord> = {
@@ -1662,6 +1825,12 @@ export const ImportedRecord: MessageFns<ImportedRecord> = {
         throw new globalThis.Error("value provided for field message.version of type uint64 too large");
       }
       writer.uint32(24).uint64(message.version);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.ttlMs);
     }
     return writer;
   },
@@ -1701,6 +1870,14 @@ export const ImportedRecord: MessageFns<ImportedRecord> = {
             }
 
             message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
             continue;
           }
         }

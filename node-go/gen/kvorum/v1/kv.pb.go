@@ -76,7 +76,7 @@ func (x Condition_Comparison) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Condition_Comparison.Descriptor instead.
 func (Condition_Comparison) EnumDescriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{14, 0}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{18, 0}
 }
 
 type GetRequest struct {
@@ -138,7 +138,9 @@ type GetResponse struct {
 	Found bool                   `protobuf:"varint,1,opt,name=found,proto3" json:"found,omitempty"`
 	Value []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	// Counts the writes of this key; never used twice for a key, deletes included.
-	Version       uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	Version uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// What is left of its time to live, if it has one; 0: it is due, and about to be deleted.
+	TtlMs         *uint64 `protobuf:"varint,4,opt,name=ttl_ms,json=ttlMs,proto3,oneof" json:"ttl_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -194,6 +196,13 @@ func (x *GetResponse) GetVersion() uint64 {
 	return 0
 }
 
+func (x *GetResponse) GetTtlMs() uint64 {
+	if x != nil && x.TtlMs != nil {
+		return *x.TtlMs
+	}
+	return 0
+}
+
 type PutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -202,8 +211,11 @@ type PutRequest struct {
 	IfVersion *uint64 `protobuf:"varint,3,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"`
 	// Answers with the value that it replaces. One of more than 16,384 bytes is not replaced: TOO_LARGE.
 	ReturnPrevious *bool `protobuf:"varint,4,opt,name=return_previous,json=returnPrevious,proto3,oneof" json:"return_previous,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The key is deleted so long after the write, and never earlier: 1 to 315,360,000,000 (10 years). Absent: never, whatever was
+	// said before.
+	TtlMs         *uint64 `protobuf:"varint,5,opt,name=ttl_ms,json=ttlMs,proto3,oneof" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PutRequest) Reset() {
@@ -262,6 +274,13 @@ func (x *PutRequest) GetReturnPrevious() bool {
 		return *x.ReturnPrevious
 	}
 	return false
+}
+
+func (x *PutRequest) GetTtlMs() uint64 {
+	if x != nil && x.TtlMs != nil {
+		return *x.TtlMs
+	}
+	return 0
 }
 
 type PutResponse struct {
@@ -696,6 +715,202 @@ func (x *IncrementResponse) GetVersion() uint64 {
 	return 0
 }
 
+// Gives a key another time to live, as in PutRequest; its value and version stay. Absent: none, the key stays.
+type TouchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	TtlMs         *uint64                `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3,oneof" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TouchRequest) Reset() {
+	*x = TouchRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TouchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TouchRequest) ProtoMessage() {}
+
+func (x *TouchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TouchRequest.ProtoReflect.Descriptor instead.
+func (*TouchRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TouchRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *TouchRequest) GetTtlMs() uint64 {
+	if x != nil && x.TtlMs != nil {
+		return *x.TtlMs
+	}
+	return 0
+}
+
+type TouchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Else nothing was changed.
+	Existed       bool `protobuf:"varint,1,opt,name=existed,proto3" json:"existed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TouchResponse) Reset() {
+	*x = TouchResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TouchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TouchResponse) ProtoMessage() {}
+
+func (x *TouchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TouchResponse.ProtoReflect.Descriptor instead.
+func (*TouchResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TouchResponse) GetExisted() bool {
+	if x != nil {
+		return x.Existed
+	}
+	return false
+}
+
+// Asks how long a key lives. Linearizable.
+type TtlOfRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TtlOfRequest) Reset() {
+	*x = TtlOfRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TtlOfRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TtlOfRequest) ProtoMessage() {}
+
+func (x *TtlOfRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TtlOfRequest.ProtoReflect.Descriptor instead.
+func (*TtlOfRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TtlOfRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+type TtlOfResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Found bool                   `protobuf:"varint,1,opt,name=found,proto3" json:"found,omitempty"`
+	// As in GetResponse.
+	TtlMs         *uint64 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3,oneof" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TtlOfResponse) Reset() {
+	*x = TtlOfResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TtlOfResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TtlOfResponse) ProtoMessage() {}
+
+func (x *TtlOfResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TtlOfResponse.ProtoReflect.Descriptor instead.
+func (*TtlOfResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *TtlOfResponse) GetFound() bool {
+	if x != nil {
+		return x.Found
+	}
+	return false
+}
+
+func (x *TtlOfResponse) GetTtlMs() uint64 {
+	if x != nil && x.TtlMs != nil {
+		return *x.TtlMs
+	}
+	return 0
+}
+
 // Adds bytes to the end of the key's value; an absent key is empty.
 type AppendRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -707,7 +922,7 @@ type AppendRequest struct {
 
 func (x *AppendRequest) Reset() {
 	*x = AppendRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +934,7 @@ func (x *AppendRequest) String() string {
 func (*AppendRequest) ProtoMessage() {}
 
 func (x *AppendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[11]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +947,7 @@ func (x *AppendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendRequest.ProtoReflect.Descriptor instead.
 func (*AppendRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{11}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AppendRequest) GetKey() []byte {
@@ -760,7 +975,7 @@ type AppendResponse struct {
 
 func (x *AppendResponse) Reset() {
 	*x = AppendResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +987,7 @@ func (x *AppendResponse) String() string {
 func (*AppendResponse) ProtoMessage() {}
 
 func (x *AppendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[12]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +1000,7 @@ func (x *AppendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendResponse.ProtoReflect.Descriptor instead.
 func (*AppendResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{12}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AppendResponse) GetVersion() uint64 {
@@ -818,7 +1033,7 @@ type TransactionRequest struct {
 
 func (x *TransactionRequest) Reset() {
 	*x = TransactionRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +1045,7 @@ func (x *TransactionRequest) String() string {
 func (*TransactionRequest) ProtoMessage() {}
 
 func (x *TransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[13]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +1058,7 @@ func (x *TransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionRequest.ProtoReflect.Descriptor instead.
 func (*TransactionRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{13}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TransactionRequest) GetConditions() []*Condition {
@@ -884,7 +1099,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +1111,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[14]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1124,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{14}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Condition) GetKey() []byte {
@@ -1001,7 +1216,7 @@ type TransactionOperation struct {
 
 func (x *TransactionOperation) Reset() {
 	*x = TransactionOperation{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1228,7 @@ func (x *TransactionOperation) String() string {
 func (*TransactionOperation) ProtoMessage() {}
 
 func (x *TransactionOperation) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[15]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1241,7 @@ func (x *TransactionOperation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionOperation.ProtoReflect.Descriptor instead.
 func (*TransactionOperation) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{15}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TransactionOperation) GetKind() isTransactionOperation_Kind {
@@ -1127,7 +1342,7 @@ type TransactionResponse struct {
 
 func (x *TransactionResponse) Reset() {
 	*x = TransactionResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1139,7 +1354,7 @@ func (x *TransactionResponse) String() string {
 func (*TransactionResponse) ProtoMessage() {}
 
 func (x *TransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[16]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1152,7 +1367,7 @@ func (x *TransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionResponse.ProtoReflect.Descriptor instead.
 func (*TransactionResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{16}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TransactionResponse) GetSucceeded() bool {
@@ -1185,7 +1400,7 @@ type TransactionResult struct {
 
 func (x *TransactionResult) Reset() {
 	*x = TransactionResult{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1412,7 @@ func (x *TransactionResult) String() string {
 func (*TransactionResult) ProtoMessage() {}
 
 func (x *TransactionResult) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[17]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1425,7 @@ func (x *TransactionResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionResult.ProtoReflect.Descriptor instead.
 func (*TransactionResult) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{17}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TransactionResult) GetKind() isTransactionResult_Kind {
@@ -1317,7 +1532,7 @@ type OpenSessionRequest struct {
 
 func (x *OpenSessionRequest) Reset() {
 	*x = OpenSessionRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1544,7 @@ func (x *OpenSessionRequest) String() string {
 func (*OpenSessionRequest) ProtoMessage() {}
 
 func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[18]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1557,7 @@ func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionRequest.ProtoReflect.Descriptor instead.
 func (*OpenSessionRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{18}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OpenSessionRequest) GetKey() []byte {
@@ -1383,7 +1598,7 @@ type OpenSessionResponse struct {
 
 func (x *OpenSessionResponse) Reset() {
 	*x = OpenSessionResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1610,7 @@ func (x *OpenSessionResponse) String() string {
 func (*OpenSessionResponse) ProtoMessage() {}
 
 func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[19]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1623,7 @@ func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionResponse.ProtoReflect.Descriptor instead.
 func (*OpenSessionResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{19}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OpenSessionResponse) GetId() []byte {
@@ -1433,7 +1648,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[20]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1660,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[20]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1673,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{20}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Session) GetId() []byte {
@@ -1494,6 +1709,8 @@ type Operation struct {
 	//	*Operation_CompareAndSet
 	//	*Operation_Increment
 	//	*Operation_Transaction
+	//	*Operation_Touch
+	//	*Operation_TtlOf
 	Kind isOperation_Kind `protobuf_oneof:"kind"`
 	// Of a write: 1 + the position of its session among those of the message; 0 without a session.
 	Session uint32 `protobuf:"varint,8,opt,name=session,proto3" json:"session,omitempty"`
@@ -1507,7 +1724,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[21]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1736,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[21]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1749,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{21}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Operation) GetKind() isOperation_Kind {
@@ -1614,6 +1831,24 @@ func (x *Operation) GetTransaction() *TransactionRequest {
 	return nil
 }
 
+func (x *Operation) GetTouch() *TouchRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_Touch); ok {
+			return x.Touch
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetTtlOf() *TtlOfRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_TtlOf); ok {
+			return x.TtlOf
+		}
+	}
+	return nil
+}
+
 func (x *Operation) GetSession() uint32 {
 	if x != nil {
 		return x.Session
@@ -1664,6 +1899,14 @@ type Operation_Transaction struct {
 	Transaction *TransactionRequest `protobuf:"bytes,10,opt,name=transaction,proto3,oneof"`
 }
 
+type Operation_Touch struct {
+	Touch *TouchRequest `protobuf:"bytes,11,opt,name=touch,proto3,oneof"`
+}
+
+type Operation_TtlOf struct {
+	TtlOf *TtlOfRequest `protobuf:"bytes,12,opt,name=ttl_of,json=ttlOf,proto3,oneof"`
+}
+
 func (*Operation_Get) isOperation_Kind() {}
 
 func (*Operation_Put) isOperation_Kind() {}
@@ -1680,6 +1923,10 @@ func (*Operation_Increment) isOperation_Kind() {}
 
 func (*Operation_Transaction) isOperation_Kind() {}
 
+func (*Operation_Touch) isOperation_Kind() {}
+
+func (*Operation_TtlOf) isOperation_Kind() {}
+
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Kind:
@@ -1693,6 +1940,8 @@ type Result struct {
 	//	*Result_CompareAndSet
 	//	*Result_Increment
 	//	*Result_Transaction
+	//	*Result_Touch
+	//	*Result_TtlOf
 	Kind          isResult_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1700,7 +1949,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1712,7 +1961,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1725,7 +1974,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{22}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Result) GetKind() isResult_Kind {
@@ -1816,6 +2065,24 @@ func (x *Result) GetTransaction() *TransactionResponse {
 	return nil
 }
 
+func (x *Result) GetTouch() *TouchResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_Touch); ok {
+			return x.Touch
+		}
+	}
+	return nil
+}
+
+func (x *Result) GetTtlOf() *TtlOfResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_TtlOf); ok {
+			return x.TtlOf
+		}
+	}
+	return nil
+}
+
 type isResult_Kind interface {
 	isResult_Kind()
 }
@@ -1856,6 +2123,14 @@ type Result_Transaction struct {
 	Transaction *TransactionResponse `protobuf:"bytes,10,opt,name=transaction,proto3,oneof"`
 }
 
+type Result_Touch struct {
+	Touch *TouchResponse `protobuf:"bytes,11,opt,name=touch,proto3,oneof"`
+}
+
+type Result_TtlOf struct {
+	TtlOf *TtlOfResponse `protobuf:"bytes,12,opt,name=ttl_of,json=ttlOf,proto3,oneof"`
+}
+
 func (*Result_Get) isResult_Kind() {}
 
 func (*Result_Put) isResult_Kind() {}
@@ -1874,6 +2149,10 @@ func (*Result_Increment) isResult_Kind() {}
 
 func (*Result_Transaction) isResult_Kind() {}
 
+func (*Result_Touch) isResult_Kind() {}
+
+func (*Result_TtlOf) isResult_Kind() {}
+
 type BatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the client, unique on its stream; the answer repeats it.
@@ -1891,7 +2170,7 @@ type BatchRequest struct {
 
 func (x *BatchRequest) Reset() {
 	*x = BatchRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +2182,7 @@ func (x *BatchRequest) String() string {
 func (*BatchRequest) ProtoMessage() {}
 
 func (x *BatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +2195,7 @@ func (x *BatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRequest.ProtoReflect.Descriptor instead.
 func (*BatchRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{23}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BatchRequest) GetId() uint64 {
@@ -1968,7 +2247,7 @@ type BatchResponse struct {
 
 func (x *BatchResponse) Reset() {
 	*x = BatchResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2259,7 @@ func (x *BatchResponse) String() string {
 func (*BatchResponse) ProtoMessage() {}
 
 func (x *BatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2272,7 @@ func (x *BatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchResponse.ProtoReflect.Descriptor instead.
 func (*BatchResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{24}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BatchResponse) GetId() uint64 {
@@ -2025,7 +2304,7 @@ type ClusterMapRequest struct {
 
 func (x *ClusterMapRequest) Reset() {
 	*x = ClusterMapRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[25]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2316,7 @@ func (x *ClusterMapRequest) String() string {
 func (*ClusterMapRequest) ProtoMessage() {}
 
 func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[25]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2329,7 @@ func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapRequest.ProtoReflect.Descriptor instead.
 func (*ClusterMapRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{25}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{29}
 }
 
 type ClusterMapResponse struct {
@@ -2062,7 +2341,7 @@ type ClusterMapResponse struct {
 
 func (x *ClusterMapResponse) Reset() {
 	*x = ClusterMapResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[26]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2353,7 @@ func (x *ClusterMapResponse) String() string {
 func (*ClusterMapResponse) ProtoMessage() {}
 
 func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[26]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2366,7 @@ func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapResponse.ProtoReflect.Descriptor instead.
 func (*ClusterMapResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{26}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ClusterMapResponse) GetMap() *ClusterMap {
@@ -2111,7 +2390,7 @@ type ClusterMap struct {
 
 func (x *ClusterMap) Reset() {
 	*x = ClusterMap{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[27]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2123,7 +2402,7 @@ func (x *ClusterMap) String() string {
 func (*ClusterMap) ProtoMessage() {}
 
 func (x *ClusterMap) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[27]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2136,7 +2415,7 @@ func (x *ClusterMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMap.ProtoReflect.Descriptor instead.
 func (*ClusterMap) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{27}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ClusterMap) GetClusterId() string {
@@ -2178,7 +2457,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[28]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2469,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[28]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2482,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{28}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Shard) GetId() uint32 {
@@ -2232,7 +2511,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +2523,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +2536,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{29}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Node) GetId() string {
@@ -2283,20 +2562,24 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"GetRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1e\n" +
 	"\bstale_ms\x18\x02 \x01(\rH\x00R\astaleMs\x88\x01\x01B\v\n" +
-	"\t_stale_ms\"S\n" +
+	"\t_stale_ms\"z\n" +
 	"\vGetResponse\x12\x14\n" +
 	"\x05found\x18\x01 \x01(\bR\x05found\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x04R\aversion\"\xa9\x01\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x1a\n" +
+	"\x06ttl_ms\x18\x04 \x01(\x04H\x00R\x05ttlMs\x88\x01\x01B\t\n" +
+	"\a_ttl_ms\"\xd0\x01\n" +
 	"\n" +
 	"PutRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\"\n" +
 	"\n" +
 	"if_version\x18\x03 \x01(\x04H\x00R\tifVersion\x88\x01\x01\x12,\n" +
-	"\x0freturn_previous\x18\x04 \x01(\bH\x01R\x0ereturnPrevious\x88\x01\x01B\r\n" +
+	"\x0freturn_previous\x18\x04 \x01(\bH\x01R\x0ereturnPrevious\x88\x01\x01\x12\x1a\n" +
+	"\x06ttl_ms\x18\x05 \x01(\x04H\x02R\x05ttlMs\x88\x01\x01B\r\n" +
 	"\v_if_versionB\x12\n" +
-	"\x10_return_previous\"j\n" +
+	"\x10_return_previousB\t\n" +
+	"\a_ttl_ms\"j\n" +
 	"\vPutResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x124\n" +
 	"\bprevious\x18\x02 \x01(\v2\x13.kvorum.v1.PreviousH\x00R\bprevious\x88\x01\x01B\v\n" +
@@ -2327,7 +2610,19 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x02by\x18\x02 \x01(\x12R\x02by\"C\n" +
 	"\x11IncrementResponse\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x12R\x05value\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x04R\aversion\"7\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"G\n" +
+	"\fTouchRequest\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1a\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04H\x00R\x05ttlMs\x88\x01\x01B\t\n" +
+	"\a_ttl_ms\")\n" +
+	"\rTouchResponse\x12\x18\n" +
+	"\aexisted\x18\x01 \x01(\bR\aexisted\" \n" +
+	"\fTtlOfRequest\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\"L\n" +
+	"\rTtlOfResponse\x12\x14\n" +
+	"\x05found\x18\x01 \x01(\bR\x05found\x12\x1a\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04H\x00R\x05ttlMs\x88\x01\x01B\t\n" +
+	"\a_ttl_ms\"7\n" +
 	"\rAppendRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"B\n" +
@@ -2383,7 +2678,7 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05floor\x18\x02 \x01(\x04R\x05floor\x12\x14\n" +
-	"\x05shard\x18\x03 \x01(\rR\x05shard\"\x96\x04\n" +
+	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xf9\x04\n" +
 	"\tOperation\x12)\n" +
 	"\x03get\x18\x01 \x01(\v2\x15.kvorum.v1.GetRequestH\x00R\x03get\x12)\n" +
 	"\x03put\x18\x02 \x01(\v2\x15.kvorum.v1.PutRequestH\x00R\x03put\x122\n" +
@@ -2393,10 +2688,12 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x0fcompare_and_set\x18\x06 \x01(\v2\x1f.kvorum.v1.CompareAndSetRequestH\x00R\rcompareAndSet\x12;\n" +
 	"\tincrement\x18\a \x01(\v2\x1b.kvorum.v1.IncrementRequestH\x00R\tincrement\x12A\n" +
 	"\vtransaction\x18\n" +
-	" \x01(\v2\x1d.kvorum.v1.TransactionRequestH\x00R\vtransaction\x12\x18\n" +
+	" \x01(\v2\x1d.kvorum.v1.TransactionRequestH\x00R\vtransaction\x12/\n" +
+	"\x05touch\x18\v \x01(\v2\x17.kvorum.v1.TouchRequestH\x00R\x05touch\x120\n" +
+	"\x06ttl_of\x18\f \x01(\v2\x17.kvorum.v1.TtlOfRequestH\x00R\x05ttlOf\x12\x18\n" +
 	"\asession\x18\b \x01(\rR\asession\x12\x1a\n" +
 	"\bsequence\x18\t \x01(\x04R\bsequenceB\x06\n" +
-	"\x04kind\"\x93\x04\n" +
+	"\x04kind\"\xf8\x04\n" +
 	"\x06Result\x12*\n" +
 	"\x03get\x18\x01 \x01(\v2\x16.kvorum.v1.GetResponseH\x00R\x03get\x12*\n" +
 	"\x03put\x18\x02 \x01(\v2\x16.kvorum.v1.PutResponseH\x00R\x03put\x123\n" +
@@ -2407,7 +2704,9 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x0fcompare_and_set\x18\a \x01(\v2 .kvorum.v1.CompareAndSetResponseH\x00R\rcompareAndSet\x12<\n" +
 	"\tincrement\x18\b \x01(\v2\x1c.kvorum.v1.IncrementResponseH\x00R\tincrement\x12B\n" +
 	"\vtransaction\x18\n" +
-	" \x01(\v2\x1e.kvorum.v1.TransactionResponseH\x00R\vtransactionB\x06\n" +
+	" \x01(\v2\x1e.kvorum.v1.TransactionResponseH\x00R\vtransaction\x120\n" +
+	"\x05touch\x18\v \x01(\v2\x18.kvorum.v1.TouchResponseH\x00R\x05touch\x121\n" +
+	"\x06ttl_of\x18\f \x01(\v2\x18.kvorum.v1.TtlOfResponseH\x00R\x05ttlOfB\x06\n" +
 	"\x04kind\"\xb9\x01\n" +
 	"\fBatchRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
@@ -2460,7 +2759,7 @@ func file_kvorum_v1_kv_proto_rawDescGZIP() []byte {
 }
 
 var file_kvorum_v1_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_kvorum_v1_kv_proto_goTypes = []any{
 	(Condition_Comparison)(0),     // 0: kvorum.v1.Condition.Comparison
 	(*GetRequest)(nil),            // 1: kvorum.v1.GetRequest
@@ -2474,85 +2773,93 @@ var file_kvorum_v1_kv_proto_goTypes = []any{
 	(*CompareAndSetResponse)(nil), // 9: kvorum.v1.CompareAndSetResponse
 	(*IncrementRequest)(nil),      // 10: kvorum.v1.IncrementRequest
 	(*IncrementResponse)(nil),     // 11: kvorum.v1.IncrementResponse
-	(*AppendRequest)(nil),         // 12: kvorum.v1.AppendRequest
-	(*AppendResponse)(nil),        // 13: kvorum.v1.AppendResponse
-	(*TransactionRequest)(nil),    // 14: kvorum.v1.TransactionRequest
-	(*Condition)(nil),             // 15: kvorum.v1.Condition
-	(*TransactionOperation)(nil),  // 16: kvorum.v1.TransactionOperation
-	(*TransactionResponse)(nil),   // 17: kvorum.v1.TransactionResponse
-	(*TransactionResult)(nil),     // 18: kvorum.v1.TransactionResult
-	(*OpenSessionRequest)(nil),    // 19: kvorum.v1.OpenSessionRequest
-	(*OpenSessionResponse)(nil),   // 20: kvorum.v1.OpenSessionResponse
-	(*Session)(nil),               // 21: kvorum.v1.Session
-	(*Operation)(nil),             // 22: kvorum.v1.Operation
-	(*Result)(nil),                // 23: kvorum.v1.Result
-	(*BatchRequest)(nil),          // 24: kvorum.v1.BatchRequest
-	(*BatchResponse)(nil),         // 25: kvorum.v1.BatchResponse
-	(*ClusterMapRequest)(nil),     // 26: kvorum.v1.ClusterMapRequest
-	(*ClusterMapResponse)(nil),    // 27: kvorum.v1.ClusterMapResponse
-	(*ClusterMap)(nil),            // 28: kvorum.v1.ClusterMap
-	(*Shard)(nil),                 // 29: kvorum.v1.Shard
-	(*Node)(nil),                  // 30: kvorum.v1.Node
-	(*errors.Error)(nil),          // 31: kvorum.errors.Error
+	(*TouchRequest)(nil),          // 12: kvorum.v1.TouchRequest
+	(*TouchResponse)(nil),         // 13: kvorum.v1.TouchResponse
+	(*TtlOfRequest)(nil),          // 14: kvorum.v1.TtlOfRequest
+	(*TtlOfResponse)(nil),         // 15: kvorum.v1.TtlOfResponse
+	(*AppendRequest)(nil),         // 16: kvorum.v1.AppendRequest
+	(*AppendResponse)(nil),        // 17: kvorum.v1.AppendResponse
+	(*TransactionRequest)(nil),    // 18: kvorum.v1.TransactionRequest
+	(*Condition)(nil),             // 19: kvorum.v1.Condition
+	(*TransactionOperation)(nil),  // 20: kvorum.v1.TransactionOperation
+	(*TransactionResponse)(nil),   // 21: kvorum.v1.TransactionResponse
+	(*TransactionResult)(nil),     // 22: kvorum.v1.TransactionResult
+	(*OpenSessionRequest)(nil),    // 23: kvorum.v1.OpenSessionRequest
+	(*OpenSessionResponse)(nil),   // 24: kvorum.v1.OpenSessionResponse
+	(*Session)(nil),               // 25: kvorum.v1.Session
+	(*Operation)(nil),             // 26: kvorum.v1.Operation
+	(*Result)(nil),                // 27: kvorum.v1.Result
+	(*BatchRequest)(nil),          // 28: kvorum.v1.BatchRequest
+	(*BatchResponse)(nil),         // 29: kvorum.v1.BatchResponse
+	(*ClusterMapRequest)(nil),     // 30: kvorum.v1.ClusterMapRequest
+	(*ClusterMapResponse)(nil),    // 31: kvorum.v1.ClusterMapResponse
+	(*ClusterMap)(nil),            // 32: kvorum.v1.ClusterMap
+	(*Shard)(nil),                 // 33: kvorum.v1.Shard
+	(*Node)(nil),                  // 34: kvorum.v1.Node
+	(*errors.Error)(nil),          // 35: kvorum.errors.Error
 }
 var file_kvorum_v1_kv_proto_depIdxs = []int32{
 	7,  // 0: kvorum.v1.PutResponse.previous:type_name -> kvorum.v1.Previous
 	7,  // 1: kvorum.v1.DeleteResponse.previous:type_name -> kvorum.v1.Previous
-	15, // 2: kvorum.v1.TransactionRequest.conditions:type_name -> kvorum.v1.Condition
-	16, // 3: kvorum.v1.TransactionRequest.then:type_name -> kvorum.v1.TransactionOperation
-	16, // 4: kvorum.v1.TransactionRequest.otherwise:type_name -> kvorum.v1.TransactionOperation
+	19, // 2: kvorum.v1.TransactionRequest.conditions:type_name -> kvorum.v1.Condition
+	20, // 3: kvorum.v1.TransactionRequest.then:type_name -> kvorum.v1.TransactionOperation
+	20, // 4: kvorum.v1.TransactionRequest.otherwise:type_name -> kvorum.v1.TransactionOperation
 	0,  // 5: kvorum.v1.Condition.comparison:type_name -> kvorum.v1.Condition.Comparison
 	1,  // 6: kvorum.v1.TransactionOperation.get:type_name -> kvorum.v1.GetRequest
 	3,  // 7: kvorum.v1.TransactionOperation.put:type_name -> kvorum.v1.PutRequest
 	5,  // 8: kvorum.v1.TransactionOperation.delete:type_name -> kvorum.v1.DeleteRequest
-	12, // 9: kvorum.v1.TransactionOperation.append:type_name -> kvorum.v1.AppendRequest
+	16, // 9: kvorum.v1.TransactionOperation.append:type_name -> kvorum.v1.AppendRequest
 	10, // 10: kvorum.v1.TransactionOperation.increment:type_name -> kvorum.v1.IncrementRequest
-	18, // 11: kvorum.v1.TransactionResponse.results:type_name -> kvorum.v1.TransactionResult
+	22, // 11: kvorum.v1.TransactionResponse.results:type_name -> kvorum.v1.TransactionResult
 	2,  // 12: kvorum.v1.TransactionResult.get:type_name -> kvorum.v1.GetResponse
 	4,  // 13: kvorum.v1.TransactionResult.put:type_name -> kvorum.v1.PutResponse
 	6,  // 14: kvorum.v1.TransactionResult.delete:type_name -> kvorum.v1.DeleteResponse
-	13, // 15: kvorum.v1.TransactionResult.append:type_name -> kvorum.v1.AppendResponse
+	17, // 15: kvorum.v1.TransactionResult.append:type_name -> kvorum.v1.AppendResponse
 	11, // 16: kvorum.v1.TransactionResult.increment:type_name -> kvorum.v1.IncrementResponse
 	1,  // 17: kvorum.v1.Operation.get:type_name -> kvorum.v1.GetRequest
 	3,  // 18: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
 	5,  // 19: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
-	12, // 20: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
-	19, // 21: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
+	16, // 20: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
+	23, // 21: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
 	8,  // 22: kvorum.v1.Operation.compare_and_set:type_name -> kvorum.v1.CompareAndSetRequest
 	10, // 23: kvorum.v1.Operation.increment:type_name -> kvorum.v1.IncrementRequest
-	14, // 24: kvorum.v1.Operation.transaction:type_name -> kvorum.v1.TransactionRequest
-	2,  // 25: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
-	4,  // 26: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
-	6,  // 27: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
-	31, // 28: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
-	13, // 29: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
-	20, // 30: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
-	9,  // 31: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
-	11, // 32: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
-	17, // 33: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
-	22, // 34: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
-	21, // 35: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
-	23, // 36: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
-	28, // 37: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
-	29, // 38: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
-	30, // 39: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
-	1,  // 40: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
-	3,  // 41: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
-	5,  // 42: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
-	14, // 43: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
-	24, // 44: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
-	26, // 45: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
-	2,  // 46: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
-	4,  // 47: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
-	6,  // 48: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
-	17, // 49: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
-	25, // 50: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
-	27, // 51: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
-	46, // [46:52] is the sub-list for method output_type
-	40, // [40:46] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	18, // 24: kvorum.v1.Operation.transaction:type_name -> kvorum.v1.TransactionRequest
+	12, // 25: kvorum.v1.Operation.touch:type_name -> kvorum.v1.TouchRequest
+	14, // 26: kvorum.v1.Operation.ttl_of:type_name -> kvorum.v1.TtlOfRequest
+	2,  // 27: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
+	4,  // 28: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
+	6,  // 29: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
+	35, // 30: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
+	17, // 31: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
+	24, // 32: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
+	9,  // 33: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
+	11, // 34: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
+	21, // 35: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
+	13, // 36: kvorum.v1.Result.touch:type_name -> kvorum.v1.TouchResponse
+	15, // 37: kvorum.v1.Result.ttl_of:type_name -> kvorum.v1.TtlOfResponse
+	26, // 38: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
+	25, // 39: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
+	27, // 40: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
+	32, // 41: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
+	33, // 42: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
+	34, // 43: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
+	1,  // 44: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
+	3,  // 45: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
+	5,  // 46: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
+	18, // 47: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
+	28, // 48: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
+	30, // 49: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
+	2,  // 50: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
+	4,  // 51: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
+	6,  // 52: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
+	21, // 53: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
+	29, // 54: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
+	31, // 55: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
+	50, // [50:56] is the sub-list for method output_type
+	44, // [44:50] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_kvorum_v1_kv_proto_init() }
@@ -2561,31 +2868,34 @@ func file_kvorum_v1_kv_proto_init() {
 		return
 	}
 	file_kvorum_v1_kv_proto_msgTypes[0].OneofWrappers = []any{}
+	file_kvorum_v1_kv_proto_msgTypes[1].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[2].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[3].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[4].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[5].OneofWrappers = []any{}
 	file_kvorum_v1_kv_proto_msgTypes[7].OneofWrappers = []any{}
-	file_kvorum_v1_kv_proto_msgTypes[14].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[11].OneofWrappers = []any{}
+	file_kvorum_v1_kv_proto_msgTypes[14].OneofWrappers = []any{}
+	file_kvorum_v1_kv_proto_msgTypes[18].OneofWrappers = []any{
 		(*Condition_Version)(nil),
 		(*Condition_Value)(nil),
 		(*Condition_Exists)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[15].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[19].OneofWrappers = []any{
 		(*TransactionOperation_Get)(nil),
 		(*TransactionOperation_Put)(nil),
 		(*TransactionOperation_Delete)(nil),
 		(*TransactionOperation_Append)(nil),
 		(*TransactionOperation_Increment)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[17].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[21].OneofWrappers = []any{
 		(*TransactionResult_Get)(nil),
 		(*TransactionResult_Put)(nil),
 		(*TransactionResult_Delete)(nil),
 		(*TransactionResult_Append)(nil),
 		(*TransactionResult_Increment)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[21].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[25].OneofWrappers = []any{
 		(*Operation_Get)(nil),
 		(*Operation_Put)(nil),
 		(*Operation_Delete)(nil),
@@ -2594,8 +2904,10 @@ func file_kvorum_v1_kv_proto_init() {
 		(*Operation_CompareAndSet)(nil),
 		(*Operation_Increment)(nil),
 		(*Operation_Transaction)(nil),
+		(*Operation_Touch)(nil),
+		(*Operation_TtlOf)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[22].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[26].OneofWrappers = []any{
 		(*Result_Get)(nil),
 		(*Result_Put)(nil),
 		(*Result_Delete)(nil),
@@ -2605,6 +2917,8 @@ func file_kvorum_v1_kv_proto_init() {
 		(*Result_CompareAndSet)(nil),
 		(*Result_Increment)(nil),
 		(*Result_Transaction)(nil),
+		(*Result_Touch)(nil),
+		(*Result_TtlOf)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2612,7 +2926,7 @@ func file_kvorum_v1_kv_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kvorum_v1_kv_proto_rawDesc), len(file_kvorum_v1_kv_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -606,10 +606,12 @@ func (x *ExportResponse) GetComplete() []*ExportedPartition {
 }
 
 type ExportedRecord struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Key     []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value   []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Version uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// What is left of its time to live when it is sent, at least 1; 0: it has none.
+	TtlMs         uint64 `protobuf:"varint,4,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -661,6 +663,13 @@ func (x *ExportedRecord) GetValue() []byte {
 func (x *ExportedRecord) GetVersion() uint64 {
 	if x != nil {
 		return x.Version
+	}
+	return 0
+}
+
+func (x *ExportedRecord) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
 	}
 	return 0
 }
@@ -2365,11 +2374,12 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\arecords\x18\x01 \x03(\v2\x17.node.v1.ExportedRecordR\arecords\x12\x18\n" +
 	"\aremoved\x18\x02 \x03(\fR\aremoved\x12\x1b\n" +
 	"\tcaught_up\x18\x03 \x01(\bR\bcaughtUp\x126\n" +
-	"\bcomplete\x18\x04 \x03(\v2\x1a.node.v1.ExportedPartitionR\bcomplete\"R\n" +
+	"\bcomplete\x18\x04 \x03(\v2\x1a.node.v1.ExportedPartitionR\bcomplete\"i\n" +
 	"\x0eExportedRecord\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x04R\aversion\"G\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x15\n" +
+	"\x06ttl_ms\x18\x04 \x01(\x04R\x05ttlMs\"G\n" +
 	"\x11ExportedPartition\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x14\n" +
 	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\xa0\x01\n" +

@@ -46,6 +46,8 @@ export interface GetResponse {
   value: Uint8Array;
   /** Counts the writes of this key; never used twice for a key, deletes included. */
   version: bigint;
+  /** What is left of its time to live, if it has one; 0: it is due, and about to be deleted. */
+  ttlMs?: bigint | undefined;
 }
 
 export interface PutRequest {
@@ -56,7 +58,14 @@ export interface PutRequest {
     | bigint
     | undefined;
   /** Answers with the value that it replaces. One of more than 16,384 bytes is not replaced: TOO_LARGE. */
-  returnPrevious?: boolean | undefined;
+  returnPrevious?:
+    | boolean
+    | undefined;
+  /**
+   * The key is deleted so long after the write, and never earlier: 1 to 315,360,000,000 (10 years). Absent: never, whatever was
+   * said before.
+   */
+  ttlMs?: bigint | undefined;
 }
 
 export interface PutResponse {
@@ -110,6 +119,28 @@ export interface IncrementResponse {
   /** The sum, which is the key's value now. */
   value: bigint;
   version: bigint;
+}
+
+/** Gives a key another time to live, as in PutRequest; its value and version stay. Absent: none, the key stays. */
+export interface TouchRequest {
+  key: Uint8Array;
+  ttlMs?: bigint | undefined;
+}
+
+export interface TouchResponse {
+  /** Else nothing was changed. */
+  existed: boolean;
+}
+
+/** Asks how long a key lives. Linearizable. */
+export interface TtlOfRequest {
+  key: Uint8Array;
+}
+
+export interface TtlOfResponse {
+  found: boolean;
+  /** As in GetResponse. */
+  ttlMs?: bigint | undefined;
 }
 
 /** Adds bytes to the end of the key's value; an absent key is empty. */
@@ -234,6 +265,8 @@ export interface Operation {
     | { $case: "compareAndSet"; value: CompareAndSetRequest }
     | { $case: "increment"; value: IncrementRequest }
     | { $case: "transaction"; value: TransactionRequest }
+    | { $case: "touch"; value: TouchRequest }
+    | { $case: "ttlOf"; value: TtlOfRequest }
     | undefined;
   /** Of a write: 1 + the position of its session among those of the message; 0 without a session. */
   session: number;
@@ -256,6 +289,8 @@ export interface Result {
     | { $case: "compareAndSet"; value: CompareAndSetResponse }
     | { $case: "increment"; value: IncrementResponse }
     | { $case: "transaction"; value: TransactionResponse }
+    | { $case: "touch"; value: TouchResponse }
+    | { $case: "ttlOf"; value: TtlOfResponse }
     | undefined;
 }
 
@@ -369,7 +404,7 @@ export const GetRequest: MessageFns<GetRequest> = {
 };
 
 function createBaseGetResponse(): GetResponse {
-  return { found: false, value: NO_BYTES, version: 0n };
+  return { found: false, value: NO_BYTES, version: 0n, ttlMs: undefined };
 }
 
 export const GetResponse: MessageFns<GetResponse> = {
@@ -385,6 +420,12 @@ export const GetResponse: MessageFns<GetResponse> = {
         throw new globalThis.Error("value provided for field message.version of type uint64 too large");
       }
       writer.uint32(24).uint64(message.version);
+    }
+    if (message.ttlMs !== undefined) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.ttlMs);
     }
     return writer;
   },
@@ -426,6 +467,14 @@ export const GetResponse: MessageFns<GetResponse> = {
             message.version = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -440,7 +489,13 @@ export const GetResponse: MessageFns<GetResponse> = {
 };
 
 function createBasePutRequest(): PutRequest {
-  return { key: NO_BYTES, value: NO_BYTES, ifVersion: undefined, returnPrevious: undefined };
+  return {
+    key: NO_BYTES,
+    value: NO_BYTES,
+    ifVersion: undefined,
+    returnPrevious: undefined,
+    ttlMs: undefined,
+  };
 }
 
 export const PutRequest: MessageFns<PutRequest> = {
@@ -459,6 +514,12 @@ export const PutRequest: MessageFns<PutRequest> = {
     }
     if (message.returnPrevious !== undefined) {
       writer.uint32(32).bool(message.returnPrevious);
+    }
+    if (message.ttlMs !== undefined) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.ttlMs);
     }
     return writer;
   },
@@ -506,6 +567,14 @@ export const PutRequest: MessageFns<PutRequest> = {
             }
 
             message.returnPrevious = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
             continue;
           }
         }
@@ -994,6 +1063,218 @@ export const IncrementResponse: MessageFns<IncrementResponse> = {
             }
 
             message.version = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTouchRequest(): TouchRequest {
+  return { key: NO_BYTES, ttlMs: undefined };
+}
+
+export const TouchRequest: MessageFns<TouchRequest> = {
+  encode(message: TouchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.ttlMs !== undefined) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ttlMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TouchRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTouchRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTouchResponse(): TouchResponse {
+  return { existed: false };
+}
+
+export const TouchResponse: MessageFns<TouchResponse> = {
+  encode(message: TouchResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.existed !== false) {
+      writer.uint32(8).bool(message.existed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TouchResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTouchResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.existed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTtlOfRequest(): TtlOfRequest {
+  return { key: NO_BYTES };
+}
+
+export const TtlOfRequest: MessageFns<TtlOfRequest> = {
+  encode(message: TtlOfRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TtlOfRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTtlOfRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTtlOfResponse(): TtlOfResponse {
+  return { found: false, ttlMs: undefined };
+}
+
+export const TtlOfResponse: MessageFns<TtlOfResponse> = {
+  encode(message: TtlOfResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.found !== false) {
+      writer.uint32(8).bool(message.found);
+    }
+    if (message.ttlMs !== undefined) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ttlMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TtlOfResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTtlOfResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.found = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
             continue;
           }
         }
@@ -1763,6 +2044,12 @@ export const Operation: MessageFns<Operation> = {
       case "transaction":
         TransactionRequest.encode(message.kind.value, writer.uint32(82).fork()).join();
         break;
+      case "touch":
+        TouchRequest.encode(message.kind.value, writer.uint32(90).fork()).join();
+        break;
+      case "ttlOf":
+        TtlOfRequest.encode(message.kind.value, writer.uint32(98).fork()).join();
+        break;
     }
     if (message.session !== 0) {
       writer.uint32(64).uint32(message.session);
@@ -1853,6 +2140,22 @@ export const Operation: MessageFns<Operation> = {
             message.kind = { $case: "transaction", value: TransactionRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.kind = { $case: "touch", value: TouchRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.kind = { $case: "ttlOf", value: TtlOfRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 8: {
             if (tag !== 64) {
               break;
@@ -1915,6 +2218,12 @@ export const Result: MessageFns<Result> = {
         break;
       case "transaction":
         TransactionResponse.encode(message.kind.value, writer.uint32(82).fork()).join();
+        break;
+      case "touch":
+        TouchResponse.encode(message.kind.value, writer.uint32(90).fork()).join();
+        break;
+      case "ttlOf":
+        TtlOfResponse.encode(message.kind.value, writer.uint32(98).fork()).join();
         break;
     }
     return writer;
@@ -2003,6 +2312,22 @@ export const Result: MessageFns<Result> = {
             }
 
             message.kind = { $case: "transaction", value: TransactionResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.kind = { $case: "touch", value: TouchResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.kind = { $case: "ttlOf", value: TtlOfResponse.decode(reader, reader.uint32()) };
             continue;
           }
         }

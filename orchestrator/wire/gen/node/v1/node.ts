@@ -176,6 +176,8 @@ export interface ExportedRecord {
   key: Uint8Array;
   value: Uint8Array;
   version: bigint;
+  /** What is left of its time to live when it is sent, at least 1; 0: it has none. */
+  ttlMs: bigint;
 }
 
 export interface ExportedPartition {
@@ -689,7 +691,7 @@ export const ExportResponse: MessageFns<ExportResponse> = {
 };
 
 function createBaseExportedRecord(): ExportedRecord {
-  return { key: NO_BYTES, value: NO_BYTES, version: 0n };
+  return { key: NO_BYTES, value: NO_BYTES, version: 0n, ttlMs: 0n };
 }
 
 export const ExportedRecord: MessageFns<ExportedRecord> = {
@@ -705,6 +707,12 @@ export const ExportedRecord: MessageFns<ExportedRecord> = {
         throw new globalThis.Error("value provided for field message.version of type uint64 too large");
       }
       writer.uint32(24).uint64(message.version);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.ttlMs);
     }
     return writer;
   },
@@ -744,6 +752,14 @@ export const ExportedRecord: MessageFns<ExportedRecord> = {
             }
 
             message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
             continue;
           }
         }

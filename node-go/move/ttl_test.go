@@ -1,0 +1,93 @@
+package move
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	fsmcommand "kvorum/node/fsm/command"
+	"kvorum/node/gen/command"
+)
+
+func raised() *command.Command {
+	return &command.Command{Kind: &command.Command_Raise{Raise: &command.RaiseFormat{Format: fsmcommand.Format}}}
+}
+
+func mortal(key string, ttlMs uint64) *command.Command {
+	put := &command.Write{Kind: &command.Write_Put{Put: &command.Put{Key: []byte(key), Value: []byte("v"), TtlMs: ttlMs}}}
+	return &command.Command{Kind: &command.Command_Write{Write: &command.WriteBatch{Writes: []*command.Write{put}}}}
+}
+
+func expire(keys ...string) *command.Command {
+	e := &command.Expire{}
+	for _, key := range keys {
+		e.Keys = append(e.Keys, []byte(key))
+	}
+	return &command.Command{Kind: &command.Command_Expire{Expire: e}}
+}
+
+// A key moves with what is left of its time, whatever the two shards' log times are. What is due and was not read as gone yet is gone
+// at the receiver; what was gone at the giver is not there.
+func TestTimesToLiveMove(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"the giver is ahead": 0, "the receiver is ahead": 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.a.later(time.Hour)
+			w.b.later(ahead)
+			for _, g := range []*group{w.a, w.b} {
+				g.must(raised())
+			}
+			const minute = uint64(60_000)
+			for key, ttl := range map[string]uint64{"gone": 1, "due": 10_000, "later": minute, "never": 0} {
+				w.a.must(mortal(key, ttl))
+			}
+			w.a.later(20 * time.Second)
+			w.a.must(expire("gone", "later", "never"))
+			if err := w.run(context.Background(), w.importer(), 2); err != nil {
+				t.Fatal(err)
+			}
+			held := w.b.values()
+			now := w.b.node().fsm.LogTimeMs()
+			if len(held) != 3 || held["never"].Expiry != 0 {
+				t.Fatalf("the receiver holds %v", held)
+			}
+			// Log time goes on by 1 ms an entry here.
+			if left := held["later"].Expiry - now; left > 40_000 || left < 39_900 {
+				t.Errorf("%d ms are left of 40,000", left)
+			}
+			if expiry := held["due"].Expiry; expiry > now+1 {
+				t.Errorf("what is due has %d ms left", expiry-now)
+			}
+			w.b.later(time.Millisecond)
+			w.b.must(expire("due", "later"))
+			if held = w.b.values(); len(held) != 2 {
+				t.Errorf("after the expiry the receiver holds %v", held)
+			}
+			w.sweep()
+			w.a.same()
+			w.b.same()
+		})
+	}
+}
+
+// What is touched, or expires, while the partitions move is as it was left.
+func TestTimesToLiveThatChangeDuringAMove(t *testing.T) {
+	w := newWorld(t)
+	for _, g := range []*group{w.a, w.b} {
+		g.must(raised())
+	}
+	w.a.must(mortal("gone", 10))
+	w.a.must(mortal("touched", 10))
+	touch := &command.Write{Kind: &command.Write_Touch{Touch: &command.Touch{Key: []byte("touched")}}}
+	w.moment, w.strike = "after B records", func() {
+		w.a.later(time.Second)
+		w.a.must(&command.Command{Kind: &command.Command_Write{Write: &command.WriteBatch{Writes: []*command.Write{touch}}}})
+		w.a.must(expire("gone", "touched"))
+	}
+	if err := w.run(context.Background(), w.importer(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if held := w.b.values(); len(held) != 1 || held["touched"].Expiry != 0 {
+		t.Fatalf("the receiver holds %v", held)
+	}
+}
