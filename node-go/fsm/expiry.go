@@ -171,11 +171,13 @@ func (f *FSM) Due(nowMs uint64) (Due, error) {
 		return due, fmt.Errorf("look for keys that are due: %w", err)
 	}
 	defer view.Close()
-	bytesLeft := dueBytesMax
+	bytesLeft, thawed := dueBytesMax, uint64(math.MaxUint64)
 	// Only the last row is read: it ends the walk.
 	isLast := func(row []byte) bool {
 		at, key := splitExpiryKey(row)
-		if table.holdings[command.Partition(key)].State != Owned {
+		possible := table.expiryPossible(command.Partition(key))
+		if possible > nowMs {
+			thawed = min(thawed, max(at, possible))
 			return false
 		}
 		if at > nowMs || len(due.Keys) == DueKeysMax || bytesLeft <= 0 {
@@ -190,10 +192,26 @@ func (f *FSM) Due(nowMs uint64) (Due, error) {
 	if err != nil {
 		return due, fmt.Errorf("look for keys that are due: %w", err)
 	}
+	if thawed < math.MaxUint64 && (due.Next == 0 || thawed < due.Next) {
+		due.Next = thawed
+	}
 	if due.Next > 0 {
 		f.alarm.relax(due.Next)
 	}
 	return due, nil
+}
+
+// expiryPossible is the log time from which an entry may delete keys of the partition: one that is frozen is thawed by the first
+// entry after its time, and where nobody writes that is the one that expires its keys.
+func (t *table) expiryPossible(number uint16) uint64 {
+	switch t.holdings[number].State {
+	case Owned:
+		return 0
+	case Frozen:
+		return t.thaws[number]
+	default:
+		return math.MaxUint64
+	}
 }
 
 // alarm wakes who waits for the next key that is due, when there is an earlier one.

@@ -214,8 +214,11 @@ func TestNothingExpiresWhileAPartitionMoves(t *testing.T) {
 	mine := span(number, number)
 	must(t, f, writes(mortal("k", "v", 10)), move(stepFreeze, 2, mine), at(20, expire("k")))
 	requireExpiry(t, f, "k", 10)
-	if due, err := f.Due(20); err != nil || len(due.Keys) > 0 || due.Next != 0 {
+	if due, err := f.Due(20); err != nil || len(due.Keys) > 0 || due.Next != freezeMs {
 		t.Fatalf("%+v %v", due, err)
+	}
+	if due, err := f.Due(freezeMs); err != nil || len(due.Keys) != 1 {
+		t.Fatalf("what the end of a freeze would let go: %+v %v", due, err)
 	}
 	must(t, f, move(stepThaw, 2, mine))
 	if due, err := f.Due(20); err != nil || len(due.Keys) != 1 {
@@ -286,6 +289,20 @@ func TestATimeToLiveMovesAsWhatIsLeft(t *testing.T) {
 	must(t, receiver, removed, complete(2, 7, all()), move(stepActivate, 2, all()))
 	requireAbsent(t, receiver, "k")
 	requireRows(t, receiver)
+}
+
+// Nobody writes: the entry that ends the freeze is the one that expires the key.
+func TestAKeyExpiresWithTheEndOfAFreeze(t *testing.T) {
+	f, _ := newest(t)
+	number := uint32(command.Partition([]byte("k")))
+	must(t, f, writes(mortal("k", "v", 10)), move(stepFreeze, 2, span(number, number)), at(freezeMs-1, expire("k")))
+	requireExpiry(t, f, "k", 10)
+	must(t, f, at(freezeMs, expire("k")))
+	requireAbsent(t, f, "k")
+	must(t, f, writes(mortal("k", "v", 10)), move(stepFreeze, 3, span(number, number)), move(stepRelease, 3, span(number, number)))
+	if due, err := f.Due(math.MaxUint64 - 1); err != nil || len(due.Keys) > 0 || due.Next != 0 {
+		t.Fatalf("what is released is due: %+v %v", due, err)
+	}
 }
 
 func TestExpiryRowsTravelWithASnapshot(t *testing.T) {
