@@ -18,7 +18,14 @@ const HELP: Readonly<Record<string, Help>> = {
     absent: 'the key has no value',
     failed: SENT,
   },
-  put: { examples: ["put user:1 'Ada'"], done: 'stored', failed: SENT },
+  put: { examples: ["put user:1 'Ada'", 'put code:1 123456 --ttl 30s'], done: 'stored', failed: SENT },
+  ttl: { examples: ['ttl code:1'], done: 'printed', absent: 'the key has no value', failed: SENT },
+  touch: {
+    examples: ['touch code:1 --ttl 5m', 'touch code:1'],
+    done: 'it lives for so long from now on, or for ever',
+    absent: 'the key has no value',
+    failed: SENT,
+  },
   append: { examples: ["append log 'a line'"], done: 'added', failed: SENT },
   delete: { examples: ['delete user:1'], done: 'the key has no value now', failed: SENT },
   txn: {

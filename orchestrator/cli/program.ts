@@ -22,6 +22,7 @@ import { REACH_MS, reach } from './reach.js'
 import { roll } from './rolling.js'
 import { scale } from './scale.js'
 import { status } from './status.js'
+import { addTtl, duration, TTL_FLAG, type TtlFlag } from './ttl.js'
 import { TXN_HELP, textOf, txn } from './txn.js'
 import { faultIn, shown } from './words.js'
 
@@ -84,9 +85,12 @@ function programFor(
     .action((key: string, { json, stale }: Flags & { readonly stale?: number }) =>
       perform({ name: 'get', key, json }, (form, connection) => get(key, stale, form, connection, context)),
     )
-  command('put <key> <value>', "set a key's value").action((key: string, value: string, { json }: Flags) =>
-    perform({ name: 'put', key, json, writes: true }, (form, to) => put(key, value, form, to, context)),
-  )
+  command('put <key> <value>', "set a key's value")
+    .option('--ttl <time>', TTL_FLAG, duration)
+    .action((key: string, value: string, { json, ttl }: Flags & TtlFlag) =>
+      perform({ name: 'put', key, json, writes: true }, (form, to) => put(key, value, ttl, form, to, context)),
+    )
+  addTtl(command, perform, context)
   command('append <key> <value>', "add to the end of a key's value; prints its length in bytes").action(
     (key: string, value: string, { json }: Flags) =>
       perform({ name: 'append', key, json, writes: true }, (form, to) => append(key, value, form, to, context)),
@@ -116,8 +120,8 @@ function programFor(
   return program
 }
 
-type MakeCommand = (name: string, about: string) => Command
-type Perform = (asked: Asked, work: Work) => Promise<void>
+export type MakeCommand = (name: string, about: string) => Command
+export type Perform = (asked: Asked, work: Work) => Promise<void>
 
 function addFaults(command: MakeCommand, perform: Perform, context: Context): void {
   const ms = wholeNumber(0, FAULT_MS_MAX)
@@ -238,7 +242,7 @@ interface UpgradeFlags {
   readonly detach?: boolean
 }
 
-interface Flags {
+export interface Flags {
   readonly json?: boolean
 }
 

@@ -19,6 +19,17 @@ export interface ConditionOptions {
 export interface PutConditionOptions extends ConditionOptions {
   /** The same as `ifVersion: 0n`. */
   readonly ifAbsent?: boolean
+  /**
+   * How long the key lives, ms: 1 to 10 years. It is deleted then, soon after and never before; a moment between the call and its
+   * answer counts as the beginning. Without it the key stays, whatever it had before. `append` and `increment` keep the time that a
+   * key has; `compareAndSet` ends it.
+   */
+  readonly ttlMs?: number
+}
+
+export interface TouchOptions {
+  /** As of a put; without it the key stays for ever. */
+  readonly ttlMs?: number
 }
 
 export type BoundOptions = Pick<ReadOptions, 'staleMs'>
@@ -44,8 +55,8 @@ export interface Appended {
 /** What one operation of a batch came to. */
 export type BatchResult = Reply | KvError
 
-/** What a call gives: an increment the sum. */
-type Reply = Hit | null | Stored | Deleted | Appended | bigint
+/** What a call gives: an increment the sum, a touch whether there was something, ttlOf how long it lives. */
+type Reply = Hit | null | Stored | Deleted | Appended | bigint | boolean | number
 
 type Execute = (operation: Operation, options?: RequestOptions) => Promise<Result>
 
@@ -86,6 +97,14 @@ export class Batch<Results extends readonly BatchResult[] = []> {
     return this.#add({ kind: 'increment', key: toBytes(key, 'key'), by })
   }
 
+  touch(key: Bytes, options?: TouchOptions): Batch<[...Results, boolean | KvError]> {
+    return this.#add({ kind: 'touch', key: toBytes(key, 'key'), ttlMs: options?.ttlMs })
+  }
+
+  ttlOf(key: Bytes): Batch<[...Results, number | null | KvError]> {
+    return this.#add({ kind: 'ttl-of', key: toBytes(key, 'key') })
+  }
+
   /**
    * Sends what was added since the last `run`. Gives the results in the order of the operations, a KvError for each that
    * failed; deadline and signal are those of every one. Rejects with a TypeError only.
@@ -111,11 +130,11 @@ export class Batch<Results extends readonly BatchResult[] = []> {
 }
 
 export function putOperation(key: Bytes, value: Bytes, options: PutConditionOptions = {}): PutOperation {
-  const { ifAbsent = false, returnPrevious } = options
+  const { ifAbsent = false, returnPrevious, ttlMs } = options
   if (typeof ifAbsent !== 'boolean') throw new TypeError('ifAbsent must be true or false')
   if (ifAbsent && options.ifVersion !== undefined) throw new TypeError('ifVersion and ifAbsent exclude each other')
   const ifVersion = ifAbsent ? 0n : options.ifVersion
-  return { kind: 'put', key: toBytes(key, 'key'), value: toBytes(value, 'value'), ifVersion, returnPrevious }
+  return { kind: 'put', key: toBytes(key, 'key'), value: toBytes(value, 'value'), ifVersion, returnPrevious, ttlMs }
 }
 
 export function compareAndSetOperation(key: Bytes, expected: Bytes | null, value: Bytes): Operation {
@@ -131,7 +150,7 @@ export function compareAndSetOperation(key: Bytes, expected: Bytes | null, value
 export function replyOf(operation: Operation, result: Result): Reply {
   switch (result.kind) {
     case 'get':
-      return result.found ? new Hit(Buffer.from(result.value), result.version) : null
+      return result.found ? new Hit(Buffer.from(result.value), result.version, result.ttlMs) : null
     case 'put':
       return { version: result.version, ...previousOf(operation, result.previous) }
     case 'delete':
@@ -142,6 +161,10 @@ export function replyOf(operation: Operation, result: Result): Reply {
       return result.value
     case 'append':
       return { version: result.version, length: result.length }
+    case 'touch':
+      return result.existed
+    case 'ttl-of':
+      return result.ttlMs ?? null
     case 'transaction':
       throw new TypeError('a transaction has a result of its own')
     case 'open-session':

@@ -7,6 +7,7 @@ export type {
   Deleted,
   PutConditionOptions,
   Stored,
+  TouchOptions,
 } from './batch.js'
 export type { ReadOptions, RequestOptions } from './front.js'
 export { KvClient, type KvClientOptions, type PutOptions, type WriteOptions } from './kv-client.js'

@@ -17,6 +17,7 @@ import {
   putOperation,
   replyOf,
   type Stored,
+  type TouchOptions,
 } from './batch.js'
 import { type Engine, Front, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
@@ -147,6 +148,20 @@ export class KvClient {
    */
   txn(): TransactionStart {
     return new TransactionStart((operation, options) => this.#execute(operation, options))
+  }
+
+  /**
+   * Gives a key another time to live, or with no `ttlMs` none: it stays. Its value and version are as before. Answers whether the key
+   * was there.
+   */
+  async touch(key: Bytes, options?: TouchOptions & RequestOptions): Promise<boolean> {
+    const operation: Operation = { kind: 'touch', key: toBytes(key, 'key'), ttlMs: options?.ttlMs }
+    return (await this.#reply(operation, options)) as boolean
+  }
+
+  /** How long the key still lives, ms. null: it stays for ever, or is absent. 0: it is due, and about to be deleted. */
+  async ttlOf(key: Bytes, options?: RequestOptions): Promise<number | null> {
+    return (await this.#reply({ kind: 'ttl-of', key: toBytes(key, 'key') }, options)) as number | null
   }
 
   /** Several operations at once, each with a result of its own. */

@@ -4,6 +4,7 @@ import { DEFAULT_LIMITS, VALUE_BYTES_TOP } from '../core/limits.js'
 import type { AppendResult, GetResult, Operation, Result } from '../core/operation.js'
 import { systemRng } from '../core/rng.js'
 import { encodeText } from '../core/text.js'
+import type { TouchOptions } from './batch.js'
 import { Front, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
 import { MapWatcher } from './map-watcher.js'
@@ -49,8 +50,10 @@ export class RequestWrapper {
     return found ? toText(value) : null
   }
 
-  async put(key: string, value: string, options?: RequestOptions): Promise<void> {
-    await this.#execute({ kind: 'put', key: encodeText(key, 'key'), value: encodeText(value, 'value') }, options)
+  /** For ever, or with `ttlMs` for so long. */
+  async put(key: string, value: string, options?: RequestOptions & TouchOptions): Promise<void> {
+    const ttlMs = options?.ttlMs
+    await this.#execute({ kind: 'put', key: encodeText(key, 'key'), value: encodeText(value, 'value'), ttlMs }, options)
   }
 
   /** Deleting an absent key succeeds. */

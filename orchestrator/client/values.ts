@@ -24,6 +24,8 @@ export class Hit {
     readonly value: Uint8Array,
     /** Of the key; for `ifVersion`. */
     readonly version: bigint,
+    /** What was left of its time to live, ms, when it was read; undefined: it has none. 0: it is due, and about to be deleted. */
+    readonly ttlMs?: number,
   ) {}
 
   /** The value as text. Throws an InvalidArgumentError when it is not UTF-8. */

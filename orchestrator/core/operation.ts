@@ -8,6 +8,8 @@ export type Operation =
   | AppendOperation
   | CompareAndSetOperation
   | IncrementOperation
+  | TouchOperation
+  | TtlOfOperation
   | TransactionOperation
   | OpenSessionOperation
 
@@ -29,6 +31,8 @@ export interface PutOperation {
   readonly ifVersion?: bigint | undefined
   /** Answers with what it replaces, up to PREVIOUS_BYTES_MAX; applies only if that is no larger. */
   readonly returnPrevious?: boolean | undefined
+  /** How long the key lives, ms, 1 to TTL_MS_MAX. Undefined: for ever, whatever it had before. */
+  readonly ttlMs?: number | undefined
 }
 
 export interface DeleteOperation {
@@ -61,6 +65,19 @@ export interface IncrementOperation {
   readonly by: bigint
 }
 
+/** Gives a key another time to live, or none; its value and version stay. */
+export interface TouchOperation {
+  readonly kind: 'touch'
+  readonly key: Uint8Array
+  readonly ttlMs?: number | undefined
+}
+
+/** Asks how long a key lives. */
+export interface TtlOfOperation {
+  readonly kind: 'ttl-of'
+  readonly key: Uint8Array
+}
+
 /** Opens a session in one shard. */
 export interface OpenSessionOperation {
   readonly kind: 'open-session'
@@ -80,6 +97,8 @@ export type Result =
   | AppendResult
   | CompareAndSetResult
   | IncrementResult
+  | TouchResult
+  | TtlOfResult
   | TransactionResult
   | OpenSessionResult
 
@@ -95,6 +114,8 @@ export interface GetResult {
   /** A view into the message that it came in: copy it if it is to be kept for long. Empty when not found. */
   readonly value: Uint8Array
   readonly version: bigint
+  /** What is left of its time to live, ms, if it has one; 0: it is due, and about to be deleted. */
+  readonly ttlMs?: number | undefined
 }
 
 export interface PutResult {
@@ -129,6 +150,18 @@ export interface IncrementResult {
   readonly version: bigint
 }
 
+export interface TouchResult {
+  readonly kind: 'touch'
+  readonly existed: boolean
+}
+
+export interface TtlOfResult {
+  readonly kind: 'ttl-of'
+  readonly found: boolean
+  /** As in GetResult. */
+  readonly ttlMs?: number | undefined
+}
+
 export interface OpenSessionResult {
   readonly kind: 'open-session'
   readonly id: Uint8Array
@@ -160,12 +193,12 @@ export const SESSION_WINDOW = 1024
 
 /** Whether the operation changes a key, so that it matters how often it happens. All else is always safe to repeat. */
 export function isWrite(operation: Operation): boolean {
-  return operation.kind !== 'get' && operation.kind !== 'open-session'
+  return !isRead(operation) && operation.kind !== 'open-session'
 }
 
-/** Whether the operation asks for a value. Reads and all else travel in messages of their own. */
-export function isRead(operation: Operation): boolean {
-  return operation.kind === 'get'
+/** Whether the operation only asks. Reads and all else travel in messages of their own. */
+export function isRead({ kind }: Pick<Operation, 'kind'>): boolean {
+  return kind === 'get' || kind === 'ttl-of'
 }
 
 /** Whether any replica may answer it. Such reads wait for other things than the leader's: they travel apart, too. */
@@ -208,6 +241,9 @@ export function valueBytesOf(operation: Operation): number {
       return 0
   }
 }
+
+/** How long a key may be given to live: 10 years. The nodes have the same limit. */
+export const TTL_MS_MAX = 10 * 365 * 24 * 60 * 60 * 1000
 
 /** The largest value that a write gives back, and the most that a transaction does; the nodes have the same limit (node-go/fsm). */
 export const PREVIOUS_BYTES_MAX = 16 << 10

@@ -1,5 +1,6 @@
 // kvorum.v1.KV: bytes in, bytes out, failures as errors with a code and an outcome.
 import type { ClusterMap } from '../core/topology.js'
+import { foundToWire, narrow } from '../wire/convert.js'
 import type { KvHandlers } from '../wire/services.js'
 import { BatchSession } from './batch.js'
 import type { GatewayContext } from './context.js'
@@ -16,9 +17,9 @@ const CROWDED_MS = 1000
 export function kvHandlers(context: GatewayContext, sessions: Set<BatchSession>): KvHandlers {
   const execute = executor(context)
   return {
-    get: ({ key, staleMs }, call) => execute({ kind: 'get', key, staleMs }, call),
-    put: ({ key, value, ifVersion, returnPrevious }, call) =>
-      execute({ kind: 'put', key, value, ifVersion, returnPrevious }, call),
+    get: async ({ key, staleMs }, call) => foundToWire(await execute({ kind: 'get', key, staleMs }, call)),
+    put: ({ key, value, ifVersion, returnPrevious, ttlMs }, call) =>
+      execute({ kind: 'put', key, value, ifVersion, returnPrevious, ttlMs: narrow(ttlMs) }, call),
     delete: ({ key, ifVersion, returnPrevious }, call) =>
       execute({ kind: 'delete', key, ifVersion, returnPrevious }, call),
     transaction: (operation, call) => execute(operation, call),

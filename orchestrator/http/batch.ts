@@ -13,7 +13,7 @@ import {
   type BatchOperationJson,
   type BatchResultJson,
   bytesFrom,
-  pairOf,
+  foundOf,
   previously,
   WriteQuery,
 } from './schemas.js'
@@ -64,7 +64,7 @@ async function runAll(
       if (returnsPrevious(operation)) reserve(room)
       results[index] = fit(await operations.run(operation, asking), room)
     } catch (thrown) {
-      results[index] = { error: problemOf(thrown, one.op !== 'get') }
+      results[index] = { error: problemOf(thrown, one.op !== 'get' && one.op !== 'ttl-of') }
     }
   }
   // One iterator for all readers: each takes the next one.
@@ -83,7 +83,7 @@ function operationOf(one: BatchOperationJson): Operation {
     case 'get':
       return { kind: 'get', key, staleMs: one.stale_ms }
     case 'put':
-      return { kind: 'put', key, value: bytesFrom(one.value, 'value'), ...optionsOf(one) }
+      return { kind: 'put', key, value: bytesFrom(one.value, 'value'), ...optionsOf(one), ttlMs: one.ttl_ms }
     case 'delete':
       return { kind: 'delete', key, ...optionsOf(one) }
     case 'append':
@@ -92,6 +92,10 @@ function operationOf(one: BatchOperationJson): Operation {
       return { kind: 'compare-and-set', key, ...expectationOf(one) }
     case 'increment':
       return { kind: 'increment', key, by: BigInt(one.by) }
+    case 'touch':
+      return { kind: 'touch', key, ttlMs: one.ttl_ms ?? undefined }
+    case 'ttl-of':
+      return { kind: 'ttl-of', key }
   }
 }
 
@@ -127,7 +131,7 @@ export function inJson(result: Result): BatchResultJson {
   switch (result.kind) {
     case 'get':
       if (!result.found) return { found: false }
-      return { found: true, ...pairOf(result) }
+      return { found: true, ...foundOf(result) }
     case 'put':
       return { version: String(result.version), ...previously(result.previous) }
     case 'delete':
@@ -138,6 +142,10 @@ export function inJson(result: Result): BatchResultJson {
       return sumOf(result)
     case 'append':
       return { version: String(result.version), length: result.length }
+    case 'touch':
+      return { existed: result.existed }
+    case 'ttl-of':
+      return result.found ? { found: true, ttl_ms: result.ttlMs ?? null } : { found: false }
     case 'transaction':
     case 'open-session':
       throw new TypeError('no operation of a batch')

@@ -11,7 +11,8 @@ import {
   bytesFrom,
   Deleted,
   Found,
-  pairOf,
+  foundOf,
+  PutQuery,
   previously,
   ReadQuery,
   Replaced,
@@ -79,7 +80,7 @@ const get = route({
     const about = { ...CACHED, ETag: etagOf(found.version) }
     if (hasAlready(found.version)) return empty(304, about)
     if (prefersBytes(headers.accept)) return bytes(200, found.value, about)
-    return json(200, pairOf(found), about)
+    return json(200, foundOf(found), about)
   },
 })
 
@@ -87,8 +88,8 @@ const put = route({
   id: 'put',
   method: 'PUT',
   paths: [KEY, SHORT],
-  summary: 'Gives a key a value.',
-  query: ReplaceQuery,
+  summary: 'Gives a key a value, for a time or for ever.',
+  query: PutQuery,
   headers: [IF_MATCH, IF_ABSENT],
   body: { ...VALUE_BODY, lax: true },
   asks: 'store',
@@ -102,7 +103,8 @@ const put = route({
     noIdempotencyKey(headers)
     const ifVersion = writeCondition(headers)
     const returnPrevious = query.return_previous
-    const operation = { kind: 'put', key, value: bytesOf(body), ifVersion, returnPrevious } as const
+    const value = bytesOf(body)
+    const operation = { kind: 'put', key, value, ifVersion, returnPrevious, ttlMs: query.ttl_ms } as const
     const asking = { timeoutMs: query.timeout_ms, signal, hold }
     const { version, previous } = await conditional(() => operations.run(operation, asking), ifVersion)
     const answer = { version: String(version), ...previously(previous) }

@@ -28,6 +28,8 @@ test('it names every path and method', async () => {
     '/v1/keys/{key}/append post',
     '/v1/keys/{key}/compare-and-set post',
     '/v1/keys/{key}/increment post',
+    '/v1/keys/{key}/ttl get head',
+    '/v1/keys/{key}/touch post',
     '/v1/batch post',
     '/v1/txn post',
     '/v1/status get head',

@@ -7,6 +7,7 @@ import { documentOf } from './openapi.js'
 import { type Route, route } from './route.js'
 import { AnyObject, NoQuery } from './schemas.js'
 import { TRANSACTION_ROUTES } from './transaction.js'
+import { TTL_ROUTES } from './ttl.js'
 
 const document = route({
   id: 'openapi',
@@ -24,6 +25,7 @@ const document = route({
 export const ROUTES: readonly Route[] = [
   ...KEY_ROUTES,
   ...COMPARE_ROUTES,
+  ...TTL_ROUTES,
   ...BATCH_ROUTES,
   ...TRANSACTION_ROUTES,
   ...CLUSTER_ROUTES,

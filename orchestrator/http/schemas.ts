@@ -1,7 +1,7 @@
 // What comes in and what goes out, once: these schemas check requests, and the OpenAPI document is made of them.
 import { z } from 'zod'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
-import type { Previous } from '../core/operation.js'
+import { type GetResult, type Previous, TTL_MS_MAX } from '../core/operation.js'
 import { decodeText, encodeText } from '../core/text.js'
 import { InvalidArgumentError, OUTCOMES } from '../errors/index.js'
 import { PROBLEM_CODES } from './problem.js'
@@ -50,6 +50,11 @@ export function pairOf({ value, version }: Previous): { value: BytesJson; versio
   return { value: bytesTo(value), version: String(version) }
 }
 
+/** What a get has found. */
+export function foundOf(result: GetResult): z.output<typeof Found> {
+  return { ...pairOf(result), ...(result.ttlMs !== undefined && { ttl_ms: result.ttlMs }) }
+}
+
 /** What a write replaced, if it says so. */
 export function previously(previous: Previous | undefined) {
   return previous === undefined ? {} : { previous: pairOf(previous) }
@@ -91,6 +96,18 @@ export const ReplaceQuery = z.strictObject({
     .optional()
     .meta(returnPrevious),
 })
+const LIVES = 'How long the key lives, ms; deleted soon after that and never before. Without it: for ever.'
+const ttlMs = z.int().min(1).max(TTL_MS_MAX).meta({ description: LIVES })
+
+export const PutQuery = ReplaceQuery.extend({
+  ttl_ms: z
+    .string()
+    .regex(/^\d{1,12}$/)
+    .transform(Number)
+    .pipe(ttlMs)
+    .optional()
+    .meta({ description: LIVES }),
+})
 export const ReadQuery = z.strictObject({
   timeout_ms: timeoutMs,
   stale_ms: inQuery(staleMs).optional().meta({
@@ -101,7 +118,27 @@ export const ReadQuery = z.strictObject({
 
 export const Value = named('Value', 'A value to be stored.', z.strictObject({ value: Bytes }))
 
-export const Found = named('Found', 'A value and its version.', z.strictObject({ value: Bytes, version }))
+const left = z
+  .int()
+  .min(0)
+  .meta({ description: 'What is left of its time to live, ms. 0: it is due, and about to be deleted.' })
+const found = { value: Bytes, version, ttl_ms: left.optional() }
+export const Found = named(
+  'Found',
+  'A value, its version, and how long it lives if not for ever.',
+  z.strictObject(found),
+)
+export const Touch = named(
+  'Touch',
+  'How long the key is to live from now on; null: for ever.',
+  z.strictObject({ ttl_ms: ttlMs.nullable() }),
+)
+export const Touched = named('Touched', 'Whether the key had a value.', z.strictObject({ existed: z.boolean() }))
+export const TimeToLive = named(
+  'TimeToLive',
+  'How long the key lives; null: for ever.',
+  z.strictObject({ ttl_ms: left.nullable() }),
+)
 export const Written = named('Written', 'The version that the write made.', z.strictObject({ version }))
 const previous = named(
   'Previous',
@@ -188,11 +225,20 @@ const BatchOperation = named(
   'One operation of a batch.',
   z.discriminatedUnion('op', [
     z.strictObject({ op: z.literal('get'), key: Bytes, stale_ms: staleMs.optional() }),
-    z.strictObject({ op: z.literal('put'), key: Bytes, value: Bytes, if_version: ifVersion, return_previous: again }),
+    z.strictObject({
+      op: z.literal('put'),
+      key: Bytes,
+      value: Bytes,
+      if_version: ifVersion,
+      return_previous: again,
+      ttl_ms: ttlMs.optional(),
+    }),
     z.strictObject({ op: z.literal('delete'), key: Bytes, if_version: ifVersion, return_previous: again }),
     z.strictObject({ op: z.literal('append'), key: Bytes, value: Bytes }),
     z.strictObject({ op: z.literal('compare-and-set'), key: Bytes, expected, value: Bytes }),
     z.strictObject({ op: z.literal('increment'), key: Bytes, by }),
+    z.strictObject({ op: z.literal('touch'), key: Bytes, ttl_ms: ttlMs.nullable() }),
+    z.strictObject({ op: z.literal('ttl-of'), key: Bytes }),
   ]),
 )
 
@@ -233,7 +279,8 @@ const BatchResult = named(
   'BatchResult',
   'What one operation of a batch came to.',
   z.union([
-    z.strictObject({ found: z.literal(true), value: Bytes, version }),
+    z.strictObject({ found: z.literal(true), ...found }),
+    z.strictObject({ found: z.literal(true), ttl_ms: left.nullable() }),
     z.strictObject({ found: z.literal(false) }),
     Replaced,
     Deleted,

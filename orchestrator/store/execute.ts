@@ -65,6 +65,9 @@ export function checkArguments(operation: Operation, deadlineMs: number, signal:
   if (operation.kind === 'put' || operation.kind === 'delete') checkCondition(operation)
   if (operation.kind === 'compare-and-set') checkExpected(operation.expected)
   if (operation.kind === 'increment') checkBy(operation.by)
+  if ('ttlMs' in operation && operation.ttlMs !== undefined && typeof operation.ttlMs !== 'number') {
+    throw new TypeError('ttlMs must be a number')
+  }
 }
 
 function checkCondition({ ifVersion, returnPrevious }: PutOperation | DeleteOperation): void {

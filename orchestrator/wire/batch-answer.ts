@@ -5,7 +5,7 @@ import { BatchResponse } from './gen/kvorum/v1/kv.js'
 
 /**
  * A BatchResponse as bytes. The generated encoder moves each value when it writes the lengths before it: answers to gets
- * alone, as clients of ours ask for them, are written here, into one buffer.
+ * alone, as clients of ours ask for them, are written here, into one buffer; those of keys that live for a time are rare.
  */
 export function encodeAnswer(
   id: bigint,
@@ -20,7 +20,7 @@ function generated(id: bigint, results: readonly (Result | KvError)[], positions
 }
 
 function isGet(result: Result | KvError): result is GetResult {
-  return 'kind' in result && result.kind === 'get'
+  return 'kind' in result && result.kind === 'get' && result.ttlMs === undefined
 }
 
 /** The tags and lengths of a get's result, and what is in it besides its value, are less than this. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Operation, Result } from '../core/operation.js'
+import { type Operation, type Result, TTL_MS_MAX } from '../core/operation.js'
 import { PARTITIONS } from '../core/slot.js'
 import { makeClusterMap } from '../core/topology.js'
 import { CODES, type Code, type KvError, kvError, OUTCOMES, type Outcome } from '../errors/index.js'
@@ -15,23 +15,28 @@ const version = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
 const ifVersion = fc.option(version, { nil: undefined })
 const maybe = <T>(some: fc.Arbitrary<T>) => fc.option(some, { nil: undefined })
 const returnPrevious = maybe(fc.boolean())
+const ttlMs = maybe(fc.integer({ min: 0, max: TTL_MS_MAX }))
 const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
 const previous = maybe(fc.record({ value: bytes, version }))
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({ kind: fc.constant('get' as const), key: bytes }),
-  fc.record({ kind: fc.constant('put' as const), key: bytes, value: bytes, ifVersion, returnPrevious }),
+  fc.record({ kind: fc.constant('put' as const), key: bytes, value: bytes, ifVersion, returnPrevious, ttlMs }),
   fc.record({ kind: fc.constant('delete' as const), key: bytes, ifVersion, returnPrevious }),
   fc.record({ kind: fc.constant('append' as const), key: bytes, value: bytes }),
   fc.record({ kind: fc.constant('compare-and-set' as const), key: bytes, expected: maybe(bytes), value: bytes }),
   fc.record({ kind: fc.constant('increment' as const), key: bytes, by: int64 }),
+  fc.record({ kind: fc.constant('touch' as const), key: bytes, ttlMs }),
+  fc.record({ kind: fc.constant('ttl-of' as const), key: bytes }),
 )
 const result: fc.Arbitrary<Result> = fc.oneof(
-  fc.record({ kind: fc.constant('get' as const), found: fc.boolean(), value: bytes, version }),
+  fc.record({ kind: fc.constant('get' as const), found: fc.boolean(), value: bytes, version, ttlMs }),
   fc.record({ kind: fc.constant('put' as const), version, previous }),
   fc.record({ kind: fc.constant('delete' as const), existed: fc.boolean(), previous }),
   fc.record({ kind: fc.constant('append' as const), version, length: fc.maxSafeNat() }),
   fc.record({ kind: fc.constant('compare-and-set' as const), version }),
   fc.record({ kind: fc.constant('increment' as const), value: int64, version }),
+  fc.record({ kind: fc.constant('touch' as const), existed: fc.boolean() }),
+  fc.record({ kind: fc.constant('ttl-of' as const), found: fc.boolean(), ttlMs }),
 )
 const error: fc.Arbitrary<KvError> = fc
   .record({

@@ -1,7 +1,7 @@
-import type { Operation, Result } from '../core/operation.js'
+import { type GetResult, isRead, type Operation, type PutOperation, type Result } from '../core/operation.js'
 import { InternalError, KvError } from '../errors/index.js'
 import { errorFromWire, errorToWire } from './errors.js'
-import type { Operation as WireOperation, Result as WireResult } from './gen/kvorum/v1/kv.js'
+import type { GetResponse, PutRequest, Operation as WireOperation, Result as WireResult } from './gen/kvorum/v1/kv.js'
 import {
   transactionFromWire,
   transactionResultFromWire,
@@ -15,7 +15,7 @@ export function operationToWire(operation: Operation): WireOperation {
     case 'get':
       return unstamped({ $case: 'get', value: operation })
     case 'put':
-      return unstamped({ $case: 'put', value: operation })
+      return unstamped({ $case: 'put', value: putToWire(operation) })
     case 'delete':
       return unstamped({ $case: 'delete', value: operation })
     case 'append':
@@ -24,6 +24,10 @@ export function operationToWire(operation: Operation): WireOperation {
       return unstamped({ $case: 'compareAndSet', value: operation })
     case 'increment':
       return unstamped({ $case: 'increment', value: operation })
+    case 'touch':
+      return unstamped({ $case: 'touch', value: { key: operation.key, ttlMs: wide(operation.ttlMs) } })
+    case 'ttl-of':
+      return unstamped({ $case: 'ttlOf', value: operation })
     case 'transaction':
       return unstamped({ $case: 'transaction', value: transactionToWire(operation) })
     case 'open-session':
@@ -33,6 +37,26 @@ export function operationToWire(operation: Operation): WireOperation {
 
 function unstamped(kind: NonNullable<WireOperation['kind']>): WireOperation {
   return { kind, session: 0, sequence: 0n }
+}
+
+/** Most keys have no time to live: those are not copied. */
+function putToWire(put: PutOperation): PutRequest {
+  const { ttlMs } = put
+  return ttlMs === undefined ? (put as PutOperation & { ttlMs?: undefined }) : { ...put, ttlMs: wide(ttlMs) }
+}
+
+export function foundToWire(found: GetResult): GetResponse {
+  const { ttlMs } = found
+  return ttlMs === undefined ? (found as GetResult & { ttlMs?: undefined }) : { ...found, ttlMs: wide(ttlMs) }
+}
+
+/** Times to live are uint64 on the wire, and far below what a number holds. */
+function wide(ms: number | undefined): bigint | undefined {
+  return ms === undefined ? undefined : BigInt(ms)
+}
+
+export function narrow(ms: bigint | undefined): number | undefined {
+  return ms === undefined ? undefined : Number(ms)
 }
 
 /** Undefined for a kind of operation that this version does not know: the answer to it is UNSUPPORTED. */
@@ -47,6 +71,7 @@ export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operat
         value: kind.value.value,
         ifVersion: kind.value.ifVersion,
         returnPrevious: kind.value.returnPrevious,
+        ttlMs: narrow(kind.value.ttlMs),
       }
     case 'delete':
       return {
@@ -66,6 +91,10 @@ export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operat
       }
     case 'increment':
       return { kind: 'increment', key: kind.value.key, by: kind.value.by }
+    case 'touch':
+      return { kind: 'touch', key: kind.value.key, ttlMs: narrow(kind.value.ttlMs) }
+    case 'ttlOf':
+      return { kind: 'ttl-of', key: kind.value.key }
     case 'transaction':
       return transactionFromWire(kind.value)
     case 'openSession':
@@ -85,7 +114,7 @@ export function resultToWire(result: Result | KvError): WireResult {
   if (result instanceof KvError) return { kind: { $case: 'error', value: errorToWire(result) } }
   switch (result.kind) {
     case 'get':
-      return { kind: { $case: 'get', value: result } }
+      return { kind: { $case: 'get', value: foundToWire(result) } }
     case 'put':
       return { kind: { $case: 'put', value: result } }
     case 'delete':
@@ -96,6 +125,10 @@ export function resultToWire(result: Result | KvError): WireResult {
       return { kind: { $case: 'compareAndSet', value: result } }
     case 'increment':
       return { kind: { $case: 'increment', value: result } }
+    case 'touch':
+      return { kind: { $case: 'touch', value: result } }
+    case 'ttl-of':
+      return { kind: { $case: 'ttlOf', value: { found: result.found, ttlMs: wide(result.ttlMs) } } }
     case 'transaction':
       return { kind: { $case: 'transaction', value: transactionResultToWire(result) } }
     case 'open-session':
@@ -113,17 +146,25 @@ const CASES: Readonly<Record<Operation['kind'], Case>> = {
   append: 'append',
   'compare-and-set': 'compareAndSet',
   increment: 'increment',
+  touch: 'touch',
+  'ttl-of': 'ttlOf',
   transaction: 'transaction',
   'open-session': 'openSession',
 }
 
 /** What a peer answered to `asked`. An answer of another kind than the question is a fault of the peer. */
 export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): Result | KvError {
-  if (kind?.$case === 'error') return errorFromWire(kind.value, asked === 'get')
+  if (kind?.$case === 'error') return errorFromWire(kind.value, isRead({ kind: asked }))
   if (kind === undefined || kind.$case !== CASES[asked]) return noAnswer(kind?.$case ?? 'nothing', asked)
   switch (kind.$case) {
     case 'get':
-      return { kind: 'get', found: kind.value.found, value: kind.value.value, version: kind.value.version }
+      return {
+        kind: 'get',
+        found: kind.value.found,
+        value: kind.value.value,
+        version: kind.value.version,
+        ttlMs: narrow(kind.value.ttlMs),
+      }
     case 'put':
       return { kind: 'put', version: kind.value.version, previous: kind.value.previous }
     case 'delete':
@@ -134,6 +175,10 @@ export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): 
       return { kind: 'compare-and-set', version: kind.value.version }
     case 'increment':
       return { kind: 'increment', value: kind.value.value, version: kind.value.version }
+    case 'touch':
+      return { kind: 'touch', existed: kind.value.existed }
+    case 'ttlOf':
+      return { kind: 'ttl-of', found: kind.value.found, ttlMs: narrow(kind.value.ttlMs) }
     case 'transaction':
       return transactionResultFromWire(kind.value) ?? noAnswer('an unknown result', asked)
     case 'openSession':
@@ -143,6 +188,6 @@ export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): 
 
 function noAnswer(what: string, asked: Operation['kind']): KvError {
   return new InternalError(`the peer answered ${what} to ${asked}`, {
-    outcome: asked === 'get' ? 'not-applied' : 'unknown',
+    outcome: isRead({ kind: asked }) ? 'not-applied' : 'unknown',
   })
 }

@@ -71,6 +71,10 @@ export class MapStore implements OperationStore {
         this.#rows.set(id, { value: Buffer.from(`${value}`), version: ++this.#versions })
         return { kind: 'increment', value, version: this.#versions }
       }
+      case 'touch':
+        return { kind: 'touch', existed: row !== undefined }
+      case 'ttl-of':
+        return { kind: 'ttl-of', found: row !== undefined }
       case 'transaction':
         return { kind: 'transaction', succeeded: true, results: [] }
       case 'open-session':

@@ -15,6 +15,8 @@ interface Row {
 export class MapStore implements OperationStore {
   /** By the key in hex. */
   readonly rows = new Map<string, Row>()
+  /** How long those of them live that do not live for ever. Time does not pass here. */
+  readonly ttls = new Map<string, number>()
   /** Why it refuses everything, if it does. */
   refuses: KvError | undefined
   #versions = 0n
@@ -38,9 +40,10 @@ export class MapStore implements OperationStore {
     const found = { value: row?.value ?? new Uint8Array(), version: row?.version ?? 0n }
     switch (operation.kind) {
       case 'get':
-        return { kind: 'get', found: row !== undefined, ...found }
+        return { kind: 'get', found: row !== undefined, ...found, ttlMs: this.ttls.get(id) }
       case 'put':
         check(operation.ifVersion, found.version)
+        this.#live(id, operation.ttlMs)
         return { kind: 'put', version: this.#write(id, operation.value), previous: previousOf(operation, row) }
       case 'delete':
         check(operation.ifVersion, found.version)
@@ -62,6 +65,11 @@ export class MapStore implements OperationStore {
         const sum = BigInt(Buffer.from(found.value).toString() || '0') + operation.by
         return { kind: 'increment', value: sum, version: this.#write(id, Buffer.from(String(sum))) }
       }
+      case 'touch':
+        if (row !== undefined) this.#live(id, operation.ttlMs)
+        return { kind: 'touch', existed: row !== undefined }
+      case 'ttl-of':
+        return { kind: 'ttl-of', found: row !== undefined, ttlMs: this.ttls.get(id) }
       case 'open-session':
         throw new TypeError('no client of HTTP opens a session')
     }
@@ -71,6 +79,11 @@ export class MapStore implements OperationStore {
     const result = transactOn(operation, this.rows, (one) => this.#apply(one))
     if (result instanceof KvError) throw result
     return result
+  }
+
+  #live(id: string, ttlMs: number | undefined): void {
+    if (ttlMs === undefined) this.ttls.delete(id)
+    else this.ttls.set(id, ttlMs)
   }
 
   #write(id: string, value: Uint8Array): bigint {

@@ -34,6 +34,9 @@ export class FakeNode {
   private constructor(readonly rows: Map<string, Row>) {}
 
   /** Several nodes of one shard may share their rows. */
+  /** How long those of them live that do not live for ever. */
+  readonly ttls = new Map<string, number>()
+
   static async start(port = 0, rows = new Map<string, Row>()): Promise<FakeNode> {
     const node = new FakeNode(rows)
     await node.#listen(port)
@@ -95,7 +98,13 @@ export class FakeNode {
         found: row !== undefined,
         value: row?.value ?? Buffer.alloc(0),
         version: row?.version ?? 0n,
+        ttlMs: this.ttls.get(key),
       }
+    }
+    if (operation.kind === 'ttl-of') return { kind: 'ttl-of', found: row !== undefined, ttlMs: this.ttls.get(key) }
+    if (operation.kind === 'touch') {
+      if (row !== undefined) this.#live(key, operation.ttlMs)
+      return { kind: 'touch', existed: row !== undefined }
     }
     if (operation.kind === 'transaction') return transactOn(operation, this.rows, (one) => this.execute(one))
     if (operation.kind === 'open-session') return { kind: 'open-session', id: this.#newSession() }
@@ -121,7 +130,14 @@ export class FakeNode {
     const previous = operation.returnPrevious ? row : undefined
     if (operation.kind === 'delete') return { kind: 'delete', existed: this.rows.delete(key), previous }
     this.rows.set(key, { value: operation.value, version: version + 1n })
+    this.#live(key, operation.ttlMs)
     return { kind: 'put', version: version + 1n, previous }
+  }
+
+  /** Its time does not pass. */
+  #live(key: string, ttlMs: number | undefined): void {
+    if (ttlMs === undefined) this.ttls.delete(key)
+    else this.ttls.set(key, ttlMs)
   }
 
   #sessions = 0

@@ -161,7 +161,9 @@ export class SimClient {
     const last = this.ended.findLast(({ operation, answer }) => {
       return !(answer instanceof KvError) && answer.kind === 'get' && Buffer.from(operation.key).equals(key)
     })
-    return last !== undefined && 'found' in last.answer && last.answer.found ? last.answer.value : undefined
+    return last !== undefined && 'found' in last.answer && 'value' in last.answer && last.answer.found
+      ? last.answer.value
+      : undefined
   }
 
   /** As this client saw it last; of a key that others write, too, it need not be that any more. */

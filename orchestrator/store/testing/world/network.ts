@@ -8,7 +8,7 @@ import { stampsFromWire } from '../../../wire/stamps.js'
 import type { Answer } from '../sim-sessions.js'
 import type { Cluster } from './cluster.js'
 import { type Peer, SimNode } from './peers.js'
-import { writeIdOf } from './truth.js'
+import { isNumbered, writeIdOf } from './truth.js'
 
 /** Messages take so long, ms. */
 const TRANSIT = [1, 8] as const
@@ -90,7 +90,7 @@ export class Network {
   carry(connection: SimConnection, message: BatchRequest): void {
     this.messages++
     for (const operation of message.operations.map(operationOf)) {
-      if (operation.kind === 'get' || operation.kind === 'open-session' || operation.kind === 'transaction') continue
+      if (!isNumbered(operation)) continue
       const id = writeIdOf(operation)
       this.copies.set(id, (this.copies.get(id) ?? 0) + 1)
     }

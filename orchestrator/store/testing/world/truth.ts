@@ -1,10 +1,10 @@
 // The data itself, one copy of it, with all that it ever was. What a call was told is held against that: it must be what
 // one execution says, between the call's beginning and its end. Nothing here knows of sessions, numbers or attempts.
-import type { Operation, Result } from '../../../core/operation.js'
+import { isWrite, type Operation, type Result } from '../../../core/operation.js'
 import { KvError } from '../../../errors/index.js'
 import { type Answer, refusal } from '../sim-sessions.js'
 
-type DataOperation = Exclude<Operation, { kind: 'open-session' | 'transaction' }>
+type DataOperation = Exclude<Operation, { kind: 'open-session' | 'touch' | 'transaction' | 'ttl-of' }>
 
 /** What a key was from a moment on, until its next state. */
 interface State {
@@ -156,8 +156,13 @@ export function bytesOf(text: string): Uint8Array {
   return Buffer.from(text)
 }
 
+/** Those writes that this world knows. */
+export function isNumbered(operation: Operation): operation is Exclude<DataOperation, { kind: 'get' }> {
+  return isWrite(operation) && operation.kind !== 'touch' && operation.kind !== 'transaction'
+}
+
 /** The value that a write writes, or adds, is its number; a delete has a key of its own that is called so. */
-export function writeIdOf(operation: Exclude<Operation, { kind: 'get' | 'open-session' | 'transaction' }>): number {
+export function writeIdOf(operation: Exclude<DataOperation, { kind: 'get' }>): number {
   if (operation.kind === 'increment') return Number(operation.by)
   return Number.parseInt(textOf(operation.kind === 'delete' ? operation.key : operation.value), 10)
 }

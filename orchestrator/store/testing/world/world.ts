@@ -11,7 +11,7 @@ import { Agenda } from './agenda.js'
 import { SimClient } from './client.js'
 import { Cluster } from './cluster.js'
 import { Network } from './network.js'
-import { Truth, writeIdOf } from './truth.js'
+import { isNumbered, Truth, writeIdOf } from './truth.js'
 import { Weather } from './weather.js'
 
 export interface WorldReport {
@@ -133,7 +133,7 @@ export class World {
   }
 
   #checkForgotten(write: Operation): void {
-    if (write.kind === 'get' || write.kind === 'open-session' || write.kind === 'transaction') return
+    if (!isNumbered(write)) return
     const id = writeIdOf(write)
     if (this.clients.some(({ open }) => open.has(id)))
       this.#faults.push(`call ${id} waits for a number below the floor`)
