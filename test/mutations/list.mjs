@@ -1,6 +1,7 @@
 // Faults that a test must find. `find` is in its file exactly once; `shows` is in what the test then prints.
 import { CONDITIONS } from './conditions.mjs'
 import { ELASTIC } from './elastic.mjs'
+import { TTL } from './ttl.mjs'
 
 const ONCE = 'test/failures/once.test.ts'
 const OUTCOMES = 'test/failures/outcomes.test.ts'
@@ -342,5 +343,6 @@ export const MUTATIONS = [
     shows: /FAIL.*MOVING says nothing of an earlier attempt/,
   },
   ...CONDITIONS,
+  ...TTL,
   ...ELASTIC,
 ]

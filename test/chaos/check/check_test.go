@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-const head = `{"format":"kvorum-history","version":3,"seed":7,"round":1}`
+const head = `{"format":"kvorum-history","version":4,"seed":7,"round":1}`
 
 // line is one operation on key k by hand: times, then the rest of the object.
 func line(call, end, rest string) string {
@@ -274,7 +274,7 @@ func TestWhatIsNoHistoryIsRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":         "",
 		"another format":  `{"format":"jepsen","version":1}`,
-		"a later version": `{"format":"kvorum-history","version":4}`,
+		"a later version": `{"format":"kvorum-history","version":5}`,
 		"half a line":     head + "\n" + `{"id":`,
 		"no such verb":    head + "\n" + line("1", "2", `"op":"scan","outcome":"ok"`),
 		"no such outcome": head + "\n" + line("1", "2", `"op":"get","outcome":"maybe"`),

@@ -10,7 +10,7 @@ import (
 
 const (
 	format       = "kvorum-history"
-	version      = 3
+	version      = 4
 	lineBytesMax = 64 << 20
 )
 
@@ -27,7 +27,7 @@ type operation struct {
 	ID     uint64 `json:"id"`
 	Client string `json:"client"`
 	Key    string `json:"key"`
-	// Op is get, put, delete, append, compare-and-set or increment.
+	// Op is get, put, delete, append, compare-and-set, increment or touch.
 	Op    string `json:"op"`
 	Value string `json:"value"`
 	// IfVersion makes a put or delete conditional; 0: only if the key is absent.
@@ -36,6 +36,8 @@ type operation struct {
 	Expected *string `json:"expected"`
 	// By is what an increment adds.
 	By int64 `json:"by"`
+	// TTLMS is how long a put or touch has the key live; 0: for ever. model/mortal.ts judges how long it did.
+	TTLMS uint64 `json:"ttlMs"`
 	// StaleMS is the bound of a get that any replica may have answered; model/stale.ts judges those.
 	StaleMS uint32 `json:"staleMs"`
 	Call    int64  `json:"call"`
@@ -119,7 +121,7 @@ func (h *history) take(line []byte) error {
 
 func (o *operation) check() error {
 	switch o.Op {
-	case "get", "put", "delete", "append", "compare-and-set", "increment":
+	case "get", "put", "delete", "append", "compare-and-set", "increment", "touch":
 	default:
 		return fmt.Errorf("no operation is called %q", o.Op)
 	}

@@ -16,13 +16,15 @@ type state struct {
 	// version of the value, or of the last one that there was; a lower bound unless exact.
 	version uint64
 	exact   bool
+	// mortal: it may be gone at any later moment, once and for all. When it may is judged elsewhere.
+	mortal bool
 }
 
 // register is what one key may do. A state may have two successors only where a conditional write has no known end.
 var register = porcupine.NondeterministicModel{
 	Init: func() []any { return []any{state{}} },
 	Step: func(before, input, _ any) []any {
-		return step(before.(state), input.(*operation))
+		return stepOrExpire(before.(state), input.(*operation))
 	},
 	Equal: func(a, b any) bool { return a == b },
 	Hash:  func(s any) uint64 { return s.(state).hash() },
@@ -30,6 +32,15 @@ var register = porcupine.NondeterministicModel{
 		return input.(*operation).describe()
 	},
 	DescribeState: func(s any) string { return s.(state).describe() },
+}
+
+// stepOrExpire: a key that lives for a time may have ended before the operation.
+func stepOrExpire(s state, op *operation) []any {
+	after := step(s, op)
+	if s.found && s.mortal {
+		after = append(after, step(state{version: s.version}, op)...)
+	}
+	return after
 }
 
 func step(s state, op *operation) []any {
@@ -41,8 +52,11 @@ func step(s state, op *operation) []any {
 		return s.compareAndSet(op)
 	case "increment":
 		return s.increment(op)
+	case "touch":
+		return s.touch(op)
 	case "append":
 		after, possible := s.write(s.value+op.Value, op.Version, told)
+		after.mortal = s.mortal
 		if !possible || told && op.Length != nil && *op.Length != uint64(len(after.value)) {
 			return nil
 		}
@@ -68,7 +82,17 @@ func (s state) replace(op *operation) (state, bool) {
 	if op.Op == "delete" {
 		return state{version: s.version}, !told || op.Existed == nil || *op.Existed == s.found
 	}
-	return s.write(op.Value, op.Version, told)
+	after, possible := s.write(op.Value, op.Version, told)
+	after.mortal = op.TTLMS > 0
+	return after, possible
+}
+
+func (s state) touch(op *operation) []any {
+	if op.Outcome == succeeded && op.Existed != nil && *op.Existed != s.found {
+		return nil
+	}
+	s.mortal = s.found && op.TTLMS > 0
+	return []any{s}
 }
 
 // compareAndSet knows from the value alone whether it takes place: unlike a version, that is always known here.
@@ -102,6 +126,7 @@ func (s state) increment(op *operation) []any {
 	}
 	sum := number + op.By
 	after, possible := s.write(strconv.FormatInt(sum, 10), op.Version, op.Outcome == succeeded)
+	after.mortal = s.mortal
 	if !possible || op.Outcome == succeeded && op.Sum != nil && *op.Sum != sum {
 		return nil
 	}
@@ -193,6 +218,9 @@ func (s state) hash() uint64 {
 	if s.found {
 		sum = (sum ^ 2) * prime
 	}
+	if s.mortal {
+		sum = (sum ^ 3) * prime
+	}
 	return sum
 }
 
@@ -204,7 +232,11 @@ func (s state) describe() string {
 	if !s.found {
 		return fmt.Sprintf("absent (versions so far <= %d)", s.version)
 	}
-	return fmt.Sprintf("%s (version %s %d)", shortened(s.value), about, s.version)
+	life := ""
+	if s.mortal {
+		life = ", for a time"
+	}
+	return fmt.Sprintf("%s (version %s %d%s)", shortened(s.value), about, s.version, life)
 }
 
 func (o *operation) describe() string {
@@ -217,6 +249,9 @@ func (o *operation) describe() string {
 		fmt.Fprintf(&text, "%+d", o.By)
 	case o.Expected != nil:
 		fmt.Fprintf(&text, " if %s", shortened(*o.Expected))
+	}
+	if o.TTLMS > 0 {
+		fmt.Fprintf(&text, " for %d ms", o.TTLMS)
 	}
 	text.WriteString(")")
 	switch {

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
 const FORMAT = 'kvorum-history'
-const VERSION = 3
+const VERSION = 4
 
 export interface HistoryHeader {
   readonly seed: number
@@ -28,7 +28,7 @@ export type Outcome =
   /** Refused, because the key has another version. */
   | 'precondition'
 
-export type Op = 'get' | 'put' | 'delete' | 'append' | 'compare-and-set' | 'increment'
+export type Op = 'get' | 'put' | 'delete' | 'append' | 'compare-and-set' | 'increment' | 'touch'
 
 /** Times are monotonic, whole microseconds of one clock. What a client is not told is left out. */
 export interface HistoryLine {
@@ -42,6 +42,8 @@ export interface HistoryLine {
   readonly ifVersion?: number
   /** Of a compare-and-set; null: absent. */
   readonly expected?: string | null
+  /** How long a put or touch has the key live, ms; left out: for ever. */
+  readonly ttlMs?: number
   /** What an increment adds. */
   readonly by?: number
   /** Of a get with a bound of staleness: what it found must have been current at some moment from so long before its call on. */

@@ -74,7 +74,7 @@ test('a history is a header and lines, as the checker reads them', async () => {
     const header = { seed: 7, round: 1, shards: 3, replicas: 3, versions: { kvorum: '0' } }
     await writeHistory(path, header, [append('a;', 1, 2), { fault: 'kill', call: 1, return: 2 }])
     const [head, first, second, rest] = readFileSync(path, 'utf8').split('\n')
-    expect(JSON.parse(head ?? '')).toEqual({ format: 'kvorum-history', version: 3, ...header })
+    expect(JSON.parse(head ?? '')).toEqual({ format: 'kvorum-history', version: 4, ...header })
     expect(JSON.parse(first ?? '')).toMatchObject({ op: 'append', value: 'a;', call: 1, return: 2, outcome: 'ok' })
     expect(JSON.parse(second ?? '')).toEqual({ fault: 'kill', call: 1, return: 2 })
     expect(rest).toBe('')

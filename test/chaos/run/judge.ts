@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { checkHistory, type Finding } from '../check/run-check.js'
 import { appendFaults } from '../model/appends.js'
 import type { HistoryLine } from '../model/format.js'
+import { mortalFaults } from '../model/mortal.js'
 import { staleFaults } from '../model/stale.js'
 import { truthFaults } from '../model/truth.js'
 import type { HotKey } from '../traffic/hot-keys.js'
@@ -32,6 +33,7 @@ export async function judge({ lines, keys, folder, perKeyMs, signal }: Judged): 
   const violations = [
     ...said('not true', truthFaults(lines)),
     ...said('too stale', staleFaults(lines)),
+    ...said('not for its time', mortalFaults(lines)),
     ...said('not exactly once', onceFaults(lines, keys)),
     ...said('not linearizable', findings.flatMap(wordsOf)),
   ]

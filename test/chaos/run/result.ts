@@ -8,6 +8,7 @@ export interface Violation {
   readonly kind:
     | 'not linearizable'
     | 'not exactly once'
+    | 'not for its time'
     | 'not true'
     | 'too stale'
     | 'does not come back'

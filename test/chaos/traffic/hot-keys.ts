@@ -1,7 +1,7 @@
 // Few keys that everybody wants. One that has become hard to check is left for a new one: the search for an order grows
 // with the calls of a key, and doubles with each of which nobody knows whether it happened.
 
-export type Use = 'register' | 'append' | 'number'
+export type Use = 'register' | 'append' | 'number' | 'mortal'
 
 const CALLS_MAX = 250
 const APPENDS_MAX = 150
@@ -44,13 +44,13 @@ export class HotKey {
 /** A place that always has a key. */
 export class Slot {
   readonly shard: number
-  readonly #use: Use
+  readonly use: Use
   readonly #next: () => string
   readonly #keys: HotKey[] = []
 
   constructor(shard: number, use: Use, next: () => string) {
     this.shard = shard
-    this.#use = use
+    this.use = use
     this.#next = next
   }
 
@@ -62,7 +62,7 @@ export class Slot {
   get key(): HotKey {
     const last = this.#keys.at(-1)
     if (last !== undefined && !last.spent) return last
-    const fresh = new HotKey(this.#next(), this.#use)
+    const fresh = new HotKey(this.#next(), this.use)
     this.#keys.push(fresh)
     return fresh
   }

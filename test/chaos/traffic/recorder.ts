@@ -21,6 +21,7 @@ export interface Asked {
   readonly ifVersion?: number
   readonly expected?: string | null
   readonly by?: number
+  readonly ttlMs?: number
   readonly staleMs?: number
 }
 

@@ -37,9 +37,21 @@ const OPS: Readonly<Record<Use, readonly (readonly [Op, number])[]>> = {
     ['increment', 0.6],
     ['delete', 0.05],
   ],
+  mortal: [
+    ['get', 0.55],
+    ['put', 0.2],
+    ['touch', 0.1],
+    ['append', 0.05],
+    ['compare-and-set', 0.05],
+    ['delete', 0.05],
+  ],
 }
 const CONDITIONAL_SHARE = 0.25
 const RETURNING_SHARE = 0.25
+/** Short, so that keys end between two calls, and long, so that one that is gone before its time is seen. */
+const TTL_MS = { min: 20, max: 1_500 }
+/** Of the puts and touches of keys that live for a time: those after which they do not. */
+const FOREVER_SHARE = 0.15
 /** Sums that differ say which increments are in them, and which of them twice. */
 const INCREMENT_MAX = 1_000_000
 
@@ -87,15 +99,20 @@ export class Traffic {
     this.#slots = map.shards.flatMap(({ id }) => {
       const next = keysOn(map, id, `${prefix}-s${id}`)
       const slots = (use: Use, length: number) => Array.from({ length }, () => new Slot(id, use, next))
-      return [...slots('register', width * REGISTERS_PER_SHARD), ...slots('append', width), ...slots('number', width)]
+      return [
+        ...slots('register', width * REGISTERS_PER_SHARD),
+        ...slots('append', width),
+        ...slots('number', width),
+        ...slots('mortal', 1),
+      ]
     })
     this.#apart = map.shards.map(({ id }) => new Slot(id, 'register', keysOn(map, id, `${prefix}-apart-s${id}`)))
     this.#workers = ways.map((way, at) => this.#work(way, `${way.name}#${at}`, random.fork()))
   }
 
-  /** Keys that are in use now, for whoever wants to read beside. */
+  /** Keys that are in use now, for whoever wants to read beside; not those that may be gone by themselves. */
   hotKeys(shard: number): readonly string[] {
-    const busy = this.#slots.filter((slot) => slot.shard === shard).map(({ key }) => key.name)
+    const busy = this.#slots.filter((slot) => slot.shard === shard && slot.use !== 'mortal').map(({ key }) => key.name)
     // As often as all the others: what happened to it is seen most clearly.
     return [...busy, ...busy.map(() => this.keyApart(shard).name)]
   }
@@ -167,16 +184,20 @@ export class Traffic {
     if (op === 'get') return {}
     if (op === 'increment') return { by: random.between(-INCREMENT_MAX, INCREMENT_MAX) }
     if (op === 'append') return { value: this.#recorder.freshValue() }
+    const life =
+      key.use === 'mortal' && !random.chance(FOREVER_SHARE) ? { ttlMs: random.between(TTL_MS.min, TTL_MS.max) } : {}
+    if (op === 'touch') return life
     if (op === 'compare-and-set') return { expected: key.value, value: this.#recorder.freshValue() }
     const conditional = way.versions && random.chance(CONDITIONAL_SHARE) && key.version !== undefined
     const condition = conditional && key.version !== undefined ? { ifVersion: key.version } : {}
-    return op === 'delete' ? condition : { value: this.#recorder.freshValue(), ...condition }
+    return op === 'delete' ? condition : { value: this.#recorder.freshValue(), ...condition, ...life }
   }
 
   /** What the way, or the cluster, does not know is read instead. */
   #opFor(way: Way, key: HotKey, random: Random): Op {
     const op = random.share(OPS[key.use])
     const lacks =
+      (key.use === 'mortal' && op !== 'get' && (way.touch === undefined || this.#firstFormat)) ||
       (op === 'append' && way.append === undefined) ||
       (op === 'compare-and-set' && (way.compareAndSet === undefined || this.#firstFormat)) ||
       (op === 'increment' && (way.increment === undefined || this.#firstFormat))
@@ -185,10 +206,11 @@ export class Traffic {
 }
 
 function perform(way: Way, asked: Asked, returning: boolean, deadlineMs: number): Promise<Told> {
-  const { key, op, value = '', ifVersion, expected = null, by = 0 } = asked
+  const { key, op, value = '', ifVersion, expected = null, by = 0, ttlMs } = asked
   const condition = {
     ...(ifVersion !== undefined && { ifVersion }),
     ...(returning && { returnPrevious: true as const }),
+    ...(ttlMs !== undefined && { ttlMs }),
   }
   const unknown = () => new TypeError(`${way.name} knows no ${op}`)
   switch (op) {
@@ -201,6 +223,9 @@ function perform(way: Way, asked: Asked, returning: boolean, deadlineMs: number)
     case 'append':
       if (way.append === undefined) throw unknown()
       return way.append(key, value, deadlineMs)
+    case 'touch':
+      if (way.touch === undefined) throw unknown()
+      return way.touch(key, ttlMs, deadlineMs)
     case 'compare-and-set':
       if (way.compareAndSet === undefined) throw unknown()
       return way.compareAndSet(key, expected, value, deadlineMs)

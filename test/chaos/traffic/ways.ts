@@ -15,6 +15,8 @@ export interface Way {
   /** Where the way knows them; null: absent. */
   compareAndSet?(key: string, expected: string | null, value: string, deadlineMs: number): Promise<Told>
   increment?(key: string, by: number, deadlineMs: number): Promise<Told>
+  /** undefined: for ever. A way that knows this knows puts for a time as well. */
+  touch?(key: string, ttlMs: number | undefined, deadlineMs: number): Promise<Told>
   /** Whether it tells versions, and takes conditions. */
   readonly versions: boolean
   close(): Promise<void>
@@ -24,6 +26,7 @@ export interface Condition {
   readonly ifVersion?: number
   /** It is to tell what it replaces. */
   readonly returnPrevious?: true
+  readonly ttlMs?: number
 }
 
 /** KvClient, straight to the leaders or through a gateway. */
@@ -39,7 +42,11 @@ export async function kvClient(
     get: async (key, deadlineMs) => foundBy(await client.get(key, { deadlineMs })),
     getStale: async (key, deadlineMs, staleMs) => foundBy(await client.get(key, { deadlineMs, staleMs })),
     put: async (key, value, deadlineMs, condition) => {
-      const { version, previous } = await client.put(key, value, { deadlineMs, ...optionsOf(condition) })
+      const { version, previous } = await client.put(key, value, {
+        deadlineMs,
+        ...optionsOf(condition),
+        ...livesFor(condition?.ttlMs),
+      })
       return { version: Number(version), ...replacedBy(previous) }
     },
     delete: async (key, deadlineMs, condition) => {
@@ -53,6 +60,7 @@ export async function kvClient(
     increment: async (key, by, deadlineMs) => ({
       sum: Number(await client.increment(key, BigInt(by), { deadlineMs })),
     }),
+    touch: async (key, ttlMs, deadlineMs) => ({ existed: await client.touch(key, { deadlineMs, ...livesFor(ttlMs) }) }),
     append: async (key, value, deadlineMs) => {
       const { version, length } = await client.append(key, value, { deadlineMs })
       return { version: Number(version), length }
@@ -101,6 +109,10 @@ export function compat(name: string, address: string): Way {
 
 function foundBy(hit: Hit | null): Told {
   return hit === null ? { got: null, version: 0 } : { got: hit.text(), version: Number(hit.version) }
+}
+
+function livesFor(ttlMs: number | undefined) {
+  return ttlMs === undefined ? {} : { ttlMs }
 }
 
 function optionsOf({ ifVersion, returnPrevious }: Condition = {}) {
