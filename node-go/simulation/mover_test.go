@@ -3,6 +3,8 @@ package simulation
 import (
 	"bytes"
 	"context"
+	"maps"
+	"slices"
 
 	"kvorum/node/engine"
 	"kvorum/node/fsm"
@@ -112,9 +114,17 @@ func (m *mover) step(step pb.MovePartitions_Step) *pb.Command {
 	return &pb.Command{Kind: &pb.Command_Move{Move: s}}
 }
 
+func takesTimes(c *pb.Command) bool {
+	return slices.ContainsFunc(c.GetImport().GetRecords(), func(r *pb.ImportedRecord) bool { return r.GetTtlMs() > 0 })
+}
+
 // propose is the job's own: the receiver's leader appends it. Its answer comes when that applies it, while it leads.
 func (m *mover) propose(c *pb.Command) {
 	epoch := m.epoch
+	if takesTimes(c) && m.to.leader.fsm.Format() < command.Format {
+		m.breaks("the receiver knows no times to live")
+		return
+	}
 	m.waiting, m.refused = true, false
 	index := m.to.append(c)
 	m.to.asked[index] = []request{{told: func(a *fsm.Applied) {
@@ -164,7 +174,7 @@ func (m *mover) open() {
 	m.export, m.phase = x, copying
 	entry := &pb.ImportRecords{Epoch: m.epoch}
 	m.world.must(x.Records(func(r engine.Record) bool {
-		entry.Records = append(entry.Records, &pb.ImportedRecord{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Version: r.Version})
+		entry.Records = append(entry.Records, m.record(bytes.Clone(r.Key), r))
 		return true
 	}))
 	m.propose(&pb.Command{Kind: &pb.Command_Import{Import: entry}})
@@ -188,7 +198,7 @@ func (m *mover) round() {
 			delete(keys, key)
 		}
 	}
-	for key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		m.copy(entry, key)
 	}
 	if frozen != nil && m.export.Err() == nil {
@@ -209,10 +219,14 @@ func (m *mover) copy(entry *pb.ImportRecords, key string) {
 	r, found, err := m.export.Get(key)
 	m.world.must(err)
 	if found {
-		entry.Records = append(entry.Records, &pb.ImportedRecord{Key: []byte(key), Value: bytes.Clone(r.Value), Version: r.Version})
+		entry.Records = append(entry.Records, m.record([]byte(key), r))
 	} else {
 		entry.Removed = append(entry.Removed, []byte(key))
 	}
+}
+
+func (m *mover) record(key []byte, r engine.Record) *pb.ImportedRecord {
+	return &pb.ImportedRecord{Key: key, Value: bytes.Clone(r.Value), Version: r.Version, TtlMs: m.export.Left(r)}
 }
 
 func (m *mover) activate() {
@@ -252,6 +266,8 @@ func (m *mover) over() {
 func (m *mover) done() {
 	m.world.note("moved", "half %d to shard %d, epoch %d", m.half, m.to.number, m.epoch)
 	m.owner[m.half] = 1 - m.owner[m.half]
+	// The other shard counts by another time.
+	clear(m.world.mortals.due)
 	m.close()
 	m.phase = idle
 }

@@ -230,7 +230,9 @@ func (s *shard) settle() {
 			r.applyNext()
 		}
 	}
+	w.lookAtMortals()
 	want := s.replicas[0].content()
+	s.replicas[0].checkExpiryRows()
 	for _, r := range s.replicas[1:] {
 		if !bytes.Equal(r.content(), want) {
 			w.fail("shard %d: replicas 0 and %d have applied the same entries and differ", s.number, r.id)

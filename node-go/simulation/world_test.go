@@ -32,6 +32,7 @@ type world struct {
 	// answers are on their way.
 	answers []answer
 	truth   *truth
+	mortals mortals
 
 	// trace are the last steps, for whoever must understand a failure.
 	trace []string
@@ -60,7 +61,7 @@ type answer struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), seed: seed, truth: newTruth(), happened: map[string]int{},
+		t: t, random: rand.New(rand.NewPCG(seed, 1)), seed: seed, truth: newTruth(), mortals: newMortals(), happened: map[string]int{},
 	}
 	w.mover = &mover{world: w, epoch: 1}
 	for i := range w.shards {
@@ -114,7 +115,7 @@ func (w *world) step() {
 		w.strike()
 		return
 	}
-	switch n := w.random.IntN(988); {
+	switch n := w.random.IntN(1_023); {
 	case n < 228:
 		w.anyClient().act()
 	case n < 368:
@@ -143,8 +144,12 @@ func (w *world) step() {
 		w.anyShard().compact()
 	case n < 987:
 		w.anyShard().replace()
-	default:
+	case n < 988:
 		w.anyShard().raise()
+	case n < 1_011:
+		w.anyShard().writeMortal()
+	default:
+		w.anyShard().expire()
 	}
 }
 

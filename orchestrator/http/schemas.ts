@@ -46,7 +46,7 @@ function bytesTo(bytes: Uint8Array): BytesJson {
 }
 
 /** A value and its version. */
-export function pairOf({ value, version }: Previous): { value: BytesJson; version: string } {
+function pairOf({ value, version }: Previous): { value: BytesJson; version: string } {
   return { value: bytesTo(value), version: String(version) }
 }
 

@@ -1,6 +1,6 @@
 // Faults in times to live.
 
-const RECORDED = 'test/elastic/recorded.test.ts'
+const CLUSTER = 'test/client/ttl.test.ts'
 const STATE_MACHINE = 'node-go/fsm/expiry_test.go'
 
 export const TTL = [
@@ -19,8 +19,8 @@ export const TTL = [
     file: 'node-go/fsm/expiry.go',
     find: '\treturn f.state.head.logTimeMs + ttlMs\n',
     replace: '\treturn f.state.head.logTimeMs + ttlMs/2\n',
-    test: RECORDED,
-    shows: /too early/,
+    test: CLUSTER,
+    shows: /to be greater than or equal to 400/,
   },
   {
     name: 'expiry-row-left',

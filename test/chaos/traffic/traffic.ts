@@ -103,7 +103,7 @@ export class Traffic {
         ...slots('register', width * REGISTERS_PER_SHARD),
         ...slots('append', width),
         ...slots('number', width),
-        ...slots('mortal', 1),
+        ...slots('mortal', width),
       ]
     })
     this.#apart = map.shards.map(({ id }) => new Slot(id, 'register', keysOn(map, id, `${prefix}-apart-s${id}`)))
