@@ -16,6 +16,9 @@ const (
 	KindCompareAndSet
 	KindIncrement
 	KindTransaction
+	// KindGet is that of a get in a transaction.
+	KindGet
+	KindTouch
 	KindTouch
 	// KindGet is that of a get in a transaction.
 	KindGet

@@ -183,7 +183,7 @@ func decodePrevious(from []byte) (*Previous, []byte) {
 
 // isKept says of a number whether it is a kind of write whose answers sessions keep.
 func (k Kind) isKept() bool {
-	return k >= KindPut && k <= KindTouch && k != KindOpen
+	return k >= KindPut && k <= KindTouch && k != KindOpen && k != KindGet
 }
 
 func decodeAnswer(sequence uint64, numbers [6]uint64) (answered, bool) {
