@@ -45,6 +45,8 @@ const CALLS_AROUND = 100
 const PER_KEY_MS = 20_000
 /** So long that a busy machine is no failure; how long it took is told by the gaps. The compat client has 10 s of its own. */
 const PATIENT_MS = 30_000
+/** Leaders change and partitions are frozen for moments only: then no key is there for longer after its time. */
+const LATE_MS = 5_000
 
 /** Lets clients work for as long as the operation takes, and judges what they were told. Rejects when the operation does. */
 export async function recorded<T>(
@@ -78,7 +80,14 @@ export async function recorded<T>(
     await writeHistory(join(folder, HISTORY), header, recorder.lines)
     const signal = new AbortController().signal
     const { keys } = load.traffic
-    const { violations, counts } = await judge({ lines: recorder.lines, keys, folder, perKeyMs, signal })
+    const { violations, counts } = await judge({
+      lines: recorder.lines,
+      keys,
+      folder,
+      perKeyMs,
+      lateMs: LATE_MS,
+      signal,
+    })
     const all = [...unread, ...violations]
     const failures = failuresOf(recorder.lines)
     if (all.length + failures.length + counts.undecided === 0) rmSync(folder, { recursive: true })

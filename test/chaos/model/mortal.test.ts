@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { HistoryLine } from './format.js'
-import { mortalFaults } from './mortal.js'
+import { lateFaults, mortalFaults } from './mortal.js'
 
 let ids = 0
 const line = (call: number, end: number | null, rest: Partial<HistoryLine>): HistoryLine => ({
@@ -37,4 +37,20 @@ test.each<[string, number, HistoryLine[]]>([
   ['a key without times is not looked at', 0, [line(0, 5, { op: 'put', value: 'v;' }), gone(10, 20)]],
 ])('%s', (_, faults, lines) => {
   expect(mortalFaults(lines)).toHaveLength(faults)
+})
+
+const found = (call: number, end: number, got = 'v;') => line(call, end, { got })
+
+test.each<[string, number, HistoryLine[]]>([
+  ['in its time', 0, [put(0, 5), found(90, 95)]],
+  ['a little later', 0, [put(0, 5), found(150, 155)]],
+  ['much later', 1, [put(0, 5), found(160, 165)]],
+  ['appended to, much later', 1, [put(0, 5), line(6, 7, { op: 'append', value: 'w;' }), found(160, 165, 'v;w;')]],
+  ['touched in between', 0, [put(0, 5), line(90, 95, { op: 'touch', ttlMs: 100, existed: true }), found(200, 205)]],
+  ['touched for ever', 0, [put(0, 5), line(90, null, { op: 'touch', outcome: 'unknown' }), found(900, 905)]],
+  ['put by whom nobody knows of', 0, [put(0, null, { outcome: 'unknown' }), found(900, 905)]],
+  ['another value', 0, [put(0, 5), line(6, 7, { op: 'put', value: 'w;' }), found(900, 905, 'w;')]],
+  ['a bound of staleness', 0, [put(0, 5), line(160, 165, { got: 'v;', staleMs: 500 })]],
+])('found %s', (_, faults, lines) => {
+  expect(lateFaults(lines, 50)).toHaveLength(faults)
 })

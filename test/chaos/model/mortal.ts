@@ -1,5 +1,6 @@
-// Keys that live for a time must not be gone before it. That nothing comes back is the checker's to see; this one knows times.
-import type { HistoryLine } from './format.js'
+// Keys that live for a time must not be gone before it, nor be there for long after it. That nothing comes back is the checker's to
+// see; this one knows times.
+import { type HistoryLine, partsOf } from './format.js'
 
 /** Of one clock, two readings of which may be rounded apart; and times to live are whole ms. */
 const ROUNDED_US = 1000
@@ -9,16 +10,51 @@ const ROUNDED_US = 1000
  * doubt: every other one had ended before that write began, or began after the read had ended.
  */
 export function mortalFaults(lines: readonly HistoryLine[]): string[] {
+  return mortalKeys(lines).flatMap(earlyFaults)
+}
+
+/**
+ * Reads that found a value later than `lateMs` after the latest end of its time that any put or touch can have given it, in words. The
+ * time in which a shard has no leader does not count for its keys: the bound has to have room for that.
+ */
+export function lateFaults(lines: readonly HistoryLine[], lateMs: number): string[] {
+  return mortalKeys(lines).flatMap((own) => {
+    return own.flatMap((read) => {
+      const due = dueOf(read, own)
+      if (due === undefined || read.call <= due + lateMs * 1000) return []
+      const ago = Math.round((read.call - due) / 1000)
+      return [`read ${read.id} of ${read.key} by ${read.client} found what was due ${ago} ms before`]
+    })
+  })
+}
+
+/** Until when the value that a read has found may live at most; undefined: nobody knows, or for ever. */
+function dueOf(read: HistoryLine, own: readonly HistoryLine[]): number | undefined {
+  const [first] = partsOf(read.got ?? '')
+  const put = first === undefined ? undefined : own.find(({ value }) => value === first)
+  if (put?.op !== 'put' || read.op !== 'get' || (read.staleMs ?? 0) > 0) return undefined
+  const touches = own.filter(
+    (one) => one.op === 'touch' && mayHaveWritten(one) && endOf(one) > put.call && one.call < endOf(read),
+  )
+  const ends = [put, ...touches].map((one) =>
+    one.ttlMs === undefined ? Number.POSITIVE_INFINITY : endOf(one) + one.ttlMs * 1000,
+  )
+  const due = Math.max(...ends)
+  return Number.isFinite(due) ? due : undefined
+}
+
+/** The calls of each key that was ever given a time to live. */
+function mortalKeys(lines: readonly HistoryLine[]): HistoryLine[][] {
   const byKey = new Map<string, HistoryLine[]>()
   for (const line of lines) {
     const own = byKey.get(line.key)
     if (own === undefined) byKey.set(line.key, [line])
     else own.push(line)
   }
-  return [...byKey.values()].filter((own) => own.some(({ ttlMs }) => ttlMs !== undefined)).flatMap(faultsOf)
+  return [...byKey.values()].filter((own) => own.some(({ ttlMs }) => ttlMs !== undefined))
 }
 
-function faultsOf(lines: readonly HistoryLine[]): string[] {
+function earlyFaults(lines: readonly HistoryLine[]): string[] {
   const writes = lines.filter(mayHaveWritten)
   return lines.filter(foundNothing).flatMap((read) => {
     const before = writes.filter(({ call }) => call < endOf(read))

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { checkHistory, type Finding } from '../check/run-check.js'
 import { appendFaults } from '../model/appends.js'
 import type { HistoryLine } from '../model/format.js'
-import { mortalFaults } from '../model/mortal.js'
+import { lateFaults, mortalFaults } from '../model/mortal.js'
 import { staleFaults } from '../model/stale.js'
 import { truthFaults } from '../model/truth.js'
 import type { HotKey } from '../traffic/hot-keys.js'
@@ -23,17 +23,20 @@ export interface Judged {
   /** Holds the history, and takes the pictures. */
   readonly folder: string
   readonly perKeyMs: number
+  /** How late a key may be gone after its time, ms. Undefined: whatever was broken may have held it up. */
+  readonly lateMs?: number
   readonly signal: AbortSignal
 }
 
 export const HISTORY = 'history.jsonl'
 
-export async function judge({ lines, keys, folder, perKeyMs, signal }: Judged): Promise<Judgement> {
+export async function judge({ lines, keys, folder, perKeyMs, lateMs, signal }: Judged): Promise<Judgement> {
   const findings = await checkHistory(join(folder, HISTORY), { pictures: folder, perKeyMs, signal })
   const violations = [
     ...said('not true', truthFaults(lines)),
     ...said('too stale', staleFaults(lines)),
     ...said('not for its time', mortalFaults(lines)),
+    ...said('not for its time', lateMs === undefined ? [] : lateFaults(lines, lateMs)),
     ...said('not exactly once', onceFaults(lines, keys)),
     ...said('not linearizable', findings.flatMap(wordsOf)),
   ]
