@@ -19,9 +19,6 @@ const (
 	// KindGet is that of a get in a transaction.
 	KindGet
 	KindTouch
-	KindTouch
-	// KindGet is that of a get in a transaction.
-	KindGet
 )
 
 // Result is the outcome of one write, the same on every replica. Err is nil if it took effect.
