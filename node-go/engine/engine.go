@@ -94,6 +94,10 @@ type View interface {
 	// want is valid only during that call, and must not be modified.
 	Select(from, to []byte, want func(key []byte) bool, fn func(Record) bool) error
 
+	// Walk calls fn with the keys of [from, to) in their order, or from the greatest one down, until fn returns false; a nil
+	// from or to is open. Nothing is read from the disk but what fn asks of an item.
+	Walk(from, to []byte, reverse bool, fn func(Item) bool) error
+
 	// Size is the exact number of bytes that WriteTo will write.
 	Size() int64
 
@@ -101,6 +105,18 @@ type View interface {
 	WriteTo(w io.Writer) (int64, error)
 
 	Close() error
+}
+
+// Item is a key of a view on the way through it. It is valid only during the call that it is given to.
+type Item interface {
+	// Key must not be modified, and is valid only during the call.
+	Key() []byte
+	// Bytes is about what the record occupies: its key, its value, and a header.
+	Bytes() int
+	// Version is cheap, as Engine.Version is.
+	Version() (uint64, error)
+	// Record reads the record, which may be kept.
+	Record() (Record, error)
 }
 
 // Stats describes an engine now.

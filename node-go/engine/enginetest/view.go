@@ -18,6 +18,8 @@ var viewTests = map[string]func(*testing.T, Factory){
 	"ascend goes over a range":                testAscend,
 	"ascend stops":                            testAscendStops,
 	"select reads only what is wanted":        testSelect,
+	"a walk goes both ways over a range":      testWalk,
+	"a walk says what each record is":         testWalkItems,
 	"a closed view":                           testViewClosed,
 	"the stream has the announced size":       testStreamSize,
 	"many views at different points are kept": testManyViews,
