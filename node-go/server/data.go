@@ -45,14 +45,14 @@ func (o Options) execute(ctx context.Context, request *kvorumv1.BatchRequest, de
 		b.failAll(err)
 		return b.results
 	}
-	reads, stale, writes := b.split()
+	reads, stale, pages, writes := b.split()
 	writes = b.reserve(writes)
 	var arrived time.Time
 	if len(stale) > 0 {
 		arrived = o.Clock.Now()
 	}
 	var writing sync.WaitGroup
-	if len(writes) > 0 && len(reads)+len(stale) > 0 {
+	if len(writes) > 0 && len(reads)+len(stale)+len(pages) > 0 {
 		writing.Go(func() { b.write(ctx, target, writes) })
 	} else if len(writes) > 0 {
 		b.write(ctx, target, writes)
@@ -62,6 +62,9 @@ func (o Options) execute(ctx context.Context, request *kvorumv1.BatchRequest, de
 	}
 	if len(stale) > 0 {
 		b.staleRead(ctx, target, stale, arrived)
+	}
+	if len(pages) > 0 {
+		b.page(ctx, target, pages)
 	}
 	writing.Wait()
 	return b.results
@@ -80,7 +83,7 @@ func (b *batch) fail(positions []int, err *kverr.Error) {
 }
 
 // split answers what is over a limit, and gives the positions of the rest.
-func (b *batch) split() (reads, stale, writes []int) {
+func (b *batch) split() (reads, stale, pages, writes []int) {
 	for i, op := range b.operations {
 		if err := b.check(op); err != nil {
 			b.results[i] = b.options.failed(err)
@@ -95,11 +98,13 @@ func (b *batch) split() (reads, stale, writes []int) {
 			}
 		case *kvorumv1.Operation_TtlOf:
 			reads = append(reads, i)
+		case *kvorumv1.Operation_Page:
+			pages = append(pages, i)
 		default:
 			writes = append(writes, i)
 		}
 	}
-	return reads, stale, writes
+	return reads, stale, pages, writes
 }
 
 // reserve makes room in the answer for the values that writes will give back, which cannot be refused once they are applied. It

@@ -57,6 +57,9 @@ type fakeNode struct {
 	bounds   []time.Duration
 	// changes are the changes of members that were asked for.
 	changes []string
+	// pages are those that were asked for; largest is the size of their record, if that is more than half of them.
+	pages   []fsm.PageQuery
+	largest int
 }
 
 var _ Node = (*nodeView)(nil)

@@ -93,6 +93,7 @@ const (
 	// fieldTransaction is its number in an Operation.
 	fieldTransaction = 10
 	fieldTtlOf       = 12
+	fieldPage        = 16
 )
 
 var errMalformed = status.Error(codes.InvalidArgument, "a message that is no kvorum.v1.BatchRequest")
@@ -136,7 +137,7 @@ func lookInto(field []byte) (beginsAsRead bool, parts int) {
 	}
 	first := true
 	fields(operation, func(number protowire.Number, value []byte) {
-		beginsAsRead = beginsAsRead || first && (number == fieldGet || number == fieldTtlOf)
+		beginsAsRead = beginsAsRead || first && (number == fieldGet || number == fieldTtlOf || number == fieldPage)
 		first = false
 		if number != fieldTransaction {
 			return

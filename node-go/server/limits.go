@@ -93,6 +93,8 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 		return l.checkKey(kind.Touch.Key)
 	case *kvorumv1.Operation_TtlOf:
 		return l.checkKey(kind.TtlOf.Key)
+	case *kvorumv1.Operation_Page:
+		return l.checkPage(kind.Page)
 	case *kvorumv1.Operation_OpenSession:
 		return l.checkKey(kind.OpenSession.Key)
 	default:

@@ -52,6 +52,8 @@ type Replica interface {
 	Get(key []byte) (engine.Record, bool, error)
 	// LogTimeMs is what times to live are counted by.
 	LogTimeMs() uint64
+	// Page reads keys of some partitions as of one moment, with Get's guarantee.
+	Page(query fsm.PageQuery) (fsm.Page, *kverr.Error)
 	// ReadIndex gives an index that holds everything that was acknowledged before the call; only the leader has one.
 	ReadIndex(ctx context.Context, deadline time.Time) (uint64, *kverr.Error)
 

@@ -41,5 +41,5 @@ func (b *batch) ttlOf(target Replica, key []byte) (*kvorumv1.Result, int) {
 
 // isWrite says whether an operation can be part of a session.
 func isWrite(op *kvorumv1.Operation) bool {
-	return op.GetGet() == nil && op.GetTtlOf() == nil && op.GetOpenSession() == nil
+	return op.GetGet() == nil && op.GetTtlOf() == nil && op.GetPage() == nil && op.GetOpenSession() == nil
 }

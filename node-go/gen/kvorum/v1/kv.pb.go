@@ -24,6 +24,60 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type PageContent int32
+
+const (
+	PageContent_PAGE_CONTENT_UNSPECIFIED PageContent = 0
+	PageContent_PAGE_CONTENT_ENTRIES     PageContent = 1
+	// Values are left out.
+	PageContent_PAGE_CONTENT_KEYS PageContent = 2
+	// Only how many there are.
+	PageContent_PAGE_CONTENT_COUNT PageContent = 3
+)
+
+// Enum value maps for PageContent.
+var (
+	PageContent_name = map[int32]string{
+		0: "PAGE_CONTENT_UNSPECIFIED",
+		1: "PAGE_CONTENT_ENTRIES",
+		2: "PAGE_CONTENT_KEYS",
+		3: "PAGE_CONTENT_COUNT",
+	}
+	PageContent_value = map[string]int32{
+		"PAGE_CONTENT_UNSPECIFIED": 0,
+		"PAGE_CONTENT_ENTRIES":     1,
+		"PAGE_CONTENT_KEYS":        2,
+		"PAGE_CONTENT_COUNT":       3,
+	}
+)
+
+func (x PageContent) Enum() *PageContent {
+	p := new(PageContent)
+	*p = x
+	return p
+}
+
+func (x PageContent) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PageContent) Descriptor() protoreflect.EnumDescriptor {
+	return file_kvorum_v1_kv_proto_enumTypes[0].Descriptor()
+}
+
+func (PageContent) Type() protoreflect.EnumType {
+	return &file_kvorum_v1_kv_proto_enumTypes[0]
+}
+
+func (x PageContent) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PageContent.Descriptor instead.
+func (PageContent) EnumDescriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{0}
+}
+
 type Condition_Comparison int32
 
 const (
@@ -63,11 +117,11 @@ func (x Condition_Comparison) String() string {
 }
 
 func (Condition_Comparison) Descriptor() protoreflect.EnumDescriptor {
-	return file_kvorum_v1_kv_proto_enumTypes[0].Descriptor()
+	return file_kvorum_v1_kv_proto_enumTypes[1].Descriptor()
 }
 
 func (Condition_Comparison) Type() protoreflect.EnumType {
-	return &file_kvorum_v1_kv_proto_enumTypes[0]
+	return &file_kvorum_v1_kv_proto_enumTypes[1]
 }
 
 func (x Condition_Comparison) Number() protoreflect.EnumNumber {
@@ -1514,6 +1568,494 @@ func (*TransactionResult_Append) isTransactionResult_Kind() {}
 
 func (*TransactionResult_Increment) isTransactionResult_Kind() {}
 
+// Keys of one shard: what a scan of the whole store is made of. A page is what the given partitions hold in an interval of
+// keys at one moment, and linearizable. A shard that does not own all of them answers WRONG_SHARD: whoever merges the pages of
+// several shards must know exactly which partitions each one covers.
+type PageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first key that may be in it; empty: the first there is.
+	From []byte `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// The key before which it ends; empty: behind the last one.
+	To []byte `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// From the greatest key down.
+	Reverse bool        `protobuf:"varint,3,opt,name=reverse,proto3" json:"reverse,omitempty"`
+	Content PageContent `protobuf:"varint,4,opt,name=content,proto3,enum=kvorum.v1.PageContent" json:"content,omitempty"`
+	// Entries at most; 0: as many as fit.
+	Limit uint32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	// About how large it may be, keys and values. A first entry is given whatever its size. The node has a lower bound of its own, and
+	// another of the keys that it looks at.
+	BytesMax uint32 `protobuf:"varint,6,opt,name=bytes_max,json=bytesMax,proto3" json:"bytes_max,omitempty"`
+	// Of the shard that is asked, for gateways.
+	Shard uint32 `protobuf:"varint,7,opt,name=shard,proto3" json:"shard,omitempty"`
+	// A bit for each of the 1,024: partition p is bit p % 8 of byte p / 8.
+	Partitions    []byte `protobuf:"bytes,8,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PageRequest) Reset() {
+	*x = PageRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PageRequest) ProtoMessage() {}
+
+func (x *PageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PageRequest.ProtoReflect.Descriptor instead.
+func (*PageRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *PageRequest) GetFrom() []byte {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *PageRequest) GetTo() []byte {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *PageRequest) GetReverse() bool {
+	if x != nil {
+		return x.Reverse
+	}
+	return false
+}
+
+func (x *PageRequest) GetContent() PageContent {
+	if x != nil {
+		return x.Content
+	}
+	return PageContent_PAGE_CONTENT_UNSPECIFIED
+}
+
+func (x *PageRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *PageRequest) GetBytesMax() uint32 {
+	if x != nil {
+		return x.BytesMax
+	}
+	return 0
+}
+
+func (x *PageRequest) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *PageRequest) GetPartitions() []byte {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+type PageResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries []*Entry               `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// With PAGE_CONTENT_COUNT.
+	Count uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Where the next page begins: its `from`, or in reverse its `to`. Not there: this was the last one.
+	Next          []byte `protobuf:"bytes,3,opt,name=next,proto3,oneof" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PageResponse) Reset() {
+	*x = PageResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PageResponse) ProtoMessage() {}
+
+func (x *PageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PageResponse.ProtoReflect.Descriptor instead.
+func (*PageResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *PageResponse) GetEntries() []*Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *PageResponse) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *PageResponse) GetNext() []byte {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+type Entry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Entry) Reset() {
+	*x = Entry{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Entry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Entry) ProtoMessage() {}
+
+func (x *Entry) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Entry.ProtoReflect.Descriptor instead.
+func (*Entry) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Entry) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Entry) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Entry) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// A range is either a prefix, or [from, to), in which empty is open.
+type ScanRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Prefix  []byte                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	From    []byte                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To      []byte                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	Reverse bool                   `protobuf:"varint,4,opt,name=reverse,proto3" json:"reverse,omitempty"`
+	// Values are left out.
+	KeysOnly bool `protobuf:"varint,5,opt,name=keys_only,json=keysOnly,proto3" json:"keys_only,omitempty"`
+	// Entries at most, 1 to 10,000; 0: as many as fit.
+	Limit uint32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	// That of the page before, to go on behind it; the rest of the request is as it was then.
+	Cursor        []byte `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanRequest) Reset() {
+	*x = ScanRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanRequest) ProtoMessage() {}
+
+func (x *ScanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanRequest.ProtoReflect.Descriptor instead.
+func (*ScanRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ScanRequest) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *ScanRequest) GetFrom() []byte {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ScanRequest) GetTo() []byte {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ScanRequest) GetReverse() bool {
+	if x != nil {
+		return x.Reverse
+	}
+	return false
+}
+
+func (x *ScanRequest) GetKeysOnly() bool {
+	if x != nil {
+		return x.KeysOnly
+	}
+	return false
+}
+
+func (x *ScanRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ScanRequest) GetCursor() []byte {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+type ScanResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Each key that is there during the whole scan comes in one of its pages, once. What is written meanwhile may come.
+	Entries []*Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Empty: there are no more.
+	Cursor        []byte `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanResponse) Reset() {
+	*x = ScanResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanResponse) ProtoMessage() {}
+
+func (x *ScanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanResponse.ProtoReflect.Descriptor instead.
+func (*ScanResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ScanResponse) GetEntries() []*Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ScanResponse) GetCursor() []byte {
+	if x != nil {
+		return x.Cursor
+	}
+	return nil
+}
+
+type CountRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Prefix        []byte                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	From          []byte                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            []byte                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountRequest) Reset() {
+	*x = CountRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountRequest) ProtoMessage() {}
+
+func (x *CountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountRequest.ProtoReflect.Descriptor instead.
+func (*CountRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CountRequest) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *CountRequest) GetFrom() []byte {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *CountRequest) GetTo() []byte {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+type CountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Each key that is there during the whole call is counted once.
+	Count         uint64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountResponse) Reset() {
+	*x = CountResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountResponse) ProtoMessage() {}
+
+func (x *CountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountResponse.ProtoReflect.Descriptor instead.
+func (*CountResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CountResponse) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 // Opens a session in one shard. Its writes happen once, however often they are sent. Safe to send again: what is not
 // used expires.
 type OpenSessionRequest struct {
@@ -1532,7 +2074,7 @@ type OpenSessionRequest struct {
 
 func (x *OpenSessionRequest) Reset() {
 	*x = OpenSessionRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +2086,7 @@ func (x *OpenSessionRequest) String() string {
 func (*OpenSessionRequest) ProtoMessage() {}
 
 func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[22]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +2099,7 @@ func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionRequest.ProtoReflect.Descriptor instead.
 func (*OpenSessionRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{22}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *OpenSessionRequest) GetKey() []byte {
@@ -1598,7 +2140,7 @@ type OpenSessionResponse struct {
 
 func (x *OpenSessionResponse) Reset() {
 	*x = OpenSessionResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +2152,7 @@ func (x *OpenSessionResponse) String() string {
 func (*OpenSessionResponse) ProtoMessage() {}
 
 func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[23]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +2165,7 @@ func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionResponse.ProtoReflect.Descriptor instead.
 func (*OpenSessionResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{23}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *OpenSessionResponse) GetId() []byte {
@@ -1648,7 +2190,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +2202,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[24]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +2215,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{24}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Session) GetId() []byte {
@@ -1711,6 +2253,7 @@ type Operation struct {
 	//	*Operation_Transaction
 	//	*Operation_Touch
 	//	*Operation_TtlOf
+	//	*Operation_Page
 	Kind isOperation_Kind `protobuf_oneof:"kind"`
 	// Of a write: 1 + the position of its session among those of the message; 0 without a session.
 	Session uint32 `protobuf:"varint,8,opt,name=session,proto3" json:"session,omitempty"`
@@ -1724,7 +2267,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[25]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +2279,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[25]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +2292,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{25}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Operation) GetKind() isOperation_Kind {
@@ -1849,6 +2392,15 @@ func (x *Operation) GetTtlOf() *TtlOfRequest {
 	return nil
 }
 
+func (x *Operation) GetPage() *PageRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_Page); ok {
+			return x.Page
+		}
+	}
+	return nil
+}
+
 func (x *Operation) GetSession() uint32 {
 	if x != nil {
 		return x.Session
@@ -1907,6 +2459,10 @@ type Operation_TtlOf struct {
 	TtlOf *TtlOfRequest `protobuf:"bytes,12,opt,name=ttl_of,json=ttlOf,proto3,oneof"`
 }
 
+type Operation_Page struct {
+	Page *PageRequest `protobuf:"bytes,16,opt,name=page,proto3,oneof"`
+}
+
 func (*Operation_Get) isOperation_Kind() {}
 
 func (*Operation_Put) isOperation_Kind() {}
@@ -1927,6 +2483,8 @@ func (*Operation_Touch) isOperation_Kind() {}
 
 func (*Operation_TtlOf) isOperation_Kind() {}
 
+func (*Operation_Page) isOperation_Kind() {}
+
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Kind:
@@ -1942,6 +2500,7 @@ type Result struct {
 	//	*Result_Transaction
 	//	*Result_Touch
 	//	*Result_TtlOf
+	//	*Result_Page
 	Kind          isResult_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1949,7 +2508,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[26]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1961,7 +2520,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[26]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1974,7 +2533,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{26}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Result) GetKind() isResult_Kind {
@@ -2083,6 +2642,15 @@ func (x *Result) GetTtlOf() *TtlOfResponse {
 	return nil
 }
 
+func (x *Result) GetPage() *PageResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_Page); ok {
+			return x.Page
+		}
+	}
+	return nil
+}
+
 type isResult_Kind interface {
 	isResult_Kind()
 }
@@ -2131,6 +2699,10 @@ type Result_TtlOf struct {
 	TtlOf *TtlOfResponse `protobuf:"bytes,12,opt,name=ttl_of,json=ttlOf,proto3,oneof"`
 }
 
+type Result_Page struct {
+	Page *PageResponse `protobuf:"bytes,16,opt,name=page,proto3,oneof"`
+}
+
 func (*Result_Get) isResult_Kind() {}
 
 func (*Result_Put) isResult_Kind() {}
@@ -2153,6 +2725,8 @@ func (*Result_Touch) isResult_Kind() {}
 
 func (*Result_TtlOf) isResult_Kind() {}
 
+func (*Result_Page) isResult_Kind() {}
+
 type BatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the client, unique on its stream; the answer repeats it.
@@ -2170,7 +2744,7 @@ type BatchRequest struct {
 
 func (x *BatchRequest) Reset() {
 	*x = BatchRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[27]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +2756,7 @@ func (x *BatchRequest) String() string {
 func (*BatchRequest) ProtoMessage() {}
 
 func (x *BatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[27]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +2769,7 @@ func (x *BatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRequest.ProtoReflect.Descriptor instead.
 func (*BatchRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{27}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BatchRequest) GetId() uint64 {
@@ -2247,7 +2821,7 @@ type BatchResponse struct {
 
 func (x *BatchResponse) Reset() {
 	*x = BatchResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[28]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2259,7 +2833,7 @@ func (x *BatchResponse) String() string {
 func (*BatchResponse) ProtoMessage() {}
 
 func (x *BatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[28]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2272,7 +2846,7 @@ func (x *BatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchResponse.ProtoReflect.Descriptor instead.
 func (*BatchResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{28}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BatchResponse) GetId() uint64 {
@@ -2304,7 +2878,7 @@ type ClusterMapRequest struct {
 
 func (x *ClusterMapRequest) Reset() {
 	*x = ClusterMapRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2316,7 +2890,7 @@ func (x *ClusterMapRequest) String() string {
 func (*ClusterMapRequest) ProtoMessage() {}
 
 func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2329,7 +2903,7 @@ func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapRequest.ProtoReflect.Descriptor instead.
 func (*ClusterMapRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{29}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{36}
 }
 
 type ClusterMapResponse struct {
@@ -2341,7 +2915,7 @@ type ClusterMapResponse struct {
 
 func (x *ClusterMapResponse) Reset() {
 	*x = ClusterMapResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[30]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2353,7 +2927,7 @@ func (x *ClusterMapResponse) String() string {
 func (*ClusterMapResponse) ProtoMessage() {}
 
 func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[30]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2366,7 +2940,7 @@ func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapResponse.ProtoReflect.Descriptor instead.
 func (*ClusterMapResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{30}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ClusterMapResponse) GetMap() *ClusterMap {
@@ -2390,7 +2964,7 @@ type ClusterMap struct {
 
 func (x *ClusterMap) Reset() {
 	*x = ClusterMap{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[31]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2976,7 @@ func (x *ClusterMap) String() string {
 func (*ClusterMap) ProtoMessage() {}
 
 func (x *ClusterMap) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[31]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +2989,7 @@ func (x *ClusterMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMap.ProtoReflect.Descriptor instead.
 func (*ClusterMap) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{31}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ClusterMap) GetClusterId() string {
@@ -2457,7 +3031,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[32]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +3043,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[32]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +3056,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{32}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Shard) GetId() uint32 {
@@ -2511,7 +3085,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[33]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +3097,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[33]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +3110,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{33}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Node) GetId() string {
@@ -2667,7 +3241,44 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x06delete\x18\x03 \x01(\v2\x19.kvorum.v1.DeleteResponseH\x00R\x06delete\x123\n" +
 	"\x06append\x18\x04 \x01(\v2\x19.kvorum.v1.AppendResponseH\x00R\x06append\x12<\n" +
 	"\tincrement\x18\x05 \x01(\v2\x1c.kvorum.v1.IncrementResponseH\x00R\tincrementB\x06\n" +
-	"\x04kind\"o\n" +
+	"\x04kind\"\xe6\x01\n" +
+	"\vPageRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\fR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\fR\x02to\x12\x18\n" +
+	"\areverse\x18\x03 \x01(\bR\areverse\x120\n" +
+	"\acontent\x18\x04 \x01(\x0e2\x16.kvorum.v1.PageContentR\acontent\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\x12\x1b\n" +
+	"\tbytes_max\x18\x06 \x01(\rR\bbytesMax\x12\x14\n" +
+	"\x05shard\x18\a \x01(\rR\x05shard\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\b \x01(\fR\n" +
+	"partitions\"r\n" +
+	"\fPageResponse\x12*\n" +
+	"\aentries\x18\x01 \x03(\v2\x10.kvorum.v1.EntryR\aentries\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x17\n" +
+	"\x04next\x18\x03 \x01(\fH\x00R\x04next\x88\x01\x01B\a\n" +
+	"\x05_next\"I\n" +
+	"\x05Entry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\xae\x01\n" +
+	"\vScanRequest\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\fR\x06prefix\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\fR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\fR\x02to\x12\x18\n" +
+	"\areverse\x18\x04 \x01(\bR\areverse\x12\x1b\n" +
+	"\tkeys_only\x18\x05 \x01(\bR\bkeysOnly\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\rR\x05limit\x12\x16\n" +
+	"\x06cursor\x18\a \x01(\fR\x06cursor\"R\n" +
+	"\fScanResponse\x12*\n" +
+	"\aentries\x18\x01 \x03(\v2\x10.kvorum.v1.EntryR\aentries\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\fR\x06cursor\"J\n" +
+	"\fCountRequest\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\fR\x06prefix\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\fR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\fR\x02to\"%\n" +
+	"\rCountResponse\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\"o\n" +
 	"\x12OpenSessionRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\x06R\x05nonce\x12\x1b\n" +
@@ -2678,7 +3289,7 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05floor\x18\x02 \x01(\x04R\x05floor\x12\x14\n" +
-	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xf9\x04\n" +
+	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xa7\x05\n" +
 	"\tOperation\x12)\n" +
 	"\x03get\x18\x01 \x01(\v2\x15.kvorum.v1.GetRequestH\x00R\x03get\x12)\n" +
 	"\x03put\x18\x02 \x01(\v2\x15.kvorum.v1.PutRequestH\x00R\x03put\x122\n" +
@@ -2690,10 +3301,11 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\vtransaction\x18\n" +
 	" \x01(\v2\x1d.kvorum.v1.TransactionRequestH\x00R\vtransaction\x12/\n" +
 	"\x05touch\x18\v \x01(\v2\x17.kvorum.v1.TouchRequestH\x00R\x05touch\x120\n" +
-	"\x06ttl_of\x18\f \x01(\v2\x17.kvorum.v1.TtlOfRequestH\x00R\x05ttlOf\x12\x18\n" +
+	"\x06ttl_of\x18\f \x01(\v2\x17.kvorum.v1.TtlOfRequestH\x00R\x05ttlOf\x12,\n" +
+	"\x04page\x18\x10 \x01(\v2\x16.kvorum.v1.PageRequestH\x00R\x04page\x12\x18\n" +
 	"\asession\x18\b \x01(\rR\asession\x12\x1a\n" +
 	"\bsequence\x18\t \x01(\x04R\bsequenceB\x06\n" +
-	"\x04kind\"\xf8\x04\n" +
+	"\x04kind\"\xa7\x05\n" +
 	"\x06Result\x12*\n" +
 	"\x03get\x18\x01 \x01(\v2\x16.kvorum.v1.GetResponseH\x00R\x03get\x12*\n" +
 	"\x03put\x18\x02 \x01(\v2\x16.kvorum.v1.PutResponseH\x00R\x03put\x123\n" +
@@ -2706,7 +3318,8 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\vtransaction\x18\n" +
 	" \x01(\v2\x1e.kvorum.v1.TransactionResponseH\x00R\vtransaction\x120\n" +
 	"\x05touch\x18\v \x01(\v2\x18.kvorum.v1.TouchResponseH\x00R\x05touch\x121\n" +
-	"\x06ttl_of\x18\f \x01(\v2\x18.kvorum.v1.TtlOfResponseH\x00R\x05ttlOfB\x06\n" +
+	"\x06ttl_of\x18\f \x01(\v2\x18.kvorum.v1.TtlOfResponseH\x00R\x05ttlOf\x12-\n" +
+	"\x04page\x18\x10 \x01(\v2\x17.kvorum.v1.PageResponseH\x00R\x04pageB\x06\n" +
 	"\x04kind\"\xb9\x01\n" +
 	"\fBatchRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
@@ -2736,7 +3349,12 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x05nodes\x18\x02 \x03(\v2\x0f.kvorum.v1.NodeR\x05nodes\"0\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress2\x8a\x03\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress*t\n" +
+	"\vPageContent\x12\x1c\n" +
+	"\x18PAGE_CONTENT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14PAGE_CONTENT_ENTRIES\x10\x01\x12\x15\n" +
+	"\x11PAGE_CONTENT_KEYS\x10\x02\x12\x16\n" +
+	"\x12PAGE_CONTENT_COUNT\x10\x032\xff\x03\n" +
 	"\x02KV\x124\n" +
 	"\x03Get\x12\x15.kvorum.v1.GetRequest\x1a\x16.kvorum.v1.GetResponse\x124\n" +
 	"\x03Put\x12\x15.kvorum.v1.PutRequest\x1a\x16.kvorum.v1.PutResponse\x12=\n" +
@@ -2744,7 +3362,9 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\vTransaction\x12\x1d.kvorum.v1.TransactionRequest\x1a\x1e.kvorum.v1.TransactionResponse\x12>\n" +
 	"\x05Batch\x12\x17.kvorum.v1.BatchRequest\x1a\x18.kvorum.v1.BatchResponse(\x010\x01\x12K\n" +
 	"\n" +
-	"ClusterMap\x12\x1c.kvorum.v1.ClusterMapRequest\x1a\x1d.kvorum.v1.ClusterMapResponse0\x01B$Z\"kvorum/node/gen/kvorum/v1;kvorumv1b\x06proto3"
+	"ClusterMap\x12\x1c.kvorum.v1.ClusterMapRequest\x1a\x1d.kvorum.v1.ClusterMapResponse0\x01\x127\n" +
+	"\x04Scan\x12\x16.kvorum.v1.ScanRequest\x1a\x17.kvorum.v1.ScanResponse\x12:\n" +
+	"\x05Count\x12\x17.kvorum.v1.CountRequest\x1a\x18.kvorum.v1.CountResponseB$Z\"kvorum/node/gen/kvorum/v1;kvorumv1b\x06proto3"
 
 var (
 	file_kvorum_v1_kv_proto_rawDescOnce sync.Once
@@ -2758,108 +3378,125 @@ func file_kvorum_v1_kv_proto_rawDescGZIP() []byte {
 	return file_kvorum_v1_kv_proto_rawDescData
 }
 
-var file_kvorum_v1_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_kvorum_v1_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_kvorum_v1_kv_proto_goTypes = []any{
-	(Condition_Comparison)(0),     // 0: kvorum.v1.Condition.Comparison
-	(*GetRequest)(nil),            // 1: kvorum.v1.GetRequest
-	(*GetResponse)(nil),           // 2: kvorum.v1.GetResponse
-	(*PutRequest)(nil),            // 3: kvorum.v1.PutRequest
-	(*PutResponse)(nil),           // 4: kvorum.v1.PutResponse
-	(*DeleteRequest)(nil),         // 5: kvorum.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 6: kvorum.v1.DeleteResponse
-	(*Previous)(nil),              // 7: kvorum.v1.Previous
-	(*CompareAndSetRequest)(nil),  // 8: kvorum.v1.CompareAndSetRequest
-	(*CompareAndSetResponse)(nil), // 9: kvorum.v1.CompareAndSetResponse
-	(*IncrementRequest)(nil),      // 10: kvorum.v1.IncrementRequest
-	(*IncrementResponse)(nil),     // 11: kvorum.v1.IncrementResponse
-	(*TouchRequest)(nil),          // 12: kvorum.v1.TouchRequest
-	(*TouchResponse)(nil),         // 13: kvorum.v1.TouchResponse
-	(*TtlOfRequest)(nil),          // 14: kvorum.v1.TtlOfRequest
-	(*TtlOfResponse)(nil),         // 15: kvorum.v1.TtlOfResponse
-	(*AppendRequest)(nil),         // 16: kvorum.v1.AppendRequest
-	(*AppendResponse)(nil),        // 17: kvorum.v1.AppendResponse
-	(*TransactionRequest)(nil),    // 18: kvorum.v1.TransactionRequest
-	(*Condition)(nil),             // 19: kvorum.v1.Condition
-	(*TransactionOperation)(nil),  // 20: kvorum.v1.TransactionOperation
-	(*TransactionResponse)(nil),   // 21: kvorum.v1.TransactionResponse
-	(*TransactionResult)(nil),     // 22: kvorum.v1.TransactionResult
-	(*OpenSessionRequest)(nil),    // 23: kvorum.v1.OpenSessionRequest
-	(*OpenSessionResponse)(nil),   // 24: kvorum.v1.OpenSessionResponse
-	(*Session)(nil),               // 25: kvorum.v1.Session
-	(*Operation)(nil),             // 26: kvorum.v1.Operation
-	(*Result)(nil),                // 27: kvorum.v1.Result
-	(*BatchRequest)(nil),          // 28: kvorum.v1.BatchRequest
-	(*BatchResponse)(nil),         // 29: kvorum.v1.BatchResponse
-	(*ClusterMapRequest)(nil),     // 30: kvorum.v1.ClusterMapRequest
-	(*ClusterMapResponse)(nil),    // 31: kvorum.v1.ClusterMapResponse
-	(*ClusterMap)(nil),            // 32: kvorum.v1.ClusterMap
-	(*Shard)(nil),                 // 33: kvorum.v1.Shard
-	(*Node)(nil),                  // 34: kvorum.v1.Node
-	(*errors.Error)(nil),          // 35: kvorum.errors.Error
+	(PageContent)(0),              // 0: kvorum.v1.PageContent
+	(Condition_Comparison)(0),     // 1: kvorum.v1.Condition.Comparison
+	(*GetRequest)(nil),            // 2: kvorum.v1.GetRequest
+	(*GetResponse)(nil),           // 3: kvorum.v1.GetResponse
+	(*PutRequest)(nil),            // 4: kvorum.v1.PutRequest
+	(*PutResponse)(nil),           // 5: kvorum.v1.PutResponse
+	(*DeleteRequest)(nil),         // 6: kvorum.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 7: kvorum.v1.DeleteResponse
+	(*Previous)(nil),              // 8: kvorum.v1.Previous
+	(*CompareAndSetRequest)(nil),  // 9: kvorum.v1.CompareAndSetRequest
+	(*CompareAndSetResponse)(nil), // 10: kvorum.v1.CompareAndSetResponse
+	(*IncrementRequest)(nil),      // 11: kvorum.v1.IncrementRequest
+	(*IncrementResponse)(nil),     // 12: kvorum.v1.IncrementResponse
+	(*TouchRequest)(nil),          // 13: kvorum.v1.TouchRequest
+	(*TouchResponse)(nil),         // 14: kvorum.v1.TouchResponse
+	(*TtlOfRequest)(nil),          // 15: kvorum.v1.TtlOfRequest
+	(*TtlOfResponse)(nil),         // 16: kvorum.v1.TtlOfResponse
+	(*AppendRequest)(nil),         // 17: kvorum.v1.AppendRequest
+	(*AppendResponse)(nil),        // 18: kvorum.v1.AppendResponse
+	(*TransactionRequest)(nil),    // 19: kvorum.v1.TransactionRequest
+	(*Condition)(nil),             // 20: kvorum.v1.Condition
+	(*TransactionOperation)(nil),  // 21: kvorum.v1.TransactionOperation
+	(*TransactionResponse)(nil),   // 22: kvorum.v1.TransactionResponse
+	(*TransactionResult)(nil),     // 23: kvorum.v1.TransactionResult
+	(*PageRequest)(nil),           // 24: kvorum.v1.PageRequest
+	(*PageResponse)(nil),          // 25: kvorum.v1.PageResponse
+	(*Entry)(nil),                 // 26: kvorum.v1.Entry
+	(*ScanRequest)(nil),           // 27: kvorum.v1.ScanRequest
+	(*ScanResponse)(nil),          // 28: kvorum.v1.ScanResponse
+	(*CountRequest)(nil),          // 29: kvorum.v1.CountRequest
+	(*CountResponse)(nil),         // 30: kvorum.v1.CountResponse
+	(*OpenSessionRequest)(nil),    // 31: kvorum.v1.OpenSessionRequest
+	(*OpenSessionResponse)(nil),   // 32: kvorum.v1.OpenSessionResponse
+	(*Session)(nil),               // 33: kvorum.v1.Session
+	(*Operation)(nil),             // 34: kvorum.v1.Operation
+	(*Result)(nil),                // 35: kvorum.v1.Result
+	(*BatchRequest)(nil),          // 36: kvorum.v1.BatchRequest
+	(*BatchResponse)(nil),         // 37: kvorum.v1.BatchResponse
+	(*ClusterMapRequest)(nil),     // 38: kvorum.v1.ClusterMapRequest
+	(*ClusterMapResponse)(nil),    // 39: kvorum.v1.ClusterMapResponse
+	(*ClusterMap)(nil),            // 40: kvorum.v1.ClusterMap
+	(*Shard)(nil),                 // 41: kvorum.v1.Shard
+	(*Node)(nil),                  // 42: kvorum.v1.Node
+	(*errors.Error)(nil),          // 43: kvorum.errors.Error
 }
 var file_kvorum_v1_kv_proto_depIdxs = []int32{
-	7,  // 0: kvorum.v1.PutResponse.previous:type_name -> kvorum.v1.Previous
-	7,  // 1: kvorum.v1.DeleteResponse.previous:type_name -> kvorum.v1.Previous
-	19, // 2: kvorum.v1.TransactionRequest.conditions:type_name -> kvorum.v1.Condition
-	20, // 3: kvorum.v1.TransactionRequest.then:type_name -> kvorum.v1.TransactionOperation
-	20, // 4: kvorum.v1.TransactionRequest.otherwise:type_name -> kvorum.v1.TransactionOperation
-	0,  // 5: kvorum.v1.Condition.comparison:type_name -> kvorum.v1.Condition.Comparison
-	1,  // 6: kvorum.v1.TransactionOperation.get:type_name -> kvorum.v1.GetRequest
-	3,  // 7: kvorum.v1.TransactionOperation.put:type_name -> kvorum.v1.PutRequest
-	5,  // 8: kvorum.v1.TransactionOperation.delete:type_name -> kvorum.v1.DeleteRequest
-	16, // 9: kvorum.v1.TransactionOperation.append:type_name -> kvorum.v1.AppendRequest
-	10, // 10: kvorum.v1.TransactionOperation.increment:type_name -> kvorum.v1.IncrementRequest
-	22, // 11: kvorum.v1.TransactionResponse.results:type_name -> kvorum.v1.TransactionResult
-	2,  // 12: kvorum.v1.TransactionResult.get:type_name -> kvorum.v1.GetResponse
-	4,  // 13: kvorum.v1.TransactionResult.put:type_name -> kvorum.v1.PutResponse
-	6,  // 14: kvorum.v1.TransactionResult.delete:type_name -> kvorum.v1.DeleteResponse
-	17, // 15: kvorum.v1.TransactionResult.append:type_name -> kvorum.v1.AppendResponse
-	11, // 16: kvorum.v1.TransactionResult.increment:type_name -> kvorum.v1.IncrementResponse
-	1,  // 17: kvorum.v1.Operation.get:type_name -> kvorum.v1.GetRequest
-	3,  // 18: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
-	5,  // 19: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
-	16, // 20: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
-	23, // 21: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
-	8,  // 22: kvorum.v1.Operation.compare_and_set:type_name -> kvorum.v1.CompareAndSetRequest
-	10, // 23: kvorum.v1.Operation.increment:type_name -> kvorum.v1.IncrementRequest
-	18, // 24: kvorum.v1.Operation.transaction:type_name -> kvorum.v1.TransactionRequest
-	12, // 25: kvorum.v1.Operation.touch:type_name -> kvorum.v1.TouchRequest
-	14, // 26: kvorum.v1.Operation.ttl_of:type_name -> kvorum.v1.TtlOfRequest
-	2,  // 27: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
-	4,  // 28: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
-	6,  // 29: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
-	35, // 30: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
-	17, // 31: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
-	24, // 32: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
-	9,  // 33: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
-	11, // 34: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
-	21, // 35: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
-	13, // 36: kvorum.v1.Result.touch:type_name -> kvorum.v1.TouchResponse
-	15, // 37: kvorum.v1.Result.ttl_of:type_name -> kvorum.v1.TtlOfResponse
-	26, // 38: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
-	25, // 39: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
-	27, // 40: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
-	32, // 41: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
-	33, // 42: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
-	34, // 43: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
-	1,  // 44: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
-	3,  // 45: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
-	5,  // 46: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
-	18, // 47: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
-	28, // 48: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
-	30, // 49: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
-	2,  // 50: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
-	4,  // 51: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
-	6,  // 52: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
-	21, // 53: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
-	29, // 54: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
-	31, // 55: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
-	50, // [50:56] is the sub-list for method output_type
-	44, // [44:50] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	8,  // 0: kvorum.v1.PutResponse.previous:type_name -> kvorum.v1.Previous
+	8,  // 1: kvorum.v1.DeleteResponse.previous:type_name -> kvorum.v1.Previous
+	20, // 2: kvorum.v1.TransactionRequest.conditions:type_name -> kvorum.v1.Condition
+	21, // 3: kvorum.v1.TransactionRequest.then:type_name -> kvorum.v1.TransactionOperation
+	21, // 4: kvorum.v1.TransactionRequest.otherwise:type_name -> kvorum.v1.TransactionOperation
+	1,  // 5: kvorum.v1.Condition.comparison:type_name -> kvorum.v1.Condition.Comparison
+	2,  // 6: kvorum.v1.TransactionOperation.get:type_name -> kvorum.v1.GetRequest
+	4,  // 7: kvorum.v1.TransactionOperation.put:type_name -> kvorum.v1.PutRequest
+	6,  // 8: kvorum.v1.TransactionOperation.delete:type_name -> kvorum.v1.DeleteRequest
+	17, // 9: kvorum.v1.TransactionOperation.append:type_name -> kvorum.v1.AppendRequest
+	11, // 10: kvorum.v1.TransactionOperation.increment:type_name -> kvorum.v1.IncrementRequest
+	23, // 11: kvorum.v1.TransactionResponse.results:type_name -> kvorum.v1.TransactionResult
+	3,  // 12: kvorum.v1.TransactionResult.get:type_name -> kvorum.v1.GetResponse
+	5,  // 13: kvorum.v1.TransactionResult.put:type_name -> kvorum.v1.PutResponse
+	7,  // 14: kvorum.v1.TransactionResult.delete:type_name -> kvorum.v1.DeleteResponse
+	18, // 15: kvorum.v1.TransactionResult.append:type_name -> kvorum.v1.AppendResponse
+	12, // 16: kvorum.v1.TransactionResult.increment:type_name -> kvorum.v1.IncrementResponse
+	0,  // 17: kvorum.v1.PageRequest.content:type_name -> kvorum.v1.PageContent
+	26, // 18: kvorum.v1.PageResponse.entries:type_name -> kvorum.v1.Entry
+	26, // 19: kvorum.v1.ScanResponse.entries:type_name -> kvorum.v1.Entry
+	2,  // 20: kvorum.v1.Operation.get:type_name -> kvorum.v1.GetRequest
+	4,  // 21: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
+	6,  // 22: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
+	17, // 23: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
+	31, // 24: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
+	9,  // 25: kvorum.v1.Operation.compare_and_set:type_name -> kvorum.v1.CompareAndSetRequest
+	11, // 26: kvorum.v1.Operation.increment:type_name -> kvorum.v1.IncrementRequest
+	19, // 27: kvorum.v1.Operation.transaction:type_name -> kvorum.v1.TransactionRequest
+	13, // 28: kvorum.v1.Operation.touch:type_name -> kvorum.v1.TouchRequest
+	15, // 29: kvorum.v1.Operation.ttl_of:type_name -> kvorum.v1.TtlOfRequest
+	24, // 30: kvorum.v1.Operation.page:type_name -> kvorum.v1.PageRequest
+	3,  // 31: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
+	5,  // 32: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
+	7,  // 33: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
+	43, // 34: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
+	18, // 35: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
+	32, // 36: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
+	10, // 37: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
+	12, // 38: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
+	22, // 39: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
+	14, // 40: kvorum.v1.Result.touch:type_name -> kvorum.v1.TouchResponse
+	16, // 41: kvorum.v1.Result.ttl_of:type_name -> kvorum.v1.TtlOfResponse
+	25, // 42: kvorum.v1.Result.page:type_name -> kvorum.v1.PageResponse
+	34, // 43: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
+	33, // 44: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
+	35, // 45: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
+	40, // 46: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
+	41, // 47: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
+	42, // 48: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
+	2,  // 49: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
+	4,  // 50: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
+	6,  // 51: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
+	19, // 52: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
+	36, // 53: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
+	38, // 54: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
+	27, // 55: kvorum.v1.KV.Scan:input_type -> kvorum.v1.ScanRequest
+	29, // 56: kvorum.v1.KV.Count:input_type -> kvorum.v1.CountRequest
+	3,  // 57: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
+	5,  // 58: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
+	7,  // 59: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
+	22, // 60: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
+	37, // 61: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
+	39, // 62: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
+	28, // 63: kvorum.v1.KV.Scan:output_type -> kvorum.v1.ScanResponse
+	30, // 64: kvorum.v1.KV.Count:output_type -> kvorum.v1.CountResponse
+	57, // [57:65] is the sub-list for method output_type
+	49, // [49:57] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_kvorum_v1_kv_proto_init() }
@@ -2895,7 +3532,8 @@ func file_kvorum_v1_kv_proto_init() {
 		(*TransactionResult_Append)(nil),
 		(*TransactionResult_Increment)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[25].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[23].OneofWrappers = []any{}
+	file_kvorum_v1_kv_proto_msgTypes[32].OneofWrappers = []any{
 		(*Operation_Get)(nil),
 		(*Operation_Put)(nil),
 		(*Operation_Delete)(nil),
@@ -2906,8 +3544,9 @@ func file_kvorum_v1_kv_proto_init() {
 		(*Operation_Transaction)(nil),
 		(*Operation_Touch)(nil),
 		(*Operation_TtlOf)(nil),
+		(*Operation_Page)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[26].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[33].OneofWrappers = []any{
 		(*Result_Get)(nil),
 		(*Result_Put)(nil),
 		(*Result_Delete)(nil),
@@ -2919,14 +3558,15 @@ func file_kvorum_v1_kv_proto_init() {
 		(*Result_Transaction)(nil),
 		(*Result_Touch)(nil),
 		(*Result_TtlOf)(nil),
+		(*Result_Page)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kvorum_v1_kv_proto_rawDesc), len(file_kvorum_v1_kv_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   34,
+			NumEnums:      2,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

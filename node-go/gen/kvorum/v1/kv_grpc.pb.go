@@ -27,6 +27,8 @@ const (
 	KV_Transaction_FullMethodName = "/kvorum.v1.KV/Transaction"
 	KV_Batch_FullMethodName       = "/kvorum.v1.KV/Batch"
 	KV_ClusterMap_FullMethodName  = "/kvorum.v1.KV/ClusterMap"
+	KV_Scan_FullMethodName        = "/kvorum.v1.KV/Scan"
+	KV_Count_FullMethodName       = "/kvorum.v1.KV/Count"
 )
 
 // KVClient is the client API for KV service.
@@ -43,6 +45,10 @@ type KVClient interface {
 	Batch(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[BatchRequest, BatchResponse], error)
 	// The cluster map now, and then every newer one. Served by gateways.
 	ClusterMap(ctx context.Context, in *ClusterMapRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ClusterMapResponse], error)
+	// Keys of the whole store in their order, a page at a time. Served by gateways.
+	Scan(ctx context.Context, in *ScanRequest, opts ...grpc.CallOption) (*ScanResponse, error)
+	// How many keys a range has. Served by gateways.
+	Count(ctx context.Context, in *CountRequest, opts ...grpc.CallOption) (*CountResponse, error)
 }
 
 type kVClient struct {
@@ -125,6 +131,26 @@ func (c *kVClient) ClusterMap(ctx context.Context, in *ClusterMapRequest, opts .
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type KV_ClusterMapClient = grpc.ServerStreamingClient[ClusterMapResponse]
 
+func (c *kVClient) Scan(ctx context.Context, in *ScanRequest, opts ...grpc.CallOption) (*ScanResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScanResponse)
+	err := c.cc.Invoke(ctx, KV_Scan_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *kVClient) Count(ctx context.Context, in *CountRequest, opts ...grpc.CallOption) (*CountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountResponse)
+	err := c.cc.Invoke(ctx, KV_Count_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // KVServer is the server API for KV service.
 // All implementations must embed UnimplementedKVServer
 // for forward compatibility.
@@ -139,6 +165,10 @@ type KVServer interface {
 	Batch(grpc.BidiStreamingServer[BatchRequest, BatchResponse]) error
 	// The cluster map now, and then every newer one. Served by gateways.
 	ClusterMap(*ClusterMapRequest, grpc.ServerStreamingServer[ClusterMapResponse]) error
+	// Keys of the whole store in their order, a page at a time. Served by gateways.
+	Scan(context.Context, *ScanRequest) (*ScanResponse, error)
+	// How many keys a range has. Served by gateways.
+	Count(context.Context, *CountRequest) (*CountResponse, error)
 	mustEmbedUnimplementedKVServer()
 }
 
@@ -166,6 +196,12 @@ func (UnimplementedKVServer) Batch(grpc.BidiStreamingServer[BatchRequest, BatchR
 }
 func (UnimplementedKVServer) ClusterMap(*ClusterMapRequest, grpc.ServerStreamingServer[ClusterMapResponse]) error {
 	return status.Error(codes.Unimplemented, "method ClusterMap not implemented")
+}
+func (UnimplementedKVServer) Scan(context.Context, *ScanRequest) (*ScanResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Scan not implemented")
+}
+func (UnimplementedKVServer) Count(context.Context, *CountRequest) (*CountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Count not implemented")
 }
 func (UnimplementedKVServer) mustEmbedUnimplementedKVServer() {}
 func (UnimplementedKVServer) testEmbeddedByValue()            {}
@@ -278,6 +314,42 @@ func _KV_ClusterMap_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type KV_ClusterMapServer = grpc.ServerStreamingServer[ClusterMapResponse]
 
+func _KV_Scan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KVServer).Scan(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KV_Scan_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KVServer).Scan(ctx, req.(*ScanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _KV_Count_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KVServer).Count(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KV_Count_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KVServer).Count(ctx, req.(*CountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // KV_ServiceDesc is the grpc.ServiceDesc for KV service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -300,6 +372,14 @@ var KV_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Transaction",
 			Handler:    _KV_Transaction_Handler,
+		},
+		{
+			MethodName: "Scan",
+			Handler:    _KV_Scan_Handler,
+		},
+		{
+			MethodName: "Count",
+			Handler:    _KV_Count_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

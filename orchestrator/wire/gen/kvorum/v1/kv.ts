@@ -32,6 +32,24 @@ export const protobufFileName = "kvorum/v1/kv.proto";
 
 /** What clients speak, with a gateway or directly with a node. */
 
+export const PageContent = {
+  UNSPECIFIED: 0,
+  ENTRIES: 1,
+  /** KEYS - Values are left out. */
+  KEYS: 2,
+  /** COUNT - Only how many there are. */
+  COUNT: 3,
+} as const;
+
+export type PageContent = typeof PageContent[keyof typeof PageContent];
+
+export namespace PageContent {
+  export type UNSPECIFIED = typeof PageContent.UNSPECIFIED;
+  export type ENTRIES = typeof PageContent.ENTRIES;
+  export type KEYS = typeof PageContent.KEYS;
+  export type COUNT = typeof PageContent.COUNT;
+}
+
 export interface GetRequest {
   key: Uint8Array;
   /**
@@ -224,6 +242,78 @@ export interface TransactionResult {
 }
 
 /**
+ * Keys of one shard: what a scan of the whole store is made of. A page is what the given partitions hold in an interval of
+ * keys at one moment, and linearizable. A shard that does not own all of them answers WRONG_SHARD: whoever merges the pages of
+ * several shards must know exactly which partitions each one covers.
+ */
+export interface PageRequest {
+  /** The first key that may be in it; empty: the first there is. */
+  from: Uint8Array;
+  /** The key before which it ends; empty: behind the last one. */
+  to: Uint8Array;
+  /** From the greatest key down. */
+  reverse: boolean;
+  content: PageContent;
+  /** Entries at most; 0: as many as fit. */
+  limit: number;
+  /**
+   * About how large it may be, keys and values. A first entry is given whatever its size. The node has a lower bound of its own, and
+   * another of the keys that it looks at.
+   */
+  bytesMax: number;
+  /** Of the shard that is asked, for gateways. */
+  shard: number;
+  /** A bit for each of the 1,024: partition p is bit p % 8 of byte p / 8. */
+  partitions: Uint8Array;
+}
+
+export interface PageResponse {
+  entries: Entry[];
+  /** With PAGE_CONTENT_COUNT. */
+  count: bigint;
+  /** Where the next page begins: its `from`, or in reverse its `to`. Not there: this was the last one. */
+  next?: Uint8Array | undefined;
+}
+
+export interface Entry {
+  key: Uint8Array;
+  value: Uint8Array;
+  version: bigint;
+}
+
+/** A range is either a prefix, or [from, to), in which empty is open. */
+export interface ScanRequest {
+  prefix: Uint8Array;
+  from: Uint8Array;
+  to: Uint8Array;
+  reverse: boolean;
+  /** Values are left out. */
+  keysOnly: boolean;
+  /** Entries at most, 1 to 10,000; 0: as many as fit. */
+  limit: number;
+  /** That of the page before, to go on behind it; the rest of the request is as it was then. */
+  cursor: Uint8Array;
+}
+
+export interface ScanResponse {
+  /** Each key that is there during the whole scan comes in one of its pages, once. What is written meanwhile may come. */
+  entries: Entry[];
+  /** Empty: there are no more. */
+  cursor: Uint8Array;
+}
+
+export interface CountRequest {
+  prefix: Uint8Array;
+  from: Uint8Array;
+  to: Uint8Array;
+}
+
+export interface CountResponse {
+  /** Each key that is there during the whole call is counted once. */
+  count: bigint;
+}
+
+/**
  * Opens a session in one shard. Its writes happen once, however often they are sent. Safe to send again: what is not
  * used expires.
  */
@@ -267,6 +357,7 @@ export interface Operation {
     | { $case: "transaction"; value: TransactionRequest }
     | { $case: "touch"; value: TouchRequest }
     | { $case: "ttlOf"; value: TtlOfRequest }
+    | { $case: "page"; value: PageRequest }
     | undefined;
   /** Of a write: 1 + the position of its session among those of the message; 0 without a session. */
   session: number;
@@ -291,6 +382,7 @@ export interface Result {
     | { $case: "transaction"; value: TransactionResponse }
     | { $case: "touch"; value: TouchResponse }
     | { $case: "ttlOf"; value: TtlOfResponse }
+    | { $case: "page"; value: PageResponse }
     | undefined;
 }
 
@@ -1814,6 +1906,574 @@ export const TransactionResult: MessageFns<TransactionResult> = {
   },
 };
 
+function createBasePageRequest(): PageRequest {
+  return {
+    from: NO_BYTES,
+    to: NO_BYTES,
+    reverse: false,
+    content: 0,
+    limit: 0,
+    bytesMax: 0,
+    shard: 0,
+    partitions: NO_BYTES,
+  };
+}
+
+export const PageRequest: MessageFns<PageRequest> = {
+  encode(message: PageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from.length !== 0) {
+      writer.uint32(10).bytes(message.from);
+    }
+    if (message.to.length !== 0) {
+      writer.uint32(18).bytes(message.to);
+    }
+    if (message.reverse !== false) {
+      writer.uint32(24).bool(message.reverse);
+    }
+    if (message.content !== 0) {
+      writer.uint32(32).int32(message.content);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(40).uint32(message.limit);
+    }
+    if (message.bytesMax !== 0) {
+      writer.uint32(48).uint32(message.bytesMax);
+    }
+    if (message.shard !== 0) {
+      writer.uint32(56).uint32(message.shard);
+    }
+    if (message.partitions.length !== 0) {
+      writer.uint32(66).bytes(message.partitions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePageRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.from = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.to = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.reverse = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.content = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bytesMax = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.shard = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.partitions = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePageResponse(): PageResponse {
+  return { entries: [], count: 0n, next: undefined };
+}
+
+export const PageResponse: MessageFns<PageResponse> = {
+  encode(message: PageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.entries) {
+      Entry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.count);
+    }
+    if (message.next !== undefined) {
+      writer.uint32(26).bytes(message.next);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PageResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePageResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entries.push(Entry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.next = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseEntry(): Entry {
+  return { key: NO_BYTES, value: NO_BYTES, version: 0n };
+}
+
+export const Entry: MessageFns<Entry> = {
+  encode(message: Entry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Entry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseScanRequest(): ScanRequest {
+  return {
+    prefix: NO_BYTES,
+    from: NO_BYTES,
+    to: NO_BYTES,
+    reverse: false,
+    keysOnly: false,
+    limit: 0,
+    cursor: NO_BYTES,
+  };
+}
+
+export const ScanRequest: MessageFns<ScanRequest> = {
+  encode(message: ScanRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.prefix.length !== 0) {
+      writer.uint32(10).bytes(message.prefix);
+    }
+    if (message.from.length !== 0) {
+      writer.uint32(18).bytes(message.from);
+    }
+    if (message.to.length !== 0) {
+      writer.uint32(26).bytes(message.to);
+    }
+    if (message.reverse !== false) {
+      writer.uint32(32).bool(message.reverse);
+    }
+    if (message.keysOnly !== false) {
+      writer.uint32(40).bool(message.keysOnly);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(48).uint32(message.limit);
+    }
+    if (message.cursor.length !== 0) {
+      writer.uint32(58).bytes(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScanRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScanRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.prefix = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.to = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.reverse = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.keysOnly = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.cursor = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseScanResponse(): ScanResponse {
+  return { entries: [], cursor: NO_BYTES };
+}
+
+export const ScanResponse: MessageFns<ScanResponse> = {
+  encode(message: ScanResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.entries) {
+      Entry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.cursor.length !== 0) {
+      writer.uint32(18).bytes(message.cursor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScanResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScanResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entries.push(Entry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.cursor = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCountRequest(): CountRequest {
+  return { prefix: NO_BYTES, from: NO_BYTES, to: NO_BYTES };
+}
+
+export const CountRequest: MessageFns<CountRequest> = {
+  encode(message: CountRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.prefix.length !== 0) {
+      writer.uint32(10).bytes(message.prefix);
+    }
+    if (message.from.length !== 0) {
+      writer.uint32(18).bytes(message.from);
+    }
+    if (message.to.length !== 0) {
+      writer.uint32(26).bytes(message.to);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.prefix = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.to = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCountResponse(): CountResponse {
+  return { count: 0n };
+}
+
+export const CountResponse: MessageFns<CountResponse> = {
+  encode(message: CountResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseOpenSessionRequest(): OpenSessionRequest {
   return { key: NO_BYTES, nonce: 0n, expiryMs: 0, shard: 0 };
 }
@@ -2050,6 +2710,9 @@ export const Operation: MessageFns<Operation> = {
       case "ttlOf":
         TtlOfRequest.encode(message.kind.value, writer.uint32(98).fork()).join();
         break;
+      case "page":
+        PageRequest.encode(message.kind.value, writer.uint32(130).fork()).join();
+        break;
     }
     if (message.session !== 0) {
       writer.uint32(64).uint32(message.session);
@@ -2156,6 +2819,14 @@ export const Operation: MessageFns<Operation> = {
             message.kind = { $case: "ttlOf", value: TtlOfRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.kind = { $case: "page", value: PageRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 8: {
             if (tag !== 64) {
               break;
@@ -2224,6 +2895,9 @@ export const Result: MessageFns<Result> = {
         break;
       case "ttlOf":
         TtlOfResponse.encode(message.kind.value, writer.uint32(98).fork()).join();
+        break;
+      case "page":
+        PageResponse.encode(message.kind.value, writer.uint32(130).fork()).join();
         break;
     }
     return writer;
@@ -2328,6 +3002,14 @@ export const Result: MessageFns<Result> = {
             }
 
             message.kind = { $case: "ttlOf", value: TtlOfResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.kind = { $case: "page", value: PageResponse.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -2877,6 +3559,26 @@ export const KVService = {
     responseSerialize: (value: ClusterMapResponse): Buffer => Buffer.from(ClusterMapResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ClusterMapResponse => ClusterMapResponse.decode(value),
   },
+  /** Keys of the whole store in their order, a page at a time. Served by gateways. */
+  scan: {
+    path: "/kvorum.v1.KV/Scan" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ScanRequest): Buffer => Buffer.from(ScanRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ScanRequest => ScanRequest.decode(value),
+    responseSerialize: (value: ScanResponse): Buffer => Buffer.from(ScanResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ScanResponse => ScanResponse.decode(value),
+  },
+  /** How many keys a range has. Served by gateways. */
+  count: {
+    path: "/kvorum.v1.KV/Count" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CountRequest): Buffer => Buffer.from(CountRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CountRequest => CountRequest.decode(value),
+    responseSerialize: (value: CountResponse): Buffer => Buffer.from(CountResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CountResponse => CountResponse.decode(value),
+  },
 } as const;
 
 export interface KVServer extends UntypedServiceImplementation {
@@ -2892,6 +3594,10 @@ export interface KVServer extends UntypedServiceImplementation {
   batch: handleBidiStreamingCall<BatchRequest, BatchResponse>;
   /** The cluster map now, and then every newer one. Served by gateways. */
   clusterMap: handleServerStreamingCall<ClusterMapRequest, ClusterMapResponse>;
+  /** Keys of the whole store in their order, a page at a time. Served by gateways. */
+  scan: handleUnaryCall<ScanRequest, ScanResponse>;
+  /** How many keys a range has. Served by gateways. */
+  count: handleUnaryCall<CountRequest, CountResponse>;
 }
 
 export interface KVClient extends Client {
@@ -2964,6 +3670,35 @@ export interface KVClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ClusterMapResponse>;
+  /** Keys of the whole store in their order, a page at a time. Served by gateways. */
+  scan(request: ScanRequest, callback: (error: ServiceError | null, response: ScanResponse) => void): ClientUnaryCall;
+  scan(
+    request: ScanRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ScanResponse) => void,
+  ): ClientUnaryCall;
+  scan(
+    request: ScanRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ScanResponse) => void,
+  ): ClientUnaryCall;
+  /** How many keys a range has. Served by gateways. */
+  count(
+    request: CountRequest,
+    callback: (error: ServiceError | null, response: CountResponse) => void,
+  ): ClientUnaryCall;
+  count(
+    request: CountRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CountResponse) => void,
+  ): ClientUnaryCall;
+  count(
+    request: CountRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CountResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const KVClient = makeGenericClientConstructor(KVService, "kvorum.v1.KV") as unknown as {
