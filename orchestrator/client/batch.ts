@@ -169,6 +169,8 @@ export function replyOf(operation: Operation, result: Result): Reply {
       throw new TypeError('a transaction has a result of its own')
     case 'open-session':
       throw new TypeError('sessions are opened below the client')
+    case 'page':
+      throw new TypeError('pages are what a scan reads')
   }
 }
 

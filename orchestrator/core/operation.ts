@@ -12,6 +12,12 @@ export type Operation =
   | TtlOfOperation
   | TransactionOperation
   | OpenSessionOperation
+  | PageOperation
+
+export type WriteOperation = Exclude<
+  Operation,
+  GetOperation | TtlOfOperation | OpenSessionOperation | PageOperation
+>
 
 export interface GetOperation {
   readonly kind: 'get'
@@ -90,6 +96,32 @@ export interface OpenSessionOperation {
   readonly shard: number
 }
 
+/** What some partitions of one shard hold in an interval of keys at one moment. Scans are made of these. */
+export interface PageOperation {
+  readonly kind: 'page'
+  /** Any key: the shard's leader is looked for with it. */
+  readonly key: Uint8Array
+  /** Who is asked. WRONG_SHARD, if it does not own all of the partitions, is for who chose them to answer. */
+  readonly shard: number
+  /** Bit p % 8 of byte p / 8 is partition p. */
+  readonly partitions: Uint8Array
+  /** The first key that may be in it; empty: the first there is. */
+  readonly from: Uint8Array
+  /** The key before which it ends; empty: behind the last one. */
+  readonly to: Uint8Array
+  readonly reverse: boolean
+  readonly content: PageContent
+  /** Entries at most; 0: as many as fit. */
+  readonly limit: number
+  /** How large it may be, up to PAGE_BYTES_MAX; a first entry may be larger. */
+  readonly bytesMax: number
+}
+
+/** Will do for a page: a leader says WRONG_SHARD to a key that is not its own, and so that it leads. */
+export const ANY_KEY: Uint8Array = Uint8Array.of(0)
+
+export type PageContent = 'entries' | 'keys' | 'count'
+
 export type Result =
   | GetResult
   | PutResult
@@ -101,6 +133,7 @@ export type Result =
   | TtlOfResult
   | TransactionResult
   | OpenSessionResult
+  | PageResult
 
 /** What a key was until a write. */
 export interface Previous {
@@ -167,6 +200,23 @@ export interface OpenSessionResult {
   readonly id: Uint8Array
 }
 
+export interface PageResult {
+  readonly kind: 'page'
+  /** Views into the message that they came in: copy what is to be kept for long. */
+  readonly entries: readonly Entry[]
+  /** Of a page that counts. */
+  readonly count: number
+  /** The next page's `from`, or in reverse its `to`. Undefined: this was the last one. */
+  readonly next: Uint8Array | undefined
+}
+
+export interface Entry {
+  readonly key: Uint8Array
+  /** Empty where values are left out. */
+  readonly value: Uint8Array
+  readonly version: bigint
+}
+
 /** Who wrote it, so that a write that is sent twice happens once. The same session and number are the same write. */
 export interface Stamp {
   readonly session: SessionRef
@@ -192,11 +242,14 @@ export const SESSION_ID_BYTES = 16
 export const SESSION_WINDOW = 1024
 
 /** Whether the operation changes a key, so that it matters how often it happens. All else is always safe to repeat. */
-export function isWrite(operation: Operation): boolean {
-  return !isRead(operation) && operation.kind !== 'open-session'
+export function isWrite(operation: Operation): operation is WriteOperation {
+  return !isRead(operation) && operation.kind !== 'page' && operation.kind !== 'open-session'
 }
 
-/** Whether the operation only asks. Reads and all else travel in messages of their own. */
+/**
+ * Whether the operation asks for one key. Reads and all else travel in messages of their own: a page takes longer, and no read waits
+ * behind one.
+ */
 export function isRead({ kind }: Pick<Operation, 'kind'>): boolean {
   return kind === 'get' || kind === 'ttl-of'
 }
@@ -220,7 +273,9 @@ export function bytesOf(operation: Operation): number {
   const previous = returnedBytesMax(operation)
   if (operation.kind === 'transaction')
     return payloadOf(operation) + previous + (1 + partsOf(operation)) * OVERHEAD_BYTES
-  return operation.key.byteLength + valueBytesOf(operation) + previous + OVERHEAD_BYTES
+  // What a page asks for counts as well.
+  const page = operation.kind === 'page' ? operation.bytesMax : 0
+  return operation.key.byteLength + valueBytesOf(operation) + previous + page + OVERHEAD_BYTES
 }
 
 /** The most that values in the answer to a write may be. */
@@ -247,5 +302,8 @@ export const TTL_MS_MAX = 10 * 365 * 24 * 60 * 60 * 1000
 
 /** The largest value that a write gives back, and the most that a transaction does; the nodes have the same limit (node-go/fsm). */
 export const PREVIOUS_BYTES_MAX = 16 << 10
+
+/** The largest page, but for its first entry; the nodes have the same limit (node-go/server). */
+export const PAGE_BYTES_MAX = 256 << 10
 
 const OVERHEAD_BYTES = 256

@@ -148,6 +148,7 @@ export function inJson(result: Result): BatchResultJson {
       return result.found ? { found: true, ttl_ms: result.ttlMs ?? null } : { found: false }
     case 'transaction':
     case 'open-session':
+    case 'page':
       throw new TypeError('no operation of a batch')
   }
 }

@@ -104,6 +104,7 @@ export class Executor implements CallOwner {
       read: !isWrite(call.operation),
       stamp: call.stamp === undefined ? 'none' : call.stamp === call.passed ? 'passed' : 'own',
       exchange: returnsPrevious(call.operation),
+      placed: call.operation.kind === 'page',
       inDoubt: wasInDoubt,
       attempt: call.attempts,
       redirected,

@@ -10,6 +10,8 @@ export interface Failure {
   readonly stamp: 'none' | 'own' | 'passed'
   /** Its answer may hold a value. */
   readonly exchange: boolean
+  /** It names the shard that it is for: another one is no answer to it. */
+  readonly placed: boolean
   /** An earlier attempt may have been applied. */
   readonly inDoubt: boolean
   /** Attempts so far, this one included. */
@@ -63,8 +65,8 @@ function isSafe({ code, read, stamp, outcome, inDoubt }: Failure): boolean {
  * the shard that it meant: if another one owns the key, the client must give the write another number. And only the client's own next message says
  * which answers it has by now: a session that is full of values has no room before that.
  */
-function mayHelp({ code, stamp, exchange }: Failure): boolean {
-  if (code === 'WRONG_SHARD' && stamp === 'passed') return false
+function mayHelp({ code, stamp, exchange, placed }: Failure): boolean {
+  if (code === 'WRONG_SHARD' && (stamp === 'passed' || placed)) return false
   if (code === 'OVERLOADED' && stamp === 'passed' && exchange) return false
   return CODES[code].retryable || code === 'DEADLINE_EXCEEDED' || code === 'SESSION_EXPIRED'
 }

@@ -1,17 +1,19 @@
 import { type Clock, systemClock } from '../core/clock.js'
 import { DEFAULT_LIMITS, type Limits } from '../core/limits.js'
 import type { MapSource } from '../core/map-source.js'
-import type {
-  AppendResult,
-  CompareAndSetResult,
-  DeleteResult,
-  GetResult,
-  IncrementResult,
-  Operation,
-  PutResult,
-  Result,
-  Stamp,
+import {
+  type AppendResult,
+  type CompareAndSetResult,
+  type DeleteResult,
+  type GetResult,
+  type IncrementResult,
+  isWrite,
+  type Operation,
+  type PutResult,
+  type Result,
+  type Stamp,
 } from '../core/operation.js'
+import type { Range, RangeOptions, RangeStore, ScanPage, ScanQuery } from '../core/range.js'
 import { type Rng, systemRng } from '../core/rng.js'
 import { partitionOf } from '../core/slot.js'
 import { type ClusterMap, supersedes } from '../core/topology.js'
@@ -22,6 +24,8 @@ import type { GatewayList } from './detour.js'
 import type { StoreEvent } from './events.js'
 import { type ExecuteOptions, executeOn, performOn } from './execute.js'
 import { Executor, type Router } from './executor.js'
+import type { PageSource } from './scan/pages.js'
+import { countRange, scanPage } from './scan/scan.js'
 import { Sessions } from './sessions.js'
 import { Shard, type ShardOptions } from './shard.js'
 
@@ -59,7 +63,7 @@ const STALL_MS = 300
  * The whole cluster: routes operations by the newest map to their shards' leaders. Every operation has a deadline and ends
  * in a result or a KvError with an honest outcome. Concurrent operations are independent: who needs order awaits.
  */
-export class Store {
+export class Store implements RangeStore {
   readonly #executor: Executor
   readonly #sessions: Sessions
   readonly #source: MapSource
@@ -67,6 +71,7 @@ export class Store {
   readonly #onEvent: (event: StoreEvent) => void
   readonly #shardOptions: ShardOptions
   readonly #unsubscribe: () => void
+  readonly #pages: PageSource
   readonly #shards = new Map<number, Shard>()
   /** No longer in the map, and still asked about writes in doubt: they alone know. Each closes with its last call. */
   readonly #leaving = new Set<Shard>()
@@ -80,6 +85,7 @@ export class Store {
     this.#limits = options.limits ?? DEFAULT_LIMITS
     this.#onEvent = options.onEvent ?? (() => {})
     const clock = options.clock ?? systemClock
+    this.#pages = { maps: options.map, clock, execute: (operation, asked) => this.execute(operation, asked) }
     const rng = options.rng ?? systemRng
     const router: Router = {
       route: (call) => this.#route(call),
@@ -149,6 +155,21 @@ export class Store {
     return (await this.execute({ kind: 'increment', key, by }, options)) as IncrementResult
   }
 
+  /** This store, for those who ask only for ranges. */
+  get ranges(): RangeStore {
+    return this
+  }
+
+  /** A piece of a scan of the whole store. */
+  scan(query: ScanQuery, limit: number, options: RangeOptions): Promise<ScanPage> {
+    return scanPage(this.#pages, query, limit, options)
+  }
+
+  /** How many keys a range has. */
+  count(range: Range, options: RangeOptions): Promise<number> {
+    return countRange(this.#pages, range, options)
+  }
+
   /** Rejects with a KvError, or with a TypeError when the arguments are not what they must be. */
   execute(operation: Operation, options?: ExecuteOptions): Promise<Result> {
     return executeOn(this.#executor, operation, options?.deadlineMs ?? this.#limits.deadlineMs, options?.signal)
@@ -205,6 +226,7 @@ export class Store {
     const before = this.#owners
     this.#owners = map.owners.map((owner) => this.#shards.get(owner) as Shard)
     this.#executor.reroute(({ operation }) => {
+      if (operation.kind === 'page') return !this.#shards.has(operation.shard)
       const partition = partitionOf(operation.key)
       return this.#owners[partition] !== before[partition]
     })
@@ -233,6 +255,7 @@ export class Store {
   #shardFor(call: Call): Shard | undefined {
     if (call.inDoubt && call.shard !== undefined) return call.shard
     const { operation, passed } = call
+    if (operation.kind === 'page') return this.#shards.get(operation.shard)
     const named = operation.kind === 'open-session' ? operation.shard : (passed?.session.shard ?? 0)
     if (named === 0) return this.#ownerOf(call)
     return this.#shards.get(named) ?? [...this.#leaving].find(({ id }) => id === named)
@@ -240,16 +263,19 @@ export class Store {
 
   /**
    * The map has no such shard: its sessions are known to nobody, and none can be opened there by this map. Unless the
-   * client's is newer: then it is this one that has to come first, and nothing is said about the write.
+   * client's is newer: then it is this one that has to come first, and nothing is said about the write. Who asked for a page
+   * has to find out which shards there are.
    */
   #unknownShard({ operation, passed }: Call): KvError {
-    const message = 'the shard of the session is not in the cluster map'
+    const what = operation.kind === 'page' ? 'page' : 'session'
+    const message = `the shard of the ${what} is not in the cluster map`
     const epoch = passed?.session.epoch ?? 0n
     if (epoch > this.#map.epoch) {
       this.#source.refresh(epoch)
       return new UnavailableError(`${message} of epoch ${this.#map.epoch} here`, { outcome: 'not-applied', epoch })
     }
-    if (operation.kind !== 'open-session') return new SessionExpiredError(message, { outcome: 'not-applied' })
+    if (isWrite(operation)) return new SessionExpiredError(message, { outcome: 'not-applied' })
+    if (operation.kind === 'page') this.#source.refresh(this.#map.epoch + 1n)
     return new WrongShardError(message, { outcome: 'not-applied', epoch: this.#map.epoch })
   }
 

@@ -1,5 +1,6 @@
 import { type GetResult, isRead, type Operation, type PutOperation, type Result } from '../core/operation.js'
 import { InternalError, KvError } from '../errors/index.js'
+import { pageFromWire, pageResultFromWire, pageResultToWire, pageToWire } from './convert-page.js'
 import { errorFromWire, errorToWire } from './errors.js'
 import type { GetResponse, PutRequest, Operation as WireOperation, Result as WireResult } from './gen/kvorum/v1/kv.js'
 import {
@@ -32,6 +33,8 @@ export function operationToWire(operation: Operation): WireOperation {
       return unstamped({ $case: 'transaction', value: transactionToWire(operation) })
     case 'open-session':
       return unstamped({ $case: 'openSession', value: operation })
+    case 'page':
+      return unstamped({ $case: 'page', value: pageToWire(operation) })
   }
 }
 
@@ -105,6 +108,8 @@ export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operat
         expiryMs: kind.value.expiryMs,
         shard: kind.value.shard,
       }
+    case 'page':
+      return pageFromWire(kind.value)
     case undefined:
       return undefined
   }
@@ -133,6 +138,8 @@ export function resultToWire(result: Result | KvError): WireResult {
       return { kind: { $case: 'transaction', value: transactionResultToWire(result) } }
     case 'open-session':
       return { kind: { $case: 'openSession', value: result } }
+    case 'page':
+      return { kind: { $case: 'page', value: pageResultToWire(result) } }
   }
 }
 
@@ -150,11 +157,12 @@ const CASES: Readonly<Record<Operation['kind'], Case>> = {
   'ttl-of': 'ttlOf',
   transaction: 'transaction',
   'open-session': 'openSession',
+  page: 'page',
 }
 
 /** What a peer answered to `asked`. An answer of another kind than the question is a fault of the peer. */
 export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): Result | KvError {
-  if (kind?.$case === 'error') return errorFromWire(kind.value, isRead({ kind: asked }))
+  if (kind?.$case === 'error') return errorFromWire(kind.value, onlyAsks(asked))
   if (kind === undefined || kind.$case !== CASES[asked]) return noAnswer(kind?.$case ?? 'nothing', asked)
   switch (kind.$case) {
     case 'get':
@@ -183,11 +191,17 @@ export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): 
       return transactionResultFromWire(kind.value) ?? noAnswer('an unknown result', asked)
     case 'openSession':
       return { kind: 'open-session', id: kind.value.id }
+    case 'page':
+      return pageResultFromWire(kind.value)
   }
 }
 
 function noAnswer(what: string, asked: Operation['kind']): KvError {
   return new InternalError(`the peer answered ${what} to ${asked}`, {
-    outcome: isRead({ kind: asked }) ? 'not-applied' : 'unknown',
+    outcome: onlyAsks(asked) ? 'not-applied' : 'unknown',
   })
+}
+
+function onlyAsks(kind: Operation['kind']): boolean {
+  return isRead({ kind }) || kind === 'page'
 }

@@ -1,7 +1,7 @@
 import type { LaneRequest } from './lane-request.js'
 
 /** What travels together. */
-export type FlightKind = 'write' | 'read' | 'stale'
+export type FlightKind = 'write' | 'read' | 'stale' | 'page'
 
 /** A message that was handed to the stream and has not been answered in full. */
 export interface Flight {

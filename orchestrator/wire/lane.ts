@@ -68,6 +68,8 @@ const ANSWER_MS_MAX = 30
 const SECOND_READS_MIN = 32
 /** Where a gateway takes part a message costs twice as much: this share of a full one, by the sizes seen, must be in it. */
 const SECOND_SHARE_RELAYED = 1 / 8
+/** Pages of scans are large, and read for some ms each: they travel apart, so that no get waits behind them. */
+const PAGES_PER_MESSAGE = 8
 /** Messages in flight without any answer, when patience lets more than one of a kind go. */
 const SILENT_FLIGHTS_MAX = 32
 /** All messages in flight: what is left of those that were answered in part is small, but may have to stay for long. */
@@ -88,6 +90,7 @@ export class Lane {
   readonly #sizer: ReadSizer
   readonly #reads = new LaneQueue()
   readonly #staleReads = new LaneQueue()
+  readonly #pages = new LaneQueue()
   readonly #writes = new LaneQueue()
   readonly #flights = new Flights()
   readonly #youngTicks: number
@@ -160,6 +163,7 @@ export class Lane {
   }
 
   #queueOf({ operation }: LaneRequest): LaneQueue {
+    if (operation.kind === 'page') return this.#pages
     if (!isRead(operation)) return this.#writes
     return isStale(operation) ? this.#staleReads : this.#reads
   }
@@ -189,7 +193,8 @@ export class Lane {
     const may =
       this.#mayFly(this.#writes, 'write') ||
       this.#mayFly(this.#reads, 'read') ||
-      this.#mayFly(this.#staleReads, 'stale')
+      this.#mayFly(this.#staleReads, 'stale') ||
+      this.#mayFly(this.#pages, 'page')
     if (!may) return
     this.#flushing = true
     setImmediate(() => {
@@ -197,6 +202,7 @@ export class Lane {
       this.#flush(this.#writes, 'write', this.#options.limits.batchOperationsMax)
       this.#flush(this.#reads, 'read', this.#sizer.operationsPerMessage)
       this.#flush(this.#staleReads, 'stale', this.#sizer.operationsPerMessage)
+      this.#flush(this.#pages, 'page', PAGES_PER_MESSAGE)
     })
   }
 
@@ -260,7 +266,8 @@ export class Lane {
 
   #watch(): void {
     if (this.#timer !== undefined || this.#state === 'closed') return
-    const owed = this.#flights.count + this.#reads.length + this.#staleReads.length + this.#writes.length
+    const owed =
+      this.#flights.count + this.#reads.length + this.#staleReads.length + this.#pages.length + this.#writes.length
     if (owed === 0 && this.#state !== 'connecting') return
     this.#timer = this.#options.clock.setTimeout(() => this.#tick(), TICK_MS)
   }
@@ -282,6 +289,7 @@ export class Lane {
       ...this.#writes.takeExpired(now),
       ...this.#reads.takeExpired(now),
       ...this.#staleReads.takeExpired(now),
+      ...this.#pages.takeExpired(now),
     ]
     const message = `no answer from ${this.address} before the deadline`
     abandon(over, (outcome) => new DeadlineExceededError(message, { outcome, node: this.address }))
@@ -329,7 +337,12 @@ export class Lane {
   }
 
   #takeQueues(): LaneRequest[] {
-    return [...this.#writes.takeAll(), ...this.#reads.takeAll(), ...this.#staleReads.takeAll()]
+    return [
+      ...this.#writes.takeAll(),
+      ...this.#reads.takeAll(),
+      ...this.#staleReads.takeAll(),
+      ...this.#pages.takeAll(),
+    ]
   }
 
   #closeIfDone(): void {

@@ -14,6 +14,8 @@ import { statusOf } from './errors.js'
 import type {
   ClusterMapRequest,
   ClusterMapResponse,
+  CountRequest,
+  CountResponse,
   DeleteRequest,
   DeleteResponse,
   GetRequest,
@@ -22,6 +24,8 @@ import type {
   PutResponse,
   TransactionRequest,
   TransactionResponse,
+  ScanRequest,
+  ScanResponse,
 } from './gen/kvorum/v1/kv.js'
 import { KVService } from './gen/kvorum/v1/kv.js'
 import { type KeyValuePair, KVStoreService, type Status, type String as Text, type ValueReturn } from './gen/kvstore.js'
@@ -43,6 +47,8 @@ export interface KvHandlers {
   put(request: PutRequest, call: CallInfo): Promise<PutResponse>
   delete(request: DeleteRequest, call: CallInfo): Promise<DeleteResponse>
   transaction(operation: TransactionOperation, call: CallInfo): Promise<TransactionResult>
+  scan?(request: ScanRequest, call: CallInfo): Promise<ScanResponse>
+  count?(request: CountRequest, call: CallInfo): Promise<CountResponse>
   /** Each Batch stream, when it begins: the handler listens to it. */
   batch(stream: BatchStream): void
   /** Maps to send, from the current one on, until `signal` is aborted because the client has gone. */
@@ -57,6 +63,8 @@ export function kvService(handlers: KvHandlers, clock: Clock = systemClock): Ser
       put: unary((request: PutRequest, call) => handlers.put(request, call), 'write', clock),
       delete: unary((request: DeleteRequest, call) => handlers.delete(request, call), 'write', clock),
       transaction: unary((request: TransactionRequest, call) => transact(request, call, handlers), 'write', clock),
+      scan: unary((request: ScanRequest, call) => handlers.scan?.(request, call) ?? unserved(), 'read', clock),
+      count: unary((request: CountRequest, call) => handlers.count?.(request, call) ?? unserved(), 'read', clock),
       batch: (call: BatchCall) => handlers.batch(new BatchStream(call)),
       clusterMap: serverStream((_: ClusterMapRequest, signal) => mapsOnTheWire(handlers.clusterMap(signal))),
     },
@@ -72,6 +80,10 @@ async function transact(
   if (operation !== undefined) return transactionResultToWire(await handlers.transaction(operation, call))
   const message = 'this gateway does not know a part of the transaction: upgrade it'
   throw new UnsupportedError(message, { outcome: 'not-applied' })
+}
+
+function unserved(): Promise<never> {
+  return Promise.reject(new UnsupportedError('scans are not served here', { outcome: 'not-applied' }))
 }
 
 /** The compat service. Its failures travel in the answers: a handler that rejects is a fault, and ends with INTERNAL. */

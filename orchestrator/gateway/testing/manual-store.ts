@@ -79,6 +79,8 @@ export class MapStore implements OperationStore {
         return { kind: 'transaction', succeeded: true, results: [] }
       case 'open-session':
         return { kind: 'open-session', id: new Uint8Array(16) }
+      case 'page':
+        return { kind: 'page', entries: [], count: this.#rows.size, next: undefined }
     }
   }
 }

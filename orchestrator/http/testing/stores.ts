@@ -72,6 +72,8 @@ export class MapStore implements OperationStore {
         return { kind: 'ttl-of', found: row !== undefined, ttlMs: this.ttls.get(id) }
       case 'open-session':
         throw new TypeError('no client of HTTP opens a session')
+      case 'page':
+        throw new TypeError('scans come as a whole')
     }
   }
 

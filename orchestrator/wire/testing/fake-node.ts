@@ -108,6 +108,7 @@ export class FakeNode {
     }
     if (operation.kind === 'transaction') return transactOn(operation, this.rows, (one) => this.execute(one))
     if (operation.kind === 'open-session') return { kind: 'open-session', id: this.#newSession() }
+    if (operation.kind === 'page') return { kind: 'page', entries: [], count: this.rows.size, next: undefined }
     const version = row?.version ?? 0n
     if (operation.kind === 'append') {
       const value = Buffer.concat([row?.value ?? Buffer.alloc(0), operation.value])

@@ -88,6 +88,7 @@ export class SimShard {
     if (operation.kind === 'open-session') return this.sessions.open()
     if (operation.kind === 'transaction') throw new Error('no client of this world sends one')
     if (operation.kind === 'touch' || operation.kind === 'ttl-of') throw new Error('nothing lives for a time here')
+    if (operation.kind === 'page') throw new Error('nobody scans here')
     if (!isWrite(operation)) return this.#owns(operation) ? truth.execute(operation) : this.wrongShard()
     if (stamp === undefined) throw new Error('a write came without a number')
     return this.sessions.once(stamp, operation, () =>

@@ -4,7 +4,7 @@ import { isWrite, type Operation, type Result } from '../../../core/operation.js
 import { KvError } from '../../../errors/index.js'
 import { type Answer, refusal } from '../sim-sessions.js'
 
-type DataOperation = Exclude<Operation, { kind: 'open-session' | 'touch' | 'transaction' | 'ttl-of' }>
+type DataOperation = Exclude<Operation, { kind: 'open-session' | 'page' | 'touch' | 'transaction' | 'ttl-of' }>
 
 /** What a key was from a moment on, until its next state. */
 interface State {
