@@ -12,6 +12,7 @@ export type {
 export type { ReadOptions, RequestOptions } from './front.js'
 export { KvClient, type KvClientOptions, type PutOptions, type WriteOptions } from './kv-client.js'
 export { RequestWrapper, type RequestWrapperOptions } from './request-wrapper.js'
+export type { CountOptions, RangeChoice, ScannedEntry, ScannedKey, ScanOptions } from './scan.js'
 export {
   type Op,
   type OpReply,

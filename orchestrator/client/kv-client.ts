@@ -5,6 +5,8 @@ import type { MapCell } from '../core/map-source.js'
 import type { Operation, Result } from '../core/operation.js'
 import { systemRng } from '../core/rng.js'
 import { type KvError, kvError } from '../errors/index.js'
+import type { PageSource } from '../store/scan/pages.js'
+import { countRange } from '../store/scan/scan.js'
 import { Store } from '../store/store.js'
 import {
   type Appended,
@@ -22,6 +24,15 @@ import {
 import { type Engine, Front, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
 import { MapWatcher } from './map-watcher.js'
+import {
+  type CountOptions,
+  checkedRequest,
+  chosenRange,
+  type ScannedEntry,
+  type ScannedKey,
+  type ScanOptions,
+  scanWith,
+} from './scan.js'
 import { TransactionStart } from './transaction.js'
 import { type Bytes, type Hit, toBytes } from './values.js'
 
@@ -59,6 +70,8 @@ const DRAIN_MS = 5000
 interface Parts {
   readonly engine: Engine
   readonly maps: MapWatcher
+  /** Of the map watcher. */
+  readonly source: MapCell
   readonly limits: Limits
 }
 
@@ -73,10 +86,15 @@ interface Parts {
 export class KvClient {
   readonly #front: Front
   readonly #maps: MapWatcher
+  readonly #pages: PageSource
+  readonly #deadlineMs: number
   #closed: Promise<void> | undefined
 
-  private constructor({ engine, maps, limits }: Parts) {
+  private constructor({ engine, maps, source, limits }: Parts) {
     this.#maps = maps
+    this.#deadlineMs = limits.deadlineMs
+    const execute: PageSource['execute'] = (operation, options) => this.#execute(operation, options)
+    this.#pages = { maps: source, clock: systemClock, execute }
     const explain = (error: KvError) => this.#explained(error)
     this.#front = new Front({ engine, limits, clock: systemClock, explain })
   }
@@ -90,7 +108,7 @@ export class KvClient {
     try {
       const source = await maps.first(limits.deadlineMs, options.signal)
       const engine = engineFor(options.mode ?? 'auto', endpoints, maps, source, limits)
-      return new KvClient({ engine, maps, limits })
+      return new KvClient({ engine, maps, source, limits })
     } catch (error) {
       maps.close()
       throw error
@@ -162,6 +180,23 @@ export class KvClient {
   /** How long the key still lives, ms. null: it stays for ever, or is absent. 0: it is due, and about to be deleted. */
   async ttlOf(key: Bytes, options?: RequestOptions): Promise<number | null> {
     return (await this.#reply({ kind: 'ttl-of', key: toBytes(key, 'key') }, options)) as number | null
+  }
+
+  /**
+   * Keys of a range in their order, over all shards. Each key that is there during the whole scan comes once, whatever moves
+   * meanwhile; what is written meanwhile may come. It is no snapshot: each part is what was there when it was read. It reads
+   * ahead a MiB or so; whoever leaves the loop leaves nothing behind. `deadlineMs` is how long any step of it may take.
+   */
+  scan(options: ScanOptions & { readonly keysOnly: true }): AsyncGenerator<ScannedKey>
+  scan(options?: ScanOptions & { readonly keysOnly?: false }): AsyncGenerator<ScannedEntry>
+  scan(options: ScanOptions = {}): AsyncGenerator<ScannedKey> {
+    return scanWith(this.#pages, options, this.#deadlineMs)
+  }
+
+  /** How many keys a range has, counted at the nodes. Each that is there during the whole call is counted once. */
+  async count(options: CountOptions = {}): Promise<number> {
+    const asked = checkedRequest(options.deadlineMs ?? this.#deadlineMs, options.signal)
+    return await countRange(this.#pages, chosenRange(options), asked)
   }
 
   /** Several operations at once, each with a result of its own. */

@@ -1,0 +1,116 @@
+// Scans and counts on a real cluster by every way of KvClient, by HTTP and by the command line: what the README says of them.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { KvClient, type ScanOptions } from '../../orchestrator/client/index.js'
+import { CancelledError, DeadlineExceededError } from '../../orchestrator/errors/index.js'
+import { Cluster } from '../harness/cluster.js'
+
+const KEYS = 3000
+
+let cluster: Cluster
+beforeAll(async () => {
+  cluster = await Cluster.start({ shards: 3, replicas: 1 })
+  const client = await connect('direct')
+  const batch = client.batch<unknown[] & never[]>()
+  for (const name of names()) batch.put(name, `value of ${name}`)
+  await batch.run()
+  // Values of which few fit into a page, beside the others.
+  for (let at = 0; at < 6; at++) await client.put(`large/${at}`, Buffer.alloc(700_000, at))
+})
+afterAll(() => cluster?.dispose())
+
+const clients: KvClient[] = []
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.close()
+})
+
+async function connect(mode: 'direct' | 'gateway' | 'auto'): Promise<KvClient> {
+  const client = await KvClient.connect({ endpoints: [cluster.address], mode })
+  clients.push(client)
+  return client
+}
+
+const names = (): string[] => Array.from({ length: KEYS }, (_, at) => `scan/${String(at).padStart(5, '0')}`)
+
+async function keysOf(client: KvClient, options: ScanOptions): Promise<string[]> {
+  const keys: string[] = []
+  for await (const { key } of client.scan({ ...options, keysOnly: true })) keys.push(Buffer.from(key).toString())
+  return keys
+}
+
+describe.each(['direct', 'gateway', 'auto'] as const)('mode %s', (mode) => {
+  test('all keys of all shards in order, with values and versions', async () => {
+    const client = await connect(mode)
+    const keys: string[] = []
+    for await (const entry of client.scan({ prefix: 'scan/' })) {
+      keys.push(entry.keyText())
+      expect(entry.text()).toBe(`value of ${entry.keyText()}`)
+      expect(entry.version).toBeGreaterThan(0n)
+    }
+    expect(keys).toEqual(names())
+  })
+
+  test('bounds, both directions, a limit, and on from a cursor', async () => {
+    const client = await connect(mode)
+    const all = names()
+    expect(await keysOf(client, { from: all[10] as string, to: all[20] as string })).toEqual(all.slice(10, 20))
+    expect(await keysOf(client, { prefix: 'scan/', reverse: true, limit: 7 })).toEqual(all.slice(-7).reverse())
+    let cursor = ''
+    for await (const entry of client.scan({ prefix: 'scan/', limit: 100 })) cursor = entry.cursor
+    expect(await keysOf(client, { prefix: 'scan/', cursor, limit: 3 })).toEqual(all.slice(100, 103))
+    expect(await keysOf(client, { prefix: 'none/' })).toEqual([])
+  })
+
+  test('values larger than a page', async () => {
+    const client = await connect(mode)
+    const sizes: number[] = []
+    for await (const { value } of client.scan({ prefix: 'large/' })) sizes.push(value.length)
+    expect(sizes).toEqual(Array(6).fill(700_000))
+  })
+
+  test('a count, which shows nothing of what is Kvorum’s own', async () => {
+    const client = await connect(mode)
+    expect(await client.count({ prefix: 'scan/' })).toBe(KEYS)
+    expect(await client.count()).toBe(KEYS + 6)
+    expect(await client.count({ from: 'scan/00010', to: 'scan/00020' })).toBe(10)
+  })
+
+  test('whoever leaves, is told to, or has no time', async () => {
+    const client = await connect(mode)
+    let seen = 0
+    for await (const _ of client.scan()) if (++seen === 5) break
+    const giving = new AbortController()
+    const aborted = async () => {
+      for await (const _ of client.scan({ signal: giving.signal })) giving.abort()
+    }
+    await expect(aborted()).rejects.toBeInstanceOf(CancelledError)
+    await expect(keysOf(client, { deadlineMs: 0 })).rejects.toBeInstanceOf(DeadlineExceededError)
+    await expect(client.count({ deadlineMs: 0 })).rejects.toBeInstanceOf(DeadlineExceededError)
+    // What is left of them would hold the end up.
+    const begin = performance.now()
+    await client.close()
+    expect(performance.now() - begin).toBeLessThan(2_000)
+  })
+})
+
+test('what can be no scan is a TypeError at once', async () => {
+  const client = await connect('direct')
+  expect(() => client.scan({ limit: -1 })).toThrow(TypeError)
+  expect(() => client.scan({ cursor: 'x' })).toThrow(TypeError)
+  expect(() => client.scan({ prefix: 3 as unknown as string })).toThrow(TypeError)
+  await expect(client.count({ from: {} as unknown as string })).rejects.toBeInstanceOf(TypeError)
+})
+
+test('over HTTP, piece by piece', async () => {
+  const keys: string[] = []
+  let cursor: string | undefined
+  do {
+    const more = cursor === undefined ? '' : `&cursor=${cursor}`
+    const answer = await fetch(`http://${cluster.httpAddress}/v1/keys?prefix=scan/&limit=1000${more}`)
+    const piece = (await answer.json()) as { entries: { key: string }[]; cursor?: string }
+    keys.push(...piece.entries.map(({ key }) => key))
+    cursor = piece.cursor
+  } while (cursor !== undefined)
+  expect(keys).toEqual(names())
+  const count = await fetch(`http://${cluster.httpAddress}/v1/count?prefix=scan/`)
+  expect(await count.json()).toEqual({ count: KEYS })
+})
