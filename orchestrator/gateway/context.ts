@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
 import type { MapSource } from '../core/map-source.js'
 import type { Operation, Result, Stamp } from '../core/operation.js'
+import type { RangeStore } from '../core/range.js'
 import type { KvError } from '../errors/index.js'
 import type { Budget } from './budget.js'
 import type { ReadGate } from './read-gate.js'
@@ -17,6 +18,8 @@ export interface OperationStore {
   submit(operation: Operation, deadlineMs: number, done: Done, stamp?: Stamp): void
   /** Why it would refuse every operation now, if it would: then a message need not even be decoded. */
   full?(): KvError | undefined
+  /** Undefined: it has no ranges. */
+  readonly ranges?: RangeStore | undefined
 }
 
 /** What every service of one gateway shares. */
@@ -35,6 +38,7 @@ export interface GatewayContext {
   /** Unary calls in progress. */
   calls: number
   readonly full: () => KvError | undefined
+  readonly ranges: RangeStore | undefined
   /** Hands an operation to the Store. */
   readonly submit: OperationStore['submit']
 }

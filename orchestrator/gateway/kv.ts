@@ -5,6 +5,7 @@ import type { KvHandlers } from '../wire/services.js'
 import { BatchSession } from './batch.js'
 import type { GatewayContext } from './context.js'
 import { latestMaps } from './maps.js'
+import { rangeHandlers } from './ranges.js'
 import { executor } from './unary.js'
 import { overloaded } from './work.js'
 
@@ -23,6 +24,7 @@ export function kvHandlers(context: GatewayContext, sessions: Set<BatchSession>)
     delete: ({ key, ifVersion, returnPrevious }, call) =>
       execute({ kind: 'delete', key, ifVersion, returnPrevious }, call),
     transaction: (operation, call) => execute(operation, call),
+    ...rangeHandlers(context),
     batch: (stream) => {
       if (sessions.size >= STREAMS_MAX) {
         stream.fail(overloaded('the gateway has as many Batch streams as it may', CROWDED_MS))

@@ -74,6 +74,7 @@ function contextOf(options: GatewayOptions, clock: Clock): GatewayContext {
     toll: new Toll(clock),
     calls: 0,
     full: () => store.full?.(),
+    ranges: store.ranges,
     submit: telemetry.enabled('request') ? observed(store, clock, telemetry) : plain,
   }
 }

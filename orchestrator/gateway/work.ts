@@ -1,4 +1,11 @@
-import { type GetOperation, type Operation, type Result, returnedBytesMax, returnsPrevious } from '../core/operation.js'
+import {
+  type GetOperation,
+  type Operation,
+  type PageOperation,
+  type Result,
+  returnedBytesMax,
+  returnsPrevious,
+} from '../core/operation.js'
 import { KvError, OverloadedError, UnsupportedError } from '../errors/index.js'
 import type { BatchMessage } from '../wire/batch-stream.js'
 import type { Done, GatewayContext } from './context.js'
@@ -75,6 +82,7 @@ export class Work implements Waiting {
       const operation = operations[index]
       if (operation === undefined) this.#settle(index, unknownKind())
       else if (operation.kind === 'get') this.#read(index, operation, deadlineMs)
+      else if (operation.kind === 'page') this.#page(index, operation, deadlineMs)
       else if (returnsPrevious(operation)) this.#exchange(index, operation, deadlineMs)
       else this.#submit(index, operation, deadlineMs)
     }
@@ -149,6 +157,24 @@ export class Work implements Waiting {
     this.#submit(index, operation, deadlineMs, room)
   }
 
+  /** There has to be room before it is read: what is read and then dropped is work for nothing. */
+  #page(index: number, operation: PageOperation, deadlineMs: number): void {
+    if (!this.#gate.take(operation.bytesMax)) {
+      this.#context.readers.shed()
+      this.#settle(index, overloaded('the gateway holds as many bytes as it may'))
+      return
+    }
+    const done: Done = (error, result) => {
+      const bytes = Math.max(operation.bytesMax, sizeOf(result))
+      // Only a first entry is larger than what was asked for.
+      const fits = bytes === operation.bytesMax || this.#gate.take(bytes - operation.bytesMax)
+      this.#valueBytes += fits ? bytes : operation.bytesMax
+      const answer = error ?? resultOf(result)
+      this.#settle(index, fits ? answer : overloaded('the gateway holds as many bytes as it may'))
+    }
+    this.#context.submit(operation, deadlineMs, done)
+  }
+
   #read(index: number, operation: GetOperation, deadlineMs: number): void {
     if (this.#held.length > 0 || !this.#enter(index, operation, deadlineMs)) this.#held.push(index)
   }
@@ -201,6 +227,12 @@ export function overloaded(message: string, retryAfterMs = RETRY_AFTER_MS): KvEr
 function resultOf(result: Result | undefined): Result {
   if (result === undefined) throw new TypeError('a Store answered with neither a result nor an error')
   return result
+}
+
+/** Of the entries of a page. */
+function sizeOf(result: Result | undefined): number {
+  if (result?.kind !== 'page') return 0
+  return result.entries.reduce((sum, { key, value }) => sum + key.length + value.length, 0)
 }
 
 const ANSWER_FULL = overloaded('the answer to this message is full: ask for less at once')

@@ -8,8 +8,9 @@ import {
   returnedBytesMax,
   returnsPrevious,
 } from '../core/operation.js'
+import { type Range, type RangeStore, SCAN_BYTES, type ScanPage, type ScanQuery } from '../core/range.js'
 import { printableKey } from '../core/text.js'
-import { type KvError, OverloadedError } from '../errors/index.js'
+import { type KvError, OverloadedError, UnsupportedError } from '../errors/index.js'
 import type { Telemetry } from '../telemetry/index.js'
 import type { Hold } from './held.js'
 
@@ -24,6 +25,8 @@ export interface OperationStore {
   ): void
   /** Why it would refuse every operation now, if it would. */
   full?(): KvError | undefined
+  /** Undefined: it has no ranges. */
+  readonly ranges?: RangeStore | undefined
 }
 
 /** What one request may use of the Store. */
@@ -86,6 +89,22 @@ export class Operations {
         }
       })
     })
+  }
+
+  /** A piece of a scan. Room for it is taken before it is read. */
+  async scan(query: ScanQuery, limit: number, { timeoutMs, signal, hold }: Asking): Promise<ScanPage> {
+    hold.take(SCAN_BYTES)
+    return await this.#ranges.scan(query, limit, { deadlineMs: timeoutMs ?? this.limits.deadlineMs, signal })
+  }
+
+  async count(range: Range, { timeoutMs, signal }: Asking): Promise<number> {
+    return await this.#ranges.count(range, { deadlineMs: timeoutMs ?? this.limits.deadlineMs, signal })
+  }
+
+  get #ranges(): RangeStore {
+    const { ranges } = this.#store
+    if (ranges === undefined) throw new UnsupportedError('no ranges are served here', { outcome: 'not-applied' })
+    return ranges
   }
 
   #tell({ kind, key }: Operation, begin: number, error: KvError | undefined): void {

@@ -4,6 +4,7 @@ import { CLUSTER_ROUTES } from './cluster.js'
 import { COMPARE_ROUTES } from './compare.js'
 import { KEY_ROUTES } from './keys.js'
 import { documentOf } from './openapi.js'
+import { RANGE_ROUTES } from './ranges.js'
 import { type Route, route } from './route.js'
 import { AnyObject, NoQuery } from './schemas.js'
 import { TRANSACTION_ROUTES } from './transaction.js'
@@ -26,6 +27,7 @@ export const ROUTES: readonly Route[] = [
   ...KEY_ROUTES,
   ...COMPARE_ROUTES,
   ...TTL_ROUTES,
+  ...RANGE_ROUTES,
   ...BATCH_ROUTES,
   ...TRANSACTION_ROUTES,
   ...CLUSTER_ROUTES,

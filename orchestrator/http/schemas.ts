@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { type GetResult, type Previous, TTL_MS_MAX } from '../core/operation.js'
+import { SCAN_ENTRIES_MAX } from '../core/range.js'
 import { decodeText, encodeText } from '../core/text.js'
 import { InvalidArgumentError, OUTCOMES } from '../errors/index.js'
 import { PROBLEM_CODES } from './problem.js'
@@ -41,7 +42,7 @@ export function bytesFrom(json: BytesJson, what: string): Uint8Array {
   }
 }
 
-function bytesTo(bytes: Uint8Array): BytesJson {
+export function bytesTo(bytes: Uint8Array): BytesJson {
   return decodeText(bytes) ?? { base64: Buffer.from(bytes).toString('base64') }
 }
 
@@ -115,6 +116,56 @@ export const ReadQuery = z.strictObject({
       'Any replica may answer, with what was current so many ms before the request or later. 0: linearizable.',
   }),
 })
+
+/** What is no UTF-8 becomes this character on its way here: to look for it would be to look for something else. */
+const bound = (description: string) =>
+  z
+    .string()
+    .max(1024)
+    .regex(/^[^\uFFFD]*$/)
+    .optional()
+    .meta({ description })
+const flag = (description: string) =>
+  z
+    .enum(['true', 'false'])
+    .transform((text) => text === 'true')
+    .pipe(z.boolean())
+    .optional()
+    .meta({ description })
+const bounds = {
+  prefix: bound('Only keys that begin so.'),
+  from: bound('The first key that may be there.'),
+  to: bound('The key before which it ends.'),
+}
+
+/** Base64url of a byte that says the direction, and of the last key. */
+const cursor = z.string().regex(/^[Zc][g-v][A-Za-z0-9_-]{1,5460}$/)
+
+export const CountQuery = z.strictObject({ timeout_ms: timeoutMs, ...bounds })
+export const ScanQuery = z.strictObject({
+  timeout_ms: timeoutMs,
+  ...bounds,
+  reverse: flag('From the greatest key down. With a cursor its direction counts.'),
+  keys_only: flag('Values are left out.'),
+  limit: z
+    .string()
+    .regex(/^\d{1,5}$/)
+    .transform(Number)
+    .pipe(z.int().min(1).max(SCAN_ENTRIES_MAX))
+    .optional()
+    .meta({ description: 'Keys at most; there may be fewer although there are more.' }),
+  cursor: cursor.optional().meta({ description: 'That of the answer before, to go on behind it.' }),
+})
+
+export const Counted = named('Counted', 'How many keys there are.', z.strictObject({ count: z.int().min(0) }))
+export const Scanned = named(
+  'Scanned',
+  'Keys in the order of their bytes. Each that is there during the whole scan comes in one of its answers, once.',
+  z.strictObject({
+    entries: z.array(z.strictObject({ key: Bytes, value: Bytes.optional(), version })),
+    cursor: cursor.optional().meta({ description: 'Not there: there are no more.' }),
+  }),
+)
 
 export const Value = named('Value', 'A value to be stored.', z.strictObject({ value: Bytes }))
 

@@ -37,6 +37,7 @@ export function contextWith(
     toll: new Toll(clock),
     calls: 0,
     full: () => store.full?.(),
+    ranges: store.ranges,
     submit: (operation, deadlineMs, done, stamp) => store.submit(operation, deadlineMs, done, stamp),
   }
 }
