@@ -1,6 +1,7 @@
 // Faults that a test must find. `find` is in its file exactly once; `shows` is in what the test then prints.
 import { CONDITIONS } from './conditions.mjs'
 import { ELASTIC } from './elastic.mjs'
+import { SCAN } from './scan.mjs'
 import { TTL } from './ttl.mjs'
 
 const ONCE = 'test/failures/once.test.ts'
@@ -345,4 +346,5 @@ export const MUTATIONS = [
   ...CONDITIONS,
   ...TTL,
   ...ELASTIC,
+  ...SCAN,
 ]
