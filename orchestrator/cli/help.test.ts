@@ -8,6 +8,8 @@ test.each([
     'append',
     'delete',
     'txn',
+    'scan',
+    'count',
     'status',
     'fault',
     'scale',

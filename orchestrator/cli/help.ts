@@ -33,6 +33,12 @@ const HELP: Readonly<Record<string, Help>> = {
     done: 'carried out, also if a condition did not hold',
     failed: 'nothing of it was done, or stderr says what is known of it',
   },
+  scan: {
+    examples: ['scan --prefix user: --limit 20', 'scan --keys-only --reverse', 'scan --from a --to b --json'],
+    done: 'printed, also if there are none',
+    failed: 'it failed, perhaps after some keys, or no server answers: stderr says what is known of it',
+  },
+  count: { examples: ['count', 'count --prefix user:'], done: 'counted', failed: SENT },
   status: { examples: ['status', 'status --json'], done: 'shown, also when nodes are down', failed: SENT },
   fault: {
     examples: [

@@ -21,6 +21,7 @@ import { put } from './put.js'
 import { REACH_MS, reach } from './reach.js'
 import { roll } from './rolling.js'
 import { scale } from './scale.js'
+import { count, type ScanFlags, scan } from './scan.js'
 import { status } from './status.js'
 import { addTtl, duration, TTL_FLAG, type TtlFlag } from './ttl.js'
 import { TXN_HELP, textOf, txn } from './txn.js'
@@ -104,6 +105,7 @@ function programFor(
       const text = textOf(file)
       return perform({ name: 'txn', json, writes: true }, (form, to) => txn(text, form, to, context))
     })
+  addRanges(command, perform, context)
   command('status', 'show the shards and their nodes').action(({ json }: Flags) =>
     perform({ name: 'status', json }, (form, connection) => status(form, connection, context)),
   )
@@ -122,6 +124,25 @@ function programFor(
 
 export type MakeCommand = (name: string, about: string) => Command
 export type Perform = (asked: Asked, work: Work) => Promise<void>
+
+function addRanges(command: MakeCommand, perform: Perform, context: Context): void {
+  const ranged = (name: string, about: string) =>
+    command(name, about)
+      .option('--prefix <text>', 'only keys that begin so')
+      .option('--from <key>', 'the first key that may be there')
+      .option('--to <key>', 'the key before which it ends')
+  ranged('scan', 'print keys in their order, over all shards; --timeout is how long any step may take')
+    .option('--limit <count>', 'keys at most', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--reverse', 'from the greatest key down')
+    .option('--keys-only', 'leave the values out')
+    .addHelpText('after', '\n--json prints a line of JSON for each key; bytes that are no UTF-8 are {"base64": "..."}.')
+    .action(({ json, ...flags }: Flags & ScanFlags) =>
+      perform({ name: 'scan', json }, (form, to) => scan(flags, form, to, context)),
+    )
+  ranged('count', 'count keys').action(({ json, ...range }: Flags & ScanFlags) =>
+    perform({ name: 'count', json }, (form, to) => count(range, form, to, context)),
+  )
+}
 
 function addFaults(command: MakeCommand, perform: Perform, context: Context): void {
   const ms = wholeNumber(0, FAULT_MS_MAX)

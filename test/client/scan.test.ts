@@ -1,5 +1,6 @@
 // Scans and counts on a real cluster by every way of KvClient, by HTTP and by the command line: what the README says of them.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { runCommand } from '../../orchestrator/cli/program.js'
 import { KvClient, type ScanOptions } from '../../orchestrator/client/index.js'
 import { CancelledError, DeadlineExceededError } from '../../orchestrator/errors/index.js'
 import { Cluster } from '../harness/cluster.js'
@@ -113,4 +114,41 @@ test('over HTTP, piece by piece', async () => {
   expect(keys).toEqual(names())
   const count = await fetch(`http://${cluster.httpAddress}/v1/count?prefix=scan/`)
   expect(await count.json()).toEqual({ count: KEYS })
+})
+
+describe('by the command line', () => {
+  async function run(...args: string[]): Promise<{ code: number; out: string; warned: string }> {
+    let [out, warned] = ['', '']
+    const context = {
+      out: (text: string) => {
+        out += text
+      },
+      warn: (text: string) => {
+        warned += text
+      },
+      ...{ colours: false, columns: 0, version: '0' },
+    }
+    const code = await runCommand([...args, '--address', cluster.address], {}, context)
+    return { code, out, warned }
+  }
+
+  test('a table for people, lines of JSON for programs', async () => {
+    const [first, second] = names()
+    const { code, out, warned } = await run('scan', '--prefix', 'scan/', '--limit', '2')
+    expect([code, warned]).toEqual([0, ''])
+    expect(out).toMatch(/^KEY {9}VERSION {2}VALUE\nscan\/00000 {2}\d+ +value of scan\/00000\nscan\/00001 .*\n$/)
+    const json = await run('scan', '--from', 'scan/', '--to', 'scan/00002', '--reverse', '--json')
+    const lines = json.out.trim().split('\n')
+    expect(lines.map((line) => JSON.parse(line).key)).toEqual([second, first])
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ value: `value of ${second}`, version: expect.any(String) })
+    const keys = await run('scan', '--prefix', 'scan/', '--keys-only', '--json')
+    expect(keys.out.trim().split('\n')).toHaveLength(KEYS)
+    expect(JSON.parse(keys.out.split('\n')[0] ?? '')).toEqual({ key: first, version: expect.any(String) })
+  })
+
+  test('a count', async () => {
+    expect(await run('count', '--prefix', 'scan/')).toMatchObject({ code: 0, out: `${KEYS}\n` })
+    expect(JSON.parse((await run('count', '--prefix', 'none', '--json')).out)).toEqual({ ok: true, count: 0 })
+    expect((await run('scan', '--limit', '0')).code).toBe(2)
+  })
 })

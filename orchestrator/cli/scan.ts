@@ -1,0 +1,99 @@
+import { KvClient, type RangeChoice, type ScannedEntry, type ScannedKey } from '../client/index.js'
+import { decodeText } from '../core/text.js'
+import type { Connection, Context, Form } from './context.js'
+import { EXIT } from './exit-codes.js'
+
+export interface ScanFlags extends RangeChoice {
+  readonly limit?: number
+  readonly reverse?: boolean
+  readonly keysOnly?: boolean
+}
+
+/** Rows whose columns are made as wide as they need, together: the first are shown before all are read. */
+const BLOCK_ROWS = 200
+/** A longer value, or key, would hide the others. */
+const SHOWN_MAX = 60
+
+/** Prints the keys of a range in their order: a table for people, a line of JSON each for programs. */
+export async function scan(
+  { keysOnly = false, ...flags }: ScanFlags,
+  { json }: Form,
+  connection: Connection,
+  { out }: Context,
+): Promise<number> {
+  return await withKvClient(connection, async (client) => {
+    let block: string[][] = keysOnly ? [['KEY', 'VERSION']] : [['KEY', 'VERSION', 'VALUE']]
+    const entries = keysOnly ? client.scan({ ...flags, keysOnly }) : client.scan(flags)
+    for await (const entry of entries) {
+      if (json) out(`${JSON.stringify(jsonOf(entry))}\n`)
+      else block.push(rowOf(entry))
+      if (block.length < BLOCK_ROWS) continue
+      out(aligned(block))
+      block = []
+    }
+    if (!json) out(aligned(block))
+    return EXIT.ok
+  })
+}
+
+/** Prints how many keys a range has. */
+export async function count(
+  range: RangeChoice,
+  { json }: Form,
+  connection: Connection,
+  { out }: Context,
+): Promise<number> {
+  const keys = await withKvClient(connection, (client) => client.count(range))
+  out(json ? `${JSON.stringify({ ok: true, count: keys })}\n` : `${keys}\n`)
+  return EXIT.ok
+}
+
+/** Does a command's work with a client that follows the cluster map. */
+async function withKvClient<T>({ address, timeoutMs }: Connection, work: (client: KvClient) => Promise<T>): Promise<T> {
+  const client = await KvClient.connect({ endpoints: [address], deadlineMs: timeoutMs })
+  try {
+    return await work(client)
+  } finally {
+    await client.close()
+  }
+}
+
+function jsonOf(entry: ScannedEntry | ScannedKey) {
+  const about = { key: bytesJson(entry.key), version: String(entry.version) }
+  return 'value' in entry ? { ...about, value: bytesJson(entry.value) } : about
+}
+
+/** As HTTP has them: a text, or base64 for what is none. */
+function bytesJson(bytes: Uint8Array): string | { base64: string } {
+  return decodeText(bytes) ?? { base64: Buffer.from(bytes).toString('base64') }
+}
+
+function rowOf(entry: ScannedEntry | ScannedKey): string[] {
+  const row = [shownBytes(entry.key), String(entry.version)]
+  return 'value' in entry ? [...row, shownBytes(entry.value)] : row
+}
+
+/** One line, which shows what is no plain text as such; a long one is cut. */
+function shownBytes(bytes: Uint8Array): string {
+  const start = bytes.subarray(0, 4 * SHOWN_MAX)
+  // A cut may be in the middle of a character.
+  const text =
+    decodeText(bytes) === undefined ? `0x${Buffer.from(start).toString('hex')}` : Buffer.from(start).toString()
+  const plain = /^[^\p{Cc}\p{Zl}\p{Zp}]*$/u.test(text) ? text : JSON.stringify(text)
+  const characters = [...plain]
+  return characters.length <= SHOWN_MAX && start.length === bytes.length
+    ? plain
+    : `${characters.slice(0, SHOWN_MAX).join('')}...`
+}
+
+function aligned(rows: readonly string[][]): string {
+  const columns = rows[0]?.length ?? 0
+  const widths = Array.from({ length: columns }, (_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)))
+  const lines = rows.map((row) =>
+    row
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
+  return lines.map((line) => `${line}\n`).join('')
+}
