@@ -231,11 +231,11 @@ func (w *writer) next(key []byte, before uint64) uint64 {
 }
 
 func (w *writer) set(key []byte, now written) {
-	before, known := w.written[string(key)]
+	was, known := w.written[string(key)]
 	if !known {
 		w.keys = append(w.keys, string(key))
 	} else if w.undo != nil {
-		w.undo.note(string(key), before)
+		w.undo.note(string(key), was)
 	}
 	w.written[string(key)] = now
 }

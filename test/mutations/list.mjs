@@ -2,6 +2,7 @@
 import { CONDITIONS } from './conditions.mjs'
 import { ELASTIC } from './elastic.mjs'
 import { SCAN } from './scan.mjs'
+import { TRANSACTIONS } from './transactions.mjs'
 import { TTL } from './ttl.mjs'
 
 const ONCE = 'test/failures/once.test.ts'
@@ -347,4 +348,5 @@ export const MUTATIONS = [
   ...TTL,
   ...ELASTIC,
   ...SCAN,
+  ...TRANSACTIONS,
 ]

@@ -65,7 +65,7 @@ func checkKey(h *history, key string, o options) (finding, error) {
 			found.Unknown++
 		}
 	}
-	model := register.ToModel()
+	model := modelOf(known)
 	begin := time.Now()
 	result, info := porcupine.CheckOperationsVerbose(model, porcupineOf(essential(known)), o.perKey)
 	found.MS = time.Since(begin).Milliseconds()
@@ -91,7 +91,7 @@ func relevant(all []operation) []*operation {
 	var kept []*operation
 	for i := range all {
 		op := &all[i]
-		if op.Outcome == notApplied || op.StaleMS > 0 || op.Op == "get" && op.Outcome != succeeded {
+		if op.Outcome == notApplied || op.StaleMS > 0 || (op.Op == "get" || op.Op == "balances") && op.Outcome != succeeded {
 			continue
 		}
 		kept = append(kept, op)

@@ -27,15 +27,17 @@ type operation struct {
 	ID     uint64 `json:"id"`
 	Client string `json:"client"`
 	Key    string `json:"key"`
-	// Op is get, put, delete, append, compare-and-set, increment or touch.
+	// Op is get, put, delete, append, compare-and-set, increment or touch; of a group of accounts, transfer or balances.
 	Op    string `json:"op"`
 	Value string `json:"value"`
 	// IfVersion makes a put or delete conditional; 0: only if the key is absent.
 	IfVersion *uint64 `json:"ifVersion"`
 	// Expected is the value that a compare-and-set asks for; nil: the key must be absent.
 	Expected *string `json:"expected"`
-	// By is what an increment adds.
-	By int64 `json:"by"`
+	// By is what an increment adds, and a transfer moves: From one account To another. Expected is the balance that it asks for.
+	By   int64 `json:"by"`
+	From int   `json:"from"`
+	To   int   `json:"to"`
 	// TTLMS is how long a put or touch has the key live; 0: for ever. model/mortal.ts judges how long it did.
 	TTLMS uint64 `json:"ttlMs"`
 	// StaleMS is the bound of a get that any replica may have answered; model/stale.ts judges those.
@@ -51,6 +53,9 @@ type operation struct {
 	Existed *bool   `json:"existed"`
 	// Sum is that of an increment.
 	Sum *int64 `json:"sum"`
+	// Succeeded says whether the condition of a transfer held; Balances are those after it, nil for an account that is not there.
+	Succeeded bool     `json:"succeeded"`
+	Balances  []*int64 `json:"balances"`
 	// Previous is what a put or delete has replaced, if Returned says that it was told; nil: nothing.
 	Returned bool    `json:"returned"`
 	Previous *string `json:"previous"`
@@ -122,6 +127,10 @@ func (h *history) take(line []byte) error {
 func (o *operation) check() error {
 	switch o.Op {
 	case "get", "put", "delete", "append", "compare-and-set", "increment", "touch":
+	case "transfer", "balances":
+		if err := o.checkTransfer(); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("no operation is called %q", o.Op)
 	}

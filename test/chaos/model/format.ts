@@ -28,7 +28,16 @@ export type Outcome =
   /** Refused, because the key has another version. */
   | 'precondition'
 
-export type Op = 'get' | 'put' | 'delete' | 'append' | 'compare-and-set' | 'increment' | 'touch'
+export type Op =
+  | 'get'
+  | 'put'
+  | 'delete'
+  | 'append'
+  | 'compare-and-set'
+  | 'increment'
+  | 'touch'
+  | 'transfer'
+  | 'balances'
 
 /** Times are monotonic, whole microseconds of one clock. What a client is not told is left out. */
 export interface HistoryLine {
@@ -40,12 +49,14 @@ export interface HistoryLine {
   /** Of what writes a value: unlike any other of the run, and it ends with END. */
   readonly value?: string
   readonly ifVersion?: number
-  /** Of a compare-and-set; null: absent. */
+  /** Of a compare-and-set, null: absent; of a transfer the balance that the giving account is to have. */
   readonly expected?: string | null
   /** How long a put or touch has the key live, ms; left out: for ever. */
   readonly ttlMs?: number
-  /** What an increment adds. */
+  /** What an increment adds, and what a transfer moves from one account of the group to another. */
   readonly by?: number
+  readonly from?: number
+  readonly to?: number
   /** Of a get with a bound of staleness: what it found must have been current at some moment from so long before its call on. */
   readonly staleMs?: number
   readonly call: number
@@ -61,6 +72,9 @@ export interface HistoryLine {
   readonly existed?: boolean
   /** Of an increment. */
   readonly sum?: number
+  /** Of a transfer: whether its condition held; and all balances after it, null for an account that is not there. */
+  readonly succeeded?: boolean
+  readonly balances?: readonly (number | null)[]
   /** What a put or delete replaced, where it was asked for: `returned` says so. null: nothing. */
   readonly returned?: true
   readonly previous?: string | null

@@ -39,11 +39,16 @@ async function judged(lines: readonly HistoryLine[]): Promise<readonly Violation
 
 const put = (value: string): Partial<HistoryLine> => ({ op: 'put', value })
 const append = (value: string, length: number): Partial<HistoryLine> => ({ op: 'append', value, length })
+const transfer = (balances: readonly (number | null)[]): Partial<HistoryLine> => ({
+  ...{ op: 'transfer', from: 0, to: 1, by: 5 },
+  ...{ succeeded: true, balances },
+})
 const got = (value: string | null): Partial<HistoryLine> => ({ got: value })
 
 test('what is right is no violation', async () => {
   const register = history('register', put('a;'), got('a;'), { op: 'delete', existed: true }, got(null))
-  expect(await judged([...register, ...history('append', append('b;', 2), got('b;'))])).toEqual([])
+  const bank = history('bank', transfer([-5, 5, null, null]), transfer([-10, 10, null, null]))
+  expect(await judged([...register, ...history('append', append('b;', 2), got('b;')), ...bank])).toEqual([])
 })
 
 test.each([
@@ -58,6 +63,7 @@ test.each([
   ['lost append', 'not exactly once', history('append', append('a;', 2), append('b;', 4), got('a;'))],
   ['doubled append', 'not exactly once', history('append', append('a;', 2), got('a;a;'))],
   ['refused put that is read', 'not true', history('register', { ...put('a;'), outcome: 'not-applied' }, got('a;'))],
+  ['half of a transfer', 'not atomic', history('bank', transfer([-5, 5, null, null]), transfer([-10, 5, null, null]))],
   ['value of nobody', 'not true', history('register', got('z;'))],
 ] as const)('%s: %s', async (_, kind, lines) => {
   const violations = await judged(lines)

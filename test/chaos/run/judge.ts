@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { checkHistory, type Finding } from '../check/run-check.js'
 import { appendFaults } from '../model/appends.js'
+import { balanceFaults } from '../model/balances.js'
 import type { HistoryLine } from '../model/format.js'
 import { lateFaults, mortalFaults } from '../model/mortal.js'
 import { staleFaults } from '../model/stale.js'
@@ -34,6 +35,7 @@ export async function judge({ lines, keys, folder, perKeyMs, lateMs, signal }: J
   const findings = await checkHistory(join(folder, HISTORY), { pictures: folder, perKeyMs, signal })
   const violations = [
     ...said('not true', truthFaults(lines)),
+    ...said('not atomic', balanceFaults(lines)),
     ...said('too stale', staleFaults(lines)),
     ...said('not for its time', mortalFaults(lines)),
     ...said('not for its time', lateMs === undefined ? [] : lateFaults(lines, lateMs)),

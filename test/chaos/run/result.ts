@@ -10,6 +10,7 @@ export interface Violation {
     | 'not exactly once'
     | 'not for its time'
     | 'not true'
+    | 'not atomic'
     | 'too stale'
     | 'does not come back'
     | 'could not be healed'

@@ -1,7 +1,8 @@
 // Few keys that everybody wants. One that has become hard to check is left for a new one: the search for an order grows
 // with the calls of a key, and doubles with each of which nobody knows whether it happened.
 
-export type Use = 'register' | 'append' | 'number' | 'mortal'
+/** `bank`: the name is the hash tag of a group of accounts. */
+export type Use = 'register' | 'append' | 'number' | 'mortal' | 'bank'
 
 const CALLS_MAX = 250
 const APPENDS_MAX = 150
@@ -13,6 +14,8 @@ export class HotKey {
   version: number | undefined
   /** The value that somebody was told last; null: absent. */
   value: string | null = null
+  /** Of the accounts, as somebody was told last. */
+  balances: readonly (number | null)[] = []
   #calls = 0
   #writing = 0
   #doubts = 0

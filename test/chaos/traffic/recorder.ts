@@ -9,6 +9,8 @@ export interface Told {
   readonly length?: number
   readonly existed?: boolean
   readonly sum?: number
+  readonly succeeded?: boolean
+  readonly balances?: readonly (number | null)[]
   readonly returned?: true
   readonly previous?: string | null
 }
@@ -22,6 +24,8 @@ export interface Asked {
   readonly expected?: string | null
   readonly by?: number
   readonly ttlMs?: number
+  readonly from?: number
+  readonly to?: number
   readonly staleMs?: number
 }
 

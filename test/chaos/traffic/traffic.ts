@@ -3,10 +3,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { ClusterMap } from '../../../orchestrator/core/topology.js'
 import { keysOn } from '../../harness/keys.js'
 import type { Random } from '../faults/random.js'
+import { ACCOUNTS } from '../model/balances.js'
 import type { HistoryLine, Op } from '../model/format.js'
 import { type HotKey, Slot, type Use } from './hot-keys.js'
 import type { Asked, Recorder, Told } from './recorder.js'
-import type { Way } from './ways.js'
+import { accountOf, type Transfer, type Way } from './ways.js'
 
 const PATIENT_MS = 5_000
 /** So short that some calls end while they are on their way. */
@@ -45,6 +46,10 @@ const OPS: Readonly<Record<Use, readonly (readonly [Op, number])[]>> = {
     ['compare-and-set', 0.05],
     ['delete', 0.05],
   ],
+  bank: [
+    ['balances', 0.35],
+    ['transfer', 0.65],
+  ],
 }
 const CONDITIONAL_SHARE = 0.25
 const RETURNING_SHARE = 0.25
@@ -52,6 +57,8 @@ const RETURNING_SHARE = 0.25
 const TTL_MS = { min: 20, max: 1_500 }
 /** Of the puts and touches of keys that live for a time: those after which they do not. */
 const FOREVER_SHARE = 0.15
+/** Transfers that are to take place only if the account that gives has the balance that somebody was told last. */
+const EXPECTING_SHARE = 0.5
 /** Sums that differ say which increments are in them, and which of them twice. */
 const INCREMENT_MAX = 1_000_000
 
@@ -82,6 +89,8 @@ export interface Unread {
 export class Traffic {
   readonly #recorder: Recorder
   readonly #slots: readonly Slot[]
+  /** Those of single keys. */
+  readonly #single: readonly Slot[]
   /** One for each shard, for whoever writes to single nodes. */
   readonly #apart: readonly Slot[]
   readonly #workers: readonly Promise<void>[]
@@ -98,21 +107,25 @@ export class Traffic {
     this.#firstFormat = options.firstFormat ?? false
     this.#slots = map.shards.flatMap(({ id }) => {
       const next = keysOn(map, id, `${prefix}-s${id}`)
+      const banks = this.#firstFormat ? [] : [new Slot(id, 'bank', next)]
       const slots = (use: Use, length: number) => Array.from({ length }, () => new Slot(id, use, next))
       return [
         ...slots('register', width * REGISTERS_PER_SHARD),
         ...slots('append', width),
         ...slots('number', width),
         ...slots('mortal', width),
+        ...banks,
       ]
     })
+    this.#single = this.#slots.filter(({ use }) => use !== 'bank')
     this.#apart = map.shards.map(({ id }) => new Slot(id, 'register', keysOn(map, id, `${prefix}-apart-s${id}`)))
     this.#workers = ways.map((way, at) => this.#work(way, `${way.name}#${at}`, random.fork()))
   }
 
   /** Keys that are in use now, for whoever wants to read beside; not those that may be gone by themselves. */
   hotKeys(shard: number): readonly string[] {
-    const busy = this.#slots.filter((slot) => slot.shard === shard && slot.use !== 'mortal').map(({ key }) => key.name)
+    const isPlain = ({ use }: Slot) => use !== 'mortal' && use !== 'bank'
+    const busy = this.#slots.filter((slot) => slot.shard === shard && isPlain(slot)).map(({ key }) => key.name)
     // As often as all the others: what happened to it is seen most clearly.
     return [...busy, ...busy.map(() => this.keyApart(shard).name)]
   }
@@ -141,9 +154,12 @@ export class Traffic {
   /** Reads every key by this way; the cluster must be well again. Gives what could not be read. */
   async readAll(way: Way): Promise<Unread[]> {
     const unread: Unread[] = []
-    await atOnce(LAST_READERS, this.keys, async ({ name: key }) => {
-      const asked = { client: `last-${way.name}`, key, op: 'get' as const }
-      const { outcome, code } = await this.#recorder.record(asked, () => way.get(key, LAST_READ_MS))
+    await atOnce(LAST_READERS, this.keys, async ({ name: key, use }) => {
+      const { transact } = way
+      // A way without transactions cannot see a group of accounts at one moment.
+      if (use === 'bank' && transact === undefined) return
+      const asked: Asked = { client: `last-${way.name}`, key, op: use === 'bank' ? 'balances' : 'get' }
+      const { outcome, code } = await this.#recorder.record(asked, () => perform(way, asked, false, LAST_READ_MS))
       if (outcome !== 'ok') unread.push({ key, why: code ?? outcome })
     })
     return unread
@@ -151,14 +167,17 @@ export class Traffic {
 
   /** Deletes every key, so that a run of hours does not fill the disk. */
   async clear(way: Way): Promise<void> {
-    await atOnce(LAST_READERS, this.keys, async ({ name }) => {
+    const names = this.keys.flatMap(({ name, use }) =>
+      use === 'bank' ? Array.from({ length: ACCOUNTS }, (_, account) => accountOf(name, account)) : [name],
+    )
+    await atOnce(LAST_READERS, names, async (name) => {
       await way.delete(name, LAST_READ_MS).catch(() => undefined)
     })
   }
 
   async #work(way: Way, client: string, random: Random): Promise<void> {
     while (!this.#stopped) {
-      const { key } = random.pick(this.#slots)
+      const { key } = random.pick(way.transact === undefined ? this.#single : this.#slots)
       const line = await this.#call(way, client, key, random)
       const rest = random.between(REST_MS.min, REST_MS.max)
       await pause(line.outcome === 'ok' || line.outcome === 'precondition' ? rest : rest + REST_FAILED_MS)
@@ -168,20 +187,22 @@ export class Traffic {
   async #call(way: Way, client: string, key: HotKey, random: Random): Promise<HistoryLine> {
     const op = this.#opFor(way, key, random)
     const deadlineMs = random.chance(this.#hastyShare) ? random.between(1, HASTY_MS_MAX) : this.#patientMs
-    const write = op !== 'get'
+    const write = op !== 'get' && op !== 'balances'
     const asked: Asked = { client, key: key.name, op, ...this.#argumentsOf(way, key, op, random) }
     const returning = !this.#firstFormat && way.versions && random.chance(RETURNING_SHARE)
     key.began(write)
     const line = await this.#recorder.record(asked, () => perform(way, asked, returning, deadlineMs))
     key.ended(write, line.outcome === 'unknown')
     if (line.version !== undefined) key.version = line.version
+    if (line.balances !== undefined) key.balances = line.balances
     if (line.got !== undefined) key.value = line.got
     else if (line.outcome === 'ok' && (op === 'put' || op === 'compare-and-set')) key.value = line.value ?? null
     return line
   }
 
   #argumentsOf(way: Way, key: HotKey, op: Op, random: Random): Partial<Asked> {
-    if (op === 'get') return {}
+    if (op === 'get' || op === 'balances') return {}
+    if (op === 'transfer') return transferOn(key, random)
     if (op === 'increment') return { by: random.between(-INCREMENT_MAX, INCREMENT_MAX) }
     if (op === 'append') return { value: this.#recorder.freshValue() }
     const life =
@@ -201,6 +222,7 @@ export class Traffic {
       (op === 'append' && way.append === undefined) ||
       (op === 'compare-and-set' && (way.compareAndSet === undefined || this.#firstFormat)) ||
       (op === 'increment' && (way.increment === undefined || this.#firstFormat))
+    if (key.use === 'bank') return key.takesWrites ? op : 'balances'
     return lacks || !key.takesWrites ? 'get' : op
   }
 }
@@ -216,6 +238,10 @@ function perform(way: Way, asked: Asked, returning: boolean, deadlineMs: number)
   switch (op) {
     case 'get':
       return way.get(key, deadlineMs)
+    case 'balances':
+    case 'transfer':
+      if (way.transact === undefined) throw unknown()
+      return way.transact(key, op === 'balances' ? undefined : transferIn(asked), deadlineMs)
     case 'delete':
       return way.delete(key, deadlineMs, condition)
     case 'put':
@@ -233,6 +259,18 @@ function perform(way: Way, asked: Asked, returning: boolean, deadlineMs: number)
       if (way.increment === undefined) throw unknown()
       return way.increment(key, by, deadlineMs)
   }
+}
+
+function transferOn(key: HotKey, random: Random): Partial<Asked> {
+  const from = random.between(0, ACCOUNTS - 1)
+  const to = (from + random.between(1, ACCOUNTS - 1)) % ACCOUNTS
+  const known = key.balances[from]
+  const expecting = typeof known === 'number' && random.chance(EXPECTING_SHARE)
+  return { from, to, by: random.between(1, INCREMENT_MAX), ...(expecting && { expected: String(known) }) }
+}
+
+function transferIn({ from = 0, to = 0, by = 0, expected }: Asked): Transfer {
+  return { from, to, by, expected: expected ?? undefined }
 }
 
 /** Does the work for each, so many at a time. */

@@ -1,6 +1,14 @@
 // The ways to a cluster that clients have, each as a user of it would go.
-import { type Hit, KvClient, RequestWrapper } from '../../../orchestrator/client/index.js'
+import {
+  type Hit,
+  KvClient,
+  type Op,
+  op,
+  RequestWrapper,
+  type TransactionStart,
+} from '../../../orchestrator/client/index.js'
 import { CompatClient } from '../../compat/client.js'
+import { ACCOUNTS } from '../model/balances.js'
 import { type Told, ToldError } from './recorder.js'
 
 export interface Way {
@@ -17,9 +25,24 @@ export interface Way {
   increment?(key: string, by: number, deadlineMs: number): Promise<Told>
   /** undefined: for ever. A way that knows this knows puts for a time as well. */
   touch?(key: string, ttlMs: number | undefined, deadlineMs: number): Promise<Told>
+  /** Where the way knows transactions: all accounts of a hash tag at one moment, after a transfer if there is one. */
+  transact?(tag: string, transfer: Transfer | undefined, deadlineMs: number): Promise<Told>
   /** Whether it tells versions, and takes conditions. */
   readonly versions: boolean
   close(): Promise<void>
+}
+
+export interface Transfer {
+  readonly from: number
+  readonly to: number
+  readonly by: number
+  /** Nothing is moved unless the account that gives has this balance; undefined: whatever it has. */
+  readonly expected: string | undefined
+}
+
+/** The account of a group, all of them in one partition. */
+export function accountOf(tag: string, account: number): string {
+  return `{${tag}}${account}`
 }
 
 export interface Condition {
@@ -61,12 +84,39 @@ export async function kvClient(
       sum: Number(await client.increment(key, BigInt(by), { deadlineMs })),
     }),
     touch: async (key, ttlMs, deadlineMs) => ({ existed: await client.touch(key, { deadlineMs, ...livesFor(ttlMs) }) }),
+    transact: (tag, transfer, deadlineMs) => transact(client, tag, transfer, deadlineMs),
     append: async (key, value, deadlineMs) => {
       const { version, length } = await client.append(key, value, { deadlineMs })
       return { version: Number(version), length }
     },
     close: () => client.close({ drainMs: 0 }),
   }
+}
+
+async function transact(
+  client: KvClient,
+  tag: string,
+  transfer: Transfer | undefined,
+  deadlineMs: number,
+): Promise<Told> {
+  const all: readonly Op[] = Array.from({ length: ACCOUNTS }, (_, account) => op.get(accountOf(tag, account)))
+  const moves = transfer === undefined ? [] : movesOf(tag, transfer)
+  const start = startOf(client.txn(), tag, transfer)
+  const { succeeded, results } = await start
+    .then(...moves, ...all)
+    .else(...all)
+    .run({ deadlineMs })
+  const found = results.slice(-ACCOUNTS) as readonly (Hit | null)[]
+  return { succeeded, balances: found.map((hit) => (hit === null ? null : Number(hit.text()))) }
+}
+
+function startOf(start: TransactionStart, tag: string, transfer: Transfer | undefined): TransactionStart {
+  if (transfer?.expected === undefined) return start
+  return start.if(accountOf(tag, transfer.from), 'value', '==', transfer.expected)
+}
+
+function movesOf(tag: string, { from, to, by }: Transfer): Op[] {
+  return [op.increment(accountOf(tag, from), BigInt(-by)), op.increment(accountOf(tag, to), BigInt(by))]
 }
 
 export function requestWrapper(name: string, endpoints: readonly string[]): Way {
