@@ -1,7 +1,7 @@
 import type { Operation, Result } from '../../core/operation.js'
-import { transactOn } from '../../core/testing/transact.js'
 import type { TransactionOperation } from '../../core/transaction.js'
 import { CancelledError, KvError, PreconditionFailedError } from '../../errors/index.js'
+import { transactOn } from '../../wire/testing/transact.js'
 import type { OperationStore } from '../operations.js'
 
 type Done = Parameters<OperationStore['perform']>[3]

@@ -1,6 +1,5 @@
 import type { Operation, Result, Stamp } from '../../core/operation.js'
 import { PARTITIONS } from '../../core/slot.js'
-import { transactOn } from '../../core/testing/transact.js'
 import { type ClusterMap, makeClusterMap } from '../../core/topology.js'
 import { type KvError, NotLeaderError, PreconditionFailedError, UnsupportedError } from '../../errors/index.js'
 import { type BatchCall, type BatchMessage, BatchStream } from '../batch-stream.js'
@@ -8,6 +7,7 @@ import { type Listener, listen } from '../listener.js'
 import type { PeerIdentity } from '../peer.js'
 import { kvService } from '../services.js'
 import { refusal } from './identity.js'
+import { transactOn } from './transact.js'
 
 export interface Row {
   value: Uint8Array

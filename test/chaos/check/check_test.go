@@ -279,6 +279,8 @@ func TestWhatIsNoHistoryIsRefused(t *testing.T) {
 		"no such verb":    head + "\n" + line("1", "2", `"op":"scan","outcome":"ok"`),
 		"no such outcome": head + "\n" + line("1", "2", `"op":"get","outcome":"maybe"`),
 		"no return":       head + "\n" + line("1", "null", `"op":"get","outcome":"ok"`),
+		"no account":      head + "\n" + transfer("1", "2", "0", "4", "1", `"outcome":"unknown"`),
+		"too few of them": head + "\n" + balances("1", "2", "[1,-1]"),
 		"back in time":    head + "\n" + line("2", "1", `"op":"get","outcome":"ok"`),
 	} {
 		t.Run(name, func(t *testing.T) {

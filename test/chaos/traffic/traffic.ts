@@ -59,6 +59,7 @@ const TTL_MS = { min: 20, max: 1_500 }
 const FOREVER_SHARE = 0.15
 /** Transfers that are to take place only if the account that gives has the balance that somebody was told last. */
 const EXPECTING_SHARE = 0.5
+const WRONG_SHARE = 0.3
 /** Sums that differ say which increments are in them, and which of them twice. */
 const INCREMENT_MAX = 1_000_000
 
@@ -107,8 +108,8 @@ export class Traffic {
     this.#firstFormat = options.firstFormat ?? false
     this.#slots = map.shards.flatMap(({ id }) => {
       const next = keysOn(map, id, `${prefix}-s${id}`)
-      const banks = this.#firstFormat ? [] : [new Slot(id, 'bank', next)]
       const slots = (use: Use, length: number) => Array.from({ length }, () => new Slot(id, use, next))
+      const banks = this.#firstFormat ? [] : slots('bank', Math.ceil(width / 2))
       return [
         ...slots('register', width * REGISTERS_PER_SHARD),
         ...slots('append', width),
@@ -265,8 +266,11 @@ function transferOn(key: HotKey, random: Random): Partial<Asked> {
   const from = random.between(0, ACCOUNTS - 1)
   const to = (from + random.between(1, ACCOUNTS - 1)) % ACCOUNTS
   const known = key.balances[from]
-  const expecting = typeof known === 'number' && random.chance(EXPECTING_SHARE)
-  return { from, to, by: random.between(1, INCREMENT_MAX), ...(expecting && { expected: String(known) }) }
+  const by = random.between(1, INCREMENT_MAX)
+  if (typeof known !== 'number' || !random.chance(EXPECTING_SHARE)) return { from, to, by }
+  // Now and then one that it has never had.
+  const expected = known + (random.chance(WRONG_SHARE) ? by : 0)
+  return { from, to, by, expected: String(expected) }
 }
 
 function transferIn({ from = 0, to = 0, by = 0, expected }: Asked): Transfer {

@@ -1,6 +1,6 @@
+import type { Operation, Result } from '../../core/operation.js'
+import type { Condition, StepResult, TransactionOperation } from '../../core/transaction.js'
 import { KvError } from '../../errors/index.js'
-import type { Operation, Result } from '../operation.js'
-import type { Condition, StepResult, TransactionOperation } from '../transaction.js'
 
 /** A transaction on rows that a test keeps in a Map: `execute` carries out one operation, and throws or gives what fails it. */
 export function transactOn<Row>(
