@@ -86,6 +86,7 @@ func (f *FSM) commit(index uint64, ownership bool) error {
 		f.table.Store(f.state.table())
 	}
 	f.exports.observe(f.batch, f.state, ownership)
+	f.tell(index)
 	return nil
 }
 

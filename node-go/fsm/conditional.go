@@ -38,7 +38,9 @@ func (w *writer) compareAndSet(c *pb.CompareAndSet) (Result, error) {
 		return result, nil
 	}
 	result.Version = w.next(c.GetKey(), before.version)
-	w.set(c.GetKey(), written{version: result.Version, value: c.GetValue()})
+	now := written{version: result.Version, value: c.GetValue()}
+	w.set(c.GetKey(), now)
+	w.changed(c.GetKey(), before, now)
 	return result, nil
 }
 
@@ -62,7 +64,9 @@ func (w *writer) increment(i *pb.Increment) (Result, error) {
 		return result, nil
 	}
 	result.Value, result.Version = number+by, w.next(i.GetKey(), before.version)
-	w.set(i.GetKey(), written{version: result.Version, value: formatNumber(result.Value), expiry: before.expiry})
+	now := written{version: result.Version, value: formatNumber(result.Value), expiry: before.expiry}
+	w.set(i.GetKey(), now)
+	w.changed(i.GetKey(), before, now)
 	return result, nil
 }
 

@@ -142,6 +142,7 @@ func (f *FSM) expire(e *pb.Expire) (already bool, err error) {
 			return false, err
 		}
 		w.set(key, written{})
+		w.f.deleted(key, before.version)
 		w.raise(number, before.version)
 	}
 	w.writeKeys()

@@ -38,6 +38,8 @@ type Options struct {
 	// AwaitDurable returns when an entry is durable in this node's log, or why it never will be. nil: entries are durable
 	// before they come.
 	AwaitDurable func(index uint64) error
+	// Observer is told of what entries change. May be nil.
+	Observer Observer
 	// ExportBytes bounds the keys that an export keeps because they have changed; 64 MiB if 0.
 	ExportBytes int
 }
@@ -53,6 +55,8 @@ type FSM struct {
 	batch *engine.Batch
 	// soonest is the earliest expiry that the entry has given to a key.
 	soonest uint64
+	// changes are those of the entry that is being applied, for the observer.
+	changes []Change
 
 	// table is nil during a Restore, when no state is whole.
 	table    atomic.Pointer[table]
@@ -148,6 +152,7 @@ func (f *FSM) adopt(s *state) {
 	f.table.Store(s.table())
 	f.logTimeMs.Store(s.head.logTimeMs)
 	f.format.Store(uint32(s.head.format))
+	f.begin()
 	f.progress.advance(s.applied)
 	f.alarm.ring(0)
 }

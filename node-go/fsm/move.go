@@ -121,6 +121,7 @@ func (f *FSM) notNow(m *pb.MovePartitions, number int, holding Holding) *kverr.E
 // become changes what a partition is, and writes its row.
 func (f *FSM) become(number int, holding Holding) {
 	p := &f.state.partitions[number]
+	f.held(number, p.Holding, holding)
 	p.Holding = holding
 	if holding.State != Frozen {
 		p.until = 0

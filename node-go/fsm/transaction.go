@@ -226,12 +226,14 @@ type undo struct {
 	floor     uint64
 	raised    bool
 	order     int
+	changes   int
 }
 
 func newUndo(w *writer, number uint16) *undo {
 	return &undo{
 		keys: len(w.keys), overwrote: make(map[string]written),
 		partition: number, floor: w.f.state.partitions[number].floor, raised: w.raised[number], order: len(w.order),
+		changes: len(w.f.changes),
 	}
 }
 
@@ -255,4 +257,5 @@ func (u *undo) all(w *writer) {
 	w.f.state.partitions[u.partition].floor = u.floor
 	w.raised[u.partition] = u.raised
 	w.order = w.order[:u.order]
+	w.f.changes = w.f.changes[:u.changes]
 }

@@ -178,7 +178,9 @@ func (w *writer) put(p *pb.Put) (Result, error) {
 		result.Previous = before.previous()
 	}
 	result.Version = w.next(p.GetKey(), before.version)
-	w.set(p.GetKey(), written{version: result.Version, value: p.GetValue(), expiry: w.f.due(p.GetTtlMs())})
+	now := written{version: result.Version, value: p.GetValue(), expiry: w.f.due(p.GetTtlMs())}
+	w.set(p.GetKey(), now)
+	w.changed(p.GetKey(), before, now)
 	return result, nil
 }
 
@@ -214,6 +216,7 @@ func (w *writer) append(a *pb.Append) (Result, error) {
 		version: w.next(a.GetKey(), before.version), value: append(value, a.GetValue()...), expiry: before.expiry, grown: true,
 	}
 	w.set(a.GetKey(), now)
+	w.changed(a.GetKey(), before, now)
 	result.Version, result.Length = now.version, uint64(len(now.value))
 	return result, nil
 }
@@ -263,6 +266,7 @@ func (w *writer) delete(d *pb.Delete) (Result, error) {
 	}
 	result.Existed = true
 	w.set(d.GetKey(), written{})
+	w.f.deleted(d.GetKey(), before.version)
 	w.raise(command.Partition(d.GetKey()), before.version)
 	return result, nil
 }

@@ -20,6 +20,7 @@ export const CODES = {
   NOT_A_NUMBER: { number: 16, grpcStatus: 9, retryable: false },
   OVERFLOW: { number: 17, grpcStatus: 11, retryable: false },
   CROSS_SHARD: { number: 18, grpcStatus: 3, retryable: false },
+  COMPACTED: { number: 20, grpcStatus: 11, retryable: false },
 } as const
 
 export type Code = keyof typeof CODES

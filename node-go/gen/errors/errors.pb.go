@@ -122,6 +122,8 @@ const (
 	ErrorCode_ERROR_CODE_OVERFLOW ErrorCode = 17
 	// The keys of a transaction are in more than one partition: a hash tag in braces, the same in all, puts them into one.
 	ErrorCode_ERROR_CODE_CROSS_SHARD ErrorCode = 18
+	// The changes that a watch asks for are not kept any more. Scan what is there, then watch from the token that came with this.
+	ErrorCode_ERROR_CODE_COMPACTED ErrorCode = 20
 )
 
 // Enum value maps for ErrorCode.
@@ -146,6 +148,7 @@ var (
 		16: "ERROR_CODE_NOT_A_NUMBER",
 		17: "ERROR_CODE_OVERFLOW",
 		18: "ERROR_CODE_CROSS_SHARD",
+		20: "ERROR_CODE_COMPACTED",
 	}
 	ErrorCode_value = map[string]int32{
 		"ERROR_CODE_UNSPECIFIED":         0,
@@ -167,6 +170,7 @@ var (
 		"ERROR_CODE_NOT_A_NUMBER":        16,
 		"ERROR_CODE_OVERFLOW":            17,
 		"ERROR_CODE_CROSS_SHARD":         18,
+		"ERROR_CODE_COMPACTED":           20,
 	}
 )
 
@@ -270,7 +274,9 @@ type Error struct {
 	// With PRECONDITION_FAILED, NOT_A_NUMBER and OVERFLOW: the key's version now, 0 if it is absent.
 	Version uint64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
 	// Of a transaction that one of its operations failed: 1 + the position of that, those of `otherwise` counted after those of `then`.
-	Operation     uint32 `protobuf:"varint,10,opt,name=operation,proto3" json:"operation,omitempty"`
+	Operation uint32 `protobuf:"varint,10,opt,name=operation,proto3" json:"operation,omitempty"`
+	// With COMPACTED of a gateway: from now on. Whoever scans after this came and then watches from it misses nothing.
+	Token         []byte `protobuf:"bytes,15,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -375,6 +381,13 @@ func (x *Error) GetOperation() uint32 {
 	return 0
 }
 
+func (x *Error) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
 // Take a hint only when its term is newer than what is known.
 type LeaderHint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -462,7 +475,7 @@ const file_errors_proto_rawDesc = "" +
 	"ErrorClass\x12\x1f\n" +
 	"\vgrpc_status\x18\x01 \x01(\rR\n" +
 	"grpcStatus\x12\x1c\n" +
-	"\tretryable\x18\x02 \x01(\bR\tretryable\"\xd7\x02\n" +
+	"\tretryable\x18\x02 \x01(\bR\tretryable\"\xed\x02\n" +
 	"\x05Error\x12,\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x18.kvorum.errors.ErrorCodeR\x04code\x120\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x16.kvorum.errors.OutcomeR\aoutcome\x12\x18\n" +
@@ -474,7 +487,8 @@ const file_errors_proto_rawDesc = "" +
 	"\x05epoch\x18\b \x01(\x04R\x05epoch\x12\x18\n" +
 	"\aversion\x18\t \x01(\x04R\aversion\x12\x1c\n" +
 	"\toperation\x18\n" +
-	" \x01(\rR\toperation\"S\n" +
+	" \x01(\rR\toperation\x12\x14\n" +
+	"\x05token\x18\x0f \x01(\fR\x05token\"S\n" +
 	"\n" +
 	"LeaderHint\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
@@ -484,7 +498,7 @@ const file_errors_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13OUTCOME_NOT_APPLIED\x10\x01\x12\x13\n" +
 	"\x0fOUTCOME_UNKNOWN\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_APPLIED\x10\x03*\xbb\x05\n" +
+	"\x0fOUTCOME_APPLIED\x10\x03*\xdd\x05\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12'\n" +
 	"\x1bERROR_CODE_INVALID_ARGUMENT\x10\x01\x1a\x06\x8a\xb5\x18\x02\b\x03\x12 \n" +
@@ -505,7 +519,8 @@ const file_errors_proto_rawDesc = "" +
 	"\x1aERROR_CODE_SESSION_EXPIRED\x10\x0f\x1a\x06\x8a\xb5\x18\x02\b\t\x12#\n" +
 	"\x17ERROR_CODE_NOT_A_NUMBER\x10\x10\x1a\x06\x8a\xb5\x18\x02\b\t\x12\x1f\n" +
 	"\x13ERROR_CODE_OVERFLOW\x10\x11\x1a\x06\x8a\xb5\x18\x02\b\v\x12\"\n" +
-	"\x16ERROR_CODE_CROSS_SHARD\x10\x12\x1a\x06\x8a\xb5\x18\x02\b\x03:T\n" +
+	"\x16ERROR_CODE_CROSS_SHARD\x10\x12\x1a\x06\x8a\xb5\x18\x02\b\x03\x12 \n" +
+	"\x14ERROR_CODE_COMPACTED\x10\x14\x1a\x06\x8a\xb5\x18\x02\b\v:T\n" +
 	"\x05class\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x19.kvorum.errors.ErrorClassR\x05classB\x18Z\x16kvorum/node/gen/errorsb\x06proto3"
 
 var (

@@ -7,6 +7,8 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
+const NO_BYTES = new Uint8Array(0);
+
 export const protobufPackage = "kvorum.errors";
 
 export const protobufFileName = "errors.proto";
@@ -77,6 +79,8 @@ export const ErrorCode = {
   OVERFLOW: 17,
   /** CROSS_SHARD - The keys of a transaction are in more than one partition: a hash tag in braces, the same in all, puts them into one. */
   CROSS_SHARD: 18,
+  /** COMPACTED - The changes that a watch asks for are not kept any more. Scan what is there, then watch from the token that came with this. */
+  COMPACTED: 20,
 } as const;
 
 export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
@@ -101,6 +105,7 @@ export namespace ErrorCode {
   export type NOT_A_NUMBER = typeof ErrorCode.NOT_A_NUMBER;
   export type OVERFLOW = typeof ErrorCode.OVERFLOW;
   export type CROSS_SHARD = typeof ErrorCode.CROSS_SHARD;
+  export type COMPACTED = typeof ErrorCode.COMPACTED;
 }
 
 /** What a code means, the same in every language. */
@@ -133,6 +138,8 @@ export interface Error {
   version: bigint;
   /** Of a transaction that one of its operations failed: 1 + the position of that, those of `otherwise` counted after those of `then`. */
   operation: number;
+  /** With COMPACTED of a gateway: from now on. Whoever scans after this came and then watches from it misses nothing. */
+  token: Uint8Array;
 }
 
 /** Take a hint only when its term is newer than what is known. */
@@ -211,6 +218,7 @@ function createBaseError(): Error {
     epoch: 0n,
     version: 0n,
     operation: 0,
+    token: NO_BYTES,
   };
 }
 
@@ -251,6 +259,9 @@ export const Error: MessageFns<Error> = {
     }
     if (message.operation !== 0) {
       writer.uint32(80).uint32(message.operation);
+    }
+    if (message.token.length !== 0) {
+      writer.uint32(122).bytes(message.token);
     }
     return writer;
   },
@@ -346,6 +357,14 @@ export const Error: MessageFns<Error> = {
             }
 
             message.operation = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.token = reader.bytes();
             continue;
           }
         }

@@ -133,6 +133,60 @@ func (Condition_Comparison) EnumDescriptor() ([]byte, []int) {
 	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{18, 0}
 }
 
+type WatchedPartitions_Holding int32
+
+const (
+	WatchedPartitions_HOLDING_UNSPECIFIED WatchedPartitions_Holding = 0
+	WatchedPartitions_HOLDING_OWNED       WatchedPartitions_Holding = 1
+	// Owned, and about to be released in that epoch, or not.
+	WatchedPartitions_HOLDING_FROZEN WatchedPartitions_Holding = 2
+	// Released, or never owned.
+	WatchedPartitions_HOLDING_GONE WatchedPartitions_Holding = 3
+)
+
+// Enum value maps for WatchedPartitions_Holding.
+var (
+	WatchedPartitions_Holding_name = map[int32]string{
+		0: "HOLDING_UNSPECIFIED",
+		1: "HOLDING_OWNED",
+		2: "HOLDING_FROZEN",
+		3: "HOLDING_GONE",
+	}
+	WatchedPartitions_Holding_value = map[string]int32{
+		"HOLDING_UNSPECIFIED": 0,
+		"HOLDING_OWNED":       1,
+		"HOLDING_FROZEN":      2,
+		"HOLDING_GONE":        3,
+	}
+)
+
+func (x WatchedPartitions_Holding) Enum() *WatchedPartitions_Holding {
+	p := new(WatchedPartitions_Holding)
+	*p = x
+	return p
+}
+
+func (x WatchedPartitions_Holding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WatchedPartitions_Holding) Descriptor() protoreflect.EnumDescriptor {
+	return file_kvorum_v1_kv_proto_enumTypes[2].Descriptor()
+}
+
+func (WatchedPartitions_Holding) Type() protoreflect.EnumType {
+	return &file_kvorum_v1_kv_proto_enumTypes[2]
+}
+
+func (x WatchedPartitions_Holding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WatchedPartitions_Holding.Descriptor instead.
+func (WatchedPartitions_Holding) EnumDescriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{46, 0}
+}
+
 type GetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -3127,6 +3181,507 @@ func (x *Node) GetAddress() string {
 	return ""
 }
 
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Keys:
+	//
+	//	*WatchRequest_Key
+	//	*WatchRequest_Prefix
+	Keys isWatchRequest_Keys `protobuf_oneof:"keys"`
+	// Of a gateway: what came with an event or a mark of the same keys, or with COMPACTED. Empty: from now on.
+	Token []byte `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
+	// Of a node: the next change that is asked for. Absent: from now on, as the shard's leader has it now.
+	From *WatchPosition `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	// How long nothing may be said while changes of other keys go by, at least 100; 0: 5,000.
+	ProgressMs    uint32 `protobuf:"varint,5,opt,name=progress_ms,json=progressMs,proto3" json:"progress_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *WatchRequest) GetKeys() isWatchRequest_Keys {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetKey() []byte {
+	if x != nil {
+		if x, ok := x.Keys.(*WatchRequest_Key); ok {
+			return x.Key
+		}
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetPrefix() []byte {
+	if x != nil {
+		if x, ok := x.Keys.(*WatchRequest_Prefix); ok {
+			return x.Prefix
+		}
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetFrom() *WatchPosition {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetProgressMs() uint32 {
+	if x != nil {
+		return x.ProgressMs
+	}
+	return 0
+}
+
+type isWatchRequest_Keys interface {
+	isWatchRequest_Keys()
+}
+
+type WatchRequest_Key struct {
+	Key []byte `protobuf:"bytes,1,opt,name=key,proto3,oneof"`
+}
+
+type WatchRequest_Prefix struct {
+	// Keys that begin so; empty: all.
+	Prefix []byte `protobuf:"bytes,2,opt,name=prefix,proto3,oneof"`
+}
+
+func (*WatchRequest_Key) isWatchRequest_Keys() {}
+
+func (*WatchRequest_Prefix) isWatchRequest_Keys() {}
+
+// A place in a shard's log, the same on all its replicas: between two of the changes of an entry, or before the first one.
+type WatchPosition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the entry. 0, 0 is the beginning of the shard.
+	Index uint64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// How many changes of it have been.
+	Skip          uint32 `protobuf:"varint,2,opt,name=skip,proto3" json:"skip,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchPosition) Reset() {
+	*x = WatchPosition{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchPosition) ProtoMessage() {}
+
+func (x *WatchPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchPosition.ProtoReflect.Descriptor instead.
+func (*WatchPosition) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *WatchPosition) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *WatchPosition) GetSkip() uint32 {
+	if x != nil {
+		return x.Skip
+	}
+	return 0
+}
+
+type WatchResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Events []*WatchEvent          `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Of a node: where this message ends. One without events is a mark of progress, and the first one says where the watch begins.
+	Next *WatchPosition `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	// Of a node, with the first message: what the shard has and has had at that position; what it has nothing to do with is left out.
+	Partitions []*WatchedPartitions `protobuf:"bytes,3,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	// Of a gateway: all events so far and nothing more.
+	Token         []byte `protobuf:"bytes,4,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse) Reset() {
+	*x = WatchResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse) ProtoMessage() {}
+
+func (x *WatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
+func (*WatchResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *WatchResponse) GetEvents() []*WatchEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetNext() *WatchPosition {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetPartitions() []*WatchedPartitions {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+type WatchEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*WatchEvent_Put
+	//	*WatchEvent_Delete
+	//	*WatchEvent_Released
+	//	*WatchEvent_Activated
+	Kind isWatchEvent_Kind `protobuf_oneof:"kind"`
+	// Of a node: the position after it.
+	Next *WatchPosition `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`
+	// Of a gateway.
+	Token         []byte `protobuf:"bytes,6,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchEvent) Reset() {
+	*x = WatchEvent{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchEvent) ProtoMessage() {}
+
+func (x *WatchEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
+func (*WatchEvent) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *WatchEvent) GetKind() isWatchEvent_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetPut() *Changed {
+	if x != nil {
+		if x, ok := x.Kind.(*WatchEvent_Put); ok {
+			return x.Put
+		}
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetDelete() *Changed {
+	if x != nil {
+		if x, ok := x.Kind.(*WatchEvent_Delete); ok {
+			return x.Delete
+		}
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetReleased() *WatchedPartitions {
+	if x != nil {
+		if x, ok := x.Kind.(*WatchEvent_Released); ok {
+			return x.Released
+		}
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetActivated() *WatchedPartitions {
+	if x != nil {
+		if x, ok := x.Kind.(*WatchEvent_Activated); ok {
+			return x.Activated
+		}
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetNext() *WatchPosition {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+type isWatchEvent_Kind interface {
+	isWatchEvent_Kind()
+}
+
+type WatchEvent_Put struct {
+	Put *Changed `protobuf:"bytes,1,opt,name=put,proto3,oneof"`
+}
+
+type WatchEvent_Delete struct {
+	// The version is that of the value that was deleted.
+	Delete *Changed `protobuf:"bytes,2,opt,name=delete,proto3,oneof"`
+}
+
+type WatchEvent_Released struct {
+	// Of a node: partitions that are not this shard's any more, or that are so from here on. The shard that releases partitions in an
+	// epoch and the one that activates them in the same epoch follow one another.
+	Released *WatchedPartitions `protobuf:"bytes,3,opt,name=released,proto3,oneof"`
+}
+
+type WatchEvent_Activated struct {
+	Activated *WatchedPartitions `protobuf:"bytes,4,opt,name=activated,proto3,oneof"`
+}
+
+func (*WatchEvent_Put) isWatchEvent_Kind() {}
+
+func (*WatchEvent_Delete) isWatchEvent_Kind() {}
+
+func (*WatchEvent_Released) isWatchEvent_Kind() {}
+
+func (*WatchEvent_Activated) isWatchEvent_Kind() {}
+
+type Changed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Changed) Reset() {
+	*x = Changed{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Changed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Changed) ProtoMessage() {}
+
+func (x *Changed) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Changed.ProtoReflect.Descriptor instead.
+func (*Changed) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *Changed) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Changed) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Changed) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// Partitions first..last, both included.
+type WatchedPartitions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	First uint32                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	Last  uint32                 `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
+	// Of the move, or in which the holding last changed.
+	Epoch         uint64                    `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Holding       WatchedPartitions_Holding `protobuf:"varint,4,opt,name=holding,proto3,enum=kvorum.v1.WatchedPartitions_Holding" json:"holding,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchedPartitions) Reset() {
+	*x = WatchedPartitions{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchedPartitions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchedPartitions) ProtoMessage() {}
+
+func (x *WatchedPartitions) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchedPartitions.ProtoReflect.Descriptor instead.
+func (*WatchedPartitions) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *WatchedPartitions) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *WatchedPartitions) GetLast() uint32 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *WatchedPartitions) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *WatchedPartitions) GetHolding() WatchedPartitions_Holding {
+	if x != nil {
+		return x.Holding
+	}
+	return WatchedPartitions_HOLDING_UNSPECIFIED
+}
+
 var File_kvorum_v1_kv_proto protoreflect.FileDescriptor
 
 const file_kvorum_v1_kv_proto_rawDesc = "" +
@@ -3349,12 +3904,53 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x05nodes\x18\x02 \x03(\v2\x0f.kvorum.v1.NodeR\x05nodes\"0\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress*t\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\"\xa9\x01\n" +
+	"\fWatchRequest\x12\x12\n" +
+	"\x03key\x18\x01 \x01(\fH\x00R\x03key\x12\x18\n" +
+	"\x06prefix\x18\x02 \x01(\fH\x00R\x06prefix\x12\x14\n" +
+	"\x05token\x18\x03 \x01(\fR\x05token\x12,\n" +
+	"\x04from\x18\x04 \x01(\v2\x18.kvorum.v1.WatchPositionR\x04from\x12\x1f\n" +
+	"\vprogress_ms\x18\x05 \x01(\rR\n" +
+	"progressMsB\x06\n" +
+	"\x04keys\"9\n" +
+	"\rWatchPosition\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04skip\x18\x02 \x01(\rR\x04skip\"\xc0\x01\n" +
+	"\rWatchResponse\x12-\n" +
+	"\x06events\x18\x01 \x03(\v2\x15.kvorum.v1.WatchEventR\x06events\x12,\n" +
+	"\x04next\x18\x02 \x01(\v2\x18.kvorum.v1.WatchPositionR\x04next\x12<\n" +
+	"\n" +
+	"partitions\x18\x03 \x03(\v2\x1c.kvorum.v1.WatchedPartitionsR\n" +
+	"partitions\x12\x14\n" +
+	"\x05token\x18\x04 \x01(\fR\x05token\"\xa8\x02\n" +
+	"\n" +
+	"WatchEvent\x12&\n" +
+	"\x03put\x18\x01 \x01(\v2\x12.kvorum.v1.ChangedH\x00R\x03put\x12,\n" +
+	"\x06delete\x18\x02 \x01(\v2\x12.kvorum.v1.ChangedH\x00R\x06delete\x12:\n" +
+	"\breleased\x18\x03 \x01(\v2\x1c.kvorum.v1.WatchedPartitionsH\x00R\breleased\x12<\n" +
+	"\tactivated\x18\x04 \x01(\v2\x1c.kvorum.v1.WatchedPartitionsH\x00R\tactivated\x12,\n" +
+	"\x04next\x18\x05 \x01(\v2\x18.kvorum.v1.WatchPositionR\x04next\x12\x14\n" +
+	"\x05token\x18\x06 \x01(\fR\x05tokenB\x06\n" +
+	"\x04kind\"K\n" +
+	"\aChanged\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\xf0\x01\n" +
+	"\x11WatchedPartitions\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\rR\x05first\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\rR\x04last\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12>\n" +
+	"\aholding\x18\x04 \x01(\x0e2$.kvorum.v1.WatchedPartitions.HoldingR\aholding\"[\n" +
+	"\aHolding\x12\x17\n" +
+	"\x13HOLDING_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rHOLDING_OWNED\x10\x01\x12\x12\n" +
+	"\x0eHOLDING_FROZEN\x10\x02\x12\x10\n" +
+	"\fHOLDING_GONE\x10\x03*t\n" +
 	"\vPageContent\x12\x1c\n" +
 	"\x18PAGE_CONTENT_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14PAGE_CONTENT_ENTRIES\x10\x01\x12\x15\n" +
 	"\x11PAGE_CONTENT_KEYS\x10\x02\x12\x16\n" +
-	"\x12PAGE_CONTENT_COUNT\x10\x032\xff\x03\n" +
+	"\x12PAGE_CONTENT_COUNT\x10\x032\xbd\x04\n" +
 	"\x02KV\x124\n" +
 	"\x03Get\x12\x15.kvorum.v1.GetRequest\x1a\x16.kvorum.v1.GetResponse\x124\n" +
 	"\x03Put\x12\x15.kvorum.v1.PutRequest\x1a\x16.kvorum.v1.PutResponse\x12=\n" +
@@ -3364,7 +3960,8 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\n" +
 	"ClusterMap\x12\x1c.kvorum.v1.ClusterMapRequest\x1a\x1d.kvorum.v1.ClusterMapResponse0\x01\x127\n" +
 	"\x04Scan\x12\x16.kvorum.v1.ScanRequest\x1a\x17.kvorum.v1.ScanResponse\x12:\n" +
-	"\x05Count\x12\x17.kvorum.v1.CountRequest\x1a\x18.kvorum.v1.CountResponseB$Z\"kvorum/node/gen/kvorum/v1;kvorumv1b\x06proto3"
+	"\x05Count\x12\x17.kvorum.v1.CountRequest\x1a\x18.kvorum.v1.CountResponse\x12<\n" +
+	"\x05Watch\x12\x17.kvorum.v1.WatchRequest\x1a\x18.kvorum.v1.WatchResponse0\x01B$Z\"kvorum/node/gen/kvorum/v1;kvorumv1b\x06proto3"
 
 var (
 	file_kvorum_v1_kv_proto_rawDescOnce sync.Once
@@ -3378,125 +3975,144 @@ func file_kvorum_v1_kv_proto_rawDescGZIP() []byte {
 	return file_kvorum_v1_kv_proto_rawDescData
 }
 
-var file_kvorum_v1_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_kvorum_v1_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_kvorum_v1_kv_proto_goTypes = []any{
-	(PageContent)(0),              // 0: kvorum.v1.PageContent
-	(Condition_Comparison)(0),     // 1: kvorum.v1.Condition.Comparison
-	(*GetRequest)(nil),            // 2: kvorum.v1.GetRequest
-	(*GetResponse)(nil),           // 3: kvorum.v1.GetResponse
-	(*PutRequest)(nil),            // 4: kvorum.v1.PutRequest
-	(*PutResponse)(nil),           // 5: kvorum.v1.PutResponse
-	(*DeleteRequest)(nil),         // 6: kvorum.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 7: kvorum.v1.DeleteResponse
-	(*Previous)(nil),              // 8: kvorum.v1.Previous
-	(*CompareAndSetRequest)(nil),  // 9: kvorum.v1.CompareAndSetRequest
-	(*CompareAndSetResponse)(nil), // 10: kvorum.v1.CompareAndSetResponse
-	(*IncrementRequest)(nil),      // 11: kvorum.v1.IncrementRequest
-	(*IncrementResponse)(nil),     // 12: kvorum.v1.IncrementResponse
-	(*TouchRequest)(nil),          // 13: kvorum.v1.TouchRequest
-	(*TouchResponse)(nil),         // 14: kvorum.v1.TouchResponse
-	(*TtlOfRequest)(nil),          // 15: kvorum.v1.TtlOfRequest
-	(*TtlOfResponse)(nil),         // 16: kvorum.v1.TtlOfResponse
-	(*AppendRequest)(nil),         // 17: kvorum.v1.AppendRequest
-	(*AppendResponse)(nil),        // 18: kvorum.v1.AppendResponse
-	(*TransactionRequest)(nil),    // 19: kvorum.v1.TransactionRequest
-	(*Condition)(nil),             // 20: kvorum.v1.Condition
-	(*TransactionOperation)(nil),  // 21: kvorum.v1.TransactionOperation
-	(*TransactionResponse)(nil),   // 22: kvorum.v1.TransactionResponse
-	(*TransactionResult)(nil),     // 23: kvorum.v1.TransactionResult
-	(*PageRequest)(nil),           // 24: kvorum.v1.PageRequest
-	(*PageResponse)(nil),          // 25: kvorum.v1.PageResponse
-	(*Entry)(nil),                 // 26: kvorum.v1.Entry
-	(*ScanRequest)(nil),           // 27: kvorum.v1.ScanRequest
-	(*ScanResponse)(nil),          // 28: kvorum.v1.ScanResponse
-	(*CountRequest)(nil),          // 29: kvorum.v1.CountRequest
-	(*CountResponse)(nil),         // 30: kvorum.v1.CountResponse
-	(*OpenSessionRequest)(nil),    // 31: kvorum.v1.OpenSessionRequest
-	(*OpenSessionResponse)(nil),   // 32: kvorum.v1.OpenSessionResponse
-	(*Session)(nil),               // 33: kvorum.v1.Session
-	(*Operation)(nil),             // 34: kvorum.v1.Operation
-	(*Result)(nil),                // 35: kvorum.v1.Result
-	(*BatchRequest)(nil),          // 36: kvorum.v1.BatchRequest
-	(*BatchResponse)(nil),         // 37: kvorum.v1.BatchResponse
-	(*ClusterMapRequest)(nil),     // 38: kvorum.v1.ClusterMapRequest
-	(*ClusterMapResponse)(nil),    // 39: kvorum.v1.ClusterMapResponse
-	(*ClusterMap)(nil),            // 40: kvorum.v1.ClusterMap
-	(*Shard)(nil),                 // 41: kvorum.v1.Shard
-	(*Node)(nil),                  // 42: kvorum.v1.Node
-	(*errors.Error)(nil),          // 43: kvorum.errors.Error
+	(PageContent)(0),               // 0: kvorum.v1.PageContent
+	(Condition_Comparison)(0),      // 1: kvorum.v1.Condition.Comparison
+	(WatchedPartitions_Holding)(0), // 2: kvorum.v1.WatchedPartitions.Holding
+	(*GetRequest)(nil),             // 3: kvorum.v1.GetRequest
+	(*GetResponse)(nil),            // 4: kvorum.v1.GetResponse
+	(*PutRequest)(nil),             // 5: kvorum.v1.PutRequest
+	(*PutResponse)(nil),            // 6: kvorum.v1.PutResponse
+	(*DeleteRequest)(nil),          // 7: kvorum.v1.DeleteRequest
+	(*DeleteResponse)(nil),         // 8: kvorum.v1.DeleteResponse
+	(*Previous)(nil),               // 9: kvorum.v1.Previous
+	(*CompareAndSetRequest)(nil),   // 10: kvorum.v1.CompareAndSetRequest
+	(*CompareAndSetResponse)(nil),  // 11: kvorum.v1.CompareAndSetResponse
+	(*IncrementRequest)(nil),       // 12: kvorum.v1.IncrementRequest
+	(*IncrementResponse)(nil),      // 13: kvorum.v1.IncrementResponse
+	(*TouchRequest)(nil),           // 14: kvorum.v1.TouchRequest
+	(*TouchResponse)(nil),          // 15: kvorum.v1.TouchResponse
+	(*TtlOfRequest)(nil),           // 16: kvorum.v1.TtlOfRequest
+	(*TtlOfResponse)(nil),          // 17: kvorum.v1.TtlOfResponse
+	(*AppendRequest)(nil),          // 18: kvorum.v1.AppendRequest
+	(*AppendResponse)(nil),         // 19: kvorum.v1.AppendResponse
+	(*TransactionRequest)(nil),     // 20: kvorum.v1.TransactionRequest
+	(*Condition)(nil),              // 21: kvorum.v1.Condition
+	(*TransactionOperation)(nil),   // 22: kvorum.v1.TransactionOperation
+	(*TransactionResponse)(nil),    // 23: kvorum.v1.TransactionResponse
+	(*TransactionResult)(nil),      // 24: kvorum.v1.TransactionResult
+	(*PageRequest)(nil),            // 25: kvorum.v1.PageRequest
+	(*PageResponse)(nil),           // 26: kvorum.v1.PageResponse
+	(*Entry)(nil),                  // 27: kvorum.v1.Entry
+	(*ScanRequest)(nil),            // 28: kvorum.v1.ScanRequest
+	(*ScanResponse)(nil),           // 29: kvorum.v1.ScanResponse
+	(*CountRequest)(nil),           // 30: kvorum.v1.CountRequest
+	(*CountResponse)(nil),          // 31: kvorum.v1.CountResponse
+	(*OpenSessionRequest)(nil),     // 32: kvorum.v1.OpenSessionRequest
+	(*OpenSessionResponse)(nil),    // 33: kvorum.v1.OpenSessionResponse
+	(*Session)(nil),                // 34: kvorum.v1.Session
+	(*Operation)(nil),              // 35: kvorum.v1.Operation
+	(*Result)(nil),                 // 36: kvorum.v1.Result
+	(*BatchRequest)(nil),           // 37: kvorum.v1.BatchRequest
+	(*BatchResponse)(nil),          // 38: kvorum.v1.BatchResponse
+	(*ClusterMapRequest)(nil),      // 39: kvorum.v1.ClusterMapRequest
+	(*ClusterMapResponse)(nil),     // 40: kvorum.v1.ClusterMapResponse
+	(*ClusterMap)(nil),             // 41: kvorum.v1.ClusterMap
+	(*Shard)(nil),                  // 42: kvorum.v1.Shard
+	(*Node)(nil),                   // 43: kvorum.v1.Node
+	(*WatchRequest)(nil),           // 44: kvorum.v1.WatchRequest
+	(*WatchPosition)(nil),          // 45: kvorum.v1.WatchPosition
+	(*WatchResponse)(nil),          // 46: kvorum.v1.WatchResponse
+	(*WatchEvent)(nil),             // 47: kvorum.v1.WatchEvent
+	(*Changed)(nil),                // 48: kvorum.v1.Changed
+	(*WatchedPartitions)(nil),      // 49: kvorum.v1.WatchedPartitions
+	(*errors.Error)(nil),           // 50: kvorum.errors.Error
 }
 var file_kvorum_v1_kv_proto_depIdxs = []int32{
-	8,  // 0: kvorum.v1.PutResponse.previous:type_name -> kvorum.v1.Previous
-	8,  // 1: kvorum.v1.DeleteResponse.previous:type_name -> kvorum.v1.Previous
-	20, // 2: kvorum.v1.TransactionRequest.conditions:type_name -> kvorum.v1.Condition
-	21, // 3: kvorum.v1.TransactionRequest.then:type_name -> kvorum.v1.TransactionOperation
-	21, // 4: kvorum.v1.TransactionRequest.otherwise:type_name -> kvorum.v1.TransactionOperation
+	9,  // 0: kvorum.v1.PutResponse.previous:type_name -> kvorum.v1.Previous
+	9,  // 1: kvorum.v1.DeleteResponse.previous:type_name -> kvorum.v1.Previous
+	21, // 2: kvorum.v1.TransactionRequest.conditions:type_name -> kvorum.v1.Condition
+	22, // 3: kvorum.v1.TransactionRequest.then:type_name -> kvorum.v1.TransactionOperation
+	22, // 4: kvorum.v1.TransactionRequest.otherwise:type_name -> kvorum.v1.TransactionOperation
 	1,  // 5: kvorum.v1.Condition.comparison:type_name -> kvorum.v1.Condition.Comparison
-	2,  // 6: kvorum.v1.TransactionOperation.get:type_name -> kvorum.v1.GetRequest
-	4,  // 7: kvorum.v1.TransactionOperation.put:type_name -> kvorum.v1.PutRequest
-	6,  // 8: kvorum.v1.TransactionOperation.delete:type_name -> kvorum.v1.DeleteRequest
-	17, // 9: kvorum.v1.TransactionOperation.append:type_name -> kvorum.v1.AppendRequest
-	11, // 10: kvorum.v1.TransactionOperation.increment:type_name -> kvorum.v1.IncrementRequest
-	23, // 11: kvorum.v1.TransactionResponse.results:type_name -> kvorum.v1.TransactionResult
-	3,  // 12: kvorum.v1.TransactionResult.get:type_name -> kvorum.v1.GetResponse
-	5,  // 13: kvorum.v1.TransactionResult.put:type_name -> kvorum.v1.PutResponse
-	7,  // 14: kvorum.v1.TransactionResult.delete:type_name -> kvorum.v1.DeleteResponse
-	18, // 15: kvorum.v1.TransactionResult.append:type_name -> kvorum.v1.AppendResponse
-	12, // 16: kvorum.v1.TransactionResult.increment:type_name -> kvorum.v1.IncrementResponse
+	3,  // 6: kvorum.v1.TransactionOperation.get:type_name -> kvorum.v1.GetRequest
+	5,  // 7: kvorum.v1.TransactionOperation.put:type_name -> kvorum.v1.PutRequest
+	7,  // 8: kvorum.v1.TransactionOperation.delete:type_name -> kvorum.v1.DeleteRequest
+	18, // 9: kvorum.v1.TransactionOperation.append:type_name -> kvorum.v1.AppendRequest
+	12, // 10: kvorum.v1.TransactionOperation.increment:type_name -> kvorum.v1.IncrementRequest
+	24, // 11: kvorum.v1.TransactionResponse.results:type_name -> kvorum.v1.TransactionResult
+	4,  // 12: kvorum.v1.TransactionResult.get:type_name -> kvorum.v1.GetResponse
+	6,  // 13: kvorum.v1.TransactionResult.put:type_name -> kvorum.v1.PutResponse
+	8,  // 14: kvorum.v1.TransactionResult.delete:type_name -> kvorum.v1.DeleteResponse
+	19, // 15: kvorum.v1.TransactionResult.append:type_name -> kvorum.v1.AppendResponse
+	13, // 16: kvorum.v1.TransactionResult.increment:type_name -> kvorum.v1.IncrementResponse
 	0,  // 17: kvorum.v1.PageRequest.content:type_name -> kvorum.v1.PageContent
-	26, // 18: kvorum.v1.PageResponse.entries:type_name -> kvorum.v1.Entry
-	26, // 19: kvorum.v1.ScanResponse.entries:type_name -> kvorum.v1.Entry
-	2,  // 20: kvorum.v1.Operation.get:type_name -> kvorum.v1.GetRequest
-	4,  // 21: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
-	6,  // 22: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
-	17, // 23: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
-	31, // 24: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
-	9,  // 25: kvorum.v1.Operation.compare_and_set:type_name -> kvorum.v1.CompareAndSetRequest
-	11, // 26: kvorum.v1.Operation.increment:type_name -> kvorum.v1.IncrementRequest
-	19, // 27: kvorum.v1.Operation.transaction:type_name -> kvorum.v1.TransactionRequest
-	13, // 28: kvorum.v1.Operation.touch:type_name -> kvorum.v1.TouchRequest
-	15, // 29: kvorum.v1.Operation.ttl_of:type_name -> kvorum.v1.TtlOfRequest
-	24, // 30: kvorum.v1.Operation.page:type_name -> kvorum.v1.PageRequest
-	3,  // 31: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
-	5,  // 32: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
-	7,  // 33: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
-	43, // 34: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
-	18, // 35: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
-	32, // 36: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
-	10, // 37: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
-	12, // 38: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
-	22, // 39: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
-	14, // 40: kvorum.v1.Result.touch:type_name -> kvorum.v1.TouchResponse
-	16, // 41: kvorum.v1.Result.ttl_of:type_name -> kvorum.v1.TtlOfResponse
-	25, // 42: kvorum.v1.Result.page:type_name -> kvorum.v1.PageResponse
-	34, // 43: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
-	33, // 44: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
-	35, // 45: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
-	40, // 46: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
-	41, // 47: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
-	42, // 48: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
-	2,  // 49: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
-	4,  // 50: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
-	6,  // 51: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
-	19, // 52: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
-	36, // 53: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
-	38, // 54: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
-	27, // 55: kvorum.v1.KV.Scan:input_type -> kvorum.v1.ScanRequest
-	29, // 56: kvorum.v1.KV.Count:input_type -> kvorum.v1.CountRequest
-	3,  // 57: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
-	5,  // 58: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
-	7,  // 59: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
-	22, // 60: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
-	37, // 61: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
-	39, // 62: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
-	28, // 63: kvorum.v1.KV.Scan:output_type -> kvorum.v1.ScanResponse
-	30, // 64: kvorum.v1.KV.Count:output_type -> kvorum.v1.CountResponse
-	57, // [57:65] is the sub-list for method output_type
-	49, // [49:57] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	27, // 18: kvorum.v1.PageResponse.entries:type_name -> kvorum.v1.Entry
+	27, // 19: kvorum.v1.ScanResponse.entries:type_name -> kvorum.v1.Entry
+	3,  // 20: kvorum.v1.Operation.get:type_name -> kvorum.v1.GetRequest
+	5,  // 21: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
+	7,  // 22: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
+	18, // 23: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
+	32, // 24: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
+	10, // 25: kvorum.v1.Operation.compare_and_set:type_name -> kvorum.v1.CompareAndSetRequest
+	12, // 26: kvorum.v1.Operation.increment:type_name -> kvorum.v1.IncrementRequest
+	20, // 27: kvorum.v1.Operation.transaction:type_name -> kvorum.v1.TransactionRequest
+	14, // 28: kvorum.v1.Operation.touch:type_name -> kvorum.v1.TouchRequest
+	16, // 29: kvorum.v1.Operation.ttl_of:type_name -> kvorum.v1.TtlOfRequest
+	25, // 30: kvorum.v1.Operation.page:type_name -> kvorum.v1.PageRequest
+	4,  // 31: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
+	6,  // 32: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
+	8,  // 33: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
+	50, // 34: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
+	19, // 35: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
+	33, // 36: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
+	11, // 37: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
+	13, // 38: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
+	23, // 39: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
+	15, // 40: kvorum.v1.Result.touch:type_name -> kvorum.v1.TouchResponse
+	17, // 41: kvorum.v1.Result.ttl_of:type_name -> kvorum.v1.TtlOfResponse
+	26, // 42: kvorum.v1.Result.page:type_name -> kvorum.v1.PageResponse
+	35, // 43: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
+	34, // 44: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
+	36, // 45: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
+	41, // 46: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
+	42, // 47: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
+	43, // 48: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
+	45, // 49: kvorum.v1.WatchRequest.from:type_name -> kvorum.v1.WatchPosition
+	47, // 50: kvorum.v1.WatchResponse.events:type_name -> kvorum.v1.WatchEvent
+	45, // 51: kvorum.v1.WatchResponse.next:type_name -> kvorum.v1.WatchPosition
+	49, // 52: kvorum.v1.WatchResponse.partitions:type_name -> kvorum.v1.WatchedPartitions
+	48, // 53: kvorum.v1.WatchEvent.put:type_name -> kvorum.v1.Changed
+	48, // 54: kvorum.v1.WatchEvent.delete:type_name -> kvorum.v1.Changed
+	49, // 55: kvorum.v1.WatchEvent.released:type_name -> kvorum.v1.WatchedPartitions
+	49, // 56: kvorum.v1.WatchEvent.activated:type_name -> kvorum.v1.WatchedPartitions
+	45, // 57: kvorum.v1.WatchEvent.next:type_name -> kvorum.v1.WatchPosition
+	2,  // 58: kvorum.v1.WatchedPartitions.holding:type_name -> kvorum.v1.WatchedPartitions.Holding
+	3,  // 59: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
+	5,  // 60: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
+	7,  // 61: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
+	20, // 62: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
+	37, // 63: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
+	39, // 64: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
+	28, // 65: kvorum.v1.KV.Scan:input_type -> kvorum.v1.ScanRequest
+	30, // 66: kvorum.v1.KV.Count:input_type -> kvorum.v1.CountRequest
+	44, // 67: kvorum.v1.KV.Watch:input_type -> kvorum.v1.WatchRequest
+	4,  // 68: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
+	6,  // 69: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
+	8,  // 70: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
+	23, // 71: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
+	38, // 72: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
+	40, // 73: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
+	29, // 74: kvorum.v1.KV.Scan:output_type -> kvorum.v1.ScanResponse
+	31, // 75: kvorum.v1.KV.Count:output_type -> kvorum.v1.CountResponse
+	46, // 76: kvorum.v1.KV.Watch:output_type -> kvorum.v1.WatchResponse
+	68, // [68:77] is the sub-list for method output_type
+	59, // [59:68] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_kvorum_v1_kv_proto_init() }
@@ -3560,13 +4176,23 @@ func file_kvorum_v1_kv_proto_init() {
 		(*Result_TtlOf)(nil),
 		(*Result_Page)(nil),
 	}
+	file_kvorum_v1_kv_proto_msgTypes[41].OneofWrappers = []any{
+		(*WatchRequest_Key)(nil),
+		(*WatchRequest_Prefix)(nil),
+	}
+	file_kvorum_v1_kv_proto_msgTypes[44].OneofWrappers = []any{
+		(*WatchEvent_Put)(nil),
+		(*WatchEvent_Delete)(nil),
+		(*WatchEvent_Released)(nil),
+		(*WatchEvent_Activated)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kvorum_v1_kv_proto_rawDesc), len(file_kvorum_v1_kv_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   41,
+			NumEnums:      3,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -438,6 +438,98 @@ export interface Node {
   address: string;
 }
 
+export interface WatchRequest {
+  keys:
+    | { $case: "key"; value: Uint8Array }
+    | //
+    /** Keys that begin so; empty: all. */
+    { $case: "prefix"; value: Uint8Array }
+    | undefined;
+  /** Of a gateway: what came with an event or a mark of the same keys, or with COMPACTED. Empty: from now on. */
+  token: Uint8Array;
+  /** Of a node: the next change that is asked for. Absent: from now on, as the shard's leader has it now. */
+  from:
+    | WatchPosition
+    | undefined;
+  /** How long nothing may be said while changes of other keys go by, at least 100; 0: 5,000. */
+  progressMs: number;
+}
+
+/** A place in a shard's log, the same on all its replicas: between two of the changes of an entry, or before the first one. */
+export interface WatchPosition {
+  /** Of the entry. 0, 0 is the beginning of the shard. */
+  index: bigint;
+  /** How many changes of it have been. */
+  skip: number;
+}
+
+export interface WatchResponse {
+  events: WatchEvent[];
+  /** Of a node: where this message ends. One without events is a mark of progress, and the first one says where the watch begins. */
+  next:
+    | WatchPosition
+    | undefined;
+  /** Of a node, with the first message: what the shard has and has had at that position; what it has nothing to do with is left out. */
+  partitions: WatchedPartitions[];
+  /** Of a gateway: all events so far and nothing more. */
+  token: Uint8Array;
+}
+
+export interface WatchEvent {
+  kind:
+    | { $case: "put"; value: Changed }
+    | //
+    /** The version is that of the value that was deleted. */
+    { $case: "delete"; value: Changed }
+    | //
+    /**
+     * Of a node: partitions that are not this shard's any more, or that are so from here on. The shard that releases partitions in an
+     * epoch and the one that activates them in the same epoch follow one another.
+     */
+    { $case: "released"; value: WatchedPartitions }
+    | { $case: "activated"; value: WatchedPartitions }
+    | undefined;
+  /** Of a node: the position after it. */
+  next:
+    | WatchPosition
+    | undefined;
+  /** Of a gateway. */
+  token: Uint8Array;
+}
+
+export interface Changed {
+  key: Uint8Array;
+  value: Uint8Array;
+  version: bigint;
+}
+
+/** Partitions first..last, both included. */
+export interface WatchedPartitions {
+  first: number;
+  last: number;
+  /** Of the move, or in which the holding last changed. */
+  epoch: bigint;
+  holding: WatchedPartitions_Holding;
+}
+
+export const WatchedPartitions_Holding = {
+  UNSPECIFIED: 0,
+  OWNED: 1,
+  /** FROZEN - Owned, and about to be released in that epoch, or not. */
+  FROZEN: 2,
+  /** GONE - Released, or never owned. */
+  GONE: 3,
+} as const;
+
+export type WatchedPartitions_Holding = typeof WatchedPartitions_Holding[keyof typeof WatchedPartitions_Holding];
+
+export namespace WatchedPartitions_Holding {
+  export type UNSPECIFIED = typeof WatchedPartitions_Holding.UNSPECIFIED;
+  export type OWNED = typeof WatchedPartitions_Holding.OWNED;
+  export type FROZEN = typeof WatchedPartitions_Holding.FROZEN;
+  export type GONE = typeof WatchedPartitions_Holding.GONE;
+}
+
 function createBaseGetRequest(): GetRequest {
   return { key: NO_BYTES, staleMs: undefined };
 }
@@ -3497,6 +3589,493 @@ export const Node: MessageFns<Node> = {
   },
 };
 
+function createBaseWatchRequest(): WatchRequest {
+  return { keys: undefined, token: NO_BYTES, from: undefined, progressMs: 0 };
+}
+
+export const WatchRequest: MessageFns<WatchRequest> = {
+  encode(message: WatchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.keys?.$case) {
+      case "key":
+        writer.uint32(10).bytes(message.keys.value);
+        break;
+      case "prefix":
+        writer.uint32(18).bytes(message.keys.value);
+        break;
+    }
+    if (message.token.length !== 0) {
+      writer.uint32(26).bytes(message.token);
+    }
+    if (message.from !== undefined) {
+      WatchPosition.encode(message.from, writer.uint32(34).fork()).join();
+    }
+    if (message.progressMs !== 0) {
+      writer.uint32(40).uint32(message.progressMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys = { $case: "key", value: reader.bytes() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.keys = { $case: "prefix", value: reader.bytes() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.token = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.from = WatchPosition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.progressMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWatchPosition(): WatchPosition {
+  return { index: 0n, skip: 0 };
+}
+
+export const WatchPosition: MessageFns<WatchPosition> = {
+  encode(message: WatchPosition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0n) {
+      if (BigInt.asUintN(64, message.index) !== message.index) {
+        throw new globalThis.Error("value provided for field message.index of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.index);
+    }
+    if (message.skip !== 0) {
+      writer.uint32(16).uint32(message.skip);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchPosition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchPosition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.skip = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWatchResponse(): WatchResponse {
+  return { events: [], next: undefined, partitions: [], token: NO_BYTES };
+}
+
+export const WatchResponse: MessageFns<WatchResponse> = {
+  encode(message: WatchResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.events) {
+      WatchEvent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.next !== undefined) {
+      WatchPosition.encode(message.next, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.partitions) {
+      WatchedPartitions.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.token.length !== 0) {
+      writer.uint32(34).bytes(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.events.push(WatchEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.next = WatchPosition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partitions.push(WatchedPartitions.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.token = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWatchEvent(): WatchEvent {
+  return { kind: undefined, next: undefined, token: NO_BYTES };
+}
+
+export const WatchEvent: MessageFns<WatchEvent> = {
+  encode(message: WatchEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "put":
+        Changed.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "delete":
+        Changed.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+      case "released":
+        WatchedPartitions.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+      case "activated":
+        WatchedPartitions.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    if (message.next !== undefined) {
+      WatchPosition.encode(message.next, writer.uint32(42).fork()).join();
+    }
+    if (message.token.length !== 0) {
+      writer.uint32(50).bytes(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "put", value: Changed.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "delete", value: Changed.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "released", value: WatchedPartitions.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "activated", value: WatchedPartitions.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.next = WatchPosition.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.token = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseChanged(): Changed {
+  return { key: NO_BYTES, value: NO_BYTES, version: 0n };
+}
+
+export const Changed: MessageFns<Changed> = {
+  encode(message: Changed, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Changed {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChanged();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseWatchedPartitions(): WatchedPartitions {
+  return { first: 0, last: 0, epoch: 0n, holding: 0 };
+}
+
+export const WatchedPartitions: MessageFns<WatchedPartitions> = {
+  encode(message: WatchedPartitions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.first !== 0) {
+      writer.uint32(8).uint32(message.first);
+    }
+    if (message.last !== 0) {
+      writer.uint32(16).uint32(message.last);
+    }
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.epoch);
+    }
+    if (message.holding !== 0) {
+      writer.uint32(32).int32(message.holding);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchedPartitions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchedPartitions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.first = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.last = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.holding = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type KVService = typeof KVService;
 export const KVService = {
   /** Unary calls end with a gRPC status and the whole error in the trailer `kvorum-error-bin`. */
@@ -3579,6 +4158,19 @@ export const KVService = {
     responseSerialize: (value: CountResponse): Buffer => Buffer.from(CountResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CountResponse => CountResponse.decode(value),
   },
+  /**
+   * What changes, each change once, those of a key in their order. A gateway gives those of the whole cluster, with tokens to go on
+   * from; a node gives what it applies of its shard, with positions, and any replica does. What is not kept any more: COMPACTED.
+   */
+  watch: {
+    path: "/kvorum.v1.KV/Watch" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchRequest): Buffer => Buffer.from(WatchRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchRequest => WatchRequest.decode(value),
+    responseSerialize: (value: WatchResponse): Buffer => Buffer.from(WatchResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchResponse => WatchResponse.decode(value),
+  },
 } as const;
 
 export interface KVServer extends UntypedServiceImplementation {
@@ -3598,6 +4190,11 @@ export interface KVServer extends UntypedServiceImplementation {
   scan: handleUnaryCall<ScanRequest, ScanResponse>;
   /** How many keys a range has. Served by gateways. */
   count: handleUnaryCall<CountRequest, CountResponse>;
+  /**
+   * What changes, each change once, those of a key in their order. A gateway gives those of the whole cluster, with tokens to go on
+   * from; a node gives what it applies of its shard, with positions, and any replica does. What is not kept any more: COMPACTED.
+   */
+  watch: handleServerStreamingCall<WatchRequest, WatchResponse>;
 }
 
 export interface KVClient extends Client {
@@ -3699,6 +4296,16 @@ export interface KVClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CountResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * What changes, each change once, those of a key in their order. A gateway gives those of the whole cluster, with tokens to go on
+   * from; a node gives what it applies of its shard, with positions, and any replica does. What is not kept any more: COMPACTED.
+   */
+  watch(request: WatchRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchResponse>;
+  watch(
+    request: WatchRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchResponse>;
 }
 
 export const KVClient = makeGenericClientConstructor(KVService, "kvorum.v1.KV") as unknown as {
