@@ -55,6 +55,8 @@ type Options struct {
 	AskFormat AskFormat
 	// FormatNew is the format that a new shard begins with, if its members know it. At most 1: it begins with the first one.
 	FormatNew uint32
+	// Observer is told of what entries change. May be nil.
+	Observer fsm.Observer
 	// Seeding is told when Fetch is about to be needed. May be nil.
 	Seeding func()
 	// Lead, if any, is called when a leadership of this node is ready, and should return soon after ctx ends, which it does with

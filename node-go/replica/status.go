@@ -77,6 +77,12 @@ func (r *Replica) behind(term uint64, id raft.ServerID) uint64 {
 	return last - min(last, stored)
 }
 
+// Follows says whether this node is a member that leads, or has heard of a leader within so long: what it has not applied by now
+// comes, or it finds out that it is cut off.
+func (r *Replica) Follows(within time.Duration) bool {
+	return r.isMember() && (r.raft.State() == raft.Leader || r.options.Clock.Since(r.lastContact()) <= within)
+}
+
 // isMember is true also when there are no members yet.
 func (r *Replica) isMember() bool {
 	now := r.configurations.newest()

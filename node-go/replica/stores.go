@@ -128,7 +128,8 @@ func (s *stores) openContent(o *Options) error {
 	watched := watchedEngine{Engine: s.engine, dog: stall.New(o.Clock, o.Sizes.StallLimit, o.stalled)}
 	s.fsm, err = fsm.New(watched, fsm.Options{
 		Shard: o.Identity.Shard, FormatMax: o.FormatMax, Log: o.Log, AwaitDurable: s.log.AwaitDurable,
-		OnFatal: func(err error) { o.OnFatal(classify("the state machine has stopped", err)) },
+		Observer: o.Observer,
+		OnFatal:  func(err error) { o.OnFatal(classify("the state machine has stopped", err)) },
 	})
 	return err
 }

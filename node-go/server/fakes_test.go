@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	nodev1 "kvorum/node/gen/node/v1"
 	"kvorum/node/kverr"
 	"kvorum/node/replica"
+	"kvorum/node/watch"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -55,6 +57,9 @@ type fakeNode struct {
 	index    uint64
 	provable time.Duration
 	bounds   []time.Duration
+	// hub is what watchers are served from; lost: no leader was heard of.
+	hub  *watch.Hub
+	lost atomic.Bool
 	// changes are the changes of members that were asked for.
 	changes []string
 	// pages are those that were asked for; largest is the size of their record, if that is more than half of them.
@@ -83,6 +88,8 @@ func (n nodeView) Replica() (Replica, *kverr.Error) {
 }
 
 func (n nodeView) AwaitReplica(context.Context) (Replica, *kverr.Error) { return n.Replica() }
+
+func (n nodeView) Changes() *watch.Hub { return n.hub }
 
 func (n nodeView) SetPeers(peers []*kvorumv1.Node) error {
 	n.mu.Lock()
@@ -132,6 +139,8 @@ func (n *fakeNode) Write(_ context.Context, batch *command.WriteBatch, _ time.Ti
 	}
 	return results
 }
+
+func (n *fakeNode) Follows(time.Duration) bool { return !n.lost.Load() }
 
 func (n *fakeNode) Full() *kverr.Error { return n.full }
 
@@ -188,12 +197,13 @@ func (n *fakeNode) Seed(atLeast uint64) (engine.View, *kverr.Error) {
 
 // bench is a server over a fake node, and a client of it.
 type bench struct {
-	node    *fakeNode
-	options Options
-	server  *Server
-	kv      kvorumv1.KVClient
-	admin   nodev1.NodeClient
-	ctx     context.Context
+	node     *fakeNode
+	options  Options
+	server   *Server
+	listener *bufconn.Listener
+	kv       kvorumv1.KVClient
+	admin    nodev1.NodeClient
+	ctx      context.Context
 }
 
 // testLimit ends a test that hangs; nothing waits for it otherwise.
@@ -210,28 +220,35 @@ func start(t *testing.T, change func(*Options)) *bench {
 		change(&b.options)
 	}
 	b.server = New(b.options)
-	listener := bufconn.Listen(1 << 20)
+	b.listener = bufconn.Listen(1 << 20)
 	served := make(chan error, 1)
-	go func() { served <- b.server.Serve(listener) }()
+	go func() { served <- b.server.Serve(b.listener) }()
+	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
+	b.ctx = ctx
+	t.Cleanup(func() {
+		cancel()
+		b.server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	b.connect(t)
+	return b
+}
+
+// connect has the bench's clients use a connection of their own from here on.
+func (b *bench) connect(t *testing.T) {
+	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///node", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return b.listener.DialContext(ctx) }),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)),
 		// A client that does not read gets no more than this ahead.
 		grpc.WithInitialWindowSize(64<<10), grpc.WithInitialConnWindowSize(64<<10))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
-	b.kv, b.admin, b.ctx = kvorumv1.NewKVClient(conn), nodev1.NewNodeClient(conn), ctx
-	t.Cleanup(func() {
-		cancel()
-		conn.Close()
-		b.server.Stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return b
+	b.kv, b.admin = kvorumv1.NewKVClient(conn), nodev1.NewNodeClient(conn)
+	t.Cleanup(func() { conn.Close() })
 }
 
 func (b *bench) lane(t *testing.T) grpc.BidiStreamingClient[kvorumv1.BatchRequest, kvorumv1.BatchResponse] {

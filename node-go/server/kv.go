@@ -21,6 +21,8 @@ type kvService struct {
 	readers *readers
 	// refusals are not counted with what they are refused for: there would be no room to refuse.
 	refusals *replica.Budget
+	// watching bounds what is on its way to watchers.
+	watching *replica.Budget
 }
 
 func (s *kvService) Get(ctx context.Context, request *kvorumv1.GetRequest) (*kvorumv1.GetResponse, error) {

@@ -22,6 +22,7 @@ import (
 	"kvorum/node/kverr"
 	"kvorum/node/move"
 	"kvorum/node/replica"
+	"kvorum/node/watch"
 )
 
 // Node is the process that is served.
@@ -34,6 +35,8 @@ type Node interface {
 	Replica() (Replica, *kverr.Error)
 	// AwaitReplica waits until the node has opened its replica.
 	AwaitReplica(ctx context.Context) (Replica, *kverr.Error)
+	// Changes are those that the replica applies, for watchers. They are there before the replica is, and begin with it.
+	Changes() *watch.Hub
 	// SetPeers tells where the shard's nodes listen; durable on return.
 	SetPeers(peers []*kvorumv1.Node) error
 }
@@ -54,6 +57,8 @@ type Replica interface {
 	LogTimeMs() uint64
 	// Page reads keys of some partitions as of one moment, with Get's guarantee.
 	Page(query fsm.PageQuery) (fsm.Page, *kverr.Error)
+	// Follows says whether this node leads, or has heard of a leader within so long.
+	Follows(within time.Duration) bool
 	// ReadIndex gives an index that holds everything that was acknowledged before the call; only the leader has one.
 	ReadIndex(ctx context.Context, deadline time.Time) (uint64, *kverr.Error)
 
@@ -108,9 +113,13 @@ const (
 	// maxStreams is that of one connection, maxDataStreams that of the node: lanes, and unary calls beside them.
 	maxStreams     = 256
 	maxDataStreams = 256
-	maxConnections = 1024
+	// maxWatchStreams are counted apart: a watch lives for as long as its client wants, and holds little.
+	maxWatchStreams = 2048
+	maxConnections  = 1024
 	// maxRefusalBytes are enough for the refusals of 32 full messages of ours; past it streams end.
 	maxRefusalBytes = 16 << 20
+	// maxWatchingBytes are those of all messages to watchers that are on their way: two of the largest ones fit.
+	maxWatchingBytes = 32 << 20
 	// Our clients ping to notice dead servers. Anything down to a second is no abuse.
 	minClientPing = time.Second
 	// The server pings a silent client to notice that it vanished without closing: each costs one wake-up a minute.
@@ -122,7 +131,7 @@ const (
 
 // New makes a server that is not listening yet.
 func New(options Options) *Server {
-	data := &streams{max: maxDataStreams}
+	data := &streams{max: maxDataStreams, maxWatches: maxWatchStreams}
 	s := &Server{
 		busy: newBusy(), clock: options.Clock,
 		grpc: grpc.NewServer(
@@ -144,7 +153,7 @@ func New(options Options) *Server {
 	}
 	s.data = &kvService{
 		options: options, busy: s.busy, toll: newToll(options.Clock), readers: newReaders(options.Clock),
-		refusals: replica.NewBudget(maxRefusalBytes),
+		refusals: replica.NewBudget(maxRefusalBytes), watching: replica.NewBudget(maxWatchingBytes),
 	}
 	kvorumv1.RegisterKVServer(s.grpc, s.data)
 	nodev1.RegisterNodeServer(s.grpc, &nodeService{options: options})

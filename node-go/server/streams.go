@@ -20,6 +20,9 @@ import (
 type streams struct {
 	open atomic.Int32
 	max  int32
+	// watches are bounded by themselves.
+	watches    atomic.Int32
+	maxWatches int32
 }
 
 var dataMethods = "/" + kvorumv1.KV_ServiceDesc.ServiceName + "/"
@@ -31,11 +34,15 @@ func (s *streams) tap(ctx context.Context, info *tap.Info) (context.Context, err
 	if !strings.HasPrefix(info.FullMethodName, dataMethods) {
 		return ctx, nil
 	}
-	if s.open.Add(1) > s.max {
-		s.open.Add(-1)
+	open, most := &s.open, s.max
+	if info.FullMethodName == kvorumv1.KV_Watch_FullMethodName {
+		open, most = &s.watches, s.maxWatches
+	}
+	if open.Add(1) > most {
+		open.Add(-1)
 		return nil, errTooManyStreams
 	}
-	context.AfterFunc(ctx, func() { s.open.Add(-1) })
+	context.AfterFunc(ctx, func() { open.Add(-1) })
 	return ctx, nil
 }
 

@@ -12,8 +12,8 @@ type Position struct {
 	Skip  uint32
 }
 
-// before says that p comes first.
-func (p Position) before(other Position) bool {
+// Before says that p comes first.
+func (p Position) Before(other Position) bool {
 	return p.Index < other.Index || p.Index == other.Index && p.Skip < other.Skip
 }
 

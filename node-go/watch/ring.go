@@ -174,12 +174,12 @@ func (r *Ring) Start(from Position) (Position, *Holdings, error) {
 	if from == (Position{}) && r.untouched() {
 		from = r.first
 	}
-	if from.before(r.first) {
+	if from.Before(r.first) {
 		return from, nil, ErrCompacted
 	}
 	holdings := r.held
 	for i := range r.moves {
-		if r.moves[i].position().before(from) {
+		if r.moves[i].position().Before(from) {
 			apply(&holdings, &r.moves[i].change)
 		}
 	}
@@ -219,10 +219,10 @@ func (r *Ring) Read(from Position, filter Filter, bytes int) (events []Event, ne
 func (r *Ring) look(from Position, filter Filter, bytes *int, events []Event) (all []Event, next Position, ended bool, err error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if from.before(r.first) {
+	if from.Before(r.first) {
 		return events, from, false, ErrCompacted
 	}
-	at := sort.Search(r.count, func(i int) bool { return !r.at(i).position().before(from) })
+	at := sort.Search(r.count, func(i int) bool { return !r.at(i).position().Before(from) })
 	for end := min(r.count, at+lookRecords); at < end; at++ {
 		c := r.at(at)
 		from = c.next()
@@ -237,7 +237,7 @@ func (r *Ring) look(from Position, filter Filter, bytes *int, events []Event) (a
 	if at < r.count {
 		return events, from, false, nil
 	}
-	if tail := after(r.applied); from.before(tail) {
+	if tail := after(r.applied); from.Before(tail) {
 		from = tail
 	}
 	return events, from, true, nil

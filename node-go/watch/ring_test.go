@@ -69,14 +69,14 @@ func TestReadersSeeEachChangeOnce(t *testing.T) {
 				r := readers[n]
 				events, next, err := ring.Read(r.at, filter, rapid.IntRange(1, 900).Draw(t, "bytes"))
 				if err != nil {
-					if !errors.Is(err, ErrCompacted) || !r.at.before(ring.first) {
+					if !errors.Is(err, ErrCompacted) || !r.at.Before(ring.first) {
 						t.Fatalf("at %v of a ring from %v: %v", r.at, ring.first, err)
 					}
 					// It begins anew, behind everything.
 					r.at, r.seen, begins[n] = after(index), nil, len(logged)
 					continue
 				}
-				if next.before(r.at) {
+				if next.Before(r.at) {
 					t.Fatalf("from %v back to %v", r.at, next)
 				}
 				for _, e := range events {

@@ -45,7 +45,8 @@ export const GO_ARROWS: Readonly<Record<string, readonly string[]>> = {
   move: ['fsm', 'engine', 'gen', 'clock', 'kverr'],
   // Tests only.
   simulation: ['fsm', 'engine', 'vfs', 'gen'],
-  server: ['move', 'replica', 'fsm', 'engine', 'gen', 'transport', 'clock', 'kverr', 'telemetry'],
+  watch: ['fsm', 'clock'],
+  server: ['move', 'watch', 'replica', 'fsm', 'engine', 'gen', 'transport', 'clock', 'kverr', 'telemetry'],
   // The node's composition root.
   cmd: ['*'],
 }

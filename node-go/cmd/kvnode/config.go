@@ -41,6 +41,7 @@ type config struct {
 	compactBytes  int64
 	trailingBytes int64
 	segmentBytes  int64
+	watchBytes    int64
 	processors    int
 	formatMax     uint32
 	formatNew     uint32
@@ -111,6 +112,7 @@ func (c *config) tunables(flags *flag.FlagSet) {
 	flags.Int64Var(&c.compactBytes, "compact-bytes", 64<<20, "bytes of Raft log after which it is compacted, at least 1 MiB")
 	flags.Int64Var(&c.trailingBytes, "trailing-bytes", 16<<20, "bytes of Raft log kept for slow followers, 1 up to --compact-bytes")
 	flags.Int64Var(&c.segmentBytes, "segment-bytes", 64<<20, "size of an engine data file, 1 MiB-1 GiB")
+	flags.Int64Var(&c.watchBytes, "watch-bytes", 16<<20, "bytes of newest changes kept for watchers, 64 KiB-1 GiB")
 	flags.IntVar(&c.processors, "processors", 0, "processors to use at once, 0-1024; 0: all, or as GOMAXPROCS says")
 }
 
@@ -139,6 +141,7 @@ func (c *config) check(shard uint64, rest []string) []error {
 	fault(c.compactBytes < 1<<20, "--compact-bytes %d: at least 1 MiB", c.compactBytes)
 	fault(c.trailingBytes < 1 || c.trailingBytes > c.compactBytes, "--trailing-bytes %d: 1 up to --compact-bytes", c.trailingBytes)
 	fault(c.segmentBytes < 1<<20 || c.segmentBytes > 1<<30, "--segment-bytes %d: 1 MiB-1 GiB", c.segmentBytes)
+	fault(c.watchBytes < 64<<10 || c.watchBytes > 1<<30, "--watch-bytes %d: 64 KiB-1 GiB", c.watchBytes)
 	return faults
 }
 

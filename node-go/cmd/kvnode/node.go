@@ -16,6 +16,7 @@ import (
 	"kvorum/node/server"
 	"kvorum/node/transport"
 	"kvorum/node/vfs"
+	"kvorum/node/watch"
 )
 
 // surroundings are what the process gives to the node.
@@ -40,6 +41,7 @@ type node struct {
 	server   *server.Server
 	asker    *server.IndexAsker
 	importer *move.Importer
+	changes  *watch.Hub
 	debug    *http.Server
 
 	// stopOpening ends the wait for a peer that could seed this node.
@@ -116,6 +118,7 @@ func (n *node) listen() error {
 }
 
 func (n *node) serve() {
+	n.changes = watch.NewHub(int(n.config.watchBytes), n.around.clock)
 	n.importer = &move.Importer{
 		Clock: n.around.clock, Log: n.around.log,
 		Connect: server.Givers(n.around.clock, transport.Dialer(n.config.dialFrom), n.config.cluster),
@@ -154,8 +157,9 @@ func (n *node) openReplica(ctx context.Context) {
 			sweeper := &move.Sweeper{Shard: r, Clock: n.around.clock, Log: n.around.log}
 			sweeper.Run(ctx)
 		},
-		Seeding: func() { n.setState(nodev1.State_STATE_SEEDING) },
-		OnFatal: func(err *replica.FatalError) { n.around.fatal(faultOf(err)) },
+		Observer: n.changes,
+		Seeding:  func() { n.setState(nodev1.State_STATE_SEEDING) },
+		OnFatal:  func(err *replica.FatalError) { n.around.fatal(faultOf(err)) },
 	})
 	if err != nil && ctx.Err() == nil {
 		n.around.fatal(err)
@@ -235,6 +239,9 @@ func (n *node) closeOutside() {
 	}
 	if n.mux != nil {
 		n.mux.Close()
+	}
+	if n.changes != nil {
+		n.changes.Close()
 	}
 	n.serving.Wait()
 	if n.lock != nil {

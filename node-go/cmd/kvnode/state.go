@@ -12,6 +12,7 @@ import (
 	"kvorum/node/kverr"
 	"kvorum/node/replica"
 	"kvorum/node/server"
+	"kvorum/node/watch"
 )
 
 // Changed closes at the next change of the status.
@@ -100,6 +101,9 @@ func (n *node) AwaitReplica(ctx context.Context) (server.Replica, *kverr.Error) 
 		return nil, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "the node is not open yet: %w", ctx.Err())
 	}
 }
+
+// Changes are those that the replica applies.
+func (n *node) Changes() *watch.Hub { return n.changes }
 
 // SetPeers notes where the shard's nodes listen; durable on return.
 func (n *node) SetPeers(peers []*kvorumv1.Node) error {
