@@ -9,7 +9,8 @@ type Observer interface {
 	// Begin says where the changes that follow begin: after this entry, with partitions held so. It may come again, after a
 	// Restore; what was told before and what is told after are then not neighbours.
 	Begin(applied uint64, holdings *[command.Partitions]Holding)
-	// Observe is called for every command that is applied. The changes are the observer's; their bytes are never modified.
+	// Observe is called for every command that is applied. The list is valid only during the call; the bytes that it refers to are never
+	// modified.
 	Observe(index uint64, changes []Change)
 }
 
@@ -109,5 +110,6 @@ func (f *FSM) tell(index uint64) {
 	if f.options.Observer != nil {
 		f.options.Observer.Observe(index, f.changes)
 	}
-	f.changes = nil
+	clear(f.changes)
+	f.changes = f.changes[:0]
 }
