@@ -18,6 +18,12 @@ export function slotOf(key: Uint8Array): number {
   return crc16(key, open + 1, close) % SLOTS
 }
 
+/** Whether all keys that begin so have one slot. */
+export function hasHashTag(prefix: Uint8Array): boolean {
+  const open = prefix.indexOf(OPEN_BRACE)
+  return open !== -1 && prefix.indexOf(CLOSE_BRACE, open + 1) > open + 1
+}
+
 export function partitionOf(key: Uint8Array): number {
   return slotOf(key) >>> SLOTS_PER_PARTITION_BITS
 }

@@ -46,6 +46,8 @@ export class NotANumberError extends subclass('NOT_A_NUMBER', 'NotANumberError')
 export class OverflowError extends subclass('OVERFLOW', 'OverflowError') {}
 /** The keys of a transaction are in more than one partition: a hash tag that all of them have puts them into one. */
 export class CrossShardError extends subclass('CROSS_SHARD', 'CrossShardError') {}
+/** The changes that a watch asks for are not kept any more: scan, then watch from its `token`. */
+export class CompactedError extends subclass('COMPACTED', 'CompactedError') {}
 /** A fault in Kvorum itself. */
 export class InternalError extends subclass('INTERNAL', 'InternalError') {}
 
@@ -66,6 +68,7 @@ const CLASSES: Readonly<Record<Code, new (message: string, details: KvErrorDetai
   INTERNAL: InternalError,
   NOT_A_NUMBER: NotANumberError,
   OVERFLOW: OverflowError,
+  COMPACTED: CompactedError,
   SESSION_EXPIRED: SessionExpiredError,
   CROSS_SHARD: CrossShardError,
 }

@@ -23,6 +23,8 @@ export interface KvErrorDetails {
   readonly version?: bigint
   /** Of a transaction that one of its operations failed: which one, from 1, those of `else` counted after those of `then`. */
   readonly operation?: number
+  /** With COMPACTED: where a watch begins that misses nothing of what a scan does not show that begins now. */
+  readonly token?: string
   readonly cause?: unknown
 }
 
@@ -41,6 +43,7 @@ export class KvError extends Error {
   declare readonly epoch?: bigint
   declare readonly version?: bigint
   declare readonly operation?: number
+  declare readonly token?: string
 
   constructor(
     readonly code: Code,

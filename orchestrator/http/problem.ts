@@ -18,6 +18,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
   NOT_A_NUMBER: 409,
   OVERFLOW: 409,
   CROSS_SHARD: 400,
+  COMPACTED: 410,
   CORRUPT: 500,
   WRONG_PEER: 502,
   UNSUPPORTED: 501,

@@ -26,6 +26,8 @@ import type {
   TransactionResponse,
   ScanRequest,
   ScanResponse,
+  WatchRequest,
+  WatchResponse,
 } from './gen/kvorum/v1/kv.js'
 import { KVService } from './gen/kvorum/v1/kv.js'
 import { type KeyValuePair, KVStoreService, type Status, type String as Text, type ValueReturn } from './gen/kvstore.js'
@@ -41,6 +43,8 @@ export interface CallInfo {
   cancelled(): boolean
 }
 
+export type { WatchRequest as WatchQuestion, WatchResponse as WatchAnswer } from './gen/kvorum/v1/kv.js'
+
 /** What a server of kvorum.v1.KV does. Unary handlers reject with a KvError (anything else becomes INTERNAL). */
 export interface KvHandlers {
   get(request: GetRequest, call: CallInfo): Promise<GetResponse>
@@ -53,6 +57,11 @@ export interface KvHandlers {
   batch(stream: BatchStream): void
   /** Maps to send, from the current one on, until `signal` is aborted because the client has gone. */
   clusterMap(signal: AbortSignal): AsyncIterable<ClusterMap>
+  /**
+   * What changes, until `signal` is aborted because the client has gone. It is asked for more only when the client has read. A server
+   * without it says UNSUPPORTED.
+   */
+  watch?(request: WatchRequest, signal: AbortSignal): AsyncIterable<WatchResponse>
 }
 
 export function kvService(handlers: KvHandlers, clock: Clock = systemClock): Service {
@@ -66,6 +75,7 @@ export function kvService(handlers: KvHandlers, clock: Clock = systemClock): Ser
       scan: unary((request: ScanRequest, call) => handlers.scan?.(request, call) ?? unserved(), 'read', clock),
       count: unary((request: CountRequest, call) => handlers.count?.(request, call) ?? unserved(), 'read', clock),
       batch: (call: BatchCall) => handlers.batch(new BatchStream(call)),
+      watch: serverStream((request: WatchRequest, signal) => handlers.watch?.(request, signal) ?? unwatched()),
       clusterMap: serverStream((_: ClusterMapRequest, signal) => mapsOnTheWire(handlers.clusterMap(signal))),
     },
   )
@@ -143,13 +153,32 @@ async function serveStream<Req, Res>(
   call.on('close', () => gone.abort())
   call.on('error', () => gone.abort())
   try {
-    for await (const message of handler(call.request, gone.signal)) call.write(message)
+    for await (const message of handler(call.request, gone.signal)) {
+      // Who does not read is not written for: what it is to get waits where it comes from.
+      if (!call.write(message) && !gone.signal.aborted) await drained(call, gone.signal)
+    }
     call.end()
   } catch (thrown) {
     const error = toKvError(thrown, 'not-applied')
     // grpc-js answers an error event with its status; `destroy` would leave the client without one.
     call.emit('error', Object.assign(new Error(error.message), statusOf(error)))
   }
+}
+
+function unwatched(): never {
+  throw new UnsupportedError('this server has no watches', { outcome: 'not-applied' })
+}
+
+function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const over = () => {
+      call.off('drain', over)
+      signal.removeEventListener('abort', over)
+      resolve()
+    }
+    call.on('drain', over)
+    signal.addEventListener('abort', over, { once: true })
+  })
 }
 
 async function* mapsOnTheWire(maps: AsyncIterable<ClusterMap>): AsyncGenerator<ClusterMapResponse> {

@@ -1,0 +1,166 @@
+import { expect, test } from 'vitest'
+import { systemClock } from '../../core/clock.js'
+import { MapCell } from '../../core/map-source.js'
+import { seededRng } from '../../core/rng.js'
+import { PARTITIONS, partitionOf } from '../../core/slot.js'
+import { makeClusterMap } from '../../core/topology.js'
+import { CancelledError, CompactedError, UnavailableError } from '../../errors/index.js'
+import type { HeldPartitions, NodeEvent, NodeMessage, Position, Watched, WatchLinks } from '../../wire/watch.js'
+import { watchCluster } from './cluster-watch.js'
+import { decodeToken } from './token.js'
+
+const WATCHED: Watched = { prefix: new Uint8Array() }
+const ALL: HeldPartitions = { first: 0, last: PARTITIONS - 1, epoch: 1n, holding: 'owned' }
+const at = (index: number): Position => ({ index: BigInt(index), skip: 0 })
+const begins = (index: number, ...partitions: HeldPartitions[]): NodeMessage => ({ events: [], next: at(index), partitions })
+const tells = (...events: NodeEvent[]): NodeMessage => ({
+  events,
+  next: (events.at(-1) as NodeEvent).next,
+  partitions: [],
+})
+const put = (key: string, version: number, index: number): NodeEvent => ({
+  change: { type: 'put', key: Buffer.from(key), value: new Uint8Array(), version: BigInt(version) },
+  next: at(index),
+})
+const compacted = () => new CompactedError('not kept', { outcome: 'not-applied' })
+
+/** Nodes that answer as a script says, by shard; their addresses are their names. */
+class Nodes implements Pick<WatchLinks, 'watch'> {
+  readonly asked: string[] = []
+  open = 0
+  readonly #script: (node: string, from: Position | undefined) => readonly (NodeMessage | Error)[]
+
+  constructor(script: (node: string, from: Position | undefined) => readonly (NodeMessage | Error)[]) {
+    this.#script = script
+  }
+
+  async *watch(address: string, _peer: unknown, _watched: Watched, from: Position | undefined, signal: AbortSignal) {
+    this.asked.push(`${address} ${from === undefined ? 'now' : from.index}`)
+    this.open++
+    try {
+      for (const step of this.#script(address, from)) {
+        if (step instanceof Error) throw step
+        yield step
+      }
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    } finally {
+      this.open--
+    }
+  }
+}
+
+function mapOf(epoch: bigint, owner: number, shards: readonly number[], replicas = 1) {
+  const nodesOf = (id: number) =>
+    Array.from({ length: replicas }, (_, number) => ({ id: `n${id}${number}`, address: `${id}-${number}` }))
+  return makeClusterMap({
+    clusterId: 'c',
+    epoch,
+    owners: Array.from({ length: PARTITIONS }, () => owner),
+    shards: shards.map((id) => ({ id, nodes: nodesOf(id) })),
+  })
+}
+
+function watch(links: Nodes, maps: MapCell, token?: Uint8Array, signal = new AbortController().signal) {
+  return watchCluster({ maps, links, clock: systemClock, rng: seededRng(1) }, { watched: WATCHED, token, signal })
+}
+
+async function tokenAt(index: number): Promise<Uint8Array> {
+  const nodes = new Nodes(() => [begins(index, ALL)])
+  const messages = watch(nodes, new MapCell(mapOf(1n, 1, [1])))
+  const { value } = await messages.next()
+  await messages.return(undefined)
+  expect(nodes.open).toBe(0)
+  return (value as { token: Uint8Array }).token
+}
+
+test('a replica that does not keep the position any more: another one does', async () => {
+  const token = await tokenAt(5)
+  const nodes = new Nodes((node) => (node === '1-2' ? [begins(5, ALL), tells(put('k', 1, 6))] : [compacted()]))
+  const messages = watch(nodes, new MapCell(mapOf(1n, 1, [1], 3)), token)
+  expect((await messages.next()).value).toMatchObject({ events: [] })
+  expect((await messages.next()).value).toMatchObject({ events: [{ change: { version: 1n } }] })
+  expect(new Set(nodes.asked).size).toBe(nodes.asked.length)
+  await messages.return(undefined)
+  expect(nodes.open).toBe(0)
+})
+
+test('none does: COMPACTED, with the token of now', async () => {
+  const token = await tokenAt(5)
+  const nodes = new Nodes((_, from) => (from === undefined ? [begins(90, ALL)] : [compacted()]))
+  const error = await watch(nodes, new MapCell(mapOf(1n, 1, [1], 3)), token)
+    .next()
+    .catch((thrown: unknown) => thrown)
+  expect(error).toBeInstanceOf(CompactedError)
+  const now = decodeToken(Buffer.from((error as CompactedError).token ?? '', 'base64url'), 'c')
+  expect(now.positions).toEqual(new Map([[1, at(90)]]))
+  expect(nodes.open).toBe(0)
+})
+
+test('a stream that breaks goes on where it was, from another node', async () => {
+  let broken = false
+  const nodes = new Nodes((_, from) => {
+    if (broken) return [begins(Number(from?.index)), tells(put('k', 2, 8))]
+    broken = true
+    return [begins(5, ALL), tells(put('k', 1, 7)), new UnavailableError('it died', { outcome: 'not-applied' })]
+  })
+  const messages = watch(nodes, new MapCell(mapOf(1n, 1, [1], 2)))
+  const versions: bigint[] = []
+  for await (const { events } of messages) {
+    versions.push(...events.map(({ change }) => change.version))
+    if (versions.length === 2) break
+  }
+  expect(versions).toEqual([1n, 2n])
+  expect(nodes.asked.map((asked) => asked.split(' ')[1])).toEqual(['now', '7'])
+})
+
+test('a new shard is heard from its beginning, and only behind the release', async () => {
+  const k = Buffer.from('k')
+  const moved: HeldPartitions = { first: partitionOf(k), last: partitionOf(k), epoch: 2n, holding: 'owned' }
+  let release: (message: NodeMessage) => void = () => {}
+  const released = new Promise<NodeMessage>((resolve) => {
+    release = resolve
+  })
+  const nodes: Pick<WatchLinks, 'watch'> = {
+    async *watch(address, _peer, _watched, from, signal) {
+      if (address === '1-0') {
+        yield begins(5, ALL)
+        yield await released
+      } else {
+        expect(from).toEqual(at(0))
+        yield begins(1)
+        yield tells({ change: { type: 'activated', partitions: moved }, next: at(2) }, put('k', 2, 3))
+      }
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    },
+  }
+  const maps = new MapCell(mapOf(1n, 1, [1]))
+  const gone = new AbortController()
+  const messages = watchCluster(
+    { maps, links: nodes, clock: systemClock, rng: seededRng(1) },
+    { watched: WATCHED, token: undefined, signal: gone.signal },
+  )
+  await messages.next()
+  maps.publish(mapOf(2n, 1, [1, 2]))
+  const told = (async () => {
+    const versions: bigint[] = []
+    for await (const { events } of messages) {
+      versions.push(...events.map(({ change }) => change.version))
+      if (versions.length === 2) break
+    }
+    return versions
+  })()
+  const over = { ...moved, holding: 'gone' } as const
+  release(tells(put('k', 1, 6), { change: { type: 'released', partitions: over }, next: at(7) }))
+  expect(await told).toEqual([1n, 2n])
+})
+
+test('its signal ends it with CANCELLED, and nothing is left', async () => {
+  const nodes = new Nodes(() => [begins(5, ALL)])
+  const gone = new AbortController()
+  const messages = watch(nodes, new MapCell(mapOf(1n, 1, [1])), undefined, gone.signal)
+  await messages.next()
+  const waiting = messages.next()
+  gone.abort()
+  await expect(waiting).rejects.toBeInstanceOf(CancelledError)
+  expect(nodes.open).toBe(0)
+})
