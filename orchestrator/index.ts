@@ -28,6 +28,11 @@ export {
   type Transaction,
   type TransactionReply,
   type TransactionStart,
+  type Watch,
+  type WatchEvent,
+  type WatchOptions,
+  type WatchProgress,
+  type WatchTarget,
   type WriteOptions,
 } from './client/index.js'
 export * from './errors/index.js'

@@ -22,3 +22,4 @@ export {
   type TransactionStart,
 } from './transaction.js'
 export type { Bytes, Hit } from './values.js'
+export type { Watch, WatchEvent, WatchOptions, WatchProgress, WatchTarget } from './watch.js'

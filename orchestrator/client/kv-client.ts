@@ -35,6 +35,14 @@ import {
 } from './scan.js'
 import { TransactionStart } from './transaction.js'
 import { type Bytes, type Hit, toBytes } from './values.js'
+import {
+  type Watch,
+  type WatchEvent,
+  Watches,
+  type WatchOptions,
+  type WatchProgress,
+  type WatchTarget,
+} from './watch.js'
 
 export interface KvClientOptions {
   /** Gateways of one cluster, host:port. One that answers is enough; the others are for when it does not. */
@@ -69,6 +77,7 @@ const DRAIN_MS = 5000
 
 interface Parts {
   readonly engine: Engine
+  readonly watches: Watches
   readonly maps: MapWatcher
   /** Of the map watcher. */
   readonly source: MapCell
@@ -86,12 +95,14 @@ interface Parts {
 export class KvClient {
   readonly #front: Front
   readonly #maps: MapWatcher
+  readonly #watches: Watches
   readonly #pages: PageSource
   readonly #deadlineMs: number
   #closed: Promise<void> | undefined
 
-  private constructor({ engine, maps, source, limits }: Parts) {
+  private constructor({ engine, watches, maps, source, limits }: Parts) {
     this.#maps = maps
+    this.#watches = watches
     this.#deadlineMs = limits.deadlineMs
     const execute: PageSource['execute'] = (operation, options) => this.#execute(operation, options)
     this.#pages = { maps: source, clock: systemClock, execute }
@@ -108,7 +119,9 @@ export class KvClient {
     try {
       const source = await maps.first(limits.deadlineMs, options.signal)
       const engine = engineFor(options.mode ?? 'auto', endpoints, maps, source, limits)
-      return new KvClient({ engine, maps, source, limits })
+      const mode = options.mode ?? 'auto'
+      const watches = new Watches({ mode, endpoints, maps: source, clock: systemClock, rng: systemRng })
+      return new KvClient({ engine, watches, maps, source, limits })
     } catch (error) {
       maps.close()
       throw error
@@ -205,11 +218,22 @@ export class KvClient {
   }
 
   /**
+   * What changes, each change once and those of a key in their order, until `break` or a failure. Through changes of leaders and of
+   * shards, and with `from` also across the end of this client. COMPACTED: what is asked for is not kept any more; scan, then watch from
+   * the error's token.
+   */
+  watch(target: WatchTarget, options: WatchOptions & { readonly progress: true }): Watch<WatchEvent | WatchProgress>
+  watch(target: WatchTarget, options?: WatchOptions): Watch<WatchEvent>
+  watch(target: WatchTarget, options: WatchOptions = {}): Watch<WatchEvent> {
+    return this.#watches.watch(target, options) as Watch<WatchEvent>
+  }
+
+  /**
    * Takes no new operations, lets those in flight end for at most `drainMs` (default 5,000; what is left then ends with
    * CANCELLED), and leaves no timer and no socket.
    */
   close({ drainMs = DRAIN_MS }: { readonly drainMs?: number } = {}): Promise<void> {
-    this.#closed ??= this.#front.drain(drainMs)
+    this.#closed ??= this.#watches.close().then(() => this.#front.drain(drainMs))
     return this.#closed
   }
 
