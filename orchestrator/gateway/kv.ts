@@ -7,6 +7,7 @@ import type { GatewayContext } from './context.js'
 import { latestMaps } from './maps.js'
 import { rangeHandlers } from './ranges.js'
 import { executor } from './unary.js'
+import { watchHandler } from './watch.js'
 import { overloaded } from './work.js'
 
 /** Each may hold a window of bytes and a message that no budget knows of yet. */
@@ -32,6 +33,7 @@ export function kvHandlers(context: GatewayContext, sessions: Set<BatchSession>)
       }
       sessions.add(new BatchSession(context, stream, (session) => sessions.delete(session)))
     },
+    watch: watchHandler(context),
     clusterMap: (signal): AsyncIterable<ClusterMap> => latestMaps(context.maps, signal),
   }
 }
