@@ -39,6 +39,11 @@ const HELP: Readonly<Record<string, Help>> = {
     failed: 'it failed, perhaps after some keys, or no server answers: stderr says what is known of it',
   },
   count: { examples: ['count', 'count --prefix user:'], done: 'counted', failed: SENT },
+  watch: {
+    examples: ['watch user:', "watch '' --json", 'watch user: --from AXfLk2sDAQ'],
+    done: 'never: it goes on until Ctrl-C',
+    failed: 'what was to be told is not kept any more (stderr has a token for now), or no server answers',
+  },
   status: { examples: ['status', 'status --json'], done: 'shown, also when nodes are down', failed: SENT },
   fault: {
     examples: [

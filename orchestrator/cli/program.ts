@@ -25,6 +25,7 @@ import { count, type ScanFlags, scan } from './scan.js'
 import { status } from './status.js'
 import { addTtl, duration, TTL_FLAG, type TtlFlag } from './ttl.js'
 import { TXN_HELP, textOf, txn } from './txn.js'
+import { type WatchFlags, watch } from './watch.js'
 import { faultIn, shown } from './words.js'
 
 const FAULT_S_MAX = 86_400
@@ -106,6 +107,11 @@ function programFor(
       return perform({ name: 'txn', json, writes: true }, (form, to) => txn(text, form, to, context))
     })
   addRanges(command, perform, context)
+  command('watch <prefix>', 'print what changes of the keys that begin so, until Ctrl-C; "" for all')
+    .option('--from <token>', 'what came with an event of the same watch: goes on after it (default: from now on)')
+    .action((prefix: string, { json, ...flags }: Flags & WatchFlags) =>
+      perform({ name: 'watch', key: prefix, json }, (form, to) => watch(prefix, flags, form, to, context)),
+    )
   command('status', 'show the shards and their nodes').action(({ json }: Flags) =>
     perform({ name: 'status', json }, (form, connection) => status(form, connection, context)),
   )

@@ -1,0 +1,76 @@
+import { once } from 'node:events'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { PARTITIONS } from '../core/slot.js'
+import { makeClusterMap } from '../core/topology.js'
+import { CompactedError, UnavailableError } from '../errors/index.js'
+import { type Listener, listen } from '../wire/listener.js'
+import { kvService, type WatchAnswer, type WatchQuestion } from '../wire/services.js'
+import { runCommand } from './program.js'
+
+let listener: Listener
+let asked: WatchQuestion[]
+
+beforeEach(async () => {
+  asked = []
+  const refuse = () => Promise.reject(new UnavailableError('only Watch here', { outcome: 'not-applied' }))
+  const handlers = { get: refuse, put: refuse, delete: refuse, batch: () => {}, clusterMap, watch }
+  listener = await listen({ host: '127.0.0.1', port: 0 }, [kvService(handlers)])
+})
+afterEach(() => listener.close())
+
+async function* clusterMap(signal: AbortSignal) {
+  const shards = [{ id: 1, nodes: [{ id: 'n1', address: listener.address }] }]
+  yield makeClusterMap({ clusterId: 'fake', epoch: 1n, owners: Array(PARTITIONS).fill(1), shards })
+  await once(signal, 'abort')
+}
+
+/** Two changes, and then there is too much that was missed. */
+async function* watch(request: WatchQuestion): AsyncGenerator<WatchAnswer> {
+  asked.push(request)
+  const token = Buffer.from([1, 2, 3])
+  const [key, value] = [Buffer.from('user:1'), Buffer.from([0xff])]
+  const event = { next: undefined, token }
+  yield {
+    events: [
+      { ...event, kind: { $case: 'put', value: { key, value, version: 4n } } },
+      { ...event, kind: { $case: 'delete', value: { key, value: new Uint8Array(), version: 4n } } },
+    ],
+    next: undefined,
+    partitions: [],
+    token,
+  }
+  throw new CompactedError('not kept any more', { outcome: 'not-applied', token: 'BAUG' })
+}
+
+async function run(...args: string[]) {
+  const said = { out: '', warned: '' }
+  const context = {
+    out: (text: string) => {
+      said.out += text
+    },
+    warn: (text: string) => {
+      said.warned += text
+    },
+    colours: false,
+    columns: 0,
+    version: '0',
+  }
+  const code = await runCommand(['watch', ...args, '--address', listener.address], {}, context)
+  return { code, ...said }
+}
+
+test('prints each change, and how to go on when too much was missed', async () => {
+  const { code, out, warned } = await run('user:', '--from', 'AQID')
+  expect(out).toBe('put "user:1" \ufffd\ndelete "user:1"\n')
+  expect(code).toBe(3)
+  expect(warned).toContain('--from BAUG')
+  expect(asked[0]?.keys).toEqual({ $case: 'prefix', value: Buffer.from('user:') })
+  expect(Buffer.from(asked[0]?.token ?? [])).toEqual(Buffer.from([1, 2, 3]))
+})
+
+test('--json: a line each, with the token to go on from', async () => {
+  const { out } = await run('', '--json')
+  const [put, gone] = out.split('\n').map((line) => (line === '' ? undefined : (JSON.parse(line) as unknown)))
+  expect(put).toEqual({ type: 'put', key: 'user:1', valueBase64: '/w==', version: '4', token: 'AQID' })
+  expect(gone).toEqual({ type: 'delete', key: 'user:1', version: '4', token: 'AQID' })
+})
