@@ -9,6 +9,7 @@ import { type HistoryLine, writeHistory } from '../chaos/model/format.js'
 import { Clients } from '../chaos/run/clients.js'
 import { HISTORY, judge } from '../chaos/run/judge.js'
 import type { Counts, Violation } from '../chaos/run/result.js'
+import { KeyWatchers } from '../chaos/traffic/key-watchers.js'
 import { NodeReaders } from '../chaos/traffic/node-readers.js'
 import { Recorder } from '../chaos/traffic/recorder.js'
 import { Traffic } from '../chaos/traffic/traffic.js'
@@ -58,6 +59,7 @@ export async function recorded<T>(
   const calls = new Calls()
   const clients = await Clients.open(endpoints, map, calls.watch)
   const recorder = new Recorder(calls.watch)
+  const watchers = await KeyWatchers.open(endpoints, prefixOf(seed))
   const load = startLoad(map, clients, recorder, { seed, width, firstFormat })
   try {
     await calls.more(CALLS_AROUND)
@@ -68,6 +70,9 @@ export async function recorded<T>(
     await load.stop()
     const gaps = (way: 'direct' | 'gateway') => map.shards.map(({ id }) => clients.longestGapMs(way, id, begin, end))
     const gapMs = { direct: Math.max(...gaps('direct')), gateway: Math.max(...gaps('gateway')) }
+    const unwatched = (await watchers.faults(recorder.lines, { mayCompact: false })).map(
+      (what): Violation => ({ kind: 'not watched', what }),
+    )
     const unread = await readAll(load.traffic, clients)
     const header = {
       seed,
@@ -88,12 +93,12 @@ export async function recorded<T>(
       lateMs: LATE_MS,
       signal,
     })
-    const all = [...unread, ...violations]
+    const all = [...unread, ...unwatched, ...violations]
     const failures = failuresOf(recorder.lines)
     if (all.length + failures.length + counts.undecided === 0) rmSync(folder, { recursive: true })
     return { value, violations: all, failures, counts, gapMs, folder }
   } finally {
-    await Promise.all([clients.close(), load.stop()])
+    await Promise.all([clients.close(), load.stop(), watchers.close()])
   }
 }
 
@@ -122,6 +127,8 @@ class Calls {
   }
 }
 
+const prefixOf = (seed: number): string => `recorded-${seed}`
+
 interface Load {
   readonly traffic: Traffic
   stop(): Promise<void>
@@ -139,7 +146,7 @@ function startLoad(
     recorder,
     random: random.fork(),
     ways: clients.workers,
-    prefix: `recorded-${seed}`,
+    prefix: prefixOf(seed),
     width,
     hastyShare: 0,
     patientMs: PATIENT_MS,

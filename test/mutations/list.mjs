@@ -4,6 +4,7 @@ import { ELASTIC } from './elastic.mjs'
 import { SCAN } from './scan.mjs'
 import { TRANSACTIONS } from './transactions.mjs'
 import { TTL } from './ttl.mjs'
+import { WATCH } from './watch.mjs'
 
 const ONCE = 'test/failures/once.test.ts'
 const OUTCOMES = 'test/failures/outcomes.test.ts'
@@ -349,4 +350,5 @@ export const MUTATIONS = [
   ...ELASTIC,
   ...SCAN,
   ...TRANSACTIONS,
+  ...WATCH,
 ]

@@ -5,6 +5,15 @@ import { ServiceProbe } from '../traffic/probe.js'
 import type { Watcher } from '../traffic/recorder.js'
 import { compat, kvClient, requestWrapper, type Way } from '../traffic/ways.js'
 
+interface Parts {
+  readonly endpoints: readonly string[]
+  readonly workers: readonly Way[]
+  readonly stale: readonly Way[]
+  readonly last: readonly Way[]
+  readonly probes: readonly ServiceProbe[]
+  readonly all: readonly Way[]
+}
+
 export class Clients {
   /** One for each worker: some workers share a client. */
   readonly workers: readonly Way[]
@@ -12,6 +21,8 @@ export class Clients {
   readonly stale: readonly Way[]
   /** One past the gateway, one through it: for the last reads, and for a light run. */
   readonly last: readonly Way[]
+  /** Gateways that they know. */
+  readonly endpoints: readonly string[]
   readonly #probes: readonly ServiceProbe[]
   readonly #all: readonly Way[]
 
@@ -37,25 +48,27 @@ export class Clients {
         await open(kvClient('direct', endpoints, 'direct')),
         await open(requestWrapper('gateway', endpoints)),
       ].flatMap((way) => map.shards.map(({ id }) => new ServiceProbe(id, way, map, watch)))
-      return new Clients(workers, [direct, auto, gateway], [direct, ...wrappers.slice(0, 1)], probes, opened)
+      return new Clients({
+        endpoints,
+        workers,
+        stale: [direct, auto, gateway],
+        last: [direct, ...wrappers.slice(0, 1)],
+        probes,
+        all: opened,
+      })
     } catch (error) {
       await Promise.all(opened.map((way) => way.close()))
       throw error
     }
   }
 
-  private constructor(
-    workers: readonly Way[],
-    stale: readonly Way[],
-    last: readonly Way[],
-    probes: readonly ServiceProbe[],
-    all: readonly Way[],
-  ) {
-    this.workers = workers
-    this.stale = stale
-    this.last = last
-    this.#probes = probes
-    this.#all = all
+  private constructor(parts: Parts) {
+    this.endpoints = parts.endpoints
+    this.workers = parts.workers
+    this.stale = parts.stale
+    this.last = parts.last
+    this.#probes = parts.probes
+    this.#all = parts.all
   }
 
   readonly longestGapMs: LongestGap = (way, shard, from, to) => {

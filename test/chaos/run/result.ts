@@ -12,6 +12,7 @@ export interface Violation {
     | 'not true'
     | 'not atomic'
     | 'too stale'
+    | 'not watched'
     | 'does not come back'
     | 'could not be healed'
     | 'could not be read'

@@ -10,6 +10,7 @@ import { CALM_MS, writeSchedule } from '../faults/schedule.js'
 import { writeHistory } from '../model/format.js'
 import type { LiveScene } from '../scene.js'
 import { CALM, type Gap, gapsOf } from '../service/gaps.js'
+import { KeyWatchers } from '../traffic/key-watchers.js'
 import { NodeReaders } from '../traffic/node-readers.js'
 import { NodeWriters } from '../traffic/node-writers.js'
 import { micros, Recorder, type Watcher } from '../traffic/recorder.js'
@@ -44,6 +45,7 @@ export async function runRound(round: Round): Promise<RoundResult | undefined> {
   const startMs = performance.now()
   round.phase('faults')
   const recorder = new Recorder(watch)
+  const watchers = settings.light ? undefined : await KeyWatchers.open(clients.endpoints, prefixOf(round))
   const load = startLoad(round, recorder)
   let injections: Injections
   let back: Back
@@ -57,8 +59,11 @@ export async function runRound(round: Round): Promise<RoundResult | undefined> {
     // Nothing in flight is waited for when the run is over.
     if (scene.signal.aborted) await clients.close()
     await load.stop()
+    if (scene.signal.aborted) await watchers?.close()
   }
   if (scene.signal.aborted) return undefined
+  const unwatched = (await watchers?.faults(recorder.lines, { mayCompact: true })) ?? []
+  await watchers?.close()
   const gaps = [...calmGaps(round, startMs), ...gapsOf(injections.done, scene.shards, clients.longestGapMs)]
   clients.forget(performance.now())
   round.phase('last reads')
@@ -77,6 +82,7 @@ export async function runRound(round: Round): Promise<RoundResult | undefined> {
     ...injections.unhealed.map((what): Violation => ({ kind: 'could not be healed', what })),
     ...back.violations,
     ...unread,
+    ...unwatched.map((what): Violation => ({ kind: 'not watched', what })),
     ...violations,
   ]
   if (all.length === 0 && counts.undecided === 0) rmSync(folder, { recursive: true, force: true })
@@ -86,13 +92,16 @@ export async function runRound(round: Round): Promise<RoundResult | undefined> {
   return { round: number, violations: all, faults: done, skipped, gaps, counts: counts ?? NO_COUNTS, backMs: back.ms }
 }
 
+const prefixOf = ({ settings, number }: Pick<Round, 'settings' | 'number'>): string =>
+  `chaos-${settings.seed}-${number}`
+
 interface Load {
   readonly traffic: Traffic
   stop(): Promise<void>
 }
 
 function startLoad({ number, settings, scene, clients, random }: Round, recorder: Recorder): Load {
-  const prefix = `chaos-${settings.seed}-${number}`
+  const prefix = prefixOf({ settings, number })
   const ways = settings.light ? clients.last : clients.workers
   const traffic = new Traffic({ map: scene.map, recorder, random: random.fork(), ways, prefix })
   if (settings.light) return { traffic, stop: () => traffic.stop() }
