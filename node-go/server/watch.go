@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
 
 	"kvorum/node/clock"
 	"kvorum/node/fsm"
@@ -180,13 +181,12 @@ func (w *watcher) send(message *kvorumv1.WatchResponse) error {
 			return context.Cause(w.ctx)
 		}
 	}
-	data, err := encode(message)
+	data, err := proto.Marshal(message)
 	if err != nil {
 		return err
 	}
-	hold, err := w.reserve(int64(len(*data)))
+	hold, err := w.reserve(int64(len(data)))
 	if err != nil {
-		mem.DefaultBufferPool().Put(data)
 		return err
 	}
 	stuck := w.options.Clock.AfterFunc(w.options.Limits.SendTimeout, func() { w.cancel(errSlowClient) })
@@ -203,12 +203,23 @@ func (w *watcher) send(message *kvorumv1.WatchResponse) error {
 		forget()
 		once()
 	}
-	if mem.IsBelowBufferPoolingThreshold(cap(*data)) {
+	if mem.IsBelowBufferPoolingThreshold(cap(data)) {
 		// Nobody says when it is let go of. gRPC lets a stream hold a few of these.
 		defer over()
 	}
-	return w.stream.SendMsg(&frame{buffer: mem.NewBuffer(data, sentPool{sent: over})})
+	return w.stream.SendMsg(&frame{buffer: mem.NewBuffer(&data, letGo(over))})
 }
+
+// letGo is told when gRPC has let go of a message. Its memory is the message's alone: gRPC's own pool gives a megabyte for anything
+// above 32 KiB, and each of a thousand watchers may hold one.
+type letGo func()
+
+func (letGo) Get(length int) *[]byte {
+	data := make([]byte, length)
+	return &data
+}
+
+func (over letGo) Put(*[]byte) { over() }
 
 // reserve waits for room. Those who hold it are sent away when their clients do not read.
 func (w *watcher) reserve(bytes int64) (*replica.Hold, error) {
