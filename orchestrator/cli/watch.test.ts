@@ -13,7 +13,8 @@ let asked: WatchQuestion[]
 beforeEach(async () => {
   asked = []
   const refuse = () => Promise.reject(new UnavailableError('only Watch here', { outcome: 'not-applied' }))
-  const handlers = { get: refuse, put: refuse, delete: refuse, batch: () => {}, clusterMap, watch }
+  const data = { get: refuse, put: refuse, delete: refuse, transaction: refuse, batch: () => {} }
+  const handlers = { ...data, clusterMap, watch }
   listener = await listen({ host: '127.0.0.1', port: 0 }, [kvService(handlers)])
 })
 afterEach(() => listener.close())
