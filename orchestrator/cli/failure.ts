@@ -35,12 +35,13 @@ function adviceFor(error: KvError, what: string, writes: boolean): string {
   if (writes && error.outcome === 'applied') return 'it has been done all the same'
   if (isUsage(error)) return ''
   const again = what === 'status' ? 'try again' : 'try again; kvorum status shows the nodes'
-  const passes = error.retryable || error.code === 'DEADLINE_EXCEEDED'
   // What did not hold is said by the message, and no log has more on it.
-  if (error.code === 'PRECONDITION_FAILED') return writes ? 'nothing was changed' : ''
-  const advice = passes ? again : "the log of npm start and the nodes' node.log may say more"
+  if (OF_THE_STATE.has(error.code)) return writes ? 'nothing was changed' : ''
+  const advice = error.retryable ? again : "the log of npm start and the nodes' node.log may say more"
   return writes ? `nothing was changed: ${advice}` : advice
 }
+
+const OF_THE_STATE: ReadonlySet<string> = new Set(['PRECONDITION_FAILED', 'NOT_A_NUMBER', 'OVERFLOW'])
 
 function isUsage({ code }: KvError): boolean {
   return code === 'INVALID_ARGUMENT' || code === 'TOO_LARGE' || code === 'CROSS_SHARD'

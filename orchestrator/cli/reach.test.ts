@@ -62,5 +62,7 @@ test('somebody who hangs up', async () => {
 
 test('a server for something else', async () => {
   const port = await portOf(createHttpServer((_, response) => response.end('hello')))
-  await expect(reach(`127.0.0.1:${port}`)).rejects.toThrow(/\(what listens there is something else\)/)
+  await expect(reach(`127.0.0.1:${port}`)).rejects.toThrow(
+    /\(it does not speak gRPC: it may be the port of HTTP\/JSON \(--http-port/,
+  )
 })

@@ -1,7 +1,7 @@
 import { connect } from 'node:http2'
 import { type Clock, systemClock } from '../core/clock.js'
 import { UnavailableError } from '../errors/index.js'
-import { whyNoConnection } from '../wire/plain-words.js'
+import { NO_GRPC, whyNoConnection } from '../wire/plain-words.js'
 
 /** How long a server that is there may take to be heard. */
 export const REACH_MS = 2_000
@@ -56,6 +56,6 @@ function urlOf(address: string): string {
 
 function whyOf({ code = '', message }: NodeJS.ErrnoException): string {
   // Bytes that are no HTTP/2.
-  if (code.startsWith('ERR_HTTP2')) return 'what listens there is something else'
+  if (code.startsWith('ERR_HTTP2')) return `it ${NO_GRPC}`
   return whyNoConnection(code) ?? message
 }

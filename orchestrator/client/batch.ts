@@ -1,6 +1,8 @@
 import { type Operation, type Previous, type PutOperation, type Result, returnsPrevious } from '../core/operation.js'
+import { describe } from '../core/words.js'
 import { KvError } from '../errors/index.js'
-import type { ReadOptions, RequestOptions } from './front.js'
+import { checkOptions, type Names } from './arguments.js'
+import { REQUEST_OPTIONS, type ReadOptions, type RequestOptions } from './front.js'
 import { type Bytes, Hit, toBytes } from './values.js'
 
 export interface ConditionOptions {
@@ -33,6 +35,11 @@ export interface TouchOptions {
 }
 
 export type BoundOptions = Pick<ReadOptions, 'staleMs'>
+
+export const CONDITION_OPTIONS: Names<ConditionOptions> = { ifVersion: true, returnPrevious: true }
+export const TOUCH_OPTIONS: Names<TouchOptions> = { ttlMs: true }
+export const PUT_OPTIONS: Names<PutConditionOptions> = { ...CONDITION_OPTIONS, ...TOUCH_OPTIONS, ifAbsent: true }
+const BOUND_OPTIONS: Names<BoundOptions> = { staleMs: true }
 
 export interface Stored {
   /** Of the key now. */
@@ -73,15 +80,19 @@ export class Batch<Results extends readonly BatchResult[] = []> {
     this.#execute = execute
   }
 
-  get(key: Bytes, { staleMs }: BoundOptions = {}): Batch<[...Results, Hit | null | KvError]> {
-    return this.#add({ kind: 'get', key: toBytes(key, 'key'), staleMs })
+  get(key: Bytes, options?: BoundOptions): Batch<[...Results, Hit | null | KvError]> {
+    checkOptions(options, BOUND_OPTIONS, 'get of a batch')
+    return this.#add({ kind: 'get', key: toBytes(key, 'key'), staleMs: options?.staleMs })
   }
 
   put(key: Bytes, value: Bytes, options?: PutConditionOptions): Batch<[...Results, Stored | KvError]> {
+    checkOptions(options, PUT_OPTIONS, 'put of a batch')
     return this.#add(putOperation(key, value, options))
   }
 
-  delete(key: Bytes, { ifVersion, returnPrevious }: ConditionOptions = {}): Batch<[...Results, Deleted | KvError]> {
+  delete(key: Bytes, options?: ConditionOptions): Batch<[...Results, Deleted | KvError]> {
+    checkOptions(options, CONDITION_OPTIONS, 'delete of a batch')
+    const { ifVersion, returnPrevious } = options ?? {}
     return this.#add({ kind: 'delete', key: toBytes(key, 'key'), ifVersion, returnPrevious })
   }
 
@@ -110,6 +121,7 @@ export class Batch<Results extends readonly BatchResult[] = []> {
    * failed; deadline and signal are those of every one. Rejects with a TypeError only.
    */
   async run(options?: RequestOptions): Promise<Results> {
+    checkOptions(options, REQUEST_OPTIONS, 'run of a batch')
     const answers = this.#operations.splice(0).map((operation) => this.#resultOf(operation, options))
     return (await Promise.all(answers)) as readonly BatchResult[] as Results
   }
@@ -131,7 +143,7 @@ export class Batch<Results extends readonly BatchResult[] = []> {
 
 export function putOperation(key: Bytes, value: Bytes, options: PutConditionOptions = {}): PutOperation {
   const { ifAbsent = false, returnPrevious, ttlMs } = options
-  if (typeof ifAbsent !== 'boolean') throw new TypeError('ifAbsent must be true or false')
+  if (typeof ifAbsent !== 'boolean') throw new TypeError(`ifAbsent must be true or false, not ${describe(ifAbsent)}`)
   if (ifAbsent && options.ifVersion !== undefined) throw new TypeError('ifVersion and ifAbsent exclude each other')
   const ifVersion = ifAbsent ? 0n : options.ifVersion
   return { kind: 'put', key: toBytes(key, 'key'), value: toBytes(value, 'value'), ifVersion, returnPrevious, ttlMs }

@@ -5,6 +5,7 @@ import { CancelledError, type KvError } from '../errors/index.js'
 import type { Done } from '../store/call.js'
 import { checkArguments } from '../store/execute.js'
 import { faultOf } from '../store/validate.js'
+import type { Names } from './arguments.js'
 import { Gate } from './gate.js'
 
 export interface RequestOptions {
@@ -21,6 +22,9 @@ export interface ReadOptions extends RequestOptions {
    */
   readonly staleMs?: number
 }
+
+export const REQUEST_OPTIONS: Names<RequestOptions> = { deadlineMs: true, signal: true }
+export const READ_OPTIONS: Names<ReadOptions> = { ...REQUEST_OPTIONS, staleMs: true }
 
 /** What carries operations: a Store, or the way through a gateway. */
 export interface Engine {

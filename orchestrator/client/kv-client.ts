@@ -4,24 +4,28 @@ import { DEFAULT_LIMITS, type Limits, VALUE_BYTES_TOP } from '../core/limits.js'
 import type { MapCell } from '../core/map-source.js'
 import type { Operation, Result } from '../core/operation.js'
 import { systemRng } from '../core/rng.js'
+import { describe } from '../core/words.js'
 import { type KvError, kvError } from '../errors/index.js'
 import type { PageSource } from '../store/scan/pages.js'
 import { countRange } from '../store/scan/scan.js'
 import { Store } from '../store/store.js'
+import { checkMs, checkOptions, checkSignal, type Names } from './arguments.js'
 import {
   type Appended,
   Batch,
   type BatchResult,
+  CONDITION_OPTIONS,
   type ConditionOptions,
   compareAndSetOperation,
   type Deleted,
+  PUT_OPTIONS,
   type PutConditionOptions,
   putOperation,
   replyOf,
   type Stored,
   type TouchOptions,
 } from './batch.js'
-import { type Engine, Front, type ReadOptions, type RequestOptions } from './front.js'
+import { type Engine, Front, READ_OPTIONS, REQUEST_OPTIONS, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
 import { MapWatcher } from './map-watcher.js'
 import {
@@ -72,6 +76,25 @@ interface WithPrevious {
   readonly previous: Hit | null
 }
 
+/** What each call takes: all else is a mistake. */
+const OPTIONS = {
+  connect: {
+    endpoints: true,
+    mode: true,
+    deadlineMs: true,
+    inFlightBytesMax: true,
+    inFlightOperationsMax: true,
+    signal: true,
+  } satisfies Names<KvClientOptions>,
+  get: READ_OPTIONS,
+  put: { ...REQUEST_OPTIONS, ...PUT_OPTIONS } satisfies Names<PutOptions>,
+  delete: { ...REQUEST_OPTIONS, ...CONDITION_OPTIONS } satisfies Names<WriteOptions>,
+  append: REQUEST_OPTIONS,
+  compareAndSet: REQUEST_OPTIONS,
+  increment: REQUEST_OPTIONS,
+  close: { drainMs: true },
+} as const
+
 const MODES: readonly unknown[] = ['auto', 'direct', 'gateway']
 const DRAIN_MS = 5000
 
@@ -112,7 +135,7 @@ export class KvClient {
 
   /** Learns the cluster map from any endpoint. Rejects with UNAVAILABLE when none gives it before the deadline. */
   static async connect(options: KvClientOptions): Promise<KvClient> {
-    checkOptions(options)
+    checkConnection(options)
     const limits = limitsOf(options)
     const endpoints = [...new Set(options.endpoints)]
     const maps = new MapWatcher({ endpoints, clock: systemClock, pinned: true })
@@ -130,6 +153,7 @@ export class KvClient {
 
   /** The key's value with its version, or null when it has none. */
   async get(key: Bytes, options?: ReadOptions): Promise<Hit | null> {
+    checkOptions(options, OPTIONS.get, 'get')
     const operation: Operation = { kind: 'get', key: toBytes(key, 'key'), staleMs: options?.staleMs }
     return (await this.#reply(operation, options)) as Hit | null
   }
@@ -137,6 +161,7 @@ export class KvClient {
   async put(key: Bytes, value: Bytes, options: PutOptions & Returning): Promise<Stored & WithPrevious>
   async put(key: Bytes, value: Bytes, options?: PutOptions): Promise<Stored>
   async put(key: Bytes, value: Bytes, options?: PutOptions): Promise<Stored> {
+    checkOptions(options, OPTIONS.put, 'put')
     return (await this.#reply(putOperation(key, value, options), options)) as Stored
   }
 
@@ -144,6 +169,7 @@ export class KvClient {
   async delete(key: Bytes, options: WriteOptions & Returning): Promise<Deleted & WithPrevious>
   async delete(key: Bytes, options?: WriteOptions): Promise<Deleted>
   async delete(key: Bytes, options?: WriteOptions): Promise<Deleted> {
+    checkOptions(options, OPTIONS.delete, 'delete')
     const { ifVersion, returnPrevious } = options ?? {}
     const operation: Operation = { kind: 'delete', key: toBytes(key, 'key'), ifVersion, returnPrevious }
     return (await this.#reply(operation, options)) as Deleted
@@ -151,6 +177,7 @@ export class KvClient {
 
   /** Adds bytes to the end of the value; an absent key is empty. */
   async append(key: Bytes, value: Bytes, options?: RequestOptions): Promise<Appended> {
+    checkOptions(options, OPTIONS.append, 'append')
     const operation: Operation = { kind: 'append', key: toBytes(key, 'key'), value: toBytes(value, 'value') }
     return (await this.#reply(operation, options)) as Appended
   }
@@ -160,6 +187,7 @@ export class KvClient {
    * whose `version` is that of the key. Both values together are at most what a value may be; for more there is `ifVersion`.
    */
   async compareAndSet(key: Bytes, expected: Bytes | null, value: Bytes, options?: RequestOptions): Promise<Stored> {
+    checkOptions(options, OPTIONS.compareAndSet, 'compareAndSet')
     return (await this.#reply(compareAndSetOperation(key, expected, value), options)) as Stored
   }
 
@@ -168,6 +196,7 @@ export class KvClient {
    * any text. An absent key is 0. Another value is NOT_A_NUMBER, a sum that is no int64 OVERFLOW; neither changes anything.
    */
   async increment(key: Bytes, by = 1n, options?: RequestOptions): Promise<bigint> {
+    checkOptions(options, OPTIONS.increment, 'increment')
     const operation: Operation = { kind: 'increment', key: toBytes(key, 'key'), by }
     return (await this.#reply(operation, options)) as bigint
   }
@@ -232,7 +261,12 @@ export class KvClient {
    * Takes no new operations, lets those in flight end for at most `drainMs` (default 5,000; what is left then ends with
    * CANCELLED), and leaves no timer and no socket.
    */
-  close({ drainMs = DRAIN_MS }: { readonly drainMs?: number } = {}): Promise<void> {
+  close(options: { readonly drainMs?: number } = {}): Promise<void> {
+    checkOptions(options, OPTIONS.close, 'close')
+    const { drainMs = DRAIN_MS } = options
+    if (typeof drainMs !== 'number' || !(drainMs >= 0)) {
+      throw new TypeError(`drainMs must be a number of ms from 0 on, not ${describe(drainMs)}`)
+    }
     this.#closed ??= this.#watches.close().then(() => this.#front.drain(drainMs))
     return this.#closed
   }
@@ -287,16 +321,25 @@ function limitsOf(options: KvClientOptions): Limits {
   }
 }
 
-function checkOptions(options: KvClientOptions): void {
-  const { endpoints, mode, ...numbers } = options
+function checkConnection(options: KvClientOptions): void {
+  const like = 'like { endpoints: ["localhost:7000"] }'
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`KvClient.connect takes an object, ${like}, not ${describe(options)}`)
+  }
+  checkOptions(options, OPTIONS.connect, 'KvClient.connect')
+  const { endpoints, mode, signal, ...numbers } = options
   if (!Array.isArray(endpoints) || endpoints.length === 0) {
-    throw new TypeError('endpoints must be a list of gateways, like ["localhost:7000"]')
+    throw new TypeError(`endpoints must be a list of gateways, ${like}, not ${describe(endpoints)}`)
   }
   for (const address of endpoints) checkAddress(address)
-  if (mode !== undefined && !MODES.includes(mode)) throw new TypeError(`the mode must be one of ${MODES.join(', ')}`)
-  for (const name of ['deadlineMs', 'inFlightBytesMax', 'inFlightOperationsMax'] as const) {
+  if (mode !== undefined && !MODES.includes(mode)) {
+    throw new TypeError(`the mode must be one of ${MODES.join(', ')}, not ${describe(mode)}`)
+  }
+  checkSignal(signal)
+  checkMs(numbers.deadlineMs, 'deadlineMs')
+  for (const name of ['inFlightBytesMax', 'inFlightOperationsMax'] as const) {
     const value: unknown = numbers[name]
     if (value === undefined || (typeof value === 'number' && value > 0)) continue
-    throw new TypeError(`${name} must be a positive number`)
+    throw new TypeError(`${name} must be a positive number, not ${describe(value)}`)
   }
 }

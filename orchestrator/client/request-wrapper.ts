@@ -4,8 +4,9 @@ import { DEFAULT_LIMITS, VALUE_BYTES_TOP } from '../core/limits.js'
 import type { AppendResult, GetResult, Operation, Result } from '../core/operation.js'
 import { systemRng } from '../core/rng.js'
 import { encodeText } from '../core/text.js'
-import type { TouchOptions } from './batch.js'
-import { Front, type ReadOptions, type RequestOptions } from './front.js'
+import { checkMs, checkOptions, type Names } from './arguments.js'
+import { TOUCH_OPTIONS, type TouchOptions } from './batch.js'
+import { Front, READ_OPTIONS, REQUEST_OPTIONS, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
 import { MapWatcher } from './map-watcher.js'
 import { toText } from './values.js'
@@ -14,6 +15,9 @@ export interface RequestWrapperOptions {
   /** How long an operation may take, ms, unless it says otherwise. Default 5,000. */
   readonly deadlineMs?: number
 }
+
+const PUT_OPTIONS: Names<RequestOptions & TouchOptions> = { ...REQUEST_OPTIONS, ...TOUCH_OPTIONS }
+const WRAPPER_OPTIONS: Names<RequestWrapperOptions> = { deadlineMs: true }
 
 /** The gateway knows its own limit for values; here only what no gateway takes is refused. */
 const LIMITS = { ...DEFAULT_LIMITS, valueBytesMax: VALUE_BYTES_TOP }
@@ -32,7 +36,9 @@ export class RequestWrapper {
 
   /** `address` is host:port; or several of one cluster: the others are for when one does not answer. */
   constructor(address: string | readonly string[], options: RequestWrapperOptions = {}) {
-    const endpoints = [...new Set(typeof address === 'string' ? [address] : address)]
+    checkOptions(options, WRAPPER_OPTIONS, 'RequestWrapper')
+    checkMs(options.deadlineMs, 'deadlineMs')
+    const endpoints = [...new Set(Array.isArray(address) ? (address as readonly string[]) : [address as string])]
     if (endpoints.length === 0) throw new TypeError('a client needs the address of a gateway, like "localhost:7000"')
     for (const one of endpoints) checkAddress(one)
     const limits = { ...LIMITS, deadlineMs: options.deadlineMs ?? LIMITS.deadlineMs }
@@ -45,6 +51,7 @@ export class RequestWrapper {
 
   /** The key's value, or null when it has none. */
   async get(key: string, options?: ReadOptions): Promise<string | null> {
+    checkOptions(options, READ_OPTIONS, 'get')
     const operation = { kind: 'get', key: encodeText(key, 'key'), staleMs: options?.staleMs } as const
     const { found, value } = (await this.#execute(operation, options)) as GetResult
     return found ? toText(value) : null
@@ -52,17 +59,20 @@ export class RequestWrapper {
 
   /** For ever, or with `ttlMs` for so long. */
   async put(key: string, value: string, options?: RequestOptions & TouchOptions): Promise<void> {
+    checkOptions(options, PUT_OPTIONS, 'put of a RequestWrapper')
     const ttlMs = options?.ttlMs
     await this.#execute({ kind: 'put', key: encodeText(key, 'key'), value: encodeText(value, 'value'), ttlMs }, options)
   }
 
   /** Deleting an absent key succeeds. */
   async delete(key: string, options?: RequestOptions): Promise<void> {
+    checkOptions(options, REQUEST_OPTIONS, 'delete of a RequestWrapper')
     await this.#execute({ kind: 'delete', key: encodeText(key, 'key') }, options)
   }
 
   /** Adds text to the end of the value and says how many bytes it has now; an absent key is empty. */
   async append(key: string, value: string, options?: RequestOptions): Promise<number> {
+    checkOptions(options, REQUEST_OPTIONS, 'append')
     const operation = { kind: 'append', key: encodeText(key, 'key'), value: encodeText(value, 'value') } as const
     return ((await this.#execute(operation, options)) as AppendResult).length
   }

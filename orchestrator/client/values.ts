@@ -1,4 +1,5 @@
 import { decodeText, encodeText } from '../core/text.js'
+import { describe } from '../core/words.js'
 import { InvalidArgumentError } from '../errors/index.js'
 
 /** What keys and values may be given as. Bytes belong to the operation until it is answered: do not change them. */
@@ -6,7 +7,9 @@ export type Bytes = string | Uint8Array
 
 /** `what` names it in the TypeError for anything else. */
 export function toBytes(given: Bytes, what: string): Uint8Array {
-  return given instanceof Uint8Array ? given : encodeText(given, what)
+  if (given instanceof Uint8Array) return given
+  if (typeof given === 'string') return encodeText(given, what)
+  throw new TypeError(`the ${what} must be a string or a Uint8Array, not ${describe(given)}`)
 }
 
 /** Throws an InvalidArgumentError for bytes that are no UTF-8: what is returned can be put back. */

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { inspect } from 'node:util'
+import { describe } from './words.js'
 
 const LONE_SURROGATE = /\p{Cs}/u
 
@@ -17,10 +18,6 @@ export function encodeText(text: unknown, what: string): Uint8Array {
 export function decodeText(bytes: Uint8Array): string | undefined {
   if (!isUtf8(bytes)) return undefined
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
-}
-
-function describe(value: unknown): string {
-  return value === null ? 'null' : typeof value
 }
 
 const KEY_SHOWN_MAX = 64

@@ -8,7 +8,7 @@ export const CODES = {
   WRONG_SHARD: { number: 4, grpcStatus: 14, retryable: true },
   MOVING: { number: 5, grpcStatus: 14, retryable: true },
   OVERLOADED: { number: 6, grpcStatus: 8, retryable: true },
-  DEADLINE_EXCEEDED: { number: 7, grpcStatus: 4, retryable: false },
+  DEADLINE_EXCEEDED: { number: 7, grpcStatus: 4, retryable: true },
   UNAVAILABLE: { number: 8, grpcStatus: 14, retryable: true },
   PRECONDITION_FAILED: { number: 9, grpcStatus: 9, retryable: false },
   CORRUPT: { number: 10, grpcStatus: 15, retryable: false },

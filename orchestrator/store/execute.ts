@@ -1,5 +1,6 @@
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import type { DeleteOperation, Operation, PutOperation, Result } from '../core/operation.js'
+import { describe } from '../core/words.js'
 import { onAbort } from './abort.js'
 import type { Done } from './call.js'
 import type { Executor } from './executor.js'
@@ -52,15 +53,16 @@ export function performOn(
 
 /** Mistakes of the calling program are TypeErrors. */
 export function checkArguments(operation: Operation, deadlineMs: number, signal: AbortSignal | undefined): void {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError('signal must be an AbortSignal')
-  if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs)) throw new TypeError('deadlineMs must be a number')
+  if (signal !== undefined && !(signal instanceof AbortSignal)) wrong('signal', 'an AbortSignal', signal)
+  if (typeof deadlineMs !== 'number' || Number.isNaN(deadlineMs)) wrong('deadlineMs', 'a number of ms', deadlineMs)
   if (operation.kind === 'transaction') {
     for (const step of [...operation.then, ...operation.otherwise]) checkArguments(step, deadlineMs, signal)
     return
   }
-  if (!(operation.key instanceof Uint8Array)) throw new TypeError('the key must be a Uint8Array')
-  if ('value' in operation && !(operation.value instanceof Uint8Array))
-    throw new TypeError('the value must be a Uint8Array')
+  if (!(operation.key instanceof Uint8Array)) wrong('the key', 'a Uint8Array', operation.key)
+  if ('value' in operation && !(operation.value instanceof Uint8Array)) {
+    wrong('the value', 'a Uint8Array', operation.value)
+  }
   if (operation.kind === 'get') checkBound(operation.staleMs)
   if (operation.kind === 'put' || operation.kind === 'delete') checkCondition(operation)
   if (operation.kind === 'compare-and-set') checkExpected(operation.expected)
@@ -70,27 +72,30 @@ export function checkArguments(operation: Operation, deadlineMs: number, signal:
   }
 }
 
+function wrong(what: string, wanted: string, given: unknown): never {
+  throw new TypeError(`${what} must be ${wanted}, not ${describe(given)}`)
+}
+
 function checkCondition({ ifVersion, returnPrevious }: PutOperation | DeleteOperation): void {
-  if (ifVersion !== undefined && (typeof ifVersion !== 'bigint' || ifVersion < 0n)) {
-    throw new TypeError('ifVersion must be a bigint that is not negative')
+  // Not by a range: the wire would cut what is greater than uint64, and the condition would be another one.
+  if (ifVersion !== undefined && (typeof ifVersion !== 'bigint' || BigInt.asUintN(64, ifVersion) !== ifVersion)) {
+    wrong('ifVersion', 'a version as answers have it, a bigint like 12n (0n: absent)', ifVersion)
   }
   if (returnPrevious !== undefined && typeof returnPrevious !== 'boolean') {
-    throw new TypeError('returnPrevious must be true or false')
+    wrong('returnPrevious', 'true or false', returnPrevious)
   }
 }
 
 function checkExpected(expected: Uint8Array | undefined): void {
-  if (expected !== undefined && !(expected instanceof Uint8Array)) {
-    throw new TypeError('the expected value must be a Uint8Array')
-  }
+  if (expected !== undefined && !(expected instanceof Uint8Array)) wrong('the expected value', 'a Uint8Array', expected)
 }
 
 function checkBy(by: bigint): void {
   if (typeof by === 'bigint' && BigInt.asIntN(64, by) === by) return
-  throw new TypeError('what is added must be a bigint, and an int64')
+  wrong('what is added', 'a bigint, and an int64, like 5n or -5n', by)
 }
 
 function checkBound(staleMs: number | undefined): void {
   if (staleMs === undefined || (Number.isInteger(staleMs) && staleMs >= 0 && staleMs <= DEADLINE_MS_MAX)) return
-  throw new TypeError(`staleMs must be a whole number of ms up to ${DEADLINE_MS_MAX}`)
+  wrong('staleMs', `a whole number of ms up to ${DEADLINE_MS_MAX}`, staleMs)
 }

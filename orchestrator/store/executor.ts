@@ -219,16 +219,28 @@ function honest(call: Call, error: KvError): KvError {
   })
 }
 
+const DEADLINE_OF = ' reached its deadline of '
+
+/** What an error of another's deadline says, without the words that it begins with and ours do too. */
+function storyOf({ message }: KvError, address: string | undefined): string {
+  const colon = message.includes(DEADLINE_OF) ? message.indexOf(': ') : -1
+  const story = colon < 0 ? message : message.slice(colon + 2)
+  return address === undefined ? story : `${story} (so ${address})`
+}
+
 /** Says where the time went. */
 function deadlineError(call: Call, now: number): KvError {
   const total = Math.round(now - call.started)
   const waited = Math.round(call.waitedMs)
   // What it waits for, if that is another call, says more than it can.
   const { node, lastError, attempts } = call.waitsFor ?? call
-  const where = node === undefined ? '' : `, last asked ${node.address}`
+  const where = node === undefined ? '' : `, last ${node.address}`
   const last = lastError === undefined ? '' : `; last failure: ${lastError.code}: ${lastError.message}`
-  const spent = `asked ${attempts} times, ${waited} of ${total} ms waiting for a leader or to ask again`
-  return new DeadlineExceededError(`${call.operation.kind} reached its deadline: ${spent}${where}${last}`, {
+  const times = attempts === 1 ? 'once' : `${attempts} times`
+  const own = `asked ${times}${where}; waited ${waited} ms for a leader or to ask again${last}`
+  // A gateway whose time was as good as ours has said where it went: around that, ours would say the contrary.
+  const story = lastError?.code === 'DEADLINE_EXCEEDED' ? storyOf(lastError, node?.address) : own
+  return new DeadlineExceededError(`${call.operation.kind}${DEADLINE_OF}${total} ms: ${story}`, {
     outcome: call.inDoubt ? 'unknown' : 'not-applied',
     // To a client the gateway is shard 0, which says nothing.
     shard: call.shard?.id || undefined,

@@ -68,7 +68,7 @@ function isSafe({ code, read, stamp, outcome, inDoubt }: Failure): boolean {
 function mayHelp({ code, stamp, exchange, placed }: Failure): boolean {
   if (code === 'WRONG_SHARD' && (stamp === 'passed' || placed)) return false
   if (code === 'OVERLOADED' && stamp === 'passed' && exchange) return false
-  return CODES[code].retryable || code === 'DEADLINE_EXCEEDED' || code === 'SESSION_EXPIRED'
+  return CODES[code].retryable || code === 'SESSION_EXPIRED'
 }
 
 /**

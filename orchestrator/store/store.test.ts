@@ -211,7 +211,7 @@ describe('retry', () => {
     const { answer, ms } = await sim.run(sim.execute(PUT, { deadlineMs: 300 }))
     expect(answer).toMatchObject({ code: 'DEADLINE_EXCEEDED', outcome: 'not-applied' })
     expect((answer as KvError).message).toMatch(
-      /asked \d+ times, \d+ of \d+ ms waiting.*last asked h:1.*OVERLOADED: full/,
+      /reached its deadline of \d+ ms: asked \d+ times, last h:1; waited \d+ ms for a leader or to ask again; last failure: OVERLOADED: full/,
     )
     expect((answer as KvError).cause).toBeInstanceOf(OverloadedError)
     expect(ms).toBeGreaterThan(200)

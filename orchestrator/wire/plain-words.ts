@@ -2,6 +2,10 @@ import { type ServiceError, status } from '@grpc/grpc-js'
 
 // What gRPC finds by itself it says in words for its own developers. Here is what a person is told instead.
 
+/** What is told of a port that answers, and not in HTTP/2. */
+export const NO_GRPC =
+  'does not speak gRPC: it may be the port of HTTP/JSON (--http-port, 7001 by default); clients and --join take the one of --port, 7000 by default'
+
 const WHY: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nobody listens there',
   ENOTFOUND: 'no such host is known',
@@ -21,6 +25,8 @@ export function whyNoConnection(code: string): string | undefined {
 /** A call that failed without an error of ours: who was asked, for how long, and what became of it. */
 export function plainWords(failure: ServiceError, address: string, afterMs: number | undefined): string {
   const said = failure.details || failure.message
+  // Node.js's HTTP/2 has no other word for an answer that is none. For words it is good enough, as below.
+  if (said.includes('Protocol error')) return `${address} ${NO_GRPC}`
   switch (failure.code) {
     case status.UNAVAILABLE:
       return `no connection to ${address}, or it broke${inBrackets(whyIn(said))}`
