@@ -11,6 +11,7 @@ import type { BodyRule, Route, Services } from './route.js'
 import { type Match, Router } from './router.js'
 import { problemAnswer, send } from './send.js'
 import { parseTarget, type Target } from './target.js'
+import { wordsFor } from './wrong-input.js'
 
 /** Of what a schema says is wrong. */
 const DETAIL_LENGTH_MAX = 1_000
@@ -149,8 +150,8 @@ function parametersOf(query: string): Record<string, string> {
 function checked(schema: z.ZodType, value: unknown, what: string): unknown {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  const faults = result.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '))
-  throw invalid(`${what} is not as it must be: ${faults.join('; ')}`.slice(0, DETAIL_LENGTH_MAX))
+  const faults = result.error.issues.map((issue) => wordsFor(issue, value, what))
+  throw invalid(faults.join('; ').slice(0, DETAIL_LENGTH_MAX))
 }
 
 function invalid(message: string): InvalidArgumentError {

@@ -5,6 +5,7 @@ import { type GetResult, type Previous, TTL_MS_MAX } from '../core/operation.js'
 import { SCAN_ENTRIES_MAX } from '../core/range.js'
 import { decodeText, encodeText } from '../core/text.js'
 import { InvalidArgumentError, OUTCOMES } from '../errors/index.js'
+import { INT64 } from './int64.js'
 import { PROBLEM_CODES } from './problem.js'
 
 /** The schemas that the document names. */
@@ -27,7 +28,9 @@ const base64 = z
 const Bytes = named(
   'Bytes',
   'A text is its UTF-8 bytes. Bytes that are no UTF-8 are {"base64": "..."}, in both directions.',
-  z.union([z.string(), z.strictObject({ base64 })]),
+  z.union([z.string(), z.strictObject({ base64 })], {
+    error: 'must be a text, or {"base64": "..."} with padding for bytes that are no UTF-8',
+  }),
 )
 
 export type BytesJson = z.output<typeof Bytes>
@@ -220,11 +223,13 @@ export const CompareAndSet = named(
   z.strictObject({ expected, value: Bytes }),
 )
 
-/** Of int64: as a number where a JSON number is exact. */
-const integer = z.string().regex(/^(?:0|-?[1-9][0-9]{0,17})$/)
-const by = z.union([z.int(), integer])
+/** Of int64: as a number where a JSON number is exact, else as a text. */
+const by = z.union([z.int(), z.string().regex(INT64)], {
+  error:
+    'must be a whole number from -9223372036854775808 to 9223372036854775807; as a text, like "-5", where a JSON number is not exact (from 2^53 on)',
+})
 
-export const Increment = named('Increment', 'What to add, up to 18 digits as a text.', z.strictObject({ by }))
+export const Increment = named('Increment', 'What to add: an int64, as a text from 2^53 on.', z.strictObject({ by }))
 export const Sum = named(
   'Sum',
   'The sum, which is the value now.',

@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest'
+import type { z } from 'zod'
+import { Batch, CompareAndSet, Increment, Value, WriteQuery } from './schemas.js'
+import { wordsFor } from './wrong-input.js'
+
+const BYTES = 'must be a text, or {"base64": "..."} with padding for bytes that are no UTF-8'
+const INTEGER =
+  'must be a whole number from -9223372036854775808 to 9223372036854775807; as a text, like "-5", where a JSON number is not exact (from 2^53 on)'
+
+test.each<[z.ZodType, unknown, string]>([
+  [Value, { value: 5 }, `value ${BYTES}, not the number 5 (in the body)`],
+  [Value, { value: null }, `value ${BYTES}, not null (in the body)`],
+  [Value, { value: { base64: 'a' } }, `value ${BYTES}, not an object (in the body)`],
+  [Value, {}, `value is missing (in the body): it ${BYTES}`],
+  [Value, { value: 'v', valeu: 'w' }, 'the body has nothing called "valeu"'],
+  [Value, 'v', 'the body must be an object, not "v"'],
+  [Value, [], 'the body must be an object, not an Array'],
+  [CompareAndSet, { value: 'v' }, `expected is missing (in the body): it ${BYTES}`],
+  [Increment, { by: 1.5 }, `by ${INTEGER}, not the number 1.5 (in the body)`],
+  [Increment, { by: 2 ** 53 }, `by ${INTEGER}, not the number 9007199254740992 (in the body)`],
+  [Increment, { by: '9223372036854775808' }, `by ${INTEGER}, not "9223372036854775808" (in the body)`],
+  [Batch, {}, 'operations is missing (in the body): it must be a list'],
+  [
+    Batch,
+    { operations: [{ op: 'put', key: 'k', value: 7 }] },
+    `operations[0].value ${BYTES}, not the number 7 (in the body)`,
+  ],
+  [Batch, { operations: [{ op: 'set' }] }, 'operations[0].op must have a known "op", not "set" (in the body)'],
+  [WriteQuery, { timeout_ms: '0' }, 'timeout_ms must be at least 1, not "0" (in the body)'],
+  [WriteQuery, { timeout_ms: 'soon' }, 'timeout_ms must match /^\\d{1,9}$/, not "soon" (in the body)'],
+])('%# %j: %s', (schema, given, says) => {
+  const result = schema.safeParse(given)
+  expect(result.error?.issues.map((issue) => wordsFor(issue, given, 'the body'))).toEqual([says])
+})
+
+test.each([0, -(2 ** 53) + 1, '9223372036854775807', '-9223372036854775808', '1000000000000000000'])(
+  'by %j is what an int64 can be',
+  (by) => {
+    expect(Increment.safeParse({ by }).success).toBe(true)
+  },
+)
