@@ -30,11 +30,10 @@ func (w *writer) compareAndSet(c *pb.CompareAndSet) (Result, error) {
 		return result, err
 	case c.Expected == nil && before.version > 0:
 		result.Err = before.refuse(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,
-			"the key has a value of version %d, and was expected to have none", before.version)
+			"the key is there already, with version %d", before.version)
 		return result, nil
 	case c.Expected != nil && (before.version == 0 || !bytes.Equal(before.value, c.Expected)):
-		result.Err = before.refuse(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,
-			"the key's value is not the expected one; its version is %d", before.version)
+		result.Err = before.unexpected()
 		return result, nil
 	}
 	result.Version = w.next(c.GetKey(), before.version)
@@ -127,6 +126,15 @@ func (w written) refuse(code errpb.ErrorCode, format string, args ...any) *kverr
 	err := kverr.NotApplied(code, format, args...)
 	err.Version = w.version
 	return err
+}
+
+// unexpected says why a write that expects a value may not be.
+func (w written) unexpected() *kverr.Error {
+	const failed = errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED
+	if w.version == 0 {
+		return w.refuse(failed, "the key is absent, and was expected to have a value")
+	}
+	return w.refuse(failed, "the key's value is not the expected one; its version is %d", w.version)
 }
 
 // returnsPrevious says whether the write's answer may hold a value.

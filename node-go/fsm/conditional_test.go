@@ -95,6 +95,37 @@ func TestCompareAndSet(t *testing.T) {
 	}
 }
 
+func TestWhatDidNotHoldIsSaid(t *testing.T) {
+	for name, c := range map[string]struct {
+		before []*pb.Write
+		write  *pb.Write
+		says   string
+	}{
+		"absent was asked for": {[]*pb.Write{put("k", "a")}, put("k", "b", 0), "the key is there already, with version 1"},
+		"a version of none":    {nil, put("k", "b", 3), "the key is absent, not of version 3"},
+		"another version":      {[]*pb.Write{put("k", "a")}, remove("k", 3), "the key's version is 1, not 3"},
+		"no value was asked for": {
+			[]*pb.Write{put("k", "a")}, swap("k", nil, "b"), "the key is there already, with version 1",
+		},
+		"a value of none": {nil, swap("k", []byte("a"), "b"), "the key is absent, and was expected to have a value"},
+		"another value": {
+			[]*pb.Write{put("k", "a")}, swap("k", []byte("x"), "b"),
+			"the key's value is not the expected one; its version is 1",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := newest(t)
+			if len(c.before) > 0 {
+				applyNewest(t, f, writes(c.before...))
+			}
+			result := applyNewest(t, f, writes(c.write))[0]
+			if err := requireCode(t, result.Err, failed); err.Message != c.says {
+				t.Fatalf("%q, not %q", err.Message, c.says)
+			}
+		})
+	}
+}
+
 func TestIncrement(t *testing.T) {
 	const top, bottom = "9223372036854775807", "-9223372036854775808"
 	for _, c := range []struct {

@@ -290,10 +290,22 @@ func (w *writer) admit(
 		before.expiry = w.f.state.expiries[string(key)]
 	}
 	if ifVersion != nil && *ifVersion != before.version {
-		refused = before.refuse(errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED,
-			"the key's version is %d, not %d", before.version, *ifVersion)
+		refused = before.differs(*ifVersion)
 	}
 	return before, refused, nil
+}
+
+// differs says why a write for this version may not be: the key is there, absent, or of another version.
+func (w written) differs(ifVersion uint64) *kverr.Error {
+	const failed = errpb.ErrorCode_ERROR_CODE_PRECONDITION_FAILED
+	switch {
+	case ifVersion == 0:
+		return w.refuse(failed, "the key is there already, with version %d", w.version)
+	case w.version == 0:
+		return w.refuse(failed, "the key is absent, not of version %d", ifVersion)
+	default:
+		return w.refuse(failed, "the key's version is %d, not %d", w.version, ifVersion)
+	}
 }
 
 // version leaves the value out, which costs a read of the disk.
