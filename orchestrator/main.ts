@@ -20,6 +20,7 @@ import {
   staticDriver,
   stopOnSignals,
   throughProxy,
+  UsageFault,
   wireLinks,
   wirePeers,
 } from './control/index.js'
@@ -29,7 +30,7 @@ import { systemRng } from './core/rng.js'
 import { type Gateway, serveGateway } from './gateway/index.js'
 import { type HttpGateway, serveHttp } from './http/index.js'
 import { Store } from './store/index.js'
-import { logTelemetry, type Telemetry } from './telemetry/index.js'
+import { coloursFor, logTelemetry, type Telemetry } from './telemetry/index.js'
 import { controlService } from './wire/control.js'
 import { ListenError, listen } from './wire/listener.js'
 import { standbyService } from './wire/standby.js'
@@ -174,9 +175,13 @@ async function openHttp(
 /** A port that is in use is better told before a dozen processes are started. */
 async function expectFree(config: Config): Promise<void> {
   const { host, insecure } = config
-  for (const port of [config.port, httpPortOf(config) ?? 0]) {
+  const wanted = [
+    ['--port', config.port],
+    ['--http-port', httpPortOf(config) ?? 0],
+  ] as const
+  for (const [option, port] of wanted) {
     if (port === 0) continue
-    const listener = await listen({ host, port, insecure }, [])
+    const listener = await listen({ host, port, insecure, option }, [])
     await listener.close()
   }
 }
@@ -238,7 +243,7 @@ function telemetryFor({ logFormat, logLevel, logRequests }: Config): Telemetry {
     requests: logRequests,
     format: logFormat === 'auto' ? (isTerminal ? 'text' : 'json') : logFormat,
     to: process.stderr,
-    colours: isTerminal,
+    colours: coloursFor(process.stderr, process.env),
   })
 }
 
@@ -261,5 +266,5 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 main().catch((error: unknown) => {
   process.stderr.write(`${explain(error)}\n`)
-  process.exitCode = error instanceof ConfigFault ? EXIT_USAGE : 1
+  process.exitCode = error instanceof ConfigFault || error instanceof UsageFault ? EXIT_USAGE : 1
 })

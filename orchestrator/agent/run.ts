@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { DataDirectory } from '../control/data-directory.js'
 import { localDriver } from '../control/drivers/local.js'
-import { StartFault } from '../control/faults.js'
+import { UsageFault } from '../control/faults.js'
 import { THIS_MACHINE } from '../control/machines.js'
 import { stopOnSignals } from '../control/stop-signals.js'
 import { type Clock, systemClock } from '../core/clock.js'
@@ -51,7 +51,9 @@ export async function openAgent(options: RunOptions): Promise<OpenAgent> {
   try {
     const about = { name, zone, version, processors: availableParallelism() }
     const agent = new Agent({ about, directory, record, driver, telemetry })
-    const listener = await listen({ host, port, insecure: options.insecure, clock }, [agentService(agent, clock)])
+    const listener = await listen({ host, port, insecure: options.insecure, option: '--listen', clock }, [
+      agentService(agent, clock),
+    ])
     return {
       address: listener.address,
       get running() {
@@ -95,17 +97,17 @@ function placeToListen({ listen: place }: RunOptions): { readonly host: string; 
   const [, bracketed, plain, port = ''] = /^(?:\[([^\]]+)\]|([^:\s]+)):(\d{1,5})$/.exec(place) ?? []
   const host = bracketed ?? plain
   if (host === undefined || Number(port) > 65_535) {
-    throw new StartFault(`--listen ${place}: host:port is needed, like 10.0.0.5:7100`)
+    throw new UsageFault(`--listen ${place}: host:port is needed, like 10.0.0.5:7100`)
   }
   if (/^(?:0\.0\.0\.0|::|\*)$/.test(host)) {
-    throw new StartFault(`--listen ${place}: the address is needed that other machines reach: nodes listen on it too`)
+    throw new UsageFault(`--listen ${place}: the address is needed that other machines reach: nodes listen on it too`)
   }
   return { host, port: Number(port) }
 }
 
 function expectName(name: string): void {
   if (NAME.test(name) && name !== THIS_MACHINE) return
-  throw new StartFault(
+  throw new UsageFault(
     `"${name}" cannot be the name of a machine or zone: 1-64 of A-Z a-z 0-9 . _ -, not ${THIS_MACHINE}`,
   )
 }

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { type Command, Option } from 'commander'
-import { logTelemetry } from '../telemetry/index.js'
+import { coloursFor, logTelemetry } from '../telemetry/index.js'
 import type { Context } from './context.js'
 import { EXIT } from './exit-codes.js'
 import { helpOf } from './help.js'
@@ -49,17 +49,17 @@ export function addAgent(program: Command, context: Context, done: (code: number
 async function agent(flags: AgentFlags, { out, warn, version }: Context): Promise<number> {
   const { logLevel, kvnode, zone = flags.name, insecure = false, ...rest } = flags
   const { stderr } = process
-  const colours = stderr.isTTY === true
-  const format = colours ? 'text' : 'json'
+  const format = stderr.isTTY === true ? 'text' : 'json'
+  const colours = coloursFor(stderr, process.env)
   const telemetry = logTelemetry({ level: logLevel, requests: false, format, to: stderr, colours })
   // Only here: the other commands need neither a database nor processes.
-  const { isFault, runAgent } = await import('../agent/index.js')
+  const { isFault, isUsage, runAgent } = await import('../agent/index.js')
   try {
     await runAgent({ ...rest, zone, insecure, program: kvnode, version, telemetry }, { out, warn })
     return EXIT.ok
   } catch (error) {
     if (!isFault(error)) throw error
     warn(`kvorum agent: ${error.message}\n`)
-    return EXIT.failed
+    return isUsage(error) ? EXIT.usage : EXIT.failed
   }
 }

@@ -136,8 +136,14 @@ describe('agent', () => {
     [['agent', '--data', 'd'], 2, /required option '--name <name>' not specified/],
     [
       ['agent', '--data', 'd', '--name', 'm1', '--listen', '0.0.0.0:1'],
-      3,
+      2,
       /^kvorum agent: --listen 0.0.0.0:1: the address/,
+    ],
+    [['agent', '--data', 'd', '--name', 'm 1'], 2, /^kvorum agent: "m 1" cannot be the name of a machine/],
+    [
+      ['agent', '--data', 'd', '--name', 'm1', '--listen', 'here'],
+      2,
+      /^kvorum agent: --listen here: host:port is needed/,
     ],
   ])('%j cannot start', async (args, code, says) => {
     expect(await run(...args)).toBe(code)

@@ -18,6 +18,7 @@ import type { Lease } from './lease.js'
 import { leftRunning } from './left-running.js'
 import type { Links } from './links.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
+import { tellAbsentMachines } from './machine-news.js'
 import { MapPublisher } from './map-publisher.js'
 import { describePlan } from './plan.js'
 import { tellPrograms } from './program-news.js'
@@ -194,6 +195,7 @@ async function startGroups(
     // A node may have moved meanwhile, or the map may be an old one.
     publisher.moved()
     await tellPrograms({ ...options, registry })
+    await tellAbsentMachines({ ...options, registry })
     const steering = await steer({ ...options, registry, fleet, store, publisher, lease })
     const end = async (nodes: (group: Group) => Promise<void>) => {
       await Promise.all([steering.close(), publisher.close(), claim.close(), copy?.close()])

@@ -10,6 +10,11 @@ export function refused(message: string): PreconditionFailedError {
   return new PreconditionFailedError(message, { outcome: 'not-applied' })
 }
 
+/** What was asked for cannot be, wherever it is asked: the command line is wrong, or a file that it names. */
+export class UsageFault extends StartFault {
+  override name = 'UsageFault'
+}
+
 /** Another orchestrator has the data directory's lock. */
 export class InUseFault extends StartFault {
   constructor(

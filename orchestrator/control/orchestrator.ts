@@ -241,7 +241,7 @@ export class Orchestrator {
     const standing = new Standing(deps, addresses, meta)
     this.#standing = standing
     const reason = eligible
-      ? 'this one routes, and stands by'
+      ? 'this one routes, and takes over when that one goes'
       : `this one only routes and can never take over, since ${ineligible}. For that it needs the --data of that one, on its machine`
     telemetry.emit('control.follows', { holder: addresses[0] ?? '', reason })
     try {
@@ -255,11 +255,14 @@ export class Orchestrator {
     }
   }
 
-  #takeOver(from: Heir | undefined): Promise<Cluster> {
+  async #takeOver(from: Heir | undefined): Promise<Cluster> {
     const holder = { id: this.#id, address: () => this.#listening.address }
     // Also when it is to end: then it has the nodes, and can stop them.
     const stop = { asked: this.#abandoned.signal, forced: this.#abandoned.signal }
-    return startCluster({ ...this.#options, shape: {}, holder, takesOver: true, from }, stop)
+    const before = this.#standing?.lastHolder ?? ''
+    const cluster = await startCluster({ ...this.#options, shape: {}, holder, takesOver: true, from }, stop)
+    this.#options.telemetry.emit('control.taken', { term: cluster.lease.term ?? 0, from: before })
+    return cluster
   }
 
   #handlers(): ControlHandlers {

@@ -44,7 +44,8 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
   const clock = options.clock ?? systemClock
   const sessions = new Set<BatchSession>()
   const context = contextOf(options, clock)
-  const listener = await listen({ host: options.host, port: options.port, insecure: options.insecure, clock }, [
+  const { host, port, insecure } = options
+  const listener = await listen({ host, port, insecure, option: '--port', clock }, [
     kvStoreService(compatHandlers(context), clock),
     kvService(kvHandlers(context, sessions), clock),
     ...(options.services ?? []),

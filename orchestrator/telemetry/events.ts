@@ -41,6 +41,8 @@ export interface Events {
   'machine.gone': { readonly machine: string; readonly silentMs: number; readonly nodes: number }
   /** A node is to be replaced by itself, and cannot be for this reason. */
   'replacement.waits': { readonly node: string; readonly reason: string }
+  /** They have nodes, and no agent has said since the start that it is theirs. */
+  'machines.absent': { readonly machines: readonly string[]; readonly nodes: readonly string[] }
   /** So many machines are silent that it is rather this orchestrator that is cut off. */
   'machines.unheard': { readonly machines: readonly string[]; readonly of: number }
   /** Replicas had to be placed so that one loss takes a majority with it. */
@@ -85,6 +87,8 @@ export interface Events {
   'control.deposed': { readonly term: number }
   /** It stands by, or only routes, for this reason. */
   'control.follows': { readonly holder: string; readonly reason: string }
+  /** It has taken over: the nodes are run by this orchestrator from now on. */
+  'control.taken': { readonly term: number; readonly from: string }
   /** It is to take over and cannot yet, for this reason. */
   'control.waits': { readonly reason: string }
   /** Another one was let have the control lease; the nodes run on. */

@@ -56,6 +56,12 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
       'replaced on other machines, one after the other',
   },
   'replacement.waits': { level: 'warn', say: ({ node, reason }) => `${node} is not replaced for now: ${reason}` },
+  'machines.absent': {
+    level: 'warn',
+    say: ({ machines, nodes }) =>
+      `none of --agents has said that it is machine ${machines.join(', ')}, where ${nodes.join(', ')} ` +
+      `${nodes.length === 1 ? 'is' : 'are'}: start its agent, or add it to --agents`,
+  },
   'machines.unheard': {
     level: 'warn',
     say: ({ machines, of }) =>
@@ -121,6 +127,11 @@ export const WORDS: { readonly [Name in EventName]: Wording<Name> } = {
   'control.follows': {
     level: 'info',
     say: ({ holder, reason }) => `the nodes are run by ${holder === '' ? 'nobody yet' : holder}: ${reason}`,
+  },
+  'control.taken': {
+    level: 'info',
+    say: ({ term, from }) =>
+      `this orchestrator has taken over${from === '' ? '' : ` from ${from}`}, in term ${term}: it runs the nodes now`,
   },
   'control.waits': { level: 'warn', say: ({ reason }) => `cannot take over yet: ${reason}` },
   'control.handed': { level: 'info', say: ({ term }) => `the control lease was handed over after term ${term}` },

@@ -15,6 +15,8 @@ export interface ListenOptions {
   readonly port: number
   /** Allows another address than loopback although there is no TLS yet. Default false. */
   readonly insecure?: boolean
+  /** The option that says the address, for whoever is told that it cannot be had: "--port". */
+  readonly option?: string
   readonly clock?: Clock
 }
 
@@ -46,7 +48,7 @@ export async function listen(options: ListenOptions, services: readonly Service[
     const advice = 'Listening beyond this machine needs TLS, which is not there yet, or an explicit --insecure'
     throw new ListenError('NOT_LOOPBACK', `${host} is not a loopback address. ${advice}.`)
   }
-  await probe(host, options.port)
+  await probe(host, options)
   const server = new Server(SERVER_OPTIONS)
   for (const { definition, implementation } of services) server.addService(definition, implementation)
   const port = await bind(server, host, options.port)
@@ -70,12 +72,12 @@ const SERVER_OPTIONS = {
 }
 
 /** Tries the address alone: gRPC would say why it cannot be had in prose only, the operating system says it in a code. */
-function probe(host: string, port: number): Promise<void> {
+function probe(host: string, { port, option }: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', (cause: NodeJS.ErrnoException) => {
-      const words =
-        cause.code === 'EADDRINUSE' ? 'the port is in use: choose another, or stop what uses it' : cause.message
+      const another = `choose another${option === undefined ? '' : ` with ${option}`}`
+      const words = cause.code === 'EADDRINUSE' ? `the port is in use: ${another}, or stop what uses it` : cause.message
       reject(new ListenError(cause.code ?? 'UNKNOWN', `cannot listen on ${hostPort(host, port)}: ${words}`, cause))
     })
     server.listen(port, host, () => server.close(() => resolve()))

@@ -80,7 +80,8 @@ describe('before anything is started', () => {
         ['--port', '0', '--http-port', String(port)],
       ]) {
         const line = await refusalOf(startOrchestrator(['--data', data, ...ports]))
-        expect(line).toContain(`127.0.0.1:${port}: the port is in use`)
+        const option = ports.at(-2)
+        expect(line).toContain(`127.0.0.1:${port}: the port is in use: choose another with ${option}, or stop what uses it`)
       }
     } finally {
       server.close()

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { whyUnreadable } from '../../config/file-words.js'
-import { StartFault } from '../faults.js'
+import { UsageFault } from '../faults.js'
 
 /** Nodes that somebody else starts and stops. */
 export interface StaticNodes {
@@ -21,22 +21,22 @@ const schema = z.strictObject({
 
 const EXAMPLE = '{"cluster": "c1", "nodes": {"meta/node-1": "10.0.0.5:7201"}}'
 
-/** Reads such a file. Throws a StartFault, which says everything that is wrong with it. */
+/** Reads such a file. Throws a UsageFault, which says everything that is wrong with it. */
 export function readNodes(path: string): StaticNodes {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    throw new StartFault(`the list of nodes --nodes ${path}: ${whyUnreadable(error)}`, { cause: error })
+    throw new UsageFault(`the list of nodes --nodes ${path}: ${whyUnreadable(error)}`, { cause: error })
   }
   const found = schema.safeParse(parsed(text, path))
   if (!found.success) {
     const faults = found.error.issues.flatMap(wordsFor)
-    throw new StartFault(`${path} is no list of nodes: ${faults.join('; ')}. It is like ${EXAMPLE}`)
+    throw new UsageFault(`${path} is no list of nodes: ${faults.join('; ')}. It is like ${EXAMPLE}`)
   }
   const addresses = Object.values(found.data.nodes)
   const twice = addresses.find((address, at) => addresses.indexOf(address) !== at)
-  if (twice !== undefined) throw new StartFault(`${path} names the address ${twice} twice`)
+  if (twice !== undefined) throw new UsageFault(`${path} names the address ${twice} twice`)
   return found.data
 }
 
@@ -44,7 +44,7 @@ function parsed(text: string, path: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new StartFault(`${path} is not JSON: ${(error as Error).message}`, { cause: error })
+    throw new UsageFault(`${path} is not JSON: ${(error as Error).message}`, { cause: error })
   }
 }
 

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../../core/clock.js'
 import { isLoopback } from '../../wire/listener.js'
 import { NodeAdmin, type NodeStatus } from '../../wire/node-admin.js'
 import { type NodePlace, nodeName } from '../data-directory.js'
-import { StartFault } from '../faults.js'
+import { StartFault, UsageFault } from '../faults.js'
 import { ELSEWHERE } from '../machines.js'
 import type { Driver, Exit, NodeProcess, NodeSpec } from './driver.js'
 import { flagsOf, type NodeSettings } from './settings.js'
@@ -22,7 +22,7 @@ export function staticDriver(list: StaticNodes, settings: NodeSettings, clock: C
   const addressOf = (place: NodePlace): string => {
     const address = list.nodes[nodeName(place)]
     if (address === undefined)
-      throw new StartFault(`the list of --nodes has no ${nodeName(place)}: add it and start again`)
+      throw new UsageFault(`the list of --nodes has no ${nodeName(place)}: add it and start again`)
     return address
   }
   return {
