@@ -138,8 +138,9 @@ function sizeOf({ partitions }: Pick<MoveView, 'partitions'>): number {
 }
 
 /** What a dry run says: who gives whom how much, or which steps there would be. */
-export function planText({ what, partitions, moves, steps }: OperationView, { now, after }: Processes): string {
-  const end = `${after} processes instead of ${now}; nothing was done`
+export function planText({ what, partitions, moves, steps, detail }: OperationView, { now, after }: Processes): string {
+  const risks = detail === '' ? '' : `; mind that ${detail}`
+  const end = `${after} processes instead of ${now}; nothing was done${risks}`
   if (steps.length > 0) return `${[...steps.map((step) => step.what), `${what}: ${end}`].join('\n')}\n`
   const pairs = new Map<string, { from: number; to: number; partitions: number; moves: number }>()
   for (const move of moves) {

@@ -130,7 +130,11 @@ describe('scale', () => {
 
   test('waits for the end, with a line for each step', async () => {
     expect(await run(['scale', '--shards', '4'])).toBe(0)
-    expect(asked).toEqual([[4, false]])
+    // First what speaks against it.
+    expect(asked).toEqual([
+      [4, true],
+      [4, false],
+    ])
     expect(out).toBe('operation abc is done: scale from 3 to 4 shards\n')
     expect(warned).toBe(
       'operation abc: scale from 3 to 4 shards; it goes on without this command, kvorum operations cancel abc takes it back\n' +
@@ -249,9 +253,24 @@ describe('scale', () => {
     expect(times).toBe(2)
   })
 
+  test('says what speaks against it, in a dry run and before it begins', async () => {
+    const detail = 'with 1 replica nothing has a second copy'
+    const steps = [{ what: 'take shard-1/node-3 away from shard-1', state: StepState.WAITING, detail: '' }]
+    handlers.replicas = async (_, dryRun) => operation(0, { moves: [], steps, detail: dryRun ? detail : '' })
+    expect(await run(['scale', '--replicas', '1', '--dry-run'])).toBe(0)
+    expect(out).toMatch(/^take shard-1\/node-3 away from shard-1\n.*nothing was done; mind that with 1 replica nothing/)
+    out = ''
+    expect(await run(['scale', '--replicas', '1', '--detach'])).toBe(0)
+    expect(warned).toBe(`kvorum: mind that ${detail}\n`)
+    expect(out).toMatch(/^operation abc: /)
+  })
+
   test('changes the number of replicas as well', async () => {
     expect(await run(['scale', '--replicas', '5', '--detach'])).toBe(0)
-    expect(asked).toEqual([['replicas', 5, false]])
+    expect(asked).toEqual([
+      ['replicas', 5, true],
+      ['replicas', 5, false],
+    ])
     handlers.replicas = async () => operation(0, { id: '', moves: [], state: OperationState.DONE })
     out = ''
     expect(await run(['scale', '--replicas', '5'])).toBe(0)

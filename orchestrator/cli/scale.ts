@@ -14,8 +14,10 @@ export interface ScaleTask {
 }
 
 /** Changes the number of shards, or of replicas. Gives the exit code; rejects with a KvError when it could not be begun or followed. */
-export function scale(task: ScaleTask, form: Form, connection: Connection, context: Context): Promise<number> {
+export async function scale(task: ScaleTask, form: Form, connection: Connection, context: Context): Promise<number> {
   if (task.dryRun) return plan(task, form, connection, context)
+  const risks = await risksOf(task, connection)
+  if (risks !== '') context.warn(`kvorum: mind that ${risks}\n`)
   const { what, count, detach } = task
   const beginning = {
     ask: (client: ControlClient, deadlineMs: number) => ask(client, task, deadlineMs),
@@ -23,6 +25,18 @@ export function scale(task: ScaleTask, form: Form, connection: Connection, conte
     detach,
   }
   return carryThrough(beginning, form, connection, context)
+}
+
+/** What speaks against it, though it can be done. Whoever cannot be asked for that is asked for the change all the same. */
+async function risksOf(task: ScaleTask, { address, timeoutMs }: Connection): Promise<string> {
+  const client = new ControlClient(address)
+  try {
+    return (await ask(client, { ...task, dryRun: true }, timeoutMs)).detail
+  } catch {
+    return ''
+  } finally {
+    client.close()
+  }
 }
 
 /** Says what would be done. */

@@ -3,7 +3,7 @@ import type { Group } from './group.js'
 import { Hearing } from './hearing.js'
 import { removeLeaver, removeLeftovers } from './leftovers.js'
 import { placesFrom, withJoiner, withoutLeaver } from './membership.js'
-import { expectSeat, type PlanOptions, planGroups, planNode, type Seat } from './plan.js'
+import { expectSeat, foresee, type PlanOptions, type Prospect, planGroups, planNode, type Seat } from './plan.js'
 import type { ClusterRecord, NodeRecord, Registry } from './registry.js'
 import type { Supervisor } from './supervisor.js'
 
@@ -195,6 +195,11 @@ export class Fleet {
   /** Rejects with a StartFault unless there is a machine now for one more node of the group. */
   expectSeat(group: Group, seat: Seat): Promise<void> {
     return expectSeat(group, seat, this.#plan)
+  }
+
+  /** Where these would go if they were made now, and on which machines nodes can be. Rejects with a StartFault when there is none. */
+  foresee(places: readonly NodePlace[]): Promise<Prospect> {
+    return foresee(places, this.#plan)
   }
 
   /** From now on a new group has so many nodes. Every group has already. */

@@ -73,6 +73,17 @@ export async function planNode(group: Group, index: number, seat: Seat, options:
   return node
 }
 
+/** Where nodes go, and the machines that they were chosen from. */
+export interface Prospect {
+  readonly chosen: readonly Placed[]
+  readonly machines: readonly Machine[]
+}
+
+/** The same choice as for nodes that are made, of which nothing is written down. Rejects as planNode does. */
+export async function foresee(places: readonly NodePlace[], options: PlanOptions): Promise<Prospect> {
+  return machinesFor(places, await staying(places, {}, options), {}, options)
+}
+
 async function recordsFor(places: readonly NodePlace[], seat: Seat, options: PlanOptions): Promise<NodeRecord[]> {
   const { registry, driver } = options
   const known = new Map((await registry.nodes()).map((record) => [nodeName(record), record]))
@@ -114,7 +125,7 @@ async function machinesFor(
   there: readonly Placed[],
   { apart = false }: Seat,
   { driver, registry }: Pick<PlanOptions, 'driver' | 'registry'>,
-): Promise<{ readonly chosen: Placed[]; readonly machines: readonly Machine[] }> {
+): Promise<Prospect> {
   if (places.length === 0) return { chosen: [], machines: [] }
   const sizes = new Map<number, number>()
   for (const { shard } of [...there, ...places]) sizes.set(shard, (sizes.get(shard) ?? 0) + 1)

@@ -52,7 +52,7 @@ export function operationHandlers(
     scale: async (shards, dryRun) => {
       const wanted = expectValid(shardsSchema, shards, `the number of shards must be from 1 to ${SHARDS_MAX}`)
       const wish = wishForShards(wanted)
-      if (dryRun) return toWire(operations.plan(wish))
+      if (dryRun) return toWire(await operations.plan(wish))
       return toWire(await patiently(limit, (signal) => operations.begin(wish, signal)))
     },
     restart: async (node) => {
@@ -68,7 +68,7 @@ export function operationHandlers(
     replicas: async (replicas, dryRun) => {
       const wanted = expectValid(replicasSchema, replicas, `the number of replicas must be from 1 to ${REPLICAS_MAX}`)
       const wish = wishForReplicas(wanted)
-      if (dryRun) return toWire(operations.plan(wish))
+      if (dryRun) return toWire(await operations.plan(wish))
       return toWire(await patiently(limit, (signal) => operations.begin(wish, signal)))
     },
     replaceNode: async (node) => {

@@ -7,6 +7,7 @@ import { Changes } from '../changes.js'
 import { refused } from '../faults.js'
 import { Rounds } from '../rounds.js'
 import { Debts } from './debts.js'
+import { forecast } from './forecast.js'
 import type { OperationParts, OperationTools, Wish } from './kind.js'
 import { kindOf } from './kinds.js'
 import { isOver, type OperationRecord } from './record.js'
@@ -89,9 +90,10 @@ export class Operations {
     return this.#view(record)
   }
 
-  /** What `begin` would do now. */
-  plan(wish: Wish): OperationView {
-    return { record: wish.plan(this.deps), detail: '', progress: undefined }
+  /** What `begin` would do now; the detail is what speaks against it. */
+  async plan(wish: Wish): Promise<OperationView> {
+    const { record, risks } = await forecast(wish.plan(this.deps), this.deps)
+    return { record, detail: risks, progress: undefined }
   }
 
   /** Newest first. */

@@ -98,7 +98,9 @@ class Replicas {
       await this.#note(at, { state: 'running', index, attempts: change.attempts + 1 })
     } else {
       const index =
-        change.index === 0 ? (chooseLeaver(this.#candidatesOf(group), nodesOn(fleet))?.index ?? 0) : change.index
+        change.index === 0
+          ? (chooseLeaver(candidatesOf(group, this.tools.leaders), nodesOn(fleet))?.index ?? 0)
+          : change.index
       await this.#note(at, { state: 'running', index })
     }
     await this.#carryOut(at, true)
@@ -159,16 +161,6 @@ class Replicas {
     return this.#groupOf(change).record?.members.some((one) => one.index === index) ?? false
   }
 
-  #candidatesOf(group: Group): Candidate[] {
-    return group.voters.map((node) => ({
-      index: node.spec.index,
-      machine: node.spec.machine,
-      leads: group.leader === node,
-      answers: node.condition === 'up',
-      drained: this.tools.leaders.unfit(group, node) === 'drained',
-    }))
-  }
-
   #groupOf({ shard }: Pick<ReplicaChange, 'shard'>): Group {
     return this.tools.fleet.shard(shard)
   }
@@ -178,7 +170,17 @@ class Replicas {
   }
 }
 
-function nodesOn(fleet: Fleet): ReadonlyMap<string, number> {
+export function candidatesOf(group: Group, leaders: OperationParts['leaders']): Candidate[] {
+  return group.voters.map((node) => ({
+    index: node.spec.index,
+    machine: node.spec.machine,
+    leads: group.leader === node,
+    answers: node.condition === 'up',
+    drained: leaders.unfit(group, node) === 'drained',
+  }))
+}
+
+export function nodesOn(fleet: Fleet): ReadonlyMap<string, number> {
   const counts = new Map<string, number>()
   for (const { spec } of fleet.all.flatMap(({ nodes }) => nodes)) {
     counts.set(spec.machine, (counts.get(spec.machine) ?? 0) + 1)
