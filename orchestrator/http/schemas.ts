@@ -68,7 +68,7 @@ export function previously(previous: Previous | undefined) {
 const version = named(
   'Version',
   'Of a key; each write gives it a greater one. The ETag is the same in quotes.',
-  z.string().regex(/^(?:0|[1-9][0-9]{0,18})$/),
+  z.string().regex(/^(?:0|[1-9][0-9]{0,18})$/, { error: 'must be a version as answers have it, digits in a text' }),
 )
 
 const ifVersion = version.optional().meta({ description: 'Applies only if the version is this one; "0": absent.' })
@@ -77,7 +77,7 @@ const staleMs = ms(0)
 const inQuery = (schema: ReturnType<typeof ms>) =>
   z
     .string()
-    .regex(/^\d{1,9}$/)
+    .regex(/^\d{1,9}$/, { error: 'must be a whole number of ms' })
     .transform(Number)
     .pipe(schema)
 
@@ -224,10 +224,9 @@ export const CompareAndSet = named(
 )
 
 /** Of int64: as a number where a JSON number is exact, else as a text. */
-const by = z.union([z.int(), z.string().regex(INT64)], {
-  error:
-    'must be a whole number from -9223372036854775808 to 9223372036854775807; as a text, like "-5", where a JSON number is not exact (from 2^53 on)',
-})
+const INTEGER =
+  'must be a whole number from -9223372036854775808 to 9223372036854775807; as a text, like "-5", where a JSON number is not exact (from 2^53 on)'
+const by = z.union([z.int({ error: INTEGER }), z.string().regex(INT64, { error: INTEGER })], { error: INTEGER })
 
 export const Increment = named('Increment', 'What to add: an int64, as a text from 2^53 on.', z.strictObject({ by }))
 export const Sum = named(
