@@ -3,6 +3,8 @@ export const EXIT = {
   ok: 0,
   /** The key has no value. */
   absent: 1,
+  /** The condition does not hold (`cas`). */
+  differs: 1,
   /** The command line is not one, or names a node or an operation that there is not. */
   usage: 2,
   /** The operation failed; stderr says what is known of it. */

@@ -15,6 +15,15 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   }
 }
 
+/** Takes an option's value as a number from `min` to `max`, whole or not. */
+export function numberIn(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text)
+    if (value >= min && value <= max) return value
+    throw new InvalidArgumentError(`a number from ${min} to ${max} is needed`)
+  }
+}
+
 /** Takes an option's value as host:port. */
 export function hostPort(text: string): string {
   try {

@@ -18,6 +18,12 @@ test.each([
     'upgrade',
     'operations',
     'agent',
+    'incr',
+    'cas',
+    'top',
+    'bench',
+    'completion',
+    'shell',
   ],
 ])('%s --help has an example, and says what its exit codes mean', async (command) => {
   let out = ''

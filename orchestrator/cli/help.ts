@@ -44,6 +44,30 @@ const HELP: Readonly<Record<string, Help>> = {
     done: 'never: it goes on until Ctrl-C',
     failed: 'what was to be told is not kept any more (stderr has a token for now), or no server answers',
   },
+  incr: { examples: ['incr visits', 'incr stock -5'], done: 'added', failed: SENT },
+  cas: {
+    examples: ['cas state idle busy', 'cas lock me --absent', 'cas user:1 Ada --if-version 12'],
+    done: 'stored',
+    absent: 'the present value is another one; nothing was changed',
+    failed: SENT,
+  },
+  top: { examples: ['top', 'top --once --json'], done: 'shown', failed: SENT },
+  bench: {
+    examples: ['bench', 'bench --clients 256 --seconds 10 --gets 90 --json'],
+    done: 'every operation succeeded',
+    failed: 'some failed, which are counted by their codes, or no server answers',
+  },
+  completion: {
+    examples: ['completion bash > ~/.kvorum-completion', 'completion fish > ~/.config/fish/completions/kvorum.fish'],
+    done: 'printed',
+    failed: 'it never does',
+  },
+  shell: {
+    examples: ['shell', 'shell --help', 'shell < commands.txt'],
+    done: 'ended, or the last line of a pipe was done',
+    absent: 'what the last line of a pipe came to, as do 2 and 3',
+    failed: 'the last line of a pipe failed',
+  },
   status: { examples: ['status', 'status --json'], done: 'shown, also when nodes are down', failed: SENT },
   fault: {
     examples: [

@@ -244,7 +244,7 @@ describe('put, get, append, delete', () => {
     expect(await answer('put', 'k', 'v')).toEqual({ code: 0, ok: true, key: 'k' })
     expect(await answer('get', 'k')).toEqual({ code: 0, ok: true, key: 'k', value: 'v' })
     expect(await answer('append', 'k', 'w')).toEqual({ code: 0, ok: true, key: 'k', length: 2 })
-    expect(await answer('delete', 'k')).toEqual({ code: 0, ok: true, key: 'k' })
+    expect(await answer('delete', 'k')).toEqual({ code: 0, ok: true, key: 'k', existed: true })
     expect(warned).toBe('')
     const error = { code: expect.any(String), message: expect.stringContaining('no leader') }
     const soon = ['--timeout', '200']
@@ -305,7 +305,7 @@ describe('put, get, append, delete', () => {
 
   test('--help is no fault', async () => {
     expect(await run('--help')).toBe(0)
-    expect(out).toContain('Exit codes: 0 done, 1 the key has no value, 2 wrong usage, 3 failed.')
+    expect(out).toContain('Exit codes: 0 done, 1 the key has no value or another one, 2 wrong usage, 3 failed.')
   })
 })
 

@@ -6,6 +6,7 @@ import { addAgent } from './agent.js'
 import { append } from './append.js'
 import { chaos } from './chaos.js'
 import type { Connection, Context, Form } from './context.js'
+import { addDataCommands } from './data-commands.js'
 import { remove } from './delete.js'
 import { drain } from './drain.js'
 import { EXIT } from './exit-codes.js'
@@ -22,6 +23,7 @@ import { REACH_MS, reach } from './reach.js'
 import { roll } from './rolling.js'
 import { scale } from './scale.js'
 import { count, type ScanFlags, scan } from './scan.js'
+import { addShellCommands } from './shell-commands.js'
 import { status } from './status.js'
 import { addTtl, duration, TTL_FLAG, type TtlFlag } from './ttl.js'
 import { TXN_HELP, textOf, txn } from './txn.js'
@@ -70,7 +72,7 @@ function programFor(
     .configureOutput({ writeOut: context.out, writeErr: context.warn })
     .exitOverride()
     .version(context.version, '--version', 'print the version')
-    .addHelpText('after', '\nExit codes: 0 done, 1 the key has no value, 2 wrong usage, 3 failed.')
+    .addHelpText('after', '\nExit codes: 0 done, 1 the key has no value or another one, 2 wrong usage, 3 failed.')
   const perform = async ({ name, key, writes = false, json = false }: Asked, work: Work) => {
     const { address, timeout } = program.opts<{ address: string; timeout: number }>()
     checkAddress(address)
@@ -117,7 +119,9 @@ function programFor(
   )
   addFaults(command, perform, context)
   addOperations(command, perform, context)
+  addDataCommands(command, perform, context)
   addAgent(program, context, done)
+  addShellCommands(program, environment, context, (words) => runCommand(words, environment, context), done)
   // It needs no cluster: it starts one. Its options are its own, --help too.
   const breaks = program.command('chaos').description('start a cluster, break it in every way, check every answer')
   breaks

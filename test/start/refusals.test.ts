@@ -81,7 +81,9 @@ describe('before anything is started', () => {
       ]) {
         const line = await refusalOf(startOrchestrator(['--data', data, ...ports]))
         const option = ports.at(-2)
-        expect(line).toContain(`127.0.0.1:${port}: the port is in use: choose another with ${option}, or stop what uses it`)
+        expect(line).toContain(
+          `127.0.0.1:${port}: the port is in use: choose another with ${option}, or stop what uses it`,
+        )
       }
     } finally {
       server.close()
@@ -108,6 +110,9 @@ describe('before anything is started', () => {
     expect(said).toMatch(/--shards/)
     expect(said).toMatch(/--replicas/)
     expect(await refusalOf(startOrchestrator(['--shard', '3']), 2)).toMatch(/--shard/)
+    // Also what is found only when the file that a flag names is read.
+    const nowhere = join(folder, 'nowhere.json')
+    expect(await refusalOf(startOrchestrator(['--driver', 'static', '--nodes', nowhere]), 2)).toContain(nowhere)
   })
 
   test('--help is not a fault', async () => {

@@ -1,0 +1,138 @@
+import Table from 'cli-table3'
+import { KvClient } from '../client/index.js'
+import { type Clock, systemClock } from '../core/clock.js'
+import { type Rng, systemRng } from '../core/rng.js'
+import { KvError } from '../errors/index.js'
+import type { Connection, Context, Form } from './context.js'
+import { EXIT } from './exit-codes.js'
+
+export interface BenchTask {
+  /** Callers, each of which waits for its answer before it asks again. */
+  readonly clients: number
+  readonly seconds: number
+  readonly valueBytes: number
+  /** How many of a hundred operations are gets; the others are puts. */
+  readonly gets: number
+  readonly keys: number
+}
+
+/** Of all operations of one kind. */
+export interface Figures {
+  readonly done: number
+  readonly perSecond: number
+  /** Ms from the call to the answer, of what succeeded; null: nothing did. */
+  readonly p50: number | null
+  readonly p95: number | null
+  readonly p99: number | null
+  readonly max: number | null
+}
+
+export interface BenchReport {
+  readonly seconds: number
+  readonly get: Figures
+  readonly put: Figures
+  /** How many failed, by code. */
+  readonly failed: Readonly<Record<string, number>>
+}
+
+interface Tools {
+  readonly clock: Clock
+  readonly rng: Rng
+}
+
+/** What is put and deleted in one go. */
+const ROUND = 256
+
+/**
+ * Puts a load on the cluster for a while and says what it took: every put is durable and every get linearizable, as always. It has
+ * keys of its own, which it removes. Whoever measures in earnest uses more than this one process: bench/README.md of the project.
+ */
+export async function bench(
+  task: BenchTask,
+  { json }: Form,
+  { address, timeoutMs }: Connection,
+  { out, warn }: Context,
+  tools: Tools = { clock: systemClock, rng: systemRng },
+): Promise<number> {
+  const kv = await KvClient.connect({ endpoints: [address], deadlineMs: timeoutMs })
+  const prefix = `kvorum-bench:${tools.rng.id().slice(0, 8)}:`
+  const keys = Array.from({ length: task.keys }, (_, at) => `${prefix}${at}`)
+  try {
+    const value = Buffer.alloc(task.valueBytes, 'v')
+    await forAll(keys, (key) => kv.put(key, value))
+    try {
+      const report = await load(kv, keys, value, task, tools)
+      out(json ? `${JSON.stringify(report)}\n` : textOf(report, task))
+      return Object.keys(report.failed).length === 0 ? EXIT.ok : EXIT.failed
+    } finally {
+      await forAll(keys, (key) => kv.delete(key)).catch((error: Error) => {
+        warn(`kvorum: keys that begin with ${prefix} are left: ${error.message}\n`)
+      })
+    }
+  } finally {
+    await kv.close()
+  }
+}
+
+async function forAll(keys: readonly string[], act: (key: string) => Promise<unknown>): Promise<void> {
+  for (let at = 0; at < keys.length; at += ROUND) await Promise.all(keys.slice(at, at + ROUND).map(act))
+}
+
+async function load(
+  kv: KvClient,
+  keys: readonly string[],
+  value: Uint8Array,
+  { clients, seconds, gets }: BenchTask,
+  { clock, rng }: Tools,
+): Promise<BenchReport> {
+  const took = { get: [] as number[], put: [] as number[] }
+  const failed: Record<string, number> = {}
+  const began = clock.monotonic()
+  const until = began + seconds * 1_000
+  const client = async () => {
+    for (let start = began; start < until; start = clock.monotonic()) {
+      const key = keys[Math.floor(rng.float() * keys.length)] as string
+      const kind = rng.float() * 100 < gets ? 'get' : 'put'
+      try {
+        await (kind === 'get' ? kv.get(key) : kv.put(key, value))
+        took[kind].push(clock.monotonic() - start)
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error
+        failed[error.code] = (failed[error.code] ?? 0) + 1
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: clients }, client))
+  const spent = (clock.monotonic() - began) / 1_000
+  return { seconds: spent, get: figuresOf(took.get, spent), put: figuresOf(took.put, spent), failed }
+}
+
+/** Of how long each took, ms. */
+export function figuresOf(took: readonly number[], seconds: number): Figures {
+  const sorted = Float64Array.from(took).sort()
+  // The value that so many percent do not exceed.
+  const at = (percent: number) => {
+    const value = sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)]
+    return value === undefined ? null : Math.round(value * 1_000) / 1_000
+  }
+  return {
+    done: took.length,
+    perSecond: Math.round(took.length / seconds),
+    p50: at(50),
+    p95: at(95),
+    p99: at(99),
+    max: at(100),
+  }
+}
+
+function textOf({ seconds, get, put, failed }: BenchReport, { clients, valueBytes, keys }: BenchTask): string {
+  const head = ['', 'done', 'per second', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms']
+  const table = new Table({ head, style: { head: [], border: [] } })
+  const shown = (ms: number | null) => ms?.toFixed(2) ?? ''
+  for (const [name, { done, perSecond, p50, p95, p99, max }] of Object.entries({ get, put })) {
+    table.push([name, done, perSecond, shown(p50), shown(p95), shown(p99), shown(max)])
+  }
+  const failures = Object.entries(failed).map(([code, count]) => `; failed ${count} times: ${code}`)
+  const what = `${clients} clients in one process, ${valueBytes}-byte values, ${keys} keys, ${seconds.toFixed(1)} s`
+  return `${table.toString()}\n${what}${failures.join('')}\n`
+}
