@@ -1,53 +1,16 @@
-// The orchestrator: the only place that wires the rooms together.
-import { hostname } from 'node:os'
+// `npm start`: a server in a process of its own, with its command line, signals, log and last words.
 import { resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { version } from './cli/version.js'
 import { helpText } from './config/help.js'
-import { type Config, ConfigFault, httpPortOf, listOf, loadConfig } from './config/load.js'
-import {
-  agentDriver,
-  type ClusterOptions,
-  DataDirectory,
-  type Ending,
-  flagsOf,
-  localDriver,
-  Orchestrator,
-  type OrchestratorOptions,
-  readNodes,
-  StartFault,
-  type Stop,
-  staticDriver,
-  stopOnSignals,
-  throughProxy,
-  UsageFault,
-  wireLinks,
-  wirePeers,
-} from './control/index.js'
+import { type Config, ConfigFault, loadConfig } from './config/load.js'
+import { DataDirectory, type Ending, StartFault, stopOnSignals, throughProxy, UsageFault } from './control/index.js'
 import { systemClock } from './core/clock.js'
-import type { Limits } from './core/limits.js'
-import { systemRng } from './core/rng.js'
-import { type Gateway, serveGateway } from './gateway/index.js'
-import { type HttpGateway, serveHttp } from './http/index.js'
-import { Store } from './store/index.js'
+import { NODE_PROGRAM, type Ready, serve } from './server.js'
 import { coloursFor, logTelemetry, type Telemetry } from './telemetry/index.js'
-import { controlService } from './wire/control.js'
-import { ListenError, listen } from './wire/listener.js'
-import { standbyService } from './wire/standby.js'
-
-/** How long requests in progress are waited for when it is time to stop. */
-const DRAIN_MS = 1_000
+import { ListenError } from './wire/listener.js'
 
 /** The command line or the configuration is not one. As the other programs say it. */
 const EXIT_USAGE = 2
-
-const NODE_PROGRAM = fileURLToPath(new URL('../bin/kvnode', import.meta.url))
-
-/** With the program that nodes are really started with. */
-type Started = Config & { readonly kvnode: string }
-
-/** How nodes come to be, and the cluster that they were started for if somebody else has started them. */
-type Nodes = Pick<ClusterOptions, 'driver' | 'clusterId'>
 
 async function main(): Promise<void> {
   const request = loadConfig(process.argv.slice(2), process.env)
@@ -63,7 +26,8 @@ async function run(config: Config): Promise<void> {
   let ending: Ending | undefined
   try {
     await throughProxy(wish, stop, async (program, until) => {
-      ending = await serve({ ...config, kvnode: program }, telemetry, until)
+      const tell = (ready: Ready) => void process.stdout.write(readyLine(ready, config))
+      ending = await serve({ ...config, kvnode: program }, telemetry, until, tell)
     })
   } catch (error) {
     // A start that was not wanted any more has done what was wanted of it.
@@ -85,155 +49,11 @@ function lastWords(ending: Ending | undefined, { data, join }: Config): string {
   return 'the nodes go on, and no orchestrator is known that runs them'
 }
 
-/** Starts everything, says that it is ready, waits until it is to stop, and stops everything in the reverse order. */
-async function serve(config: Started, telemetry: Telemetry, stop: Stop): Promise<Ending> {
-  await expectFree(config)
-  const nodes = openDriver(config, telemetry)
-  try {
-    return await serveWith(nodes, config, telemetry, stop)
-  } finally {
-    await nodes.driver.close()
-  }
-}
-
-async function serveWith(nodes: Nodes, config: Started, telemetry: Telemetry, stop: Stop): Promise<Ending> {
-  const orchestrator = await orchestratorFor(config, nodes, telemetry, stop)
-  let ending: Ending
-  try {
-    const store = new Store({ map: orchestrator.maps, limits: limitsOf(config), relayed: true })
-    try {
-      const gateway = await openGateway(config, orchestrator, store, telemetry)
-      const http = await openHttp(config, orchestrator, store, telemetry).catch(async (error: unknown) => {
-        await gateway.close()
-        throw error
-      })
-      orchestrator.listens(reachable(gateway.address))
-      process.stdout.write(readyLine(gateway, http, orchestrator, config))
-      await aborted(stop.asked)
-      http?.drain()
-      await orchestrator.retire(stop.forced)
-      await Promise.all([gateway.close(DRAIN_MS), http?.close(DRAIN_MS)])
-    } finally {
-      store.close()
-    }
-  } finally {
-    ending = await orchestrator.stop(stop.forced)
-  }
-  return ending
-}
-
-function orchestratorFor(config: Started, nodes: Nodes, telemetry: Telemetry, stop: Stop): Promise<Orchestrator> {
-  const options = orchestratorOptions(config, nodes, telemetry)
-  if (config.join === undefined) return Orchestrator.found(options, stop)
-  return Orchestrator.join(options, config.join.split(','), stop)
-}
-
-function readyLine(
-  { address }: Gateway,
-  http: HttpGateway | undefined,
-  { role, shape }: Orchestrator,
-  { join, data }: Config,
-): string {
+function readyLine({ grpc, http, role, shape }: Ready, { join, data }: Config): string {
   const { shards, replicas } = shape
-  const also = http === undefined ? '' : `http=${http.address} `
+  const also = http === undefined ? '' : `http=${http} `
   const joined = join === undefined ? '' : `role=${role} `
-  return `kvorum ready grpc=${address} ${also}shards=${shards} replicas=${replicas} ${joined}data=${data}\n`
-}
-
-/** Others cannot connect to "any address". */
-function reachable(address: string): string {
-  return address.replace(/^(?:0\.0\.0\.0|\[::\]):/, `${hostname()}:`)
-}
-
-function openGateway(config: Config, orchestrator: Orchestrator, store: Store, telemetry: Telemetry): Promise<Gateway> {
-  const { host, port, insecure } = config
-  return serveGateway({
-    store,
-    maps: orchestrator.maps,
-    host,
-    port,
-    insecure,
-    limits: limitsOf(config),
-    telemetry,
-    services: [controlService(orchestrator.control), standbyService(orchestrator.standby)],
-  })
-}
-
-async function openHttp(
-  config: Config,
-  orchestrator: Orchestrator,
-  store: Store,
-  telemetry: Telemetry,
-): Promise<HttpGateway | undefined> {
-  const { host, insecure } = config
-  const port = httpPortOf(config)
-  if (port === undefined) return undefined
-  const status = () => orchestrator.control.status()
-  return serveHttp({ store, status, host, port, insecure, limits: limitsOf(config), telemetry })
-}
-
-/** A port that is in use is better told before a dozen processes are started. */
-async function expectFree(config: Config): Promise<void> {
-  const { host, insecure } = config
-  const wanted = [
-    ['--port', config.port],
-    ['--http-port', httpPortOf(config) ?? 0],
-  ] as const
-  for (const [option, port] of wanted) {
-    if (port === 0) continue
-    const listener = await listen({ host, port, insecure, option }, [])
-    await listener.close()
-  }
-}
-
-function openDriver(config: Started, telemetry: Telemetry): Nodes {
-  const { agents, nodes = '', faultProxy, kvnode, logLevel, valueBytesMax } = config
-  const settings = { logLevel, valueBytesMax }
-  switch (config.driver) {
-    case 'agent':
-      return { driver: agentDriver({ agents: listOf(agents), settings, telemetry }) }
-    case 'static': {
-      const list = readNodes(nodes)
-      return { driver: staticDriver(list, settings), clusterId: list.cluster }
-    }
-    case 'local':
-      return { driver: localDriver({ program: kvnode, flags: flagsOf(settings), wrapped: faultProxy }) }
-  }
-}
-
-function orchestratorOptions(config: Started, nodes: Nodes, telemetry: Telemetry): OrchestratorOptions {
-  const { shards, replicas, startTimeoutMs, stopTimeoutMs, lingerMs, deadlineMs } = config
-  const { replaceAfterMs, replaceMachineAfterMs } = config
-  return {
-    directory: new DataDirectory(config.data),
-    shape: { shards, replicas },
-    ...nodes,
-    links: wireLinks(),
-    peers: wirePeers(),
-    telemetry,
-    clock: systemClock,
-    rng: systemRng,
-    pid: process.pid,
-    startTimeoutMs,
-    stopTimeoutMs,
-    lingerMs: Math.max(lingerMs, deadlineMs),
-    replaceAfterMs,
-    replaceMachineAfterMs,
-  }
-}
-
-function limitsOf(config: Config): Limits {
-  const { keyBytesMax, valueBytesMax, batchBytesMax, batchOperationsMax } = config
-  const { inFlightBytesMax, inFlightOperationsMax, deadlineMs } = config
-  return {
-    keyBytesMax,
-    valueBytesMax,
-    batchBytesMax,
-    batchOperationsMax,
-    inFlightBytesMax,
-    inFlightOperationsMax,
-    deadlineMs,
-  }
+  return `kvorum ready grpc=${grpc} ${also}shards=${shards} replicas=${replicas} ${joined}data=${data}\n`
 }
 
 function telemetryFor({ logFormat, logLevel, logRequests }: Config): Telemetry {
@@ -244,13 +64,6 @@ function telemetryFor({ logFormat, logLevel, logRequests }: Config): Telemetry {
     format: logFormat === 'auto' ? (isTerminal ? 'text' : 'json') : logFormat,
     to: process.stderr,
     colours: coloursFor(process.stderr, process.env),
-  })
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }
 

@@ -60,10 +60,10 @@ export interface Appended {
 }
 
 /** What one operation of a batch came to. */
-export type BatchResult = Reply | KvError
+export type BatchResult = Hit | null | Stored | Deleted | Appended | bigint | boolean | number | KvError
 
 /** What a call gives: an increment the sum, a touch whether there was something, ttlOf how long it lives. */
-type Reply = Hit | null | Stored | Deleted | Appended | bigint | boolean | number
+type Reply = Exclude<BatchResult, KvError>
 
 type Execute = (operation: Operation, options?: RequestOptions) => Promise<Result>
 

@@ -10,7 +10,14 @@ export type {
   TouchOptions,
 } from './batch.js'
 export type { ReadOptions, RequestOptions } from './front.js'
-export { KvClient, type KvClientOptions, type PutOptions, type WriteOptions } from './kv-client.js'
+export {
+  KvClient,
+  type KvClientOptions,
+  type PutOptions,
+  type Returning,
+  type WithPrevious,
+  type WriteOptions,
+} from './kv-client.js'
 export { RequestWrapper, type RequestWrapperOptions } from './request-wrapper.js'
 export type { CountOptions, RangeChoice, ScannedEntry, ScannedKey, ScanOptions } from './scan.js'
 export {

@@ -69,10 +69,12 @@ export interface WriteOptions extends RequestOptions, ConditionOptions {}
 export interface PutOptions extends RequestOptions, PutConditionOptions {}
 
 /** Whose answer has a `previous`. */
-interface Returning {
+export interface Returning {
   readonly returnPrevious: true
 }
-interface WithPrevious {
+/** That answer. */
+export interface WithPrevious {
+  /** Null: there was nothing. */
   readonly previous: Hit | null
 }
 

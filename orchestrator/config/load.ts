@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { checkAddress } from '../core/address.js'
+import { nearest } from '../core/words.js'
 import { OPTIONS, type Options, schema } from './schema.js'
 import { CONFIG_VARIABLE, readConfigFile, readEnvironment, readFlags, type Setting, type Source } from './sources.js'
 
@@ -29,12 +30,33 @@ export function loadConfig(
   const file: Source = path === undefined ? { settings: new Map(), faults: [] } : readConfigFile(path)
 
   const settings = new Map([...file.settings, ...variables.settings, ...flags.settings])
-  const faults = [...flags.faults, ...variables.faults, ...file.faults]
+  return { ask: 'run', config: configOf(settings, [...flags.faults, ...variables.faults, ...file.faults]) }
+}
+
+/** From a program, which has the names of the config file. Throws a ConfigFault. */
+export function configFrom(options: Partial<Options>): Config {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  const faults = given
+    .filter(([name]) => OPTIONS.every((one) => one.name !== name))
+    .map(([name]) => `${JSON.stringify(name)} is not an option${meant(name)}`)
+  const known = given.filter(([name]) => OPTIONS.some((one) => one.name === name))
+  return configOf(new Map(known.map(([name, value]) => [name, { value, where: name }])), faults)
+}
+
+function meant(name: string): string {
+  const one = nearest(
+    name,
+    OPTIONS.map((option) => option.name),
+  )
+  return one === undefined ? '' : `: ${one} is meant, perhaps`
+}
+
+function configOf(settings: ReadonlyMap<string, Setting>, faults: string[]): Config {
   const checked = schema.safeParse(Object.fromEntries([...settings].map(([name, { value }]) => [name, value])))
   if (!checked.success) faults.push(...checked.error.issues.map((issue) => wordsFor(issue.path[0], settings)))
   else faults.push(...acrossOptions(checked.data))
   if (!checked.success || faults.length > 0) throw new ConfigFault([...new Set(faults)])
-  return { ask: 'run', config: Object.freeze(checked.data) }
+  return Object.freeze(checked.data)
 }
 
 function wordsFor(name: PropertyKey | undefined, settings: ReadonlyMap<string, Setting>): string {

@@ -21,9 +21,11 @@ export const TS_ARROWS: Readonly<Record<string, readonly string[]>> = {
   agent: [...BASE, 'wire', 'control'],
   cli: [...BASE, 'wire', 'config', 'client', 'agent'],
   // What `import` gives to users of the package.
-  index: ['client', 'errors'],
+  index: ['client', 'server'],
   // The composition root: the only place that wires rooms together.
-  main: [...BASE, 'wire', 'store', 'gateway', 'http', 'control', 'config', 'cli'],
+  server: [...BASE, 'wire', 'store', 'gateway', 'http', 'control', 'config'],
+  // Its process: command line, signals, words.
+  main: [...BASE, 'wire', 'control', 'config', 'cli', 'server'],
 }
 
 /** Go: a package of node-go/ (by its first folder) -> the packages that it may import besides itself. */
@@ -68,7 +70,7 @@ export const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
 export const BUILTIN_ROOMS: Readonly<Record<string, readonly string[]>> = {
   'node:fs': ['control', 'agent', 'config', 'cli', 'main'],
   'node:fs/promises': ['control', 'config', 'cli', 'main'],
-  'node:os': ['control', 'agent', 'config', 'cli', 'main'],
+  'node:os': ['control', 'agent', 'config', 'cli', 'server'],
   'node:http': ['http'],
   'node:net': ['control', 'config', 'wire', 'main'],
   // cli: whoever ends a fault outlives the command that began it.
