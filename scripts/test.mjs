@@ -22,6 +22,22 @@ const STEPS = {
   eslint: () => command([bin('eslint'), '--max-warnings=0', '.']),
   unused: () => command([bin('knip')]),
   types: () => command([bin('tsc'), '--noEmit', '-p', 'tsconfig.json']),
+  // What npm would publish: its entries resolve for every importer, and hold what package.json says.
+  package: () =>
+    together([
+      () => command([bin('publint'), '--strict', '--pack', 'npm']),
+      () =>
+        command([
+          bin('attw'),
+          '--pack',
+          '.',
+          '--profile',
+          'esm-only',
+          '--no-emoji',
+          '--no-color',
+          '--no-definitely-typed',
+        ]),
+    ]),
   gofmt: () => inModules((module) => empty(['gofmt', '-l', '.'], module)),
   vet: () => inModules((module) => command(['go', 'vet', './...'], module)),
   staticcheck: () => inModules((module) => command(['go', 'tool', 'staticcheck', './...'], module)),
