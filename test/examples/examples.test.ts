@@ -72,7 +72,7 @@ test('a server runs in a program of its own', async () => {
 
 test.each(['client/public.js', 'index.js'])('%s loads nothing of a server until one is started', (entry) => {
   const rooms = roomsOf(entry).filter((room) => !room.endsWith('.js'))
-  expect(rooms).toEqual(['client', 'core', 'errors', 'store', 'telemetry', 'wire'])
+  expect(rooms).toEqual(['client', 'core', 'errors', 'store', 'wire'])
 })
 
 /** The rooms that an entry imports, by its files: without running anything, so on every version of Node.js. */
