@@ -97,7 +97,7 @@ const (
 	ErrorCode_ERROR_CODE_MOVING ErrorCode = 5
 	// A bounded queue is full; try again after retry_after_ms.
 	ErrorCode_ERROR_CODE_OVERLOADED ErrorCode = 6
-	// The operation's deadline passed.
+	// The operation's deadline passed; with more time, or a little later, it may succeed.
 	ErrorCode_ERROR_CODE_DEADLINE_EXCEEDED ErrorCode = 7
 	// No node of the shard could be reached, the connection broke, or the shard has no leader now.
 	ErrorCode_ERROR_CODE_UNAVAILABLE ErrorCode = 8
@@ -498,7 +498,7 @@ const file_errors_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13OUTCOME_NOT_APPLIED\x10\x01\x12\x13\n" +
 	"\x0fOUTCOME_UNKNOWN\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_APPLIED\x10\x03*\xdd\x05\n" +
+	"\x0fOUTCOME_APPLIED\x10\x03*\xdf\x05\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12'\n" +
 	"\x1bERROR_CODE_INVALID_ARGUMENT\x10\x01\x1a\x06\x8a\xb5\x18\x02\b\x03\x12 \n" +
@@ -506,8 +506,8 @@ const file_errors_proto_rawDesc = "" +
 	"\x15ERROR_CODE_NOT_LEADER\x10\x03\x1a\b\x8a\xb5\x18\x04\b\x0e\x10\x01\x12$\n" +
 	"\x16ERROR_CODE_WRONG_SHARD\x10\x04\x1a\b\x8a\xb5\x18\x04\b\x0e\x10\x01\x12\x1f\n" +
 	"\x11ERROR_CODE_MOVING\x10\x05\x1a\b\x8a\xb5\x18\x04\b\x0e\x10\x01\x12#\n" +
-	"\x15ERROR_CODE_OVERLOADED\x10\x06\x1a\b\x8a\xb5\x18\x04\b\b\x10\x01\x12(\n" +
-	"\x1cERROR_CODE_DEADLINE_EXCEEDED\x10\a\x1a\x06\x8a\xb5\x18\x02\b\x04\x12$\n" +
+	"\x15ERROR_CODE_OVERLOADED\x10\x06\x1a\b\x8a\xb5\x18\x04\b\b\x10\x01\x12*\n" +
+	"\x1cERROR_CODE_DEADLINE_EXCEEDED\x10\a\x1a\b\x8a\xb5\x18\x04\b\x04\x10\x01\x12$\n" +
 	"\x16ERROR_CODE_UNAVAILABLE\x10\b\x1a\b\x8a\xb5\x18\x04\b\x0e\x10\x01\x12*\n" +
 	"\x1eERROR_CODE_PRECONDITION_FAILED\x10\t\x1a\x06\x8a\xb5\x18\x02\b\t\x12\x1e\n" +
 	"\x12ERROR_CODE_CORRUPT\x10\n" +

@@ -52,7 +52,7 @@ export const ErrorCode = {
   MOVING: 5,
   /** OVERLOADED - A bounded queue is full; try again after retry_after_ms. */
   OVERLOADED: 6,
-  /** DEADLINE_EXCEEDED - The operation's deadline passed. */
+  /** DEADLINE_EXCEEDED - The operation's deadline passed; with more time, or a little later, it may succeed. */
   DEADLINE_EXCEEDED: 7,
   /** UNAVAILABLE - No node of the shard could be reached, the connection broke, or the shard has no leader now. */
   UNAVAILABLE: 8,
