@@ -57,6 +57,13 @@ describe('two orchestrators of one data directory', () => {
     first.gone.abort()
     await until('the second one to run the nodes', () => of(second).role === 'holder')
     expect([...world.running]).toEqual(processes)
+    // Whoever reads its log knows that it routed, to whom, and since when it does more.
+    const said = several.told.filter(({ pid, name }) => pid === second.pid && name.startsWith('control.'))
+    expect(said).toContainEqual({
+      ...{ pid: second.pid, name: 'control.follows' },
+      event: { holder: first.address, reason: 'this one routes, and takes over when that one goes' },
+    })
+    expect(said.filter(({ name }) => name === 'control.taken')).toMatchObject([{ event: { from: first.address } }])
     await of(second).control.scale(1, false)
     expect((await ended(of(second))).state).toBe(OperationState.DONE)
     expect(await stop(second)).toEqual({ nodes: 'stopped' })

@@ -116,7 +116,7 @@ describe('a cluster that gets other numbers of replicas', () => {
     const cluster = await start({ shards: 1, replicas: 1 })
     const plan = await cluster.control.replicas(2, true)
     expect(plan).toMatchObject({ id: '', what: 'scale from 1 to 2 replicas' })
-    expect(plan.steps.map(({ what }) => what)).toEqual(['add a node to meta', 'add a node to shard-1'])
+    expect(plan.steps.map(({ what }) => what)).toEqual(['add meta/node-2 to meta', 'add shard-1/node-2 to shard-1'])
     expect(await cluster.control.replicas(1, false)).toMatchObject({ id: '', state: OperationState.DONE, steps: [] })
     expect(await cluster.control.operations()).toEqual([])
     await expect(cluster.control.replicas(8, false)).rejects.toThrow('must be from 1 to 7, and not 8')

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { expect, vi } from 'vitest'
 import { seededRng } from '../../core/rng.js'
 import { UnavailableError } from '../../errors/index.js'
-import { silent } from '../../telemetry/index.js'
 import type { Situation } from '../../wire/standby.js'
 import { DataDirectory } from '../data-directory.js'
 import type { Driver } from '../drivers/driver.js'
@@ -30,6 +29,8 @@ export interface Member {
 
 export class Several {
   readonly members: Member[] = []
+  /** What the members have told, with their pids. */
+  readonly told: { readonly pid: number; readonly name: string; readonly event: unknown }[] = []
 
   constructor(
     private readonly folder: string,
@@ -92,7 +93,10 @@ export class Several {
       driver: this.driverOf(pass),
       links: this.world.links(pass),
       peers: this.#peers(),
-      telemetry: silent,
+      telemetry: {
+        emit: (name, event) => void this.told.push({ pid: member.pid, name, event }),
+        enabled: () => false,
+      },
       clock: member.clock,
       rng: seededRng(member.pid),
       pid: member.pid,
