@@ -3,6 +3,8 @@ export interface Context {
   readonly out: (text: string) => void
   readonly warn: (text: string) => void
   readonly colours: boolean
+  /** Whether `out` is a terminal, on which a whole table can be drawn again. Default: it is none. */
+  readonly redraws?: boolean
   /** How wide the terminal is that `warn` writes to, on which a line can be drawn again; 0: it is none. */
   readonly columns: number
   /** The package's version. */

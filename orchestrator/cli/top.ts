@@ -43,7 +43,7 @@ export interface NodeLoad {
 /** To the left upper corner, and what stands below is gone. */
 const ANEW = '\u001b[H\u001b[J'
 
-/** Shows again and again who leads and how much each shard and node does. Ends with a signal, or after one table. */
+/** Shows again and again who leads and how much each shard and node does. Ends with a signal or a failure, or after one table. */
 export async function top(
   { once, everyMs }: TopTask,
   { json }: Form,
@@ -63,7 +63,7 @@ export async function top(
       const now = await look()
       const loads = loadsOf(before, now)
       if (json) context.out(`${JSON.stringify({ epoch: Number(now.status.epoch), shards: loads })}\n`)
-      else context.out(`${once ? '' : ANEW}${tableOf(loads, now.status, context.colours)}`)
+      else context.out(`${context.redraws === true && !once ? ANEW : ''}${tableOf(loads, now.status, context.colours)}`)
       if (once) return EXIT.ok
       before = now
     }
