@@ -51,7 +51,7 @@ const STEPS = {
 /** Lanes go side by side: what is in them computes on one processor and shares nothing. */
 const CHECKS = [
   ['biome', 'eslint', 'unused', 'types'],
-  ['gofmt', 'vet', 'staticcheck'],
+  ['package', 'gofmt', 'vet', 'staticcheck'],
 ]
 const ORDER = [['build'], ['generated'], ['tidy'], CHECKS, ['go'], ['simulation'], ['unit'], ['surface'], ['cross']]
 

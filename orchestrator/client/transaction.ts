@@ -6,6 +6,7 @@ import {
   type TransactionResult,
   transactionOf,
 } from '../core/transaction.js'
+import { checkOptions, type Names } from './arguments.js'
 import {
   type Appended,
   type ConditionOptions,
@@ -15,7 +16,7 @@ import {
   replyOf,
   type Stored,
 } from './batch.js'
-import type { RequestOptions } from './front.js'
+import { REQUEST_OPTIONS, type RequestOptions } from './front.js'
 import { type Bytes, type Hit, toBytes } from './values.js'
 
 /** An operation of a transaction; `op` makes them. `Reply` is what it gives. */
@@ -28,15 +29,22 @@ export interface Op<Reply = OpReply> {
 /** What an operation of a transaction gives: an increment the sum. */
 export type OpReply = Hit | null | Stored | Deleted | Appended | bigint
 
+const OPTIONS = {
+  put: { ifVersion: true, ifAbsent: true } satisfies Names<Omit<PutConditionOptions, 'returnPrevious'>>,
+  delete: { ifVersion: true } satisfies Names<Pick<ConditionOptions, 'ifVersion'>>,
+} as const
+
 /** Operations for `then` and `else`. A key or value that can be none is a TypeError at once. */
 export const op = Object.freeze({
   get: (key: Bytes): Op<Hit | null> => ({ step: { kind: 'get', key: toBytes(key, 'key') } }),
-  put: (key: Bytes, value: Bytes, options: Omit<PutConditionOptions, 'returnPrevious'> = {}): Op<Stored> => ({
-    step: putOperation(key, value, options),
-  }),
-  delete: (key: Bytes, { ifVersion }: Pick<ConditionOptions, 'ifVersion'> = {}): Op<Deleted> => ({
-    step: { kind: 'delete', key: toBytes(key, 'key'), ifVersion },
-  }),
+  put: (key: Bytes, value: Bytes, options?: Omit<PutConditionOptions, 'returnPrevious'>): Op<Stored> => {
+    checkOptions(options, OPTIONS.put, 'op.put')
+    return { step: putOperation(key, value, options) }
+  },
+  delete: (key: Bytes, options?: Pick<ConditionOptions, 'ifVersion'>): Op<Deleted> => {
+    checkOptions(options, OPTIONS.delete, 'op.delete')
+    return { step: { kind: 'delete', key: toBytes(key, 'key'), ifVersion: options?.ifVersion } }
+  },
   append: (key: Bytes, value: Bytes): Op<Appended> => ({
     step: { kind: 'append', key: toBytes(key, 'key'), value: toBytes(value, 'value') },
   }),
@@ -75,6 +83,7 @@ export class Transaction<Then extends readonly Op[] = [], Else extends readonly 
    * and with what an operation came to that failed, whose `operation` says which one.
    */
   async run(options?: RequestOptions): Promise<TransactionReply<Then, Else>> {
+    checkOptions(options, REQUEST_OPTIONS, 'run of a transaction')
     const { succeeded, results } = (await this.execute(transactionOf(this.parts), options)) as TransactionResult
     const steps = succeeded ? this.parts.then : this.parts.otherwise
     const replies = results.map((result, index) => replyOf(steps[index] as Step, result))
