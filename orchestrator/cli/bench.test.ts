@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FakeCluster } from '../client/testing/fake-cluster.js'
-import { OverloadedError } from '../errors/index.js'
+import { UnsupportedError } from '../errors/index.js'
 import { figuresOf } from './bench.js'
 import { runCommand } from './program.js'
 
@@ -46,12 +46,12 @@ test('what fails is counted by its code, and is no success', async () => {
   let puts = 0
   cluster.leader.answer = (operation) => {
     if (operation.kind !== 'put' || ++puts <= 3) return cluster.leader.execute(operation)
-    return new OverloadedError('full', { outcome: 'not-applied', retryAfterMs: 60_000 })
+    return new UnsupportedError('not here', { outcome: 'not-applied' })
   }
-  expect(await run('--clients', '2', '--keys', '3', '--gets', '0', '--timeout', '100', '--json')).toBe(3)
+  expect(await run('--clients', '2', '--keys', '3', '--gets', '0', '--json')).toBe(3)
   expect(JSON.parse(out)).toMatchObject({
     put: { done: 0, p99: null },
-    failed: { DEADLINE_EXCEEDED: expect.any(Number) },
+    failed: { UNSUPPORTED: expect.any(Number) },
   })
 })
 
