@@ -109,11 +109,6 @@ function programFor(
       return perform({ name: 'txn', json, writes: true }, (form, to) => txn(text, form, to, context))
     })
   addRanges(command, perform, context)
-  command('watch <prefix>', 'print what changes of the keys that begin so, until Ctrl-C; "" for all')
-    .option('--from <token>', 'what came with an event of the same watch: goes on after it (default: from now on)')
-    .action((prefix: string, { json, ...flags }: Flags & WatchFlags) =>
-      perform({ name: 'watch', key: prefix, json }, (form, to) => watch(prefix, flags, form, to, context)),
-    )
   command('status', 'show the shards and their nodes').action(({ json }: Flags) =>
     perform({ name: 'status', json }, (form, connection) => status(form, connection, context)),
   )
@@ -152,6 +147,11 @@ function addRanges(command: MakeCommand, perform: Perform, context: Context): vo
   ranged('count', 'count keys').action(({ json, ...range }: Flags & ScanFlags) =>
     perform({ name: 'count', json }, (form, to) => count(range, form, to, context)),
   )
+  command('watch <prefix>', 'print what changes of the keys that begin so, until Ctrl-C; "" for all')
+    .option('--from <token>', 'what came with an event of the same watch: goes on after it (default: from now on)')
+    .action((prefix: string, { json, ...flags }: Flags & WatchFlags) =>
+      perform({ name: 'watch', key: prefix, json }, (form, to) => watch(prefix, flags, form, to, context)),
+    )
 }
 
 function addFaults(command: MakeCommand, perform: Perform, context: Context): void {

@@ -39,7 +39,7 @@ function opsFrom(list: unknown, name: string): Op[] {
   )
 }
 
-function opFrom({ op: kind, key: name, value, by, if_version, ...rest }: Fields): Op {
+function opFrom({ op: kind, key: name, value, by, if_version, ttl_ms, ...rest }: Fields): Op {
   nothingElse(rest, 'an operation')
   const key = bytesFrom(name)
   const options = if_version === undefined ? {} : { ifVersion: integerFrom(if_version, 'if_version') }
@@ -47,7 +47,10 @@ function opFrom({ op: kind, key: name, value, by, if_version, ...rest }: Fields)
     case 'get':
       return op.get(key)
     case 'put':
-      return op.put(key, bytesFrom(value), options)
+      return op.put(key, bytesFrom(value), {
+        ...options,
+        ...(ttl_ms !== undefined && { ttlMs: Number(integerFrom(ttl_ms, 'ttl_ms')) }),
+      })
     case 'delete':
       return op.delete(key, options)
     case 'append':

@@ -23,15 +23,18 @@ import {
   putOperation,
   replyOf,
   type Stored,
+  TOUCH_OPTIONS,
   type TouchOptions,
 } from './batch.js'
 import { type Engine, Front, READ_OPTIONS, REQUEST_OPTIONS, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
 import { MapWatcher } from './map-watcher.js'
 import {
+  COUNT_OPTIONS,
   type CountOptions,
   checkedRequest,
   chosenRange,
+  SCAN_OPTIONS,
   type ScannedEntry,
   type ScannedKey,
   type ScanOptions,
@@ -40,6 +43,7 @@ import {
 import { TransactionStart } from './transaction.js'
 import { type Bytes, type Hit, toBytes } from './values.js'
 import {
+  WATCH_OPTIONS,
   type Watch,
   type WatchEvent,
   Watches,
@@ -94,6 +98,11 @@ const OPTIONS = {
   append: REQUEST_OPTIONS,
   compareAndSet: REQUEST_OPTIONS,
   increment: REQUEST_OPTIONS,
+  touch: { ...REQUEST_OPTIONS, ...TOUCH_OPTIONS } satisfies Names<TouchOptions & RequestOptions>,
+  ttlOf: REQUEST_OPTIONS,
+  scan: SCAN_OPTIONS,
+  count: COUNT_OPTIONS,
+  watch: WATCH_OPTIONS,
   close: { drainMs: true },
 } as const
 
@@ -217,12 +226,14 @@ export class KvClient {
    * was there.
    */
   async touch(key: Bytes, options?: TouchOptions & RequestOptions): Promise<boolean> {
+    checkOptions(options, OPTIONS.touch, 'touch')
     const operation: Operation = { kind: 'touch', key: toBytes(key, 'key'), ttlMs: options?.ttlMs }
     return (await this.#reply(operation, options)) as boolean
   }
 
   /** How long the key still lives, ms. null: it stays for ever, or is absent. 0: it is due, and about to be deleted. */
   async ttlOf(key: Bytes, options?: RequestOptions): Promise<number | null> {
+    checkOptions(options, OPTIONS.ttlOf, 'ttlOf')
     return (await this.#reply({ kind: 'ttl-of', key: toBytes(key, 'key') }, options)) as number | null
   }
 
@@ -234,11 +245,13 @@ export class KvClient {
   scan(options: ScanOptions & { readonly keysOnly: true }): AsyncGenerator<ScannedKey>
   scan(options?: ScanOptions & { readonly keysOnly?: false }): AsyncGenerator<ScannedEntry>
   scan(options: ScanOptions = {}): AsyncGenerator<ScannedKey> {
+    checkOptions(options, OPTIONS.scan, 'scan')
     return scanWith(this.#pages, options, this.#deadlineMs)
   }
 
   /** How many keys a range has, counted at the nodes. Each that is there during the whole call is counted once. */
   async count(options: CountOptions = {}): Promise<number> {
+    checkOptions(options, OPTIONS.count, 'count')
     const asked = checkedRequest(options.deadlineMs ?? this.#deadlineMs, options.signal)
     return await countRange(this.#pages, chosenRange(options), asked)
   }
@@ -256,6 +269,7 @@ export class KvClient {
   watch(target: WatchTarget, options: WatchOptions & { readonly progress: true }): Watch<WatchEvent | WatchProgress>
   watch(target: WatchTarget, options?: WatchOptions): Watch<WatchEvent>
   watch(target: WatchTarget, options: WatchOptions = {}): Watch<WatchEvent> {
+    checkOptions(options, OPTIONS.watch, 'watch')
     return this.#watches.watch(target, options) as Watch<WatchEvent>
   }
 

@@ -2,7 +2,8 @@ import type { Entry } from '../core/operation.js'
 import { behindCursor, cursorAt, type Range, type RangeOptions, rangeOf, type ScanQuery } from '../core/range.js'
 import type { PageSource } from '../store/scan/pages.js'
 import { scanRuns } from '../store/scan/scan.js'
-import type { RequestOptions } from './front.js'
+import type { Names } from './arguments.js'
+import { REQUEST_OPTIONS, type RequestOptions } from './front.js'
 import { type Bytes, toBytes, toText } from './values.js'
 
 /** Which keys: those that begin with `prefix`, from `from` on, up to the one before `to`. Nothing of it: all. */
@@ -24,6 +25,15 @@ export interface ScanOptions extends RequestOptions, RangeChoice {
 }
 
 export interface CountOptions extends RequestOptions, RangeChoice {}
+
+export const COUNT_OPTIONS: Names<CountOptions> = { ...REQUEST_OPTIONS, prefix: true, from: true, to: true }
+export const SCAN_OPTIONS: Names<ScanOptions> = {
+  ...COUNT_OPTIONS,
+  limit: true,
+  reverse: true,
+  keysOnly: true,
+  cursor: true,
+}
 
 const EMPTY = new Uint8Array()
 

@@ -5,6 +5,7 @@ import { CancelledError, type Code, InvalidArgumentError, toKvError } from '../e
 import { watchCluster } from '../store/watch/cluster-watch.js'
 import { tokenFromText, tokenToText } from '../store/watch/token.js'
 import { type GatewayMessage, type Watched, WatchLinks, watchGateway } from '../wire/watch.js'
+import type { Names } from './arguments.js'
 import { type Bytes, toBytes } from './values.js'
 
 /** What is watched: one key, or all that begin so. An empty prefix: all. */
@@ -20,6 +21,8 @@ export interface WatchOptions {
   /** Aborting it ends the watch with CANCELLED. */
   readonly signal?: AbortSignal
 }
+
+export const WATCH_OPTIONS: Names<WatchOptions> = { from: true, progress: true, signal: true }
 
 /** A change. `token` is where a watch goes on that has seen everything up to here. */
 export type WatchEvent =

@@ -14,10 +14,7 @@ export type Operation =
   | OpenSessionOperation
   | PageOperation
 
-export type WriteOperation = Exclude<
-  Operation,
-  GetOperation | TtlOfOperation | OpenSessionOperation | PageOperation
->
+export type WriteOperation = Exclude<Operation, GetOperation | TtlOfOperation | OpenSessionOperation | PageOperation>
 
 export interface GetOperation {
   readonly kind: 'get'

@@ -1,7 +1,7 @@
 // kvorum.v1.KV: bytes in, bytes out, failures as errors with a code and an outcome.
 import type { ClusterMap } from '../core/topology.js'
-import { foundToWire, narrow } from '../wire/convert.js'
 import type { KvHandlers } from '../wire/services.js'
+import { foundToWire, narrow } from '../wire/ttl.js'
 import { BatchSession } from './batch.js'
 import type { GatewayContext } from './context.js'
 import { latestMaps } from './maps.js'

@@ -240,7 +240,13 @@ const TransactionOperation = named(
   'One operation of a transaction. It sees what those before it have done.',
   z.discriminatedUnion('op', [
     z.strictObject({ op: z.literal('get'), key: Bytes }),
-    z.strictObject({ op: z.literal('put'), key: Bytes, value: Bytes, if_version: ifVersion }),
+    z.strictObject({
+      op: z.literal('put'),
+      key: Bytes,
+      value: Bytes,
+      if_version: ifVersion,
+      ttl_ms: ttlMs.optional(),
+    }),
     z.strictObject({ op: z.literal('delete'), key: Bytes, if_version: ifVersion }),
     z.strictObject({ op: z.literal('append'), key: Bytes, value: Bytes }),
     z.strictObject({ op: z.literal('increment'), key: Bytes, by }),

@@ -84,7 +84,13 @@ function stepOf(one: TransactionOperationJson): Step {
     case 'get':
       return { kind: 'get', key }
     case 'put':
-      return { kind: 'put', key, value: bytesFrom(one.value, 'value'), ifVersion: versionOf(one.if_version) }
+      return {
+        kind: 'put',
+        key,
+        value: bytesFrom(one.value, 'value'),
+        ifVersion: versionOf(one.if_version),
+        ttlMs: one.ttl_ms,
+      }
     case 'delete':
       return { kind: 'delete', key, ifVersion: versionOf(one.if_version) }
     case 'append':

@@ -1,14 +1,15 @@
-import { type GetResult, isRead, type Operation, type PutOperation, type Result } from '../core/operation.js'
+import { isRead, type Operation, type Result } from '../core/operation.js'
 import { InternalError, KvError } from '../errors/index.js'
 import { pageFromWire, pageResultFromWire, pageResultToWire, pageToWire } from './convert-page.js'
 import { errorFromWire, errorToWire } from './errors.js'
-import type { GetResponse, PutRequest, Operation as WireOperation, Result as WireResult } from './gen/kvorum/v1/kv.js'
+import type { Operation as WireOperation, Result as WireResult } from './gen/kvorum/v1/kv.js'
 import {
   transactionFromWire,
   transactionResultFromWire,
   transactionResultToWire,
   transactionToWire,
 } from './transaction.js'
+import { foundToWire, narrow, putToWire, wide } from './ttl.js'
 
 /** Operations and results as the wire has them. The bytes are shared, not copied. */
 export function operationToWire(operation: Operation): WireOperation {
@@ -40,26 +41,6 @@ export function operationToWire(operation: Operation): WireOperation {
 
 function unstamped(kind: NonNullable<WireOperation['kind']>): WireOperation {
   return { kind, session: 0, sequence: 0n }
-}
-
-/** Most keys have no time to live: those are not copied. */
-function putToWire(put: PutOperation): PutRequest {
-  const { ttlMs } = put
-  return ttlMs === undefined ? (put as PutOperation & { ttlMs?: undefined }) : { ...put, ttlMs: wide(ttlMs) }
-}
-
-export function foundToWire(found: GetResult): GetResponse {
-  const { ttlMs } = found
-  return ttlMs === undefined ? (found as GetResult & { ttlMs?: undefined }) : { ...found, ttlMs: wide(ttlMs) }
-}
-
-/** Times to live are uint64 on the wire, and far below what a number holds. */
-function wide(ms: number | undefined): bigint | undefined {
-  return ms === undefined ? undefined : BigInt(ms)
-}
-
-export function narrow(ms: bigint | undefined): number | undefined {
-  return ms === undefined ? undefined : Number(ms)
 }
 
 /** Undefined for a kind of operation that this version does not know: the answer to it is UNSUPPORTED. */

@@ -22,10 +22,10 @@ import type {
   GetResponse,
   PutRequest,
   PutResponse,
-  TransactionRequest,
-  TransactionResponse,
   ScanRequest,
   ScanResponse,
+  TransactionRequest,
+  TransactionResponse,
   WatchRequest,
   WatchResponse,
 } from './gen/kvorum/v1/kv.js'

@@ -15,6 +15,7 @@ import {
   type TransactionOperation as WireStep,
   type TransactionResult as WireStepResult,
 } from './gen/kvorum/v1/kv.js'
+import { narrow, putToWire } from './ttl.js'
 
 const COMPARISONS: Readonly<Record<Comparison, Condition_Comparison>> = {
   '==': Condition_Comparison.EQUAL,
@@ -42,6 +43,7 @@ function conditionToWire({ key, comparison, what, operand }: Condition): WireCon
 }
 
 function stepToWire(step: Step): WireStep {
+  if (step.kind === 'put') return { kind: { $case: 'put', value: putToWire(step) } }
   return { kind: { $case: step.kind, value: step } as WireStep['kind'] }
 }
 
@@ -64,6 +66,7 @@ function conditionFromWire({ key, comparison, operand }: WireCondition): Conditi
 }
 
 function stepFromWire({ kind }: WireStep): Step | undefined {
+  if (kind?.$case === 'put') return { kind: 'put', ...kind.value, ttlMs: narrow(kind.value.ttlMs) }
   return kind === undefined ? undefined : ({ kind: kind.$case, ...kind.value } as Step)
 }
 

@@ -12,7 +12,11 @@ import { decodeToken } from './token.js'
 const WATCHED: Watched = { prefix: new Uint8Array() }
 const ALL: HeldPartitions = { first: 0, last: PARTITIONS - 1, epoch: 1n, holding: 'owned' }
 const at = (index: number): Position => ({ index: BigInt(index), skip: 0 })
-const begins = (index: number, ...partitions: HeldPartitions[]): NodeMessage => ({ events: [], next: at(index), partitions })
+const begins = (index: number, ...partitions: HeldPartitions[]): NodeMessage => ({
+  events: [],
+  next: at(index),
+  partitions,
+})
 const tells = (...events: NodeEvent[]): NodeMessage => ({
   events,
   next: (events.at(-1) as NodeEvent).next,

@@ -1,4 +1,4 @@
-import { isWrite, type Operation } from '../../../core/operation.js'
+import type { Operation } from '../../../core/operation.js'
 import { WrongPeerError } from '../../../errors/index.js'
 import { operationFromWire, resultToWire } from '../../../wire/convert.js'
 import type { BatchRequest } from '../../../wire/gen/kvorum/v1/kv.js'

@@ -2,7 +2,7 @@
 // come late or never, gateways, maps of different ages. All of it is drawn from one seed; what the clients are told is held
 // against the truth.
 import type { Limits } from '../../../core/limits.js'
-import { isWrite, type Operation } from '../../../core/operation.js'
+import type { Operation } from '../../../core/operation.js'
 import { ManualClock } from '../../../core/testing/manual-clock.js'
 import { KvError } from '../../../errors/index.js'
 import { turn } from '../../../wire/testing/fake-connection.js'
