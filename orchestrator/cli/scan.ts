@@ -13,6 +13,8 @@ export interface ScanFlags extends RangeChoice {
 const BLOCK_ROWS = 200
 /** A longer value, or key, would hide the others. */
 const SHOWN_MAX = 60
+/** Of more nobody chooses by looking. */
+const OFFERED_MAX = 50
 
 /** Prints the keys of a range in their order: a table for people, a line of JSON each for programs. */
 export async function scan(
@@ -46,6 +48,23 @@ export async function count(
   const keys = await withKvClient(connection, (client) => client.count(range))
   out(json ? `${JSON.stringify({ ok: true, count: keys })}\n` : `${keys}\n`)
   return EXIT.ok
+}
+
+/** Keys that begin so, for completion: none where nobody answers, since the command itself will say so. */
+export async function keysFrom(prefix: string, connection: Connection): Promise<string[]> {
+  const keys: string[] = []
+  try {
+    await withKvClient(connection, async (client) => {
+      for await (const { key } of client.scan({ prefix, keysOnly: true, limit: OFFERED_MAX })) {
+        const text = decodeText(key)
+        // What has blanks would have to be quoted.
+        if (text !== undefined && !/[\s'"\\]/.test(text)) keys.push(text)
+      }
+    })
+  } catch {
+    return []
+  }
+  return keys
 }
 
 /** Does a command's work with a client that follows the cluster map. */

@@ -3,6 +3,7 @@ import { completionFor, SHELLS, type Shell } from './completion.js'
 import type { Context } from './context.js'
 import { EXIT } from './exit-codes.js'
 import { helpOf } from './help.js'
+import { keysFrom } from './scan.js'
 import { historyFileIn, type RunLine, shell } from './shell.js'
 
 /** What is for the shell that people sit at, and the one of our own. Neither asks a cluster by itself. */
@@ -31,6 +32,8 @@ export function addShellCommands(
       const { address, timeout } = program.opts<{ address: string; timeout: number }>()
       // The shell's own options are those of every line that has none.
       const within = (words: readonly string[]) => run(['--address', address, '--timeout', String(timeout), ...words])
-      done(await shell({ program, run: within, input, output, historyFile: historyFileIn(environment) }, context))
+      const completeKeys = (prefix: string) => keysFrom(prefix, { address, timeoutMs: timeout })
+      const historyFile = historyFileIn(environment)
+      done(await shell({ program, completeKeys, run: within, input, output, historyFile }, context))
     })
 }

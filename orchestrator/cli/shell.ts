@@ -27,7 +27,17 @@ export interface ShellOptions {
 const HISTORY_LINES = 1_000
 const PROMPT = 'kvorum> '
 /** Whose first word is a key. */
-const TAKE_KEYS: ReadonlySet<string> = new Set(['get', 'put', 'append', 'delete', 'incr', 'cas'])
+const TAKE_KEYS: ReadonlySet<string> = new Set([
+  'get',
+  'put',
+  'append',
+  'delete',
+  'incr',
+  'cas',
+  'ttl',
+  'touch',
+  'watch',
+])
 /** What makes no sense inside: itself, what never ends or is not about this cluster. */
 const OUTSIDE: ReadonlySet<string> = new Set(['shell', 'agent', 'chaos', 'completion'])
 const WORDS_OF_ITS_OWN = ['help', 'exit']

@@ -1,6 +1,7 @@
 // Scans and counts on a real cluster by every way of KvClient, by HTTP and by the command line: what the README says of them.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { runCommand } from '../../orchestrator/cli/program.js'
+import { keysFrom } from '../../orchestrator/cli/scan.js'
 import { KvClient, type ScanOptions } from '../../orchestrator/client/index.js'
 import { CancelledError, DeadlineExceededError } from '../../orchestrator/errors/index.js'
 import { Cluster } from '../harness/cluster.js'
@@ -151,4 +152,11 @@ describe('by the command line', () => {
     expect(JSON.parse((await run('count', '--prefix', 'none', '--json')).out)).toEqual({ ok: true, count: 0 })
     expect((await run('scan', '--limit', '0')).code).toBe(2)
   })
+})
+
+test('keys are offered for completion, and none where nobody answers', async () => {
+  const all = names()
+  expect(await keysFrom('scan/0001', { address: cluster.address, timeoutMs: 5_000 })).toEqual(all.slice(10, 20))
+  expect(await keysFrom('scan/', { address: cluster.address, timeoutMs: 5_000 })).toEqual(all.slice(0, 50))
+  expect(await keysFrom('scan/', { address: 'localhost:1', timeoutMs: 200 })).toEqual([])
 })
