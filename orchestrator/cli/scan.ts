@@ -17,13 +17,13 @@ const SHOWN_MAX = 60
 const OFFERED_MAX = 50
 
 /** Prints the keys of a range in their order: a table for people, a line of JSON each for programs. */
-export async function scan(
+export function scan(
   { keysOnly = false, ...flags }: ScanFlags,
   { json }: Form,
   connection: Connection,
   { out }: Context,
 ): Promise<number> {
-  return await withKvClient(connection, async (client) => {
+  return withKvClient(connection, async (client) => {
     let block: string[][] = keysOnly ? [['KEY', 'VERSION']] : [['KEY', 'VERSION', 'VALUE']]
     const entries = keysOnly ? client.scan({ ...flags, keysOnly }) : client.scan(flags)
     for await (const entry of entries) {

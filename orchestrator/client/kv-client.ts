@@ -253,7 +253,8 @@ export class KvClient {
   async count(options: CountOptions = {}): Promise<number> {
     checkOptions(options, OPTIONS.count, 'count')
     const asked = checkedRequest(options.deadlineMs ?? this.#deadlineMs, options.signal)
-    return await countRange(this.#pages, chosenRange(options), asked)
+    const keys = await countRange(this.#pages, chosenRange(options), asked)
+    return keys
   }
 
   /** Several operations at once, each with a result of its own. */

@@ -92,13 +92,13 @@ export class Operations {
   }
 
   /** A piece of a scan. Room for it is taken before it is read. */
-  async scan(query: ScanQuery, limit: number, { timeoutMs, signal, hold }: Asking): Promise<ScanPage> {
+  scan(query: ScanQuery, limit: number, { timeoutMs, signal, hold }: Asking): Promise<ScanPage> {
     hold.take(SCAN_BYTES)
-    return await this.#ranges.scan(query, limit, { deadlineMs: timeoutMs ?? this.limits.deadlineMs, signal })
+    return this.#ranges.scan(query, limit, { deadlineMs: timeoutMs ?? this.limits.deadlineMs, signal })
   }
 
-  async count(range: Range, { timeoutMs, signal }: Asking): Promise<number> {
-    return await this.#ranges.count(range, { deadlineMs: timeoutMs ?? this.limits.deadlineMs, signal })
+  count(range: Range, { timeoutMs, signal }: Asking): Promise<number> {
+    return this.#ranges.count(range, { deadlineMs: timeoutMs ?? this.limits.deadlineMs, signal })
   }
 
   get #ranges(): RangeStore {

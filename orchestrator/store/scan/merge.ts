@@ -1,7 +1,7 @@
 import type { Entry, PageResult } from '../../core/operation.js'
 import { isEmptyRange, keyBehind, type Range, type ScanQuery } from '../../core/range.js'
 import type { ClusterMap } from '../../core/topology.js'
-import type { KvError } from '../../errors/index.js'
+import { type KvError, toKvError } from '../../errors/index.js'
 import {
   ALL_PARTITIONS,
   type Ask,
@@ -99,7 +99,7 @@ export class Merge {
       for (const [at, source] of starved.entries()) {
         if (!this.#install(source, answers[at])) this.#starved.push(source)
       }
-      throw other
+      throw toKvError(other, 'not-applied')
     }
     if (wrong !== undefined) {
       await this.#rebuild(wrong, patience)
