@@ -20,8 +20,8 @@ export const TRANSACTIONS = [
     file: 'node-go/fsm/transaction.go',
     find: '\t\tequal = now.version > 0 && bytes.Equal(now.value, operand.Value)\n',
     replace: '\t\tequal = now.version > 0 || bytes.Equal(now.value, operand.Value)\n',
-    test: RECORDED,
-    shows: /no order of its/,
+    test: STATE_MACHINE,
+    shows: /--- FAIL: TestConditionsOfATransaction/,
   },
   {
     name: 'transaction-not-undone',
