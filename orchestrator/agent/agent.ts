@@ -5,6 +5,7 @@ import type { Driver, NodeProcess, NodeSpec } from '../control/drivers/driver.js
 import { flagsOf } from '../control/drivers/settings.js'
 import { StartFault } from '../control/faults.js'
 import { THIS_MACHINE } from '../control/machines.js'
+import { Turns } from '../core/turns.js'
 import { InvalidArgumentError, PreconditionFailedError, WrongPeerError } from '../errors/index.js'
 import type { Telemetry } from '../telemetry/index.js'
 import {
@@ -52,7 +53,7 @@ export class Agent implements AgentHandlers {
   /** By node and pid; the oldest first. */
   readonly #ends = new Map<string, Exit>()
   /** One order after the other: when one of a greater term is answered, none of a smaller one has an effect any more. */
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   /** Finds; what it is given to start is started by one with the cluster's flags. */
   readonly #driver: Driver
 
@@ -165,12 +166,10 @@ export class Agent implements AgentHandlers {
 
   /** Runs an order when all before it are done, unless it is not one that this agent obeys. */
   #inOrder<T>(authority: Authority | undefined, order: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(async () => {
+    return this.#turns.take(async () => {
       await this.#obey(authority)
       return order()
     })
-    this.#last = done.catch(() => {})
-    return done
   }
 
   async #obey(authority: Authority | undefined): Promise<void> {

@@ -1,3 +1,4 @@
+import { Turns } from '../core/turns.js'
 import { type NodePlace, nodeName } from './data-directory.js'
 import type { Group } from './group.js'
 import { Hearing } from './hearing.js'
@@ -23,8 +24,8 @@ export class Fleet {
   #groups: readonly Group[] = []
   /** What could not be removed, because its machine does not answer. */
   #stay: readonly NodeRecord[] = []
-  /** One at a time changes which groups there are, or removes what is left over. Never rejects. */
-  #last: Promise<unknown> = Promise.resolve()
+  /** One at a time changes which groups there are, or removes what is left over. */
+  readonly #turns = new Turns()
   #gone: ReadonlySet<string> = new Set()
   readonly hearing: Hearing
 
@@ -81,7 +82,7 @@ export class Fleet {
 
   /** Makes sure that the groups up to this one are there, and starts them. Written down before one is made. */
   growTo(shards: number): Promise<void> {
-    return this.#alone(async () => {
+    return this.#turns.take(async () => {
       // What could not be reached before: a directory's name is free for new nodes only when nothing lies there.
       this.#note(await removeLeftovers(this.record.shards, this.#leftoverDeps))
       this.expectRoom(shards)
@@ -98,7 +99,7 @@ export class Fleet {
 
   /** Ends and removes the groups above this one, which no map has any more. What cannot be reached waits for `sweep`. */
   shrinkTo(shards: number, force: AbortSignal): Promise<void> {
-    return this.#alone(async () => {
+    return this.#turns.take(async () => {
       const gone = this.#groups.filter(({ shard }) => shard > shards)
       if (shards < this.record.shards) await this.#reshape({ shards })
       await Promise.all(gone.map((group) => group.stop(this.options.stopTimeoutMs, force)))
@@ -112,7 +113,7 @@ export class Fleet {
   async sweep(): Promise<void> {
     const isBack = ({ machine }: NodeRecord) => machine !== undefined && this.hears(machine)
     if (!this.#stay.some(isBack)) return
-    await this.#alone(async () => this.#note(await removeLeftovers(this.record.shards, this.#leftoverDeps)))
+    await this.#turns.take(async () => this.#note(await removeLeftovers(this.record.shards, this.#leftoverDeps)))
   }
 
   /** Whether the machine answers now, as far as its agent tells. */
@@ -184,7 +185,7 @@ export class Fleet {
       this.#supervisors.delete(node)
     }
     // Its machine may be gone for good, and its name is nobody's any more: it is removed when that is heard again.
-    await this.#alone(async () => {
+    await this.#turns.take(async () => {
       const stays = await removeLeaver({ shard: group.shard, index }, this.#leftoverDeps)
       // Together: a sweep in between would not take it for a leftover yet, and forget that it is to be looked for.
       await group.change(withoutLeaver)
@@ -227,12 +228,6 @@ export class Fleet {
 
   get #leftoverDeps() {
     return { ...this.options, clusterId: this.record.clusterId }
-  }
-
-  #alone(work: () => Promise<void>): Promise<void> {
-    const done = this.#last.then(work)
-    this.#last = done.catch(() => {})
-    return done
   }
 
   #note(stay: readonly NodeRecord[]): void {

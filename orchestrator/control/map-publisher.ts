@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js'
 import { MapCell } from '../core/map-source.js'
 import type { ClusterMap } from '../core/topology.js'
+import { Turns } from '../core/turns.js'
 import type { Telemetry } from '../telemetry/index.js'
 import { encodeClusterMap } from '../wire/cluster-map.js'
 import { NotHolder } from './faults.js'
@@ -22,8 +23,8 @@ const RETRY_MS = 1_000
 export class MapPublisher {
   readonly maps: MapCell
   readonly #rounds: Rounds
-  /** One map after the other: an older one must not be remembered after a newer one. Never rejects. */
-  #last: Promise<unknown> = Promise.resolve()
+  /** One map after the other: an older one must not be remembered after a newer one. */
+  readonly #turns = new Turns()
 
   private constructor(
     private readonly deps: PublisherDeps,
@@ -61,15 +62,13 @@ export class MapPublisher {
    * before: only the rest of it is done. Waits for meta; rejects when `signal` is aborted.
    */
   change(change: MapChange, signal: AbortSignal): Promise<ClusterMap> {
-    const changed = this.#last.then(async () => {
+    return this.#turns.take(async () => {
       await this.deps.recorded(signal)
       const map = await agree(this.deps, signal, change)
       await this.deps.remember(encodeClusterMap(map))
       if (this.maps.publish(map)) this.deps.telemetry.emit('map.published', { epoch: map.epoch })
       return map
     })
-    this.#last = changed.catch(() => {})
-    return changed
   }
 
   close(): Promise<void> {

@@ -1,6 +1,7 @@
 import { constants, existsSync, statSync } from 'node:fs'
 import { access, chmod, copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
+import { Turns } from '../core/turns.js'
 import type { DataDirectory } from './data-directory.js'
 import type { Driver } from './drivers/driver.js'
 import { pathFault, StartFault } from './faults.js'
@@ -19,8 +20,7 @@ export interface Taken {
 }
 
 export class Programs {
-  /** One at a time. Never rejects. */
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
 
   constructor(
     private readonly directory: DataDirectory,
@@ -38,9 +38,7 @@ export class Programs {
 
   /** Copies a node program, and gives the copy. Rejects with a StartFault when it is none, or cannot be run from there. */
   takeIn(path: string): Promise<Taken> {
-    const result = this.#last.then(() => this.#takeIn(path))
-    this.#last = result.catch(() => {})
-    return result
+    return this.#turns.take(() => this.#takeIn(path))
   }
 
   /** Removes those that no node is started with any more. Processes that run one go on. */

@@ -1,3 +1,4 @@
+import { Turns } from '../../core/turns.js'
 import type { NodePlace } from '../data-directory.js'
 import type { Group } from '../group.js'
 import type { DrainedRecord, Registry } from '../registry.js'
@@ -10,8 +11,7 @@ export type DrainTarget =
 
 /** Who is to lead nothing, as the registry has it. */
 export class Drains {
-  /** One change at a time. Never rejects. */
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
 
   private constructor(
     private readonly registry: Pick<Registry, 'setDrained'>,
@@ -28,14 +28,12 @@ export class Drains {
 
   /** Written down before it takes effect. `next` sees what is there by now, and gives the same when nothing is to change. */
   change(next: (record: DrainedRecord) => DrainedRecord): Promise<void> {
-    const changed = this.#last.then(async () => {
+    return this.#turns.take(async () => {
       const record = next(this.record)
       if (record === this.record) return
       await this.registry.setDrained(record)
       this.record = record
     })
-    this.#last = changed.catch(() => {})
-    return changed
   }
 }
 

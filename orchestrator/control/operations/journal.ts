@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Turns } from '../../core/turns.js'
 import { InternalError, UnsupportedError } from '../../errors/index.js'
 import type { MetaKeys } from '../meta-keys.js'
 import { isOver, type OperationRecord, operationSchema } from './record.js'
@@ -38,8 +39,7 @@ type Reader = Pick<MetaKeys, 'read'>
 export class Journal {
   #index: Row<Index> | undefined
   #rows = new Map<string, Row<OperationRecord>>()
-  /** One at a time. Never rejects. */
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
 
   constructor(private readonly store: MetaKeys) {}
 
@@ -110,7 +110,7 @@ export class Journal {
   }
 
   #alone<T>(signal: AbortSignal, work: (index: Index) => Promise<T>): Promise<T> {
-    const result = this.#last.then(async () => {
+    return this.#turns.take(async () => {
       try {
         const { value } = this.#index ?? (await this.#read(signal))
         return await work(value)
@@ -119,8 +119,6 @@ export class Journal {
         throw error
       }
     })
-    this.#last = result.catch(() => {})
-    return result
   }
 
   async #read(signal: AbortSignal): Promise<Row<Index>> {
