@@ -44,5 +44,7 @@ function compatClient(address: string): BenchClient {
 
 function kvorumClient(address: string): BenchClient {
   const wrapper = new RequestWrapper(address, { deadlineMs: DEADLINE_MS })
-  return { run: (verb, key, value) => wrapper[verb](key, value), close: () => wrapper.close() }
+  const run = (verb: Verb, key: string, value: string) =>
+    verb === 'put' ? wrapper.put(key, value) : wrapper[verb](key)
+  return { run, close: () => wrapper.close() }
 }

@@ -122,6 +122,12 @@ func (w *writer) touch(t *pb.Touch) (Result, error) {
 		result.Err = refused
 		return result, err
 	}
+	// What is only read is not written anywhere else: this is, and the engine's batch is bounded.
+	if w.appended > 0 && w.appended+len(now.value) > appendedBytesMax {
+		result.Err = noRoom()
+		return result, nil
+	}
+	w.appended += len(now.value)
 	now.expiry = w.f.due(t.GetTtlMs())
 	w.set(t.GetKey(), now)
 	result.Existed = true

@@ -43,6 +43,10 @@ func (m *model) transact(t *pb.Transaction) Result {
 		if one.Err != nil {
 			m.keys, m.floors, m.last, m.repeated = keys, floors, last, repeated
 			result.Err = one.Err
+			// What the transaction itself had made of it is undone.
+			if one.Err.Version > 0 {
+				result.Err.Version = m.keys[string(command.KeyOf(op))].version
+			}
 			result.Err.Operation = uint32(offset + i + 1)
 			return result
 		}

@@ -115,7 +115,7 @@ func (w *writer) transact(t *pb.Transaction) (Result, error) {
 		if failed := answer.Results[i].Err; failed != nil {
 			w.undo.all(w)
 			result.Err = failedAt(failed, uint32(before+i+1), fmt.Sprintf("operation %d of %q", i+1, name))
-			return result, nil
+			return result, w.tellVersion(result.Err, command.KeyOf(op))
 		}
 	}
 	result.Transaction = answer
@@ -131,6 +131,25 @@ func failedAt(failed *kverr.Error, operation uint32, name string) *kverr.Error {
 	whole.Operation = operation
 	whole.Message = name + ": " + failed.Message
 	return &whole
+}
+
+// tellVersion corrects what a refusal says of the key: the version that the transaction had given it is another write's now.
+func (w *writer) tellVersion(refused *kverr.Error, key []byte) error {
+	if refused.Version == 0 {
+		return nil
+	}
+	now, known := w.written[string(key)]
+	if !known {
+		var err error
+		if now, err = w.version(userKey(key)); err != nil {
+			return err
+		}
+	}
+	if now.version != refused.Version {
+		refused.Message += fmt.Sprintf(" (by the transaction's own writes, which were undone: it is %d)", now.version)
+	}
+	refused.Version = now.version
+	return nil
 }
 
 // holds says whether every condition does. A refusal is that of the transaction.

@@ -16,8 +16,8 @@ import (
 const (
 	KeyBytesMax   = 4096
 	ValueBytesMax = 8 << 20
-	// appendedBytesMax bounds the values that the appends of one entry make. The entry holds only what they add, but the
-	// engine takes the whole values (engine.BatchBytesMax).
+	// appendedBytesMax bounds the values that the appends of one entry make, and those that its touches write anew. The entry
+	// holds only what they add, but the engine takes the whole values (engine.BatchBytesMax).
 	appendedBytesMax = 64 << 20
 )
 
@@ -222,7 +222,7 @@ func (w *writer) append(a *pb.Append) (Result, error) {
 }
 
 func noRoom() *kverr.Error {
-	return full("the appends of one entry make at most %d bytes of values", appendedBytesMax)
+	return full("the appends and touches of one entry write at most %d bytes of values", appendedBytesMax)
 }
 
 // next is the version of a key whose version was `before` until now.

@@ -18,7 +18,9 @@ const (
 	// maxPageEntries holds where keys are short and values are left out.
 	maxPageEntries = 4096
 	// maxPageLooks bounds the keys that a page looks at, 2 ms or so: a shard may hold keys of partitions that are not asked for.
-	maxPageLooks    = 16 << 10
+	maxPageLooks = 16 << 10
+	// maxPages of one message are read, one after the other; a lane sends fewer.
+	maxPages        = 16
 	partitionsBytes = fsmcommand.Partitions / 8
 )
 
@@ -79,8 +81,14 @@ func (b *batch) page(ctx context.Context, target Replica, positions []int) {
 		b.fail(positions, err)
 		return
 	}
-	for _, i := range positions {
-		b.results[i] = b.pageOne(target, queryOf(b.operations[i].GetPage()))
+	for n, i := range positions {
+		if n >= maxPages {
+			b.results[i] = b.options.failed(replica.Overloaded("a message has too many pages: ask for less at once", 0))
+		} else if err := ctx.Err(); err != nil {
+			b.results[i] = b.options.failed(kverr.NotApplied(pb.ErrorCode_ERROR_CODE_CANCELLED, "nobody waits for the page any more"))
+		} else {
+			b.results[i] = b.pageOne(target, queryOf(b.operations[i].GetPage()))
+		}
 	}
 }
 

@@ -110,7 +110,7 @@ describe('RequestWrapper', () => {
     [
       'put',
       ['k', 'v', { ifVersion: 3n }],
-      'put of a RequestWrapper has no option "ifVersion": it has deadlineMs, signal',
+      'put of a RequestWrapper has no option "ifVersion": it has deadlineMs, signal, ttlMs',
     ],
     ['get', ['k', { staleMS: 3 }], 'get has no option "staleMS": staleMs is meant, perhaps'],
     ['delete', ['k', true], 'the options of delete of a RequestWrapper must be an object, not true'],

@@ -284,7 +284,7 @@ export class KvClient {
     if (typeof drainMs !== 'number' || !(drainMs >= 0)) {
       throw new TypeError(`drainMs must be a number of ms from 0 on, not ${describe(drainMs)}`)
     }
-    this.#closed ??= this.#watches.close().then(() => this.#front.drain(drainMs))
+    this.#closed ??= Promise.all([this.#watches.close(), this.#front.drain(drainMs)]).then(() => {})
     return this.#closed
   }
 

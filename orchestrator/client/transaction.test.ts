@@ -111,3 +111,20 @@ test('mistakes of the program are TypeErrors', async () => {
   const awaited = kv.txn() as unknown as PromiseLike<unknown>
   await expect(Promise.resolve(awaited)).rejects.toThrow('run() carries a transaction out')
 })
+
+test.each([0, -1, 1.5, Number.NaN, 2 ** 64])(
+  'a time to live of %s is refused before anything is sent',
+  async (ttlMs) => {
+    const put = kv
+      .txn()
+      .then(op.put('k', 'v', { ttlMs }))
+      .run()
+    await expect(put).rejects.toThrow(InvalidArgumentError)
+    await expect(kv.put('k', 'v', { ttlMs })).rejects.toThrow(InvalidArgumentError)
+    expect(await kv.get('k')).toBeNull()
+  },
+)
+
+test('a version that no key can have is a TypeError', () => {
+  expect(() => kv.txn().if('k', 'version', '==', 2n ** 64n)).toThrow(TypeError)
+})

@@ -127,11 +127,12 @@ function operandOf(what: Condition['what'], operand: bigint | number | Bytes | b
   if (
     what === 'version' &&
     (typeof operand === 'bigint' || Number.isSafeInteger(operand)) &&
-    BigInt(operand as bigint) >= 0n
+    BigInt.asUintN(64, BigInt(operand as bigint)) === BigInt(operand as bigint)
   ) {
     return BigInt(operand as bigint)
   }
-  if (what === 'version') throw new TypeError('the version must be a bigint or a whole number, and not negative')
+  if (what === 'version')
+    throw new TypeError('the version must be a bigint or a whole number, not negative and below 2^64')
   throw new TypeError(
     what === 'exists' ? 'exists must be true or false' : "a condition is on 'version', 'value' or 'exists'",
   )

@@ -235,18 +235,14 @@ export const Sum = named(
   z.strictObject({ value: z.string().regex(/^-?[0-9]+$/), version }),
 )
 
+const putting = { op: z.literal('put'), key: Bytes, value: Bytes, if_version: ifVersion, ttl_ms: ttlMs.optional() }
+
 const TransactionOperation = named(
   'TransactionOperation',
   'One operation of a transaction. It sees what those before it have done.',
   z.discriminatedUnion('op', [
     z.strictObject({ op: z.literal('get'), key: Bytes }),
-    z.strictObject({
-      op: z.literal('put'),
-      key: Bytes,
-      value: Bytes,
-      if_version: ifVersion,
-      ttl_ms: ttlMs.optional(),
-    }),
+    z.strictObject(putting),
     z.strictObject({ op: z.literal('delete'), key: Bytes, if_version: ifVersion }),
     z.strictObject({ op: z.literal('append'), key: Bytes, value: Bytes }),
     z.strictObject({ op: z.literal('increment'), key: Bytes, by }),
@@ -274,7 +270,9 @@ export const Transaction = named(
   'Transaction',
   'Operations on keys of one partition (the same hash tag: "{user:1}name"), at one moment, all of them or none: `then` if every condition holds, else `else`.',
   // biome-ignore lint/suspicious/noThenProperty: a word of the API; nobody awaits a schema.
-  z.strictObject({ if: z.array(Condition).optional(), then: branch, else: branch }),
+  z.strictObject({ if: z.array(Condition).optional(), then: branch, else: branch }).meta({
+    anyOf: ['if', 'then', 'else'].map((part) => ({ required: [part], properties: { [part]: { minItems: 1 } } })),
+  }),
 )
 
 export type TransactionJson = z.output<typeof Transaction>
@@ -286,14 +284,7 @@ const BatchOperation = named(
   'One operation of a batch.',
   z.discriminatedUnion('op', [
     z.strictObject({ op: z.literal('get'), key: Bytes, stale_ms: staleMs.optional() }),
-    z.strictObject({
-      op: z.literal('put'),
-      key: Bytes,
-      value: Bytes,
-      if_version: ifVersion,
-      return_previous: again,
-      ttl_ms: ttlMs.optional(),
-    }),
+    z.strictObject({ ...putting, return_previous: again }),
     z.strictObject({ op: z.literal('delete'), key: Bytes, if_version: ifVersion, return_previous: again }),
     z.strictObject({ op: z.literal('append'), key: Bytes, value: Bytes }),
     z.strictObject({ op: z.literal('compare-and-set'), key: Bytes, expected, value: Bytes }),

@@ -12,11 +12,18 @@ export interface Pulse {
   readonly patienceMs: number
 }
 
+/** What is not as everywhere. */
+export interface Manner {
+  readonly pulse?: Pulse
+  /** What a stream takes that is not read, bytes. */
+  readonly windowBytes?: number
+}
+
 /** The one place that makes gRPC clients. TLS will come in here and nowhere else. */
-export function openClient(address: string, pulse?: Pulse): Client {
-  if (pulse === undefined) return new Client(address, new PlainCredentials(), CLIENT_OPTIONS)
-  const keepalive = { 'grpc.keepalive_time_ms': pulse.everyMs, 'grpc.keepalive_timeout_ms': pulse.patienceMs }
-  return new Client(address, new PlainCredentials(), { ...CLIENT_OPTIONS, ...keepalive })
+export function openClient(address: string, { pulse, windowBytes }: Manner = {}): Client {
+  const keepalive = pulse && { 'grpc.keepalive_time_ms': pulse.everyMs, 'grpc.keepalive_timeout_ms': pulse.patienceMs }
+  const window = windowBytes === undefined ? undefined : { 'grpc-node.flow_control_window': windowBytes }
+  return new Client(address, new PlainCredentials(), { ...CLIENT_OPTIONS, ...keepalive, ...window })
 }
 
 const CLIENT_OPTIONS = {
@@ -54,9 +61,9 @@ export class Channel {
     readonly address: string,
     private readonly clock: Clock = systemClock,
     private readonly peer?: PeerIdentity,
-    pulse?: Pulse,
+    manner?: Manner,
   ) {
-    this.#client = openClient(address, pulse)
+    this.#client = openClient(address, manner)
   }
 
   /** Rejects with a KvError, at the latest after `deadlineMs`. */

@@ -45,7 +45,7 @@ export class GrpcLaneConnection implements LaneConnection {
     pulse?: Pulse,
   ) {
     this.#handlers = handlers
-    this.#client = openClient(address, pulse)
+    this.#client = openClient(address, { pulse })
     this.#awaitReady()
   }
 

@@ -52,7 +52,7 @@ export async function* standBy(
   signal: AbortSignal,
   clock: Clock = systemClock,
 ): AsyncGenerator<Situation> {
-  const channel = new Channel(address, clock, undefined, PULSE)
+  const channel = new Channel(address, clock, undefined, { pulse: PULSE })
   try {
     for await (const said of channel.stream(StandbyService.standBy, who, signal)) {
       const { meta, holder, holds } = said

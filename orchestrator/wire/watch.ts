@@ -69,6 +69,8 @@ const HOLDINGS = new Map<Holding, HeldPartitions['holding']>([
 
 /** Below the 256 streams that a node allows a connection. */
 const STREAMS_PER_CHANNEL = 100
+/** A watch that is not read holds so much of each shard, and a gateway has many. */
+const WINDOW_BYTES = 64 << 10
 
 interface Link {
   readonly channel: Channel
@@ -118,7 +120,11 @@ export class WatchLinks {
   #link(name: string, address: string, peer: PeerIdentity): Link {
     const known = this.#links.get(name)
     if (known !== undefined && !known.broken && known.streams < STREAMS_PER_CHANNEL) return known
-    const link: Link = { channel: new Channel(address, this.clock, peer), streams: 0, broken: false }
+    const link: Link = {
+      channel: new Channel(address, this.clock, peer, { windowBytes: WINDOW_BYTES }),
+      streams: 0,
+      broken: false,
+    }
     this.#links.set(name, link)
     return link
   }

@@ -1,6 +1,6 @@
 // Faults in times to live.
 
-const CLUSTER = 'test/client/ttl.test.ts'
+const CLUSTER = 'test/api/ttl.test.ts'
 const STATE_MACHINE = 'node-go/fsm/expiry_test.go'
 
 export const TTL = [

@@ -16,7 +16,7 @@ func Keys(t *pb.Transaction) iter.Seq[[]byte] {
 		}
 		for _, branch := range [][]*pb.TransactionOperation{t.GetThen(), t.GetOtherwise()} {
 			for _, op := range branch {
-				if !yield(keyOf(op)) {
+				if !yield(KeyOf(op)) {
 					return
 				}
 			}
@@ -32,7 +32,8 @@ func FirstKey(t *pb.Transaction) []byte {
 	return nil
 }
 
-func keyOf(op *pb.TransactionOperation) []byte {
+// KeyOf is the key of an operation.
+func KeyOf(op *pb.TransactionOperation) []byte {
 	switch kind := op.GetKind().(type) {
 	case *pb.TransactionOperation_Get:
 		return kind.Get.GetKey()

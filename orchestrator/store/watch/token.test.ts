@@ -37,6 +37,7 @@ test('whatever else it is: refused', () => {
     released: new Map([[4, 9n]]),
   })
   expect(() => decodeToken(token, 'c2')).toThrow(InvalidArgumentError)
+  expect(() => decodeToken(Uint8Array.from([...token, ...Array(32 << 10).fill(1)]), 'c1')).toThrow('it is too long')
   expect(() => decodeToken(token.subarray(0, -1), 'c1')).toThrow(InvalidArgumentError)
   expect(() => decodeToken(Uint8Array.from([...token, 1]), 'c1')).toThrow(InvalidArgumentError)
   fc.assert(

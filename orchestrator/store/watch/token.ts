@@ -18,6 +18,8 @@ export interface Frontiers {
 // The cluster is FNV-1a of its id: positions mean nothing in another one.
 const FORMAT = 1
 const HEAD_BYTES = 5
+/** More than a thousand shards and as many runs of partitions take; each shard in it is asked. */
+const TOKEN_BYTES_MAX = 32 << 10
 const UINT32_MAX = 0xffff_ffffn
 const UINT64_MAX = 0xffff_ffff_ffff_ffffn
 
@@ -41,6 +43,7 @@ export function encodeToken({ cluster, positions, released }: Frontiers): Uint8A
 
 /** Throws an InvalidArgumentError for what is no token of this cluster. */
 export function decodeToken(bytes: Uint8Array, cluster: string): Frontiers {
+  if (bytes.length > TOKEN_BYTES_MAX) throw bad('it is too long')
   if (bytes[0] !== FORMAT || bytes.length < HEAD_BYTES) throw bad('it is none of this version')
   if (bytesOfHash(cluster).some((byte, at) => bytes[at + 1] !== byte)) throw bad('it is of another cluster')
   const numbers = readAll(bytes.subarray(HEAD_BYTES))
