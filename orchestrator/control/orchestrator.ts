@@ -247,19 +247,23 @@ export class Orchestrator {
     try {
       return await standing.run(signal)
     } finally {
-      const last = [standing.lastHolder, ...standing.addresses].filter(
-        (one) => one !== '' && one !== this.#listening.address,
-      )
-      this.#known = { map: this.#maps.current(), meta: standing.meta, addresses: [...new Set(last)] }
+      const addresses = this.#othersOf(standing)
+      this.#known = { map: this.#maps.current(), meta: standing.meta, addresses }
       this.#standing = undefined
     }
+  }
+
+  /** The gateways of others, that of the last holder first: one that ended in order has named this one as the next. */
+  #othersOf({ lastHolder, addresses }: Standing): string[] {
+    const others = [lastHolder, ...addresses].filter((one) => one !== '' && one !== this.#listening.address)
+    return [...new Set(others)]
   }
 
   async #takeOver(from: Heir | undefined): Promise<Cluster> {
     const holder = { id: this.#id, address: () => this.#listening.address }
     // Also when it is to end: then it has the nodes, and can stop them.
     const stop = { asked: this.#abandoned.signal, forced: this.#abandoned.signal }
-    const before = this.#standing?.lastHolder ?? ''
+    const [before = ''] = this.#standing === undefined ? [] : this.#othersOf(this.#standing)
     const cluster = await startCluster({ ...this.#options, shape: {}, holder, takesOver: true, from }, stop)
     this.#options.telemetry.emit('control.taken', { term: cluster.lease.term ?? 0, from: before })
     return cluster
