@@ -30,8 +30,8 @@ async function connect(mode: 'direct' | 'gateway' | 'auto' = 'direct'): Promise<
 }
 
 /** A watch that has begun, and what it tells. */
-async function begun(kv: KvClient, prefix: string, from?: string) {
-  const watch = kv.watch({ prefix }, { progress: true, from })
+async function begun(kv: KvClient, prefix: string, from?: string, signal?: AbortSignal) {
+  const watch = kv.watch({ prefix }, { progress: true, from, signal })
   expect((await watch.next()).value?.type).toBe('progress')
   return watch
 }
@@ -156,11 +156,30 @@ test('an idle watch moves on while other keys change', async () => {
   await watch.return()
 })
 
+/** The versions of each key that a watch tells, from when it has begun on; `done` when it has ended, which `over` has it do. */
+async function versionsSeen(kv: KvClient, prefix: string, over: AbortSignal) {
+  const watch = await begun(kv, prefix, undefined, over)
+  const seen = new Map<string, bigint[]>()
+  const read = async () => {
+    for await (const event of watch) {
+      if (event.type === 'progress') continue
+      const key = Buffer.from(event.key).toString()
+      seen.set(key, [...(seen.get(key) ?? []), event.version])
+    }
+  }
+  const done = read().catch((error: unknown) => {
+    if (!over.aborted) throw error
+  })
+  return { seen, done }
+}
+
 test('through the death of leaders and 2 to 3 shards: each change once, in order', async () => {
   const kv = await connect()
   const control = new ControlClient(cluster.address)
-  const watches = [await begun(kv, 'move/'), await begun(await connect('gateway'), 'move/')]
-  const stop = new AbortController()
+  const [stop, over] = [new AbortController(), new AbortController()]
+  // They read meanwhile: the nodes of this cluster keep little.
+  const readers = [kv, await connect('gateway')].map(async (client) => versionsSeen(client, 'move/', over.signal))
+  const watched = await Promise.all(readers)
   const versions = new Map<string, bigint[]>()
   const writers = Array.from({ length: 12 }, async (_, at) => {
     const key = `move/${at}`
@@ -183,17 +202,15 @@ test('through the death of leaders and 2 to 3 shards: each change once, in order
     await Promise.all(writers)
     control.close()
   }
-  for (const watch of watches) {
-    // Two changes each: the increment and the put.
-    const count = [...versions.values()].reduce((sum, list) => sum + 2 * list.length, 0)
-    const seen = new Map<string, bigint[]>()
-    let left = count
-    for await (const event of watch) {
-      if (event.type === 'progress') continue
-      const key = Buffer.from(event.key).toString()
-      seen.set(key, [...(seen.get(key) ?? []), event.version])
-      if (--left === 0) break
-    }
+  // Two changes each: the increment and the put.
+  const count = [...versions.values()].reduce((sum, list) => sum + 2 * list.length, 0)
+  for (const { seen, done } of watched) {
+    const told = () => [...seen.values()].reduce((sum, list) => sum + list.length, 0)
+    await Promise.race([done, until('every change to be seen', () => told() >= count)])
+  }
+  over.abort()
+  await Promise.all(watched.map(({ done }) => done))
+  for (const { seen } of watched) {
     for (const [key, told] of versions) {
       const all = seen.get(key) ?? []
       expect(all, key).toEqual(all.map((_, at) => (all[0] as bigint) + BigInt(at)))

@@ -85,6 +85,7 @@ test('a drained machine leads nothing, so nobody waits when it is switched off; 
 }, async ({ skip }) => {
   skip(why !== undefined, why)
   const order = { node: '', machine: 'm1', undo: false, dryRun: false }
+  await spread('leaders on all machines', [2, 2, 2])
   await expectUnharmed('drain', async () => {
     const { nodes, moves } = await control.drain(order, CALL)
     expect([nodes.length, moves.length]).toEqual([SHARDS + 1, 2])
