@@ -57,11 +57,15 @@ export async function bench(
   const kv = await KvClient.connect({ endpoints: [address], deadlineMs: timeoutMs })
   const prefix = `kvorum-bench:${tools.rng.id().slice(0, 8)}:`
   const keys = Array.from({ length: task.keys }, (_, at) => `${prefix}${at}`)
+  // The first Ctrl-C ends the load, and the keys go; another one ends the program.
+  const over = new AbortController()
+  const stop = () => over.abort()
+  process.once('SIGINT', stop)
   try {
     const value = Buffer.alloc(task.valueBytes, 'v')
     await forAll(keys, (key) => kv.put(key, value))
     try {
-      const report = await load(kv, keys, value, task, tools)
+      const report = await load(kv, keys, value, task, tools, over.signal)
       out(json ? `${JSON.stringify(report)}\n` : textOf(report, task))
       return Object.keys(report.failed).length === 0 ? EXIT.ok : EXIT.failed
     } finally {
@@ -70,6 +74,7 @@ export async function bench(
       })
     }
   } finally {
+    process.off('SIGINT', stop)
     await kv.close()
   }
 }
@@ -84,13 +89,14 @@ async function load(
   value: Uint8Array,
   { clients, seconds, gets }: BenchTask,
   { clock, rng }: Tools,
+  over: AbortSignal,
 ): Promise<BenchReport> {
   const took = { get: [] as number[], put: [] as number[] }
   const failed: Record<string, number> = {}
   const began = clock.monotonic()
   const until = began + seconds * 1_000
   const client = async () => {
-    for (let start = began; start < until; start = clock.monotonic()) {
+    for (let start = began; start < until && !over.aborted; start = clock.monotonic()) {
       const key = keys[Math.floor(rng.float() * keys.length)] as string
       const kind = rng.float() * 100 < gets ? 'get' : 'put'
       try {

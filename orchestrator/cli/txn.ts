@@ -12,7 +12,7 @@ export const TXN_HELP = `
 {"if": [...], "then": [...], "else": [...]}, all on keys of one hash tag: then is done if every condition holds, else the other, at one moment.
 A condition:   {"key": "{u}a", "comparison": "==", "version": 3}   "!=", "<" and ">" too; "value" and "exists" with "==" and "!="
 An operation:  {"op": "put", "key": "{u}a", "value": "v"}          or get, delete, append, increment ("by"); "if_version" of put and delete, "ttl_ms" of put
-Keys and values that are no text are {"base64": "..."}, as in POST /v1/txn.`
+Keys and values that are no text are {"base64": "..."}. It is the body of POST /v1/txn, where versions are texts ("3").`
 
 /** What a transaction is read from, and what its words are. Throws a TypeError for a file that cannot be read. */
 export function textOf(file: string): string {

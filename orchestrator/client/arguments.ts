@@ -28,6 +28,12 @@ export function checkMs(value: unknown, what: string): void {
   throw new TypeError(`${what} must be a number of ms above 0, not ${describe(value)}`)
 }
 
+/** What an answer gave and is given back: a cursor, a token. */
+export function checkText(value: unknown, what: string): void {
+  if (value === undefined || typeof value === 'string') return
+  throw new TypeError(`${what} must be a string, not ${describe(value)}`)
+}
+
 export function checkSignal(signal: unknown): void {
   if (signal === undefined || signal instanceof AbortSignal) return
   throw new TypeError(`signal must be an AbortSignal, not ${describe(signal)}`)

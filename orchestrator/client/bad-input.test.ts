@@ -30,6 +30,20 @@ type Loose = Readonly<Record<string, (...given: readonly unknown[]) => Promise<u
 const NO_VERSION = 'ifVersion must be a version as answers have it, a bigint like 12n (0n: absent), not'
 
 describe('KvClient', () => {
+  test('a scan and a watch', async () => {
+    const { kv } = await setUp()
+    const loose = kv as unknown as Readonly<Record<string, (...given: readonly unknown[]) => unknown>>
+    for (const [call, given, says] of [
+      ['scan', [{ cursor: null }], 'cursor must be a string, not null'],
+      ['scan', [{ prefx: 'a' }], 'scan has no option "prefx": prefix is meant, perhaps'],
+      ['watch', [{ prefix: 'a' }, { from: 5 }], 'from must be a string, not the number 5'],
+      ['watch', [], 'a watch is of a key or of a prefix, as in watch({ prefix: "user:" })'],
+      ['watch', [{ prefix: 'a' }, { form: 'x' }], 'watch has no option "form": it has from, progress, signal'],
+    ] as const) {
+      expect(() => loose[call]?.apply(kv, [...given]), says).toThrow(new TypeError(says))
+    }
+  })
+
   test.each<[string, readonly unknown[], string]>([
     ['get', [], 'the key must be a string or a Uint8Array, not undefined'],
     ['get', [null], 'the key must be a string or a Uint8Array, not null'],

@@ -2,7 +2,7 @@ import type { Entry } from '../core/operation.js'
 import { behindCursor, cursorAt, type Range, type RangeOptions, rangeOf, type ScanQuery } from '../core/range.js'
 import type { PageSource } from '../store/scan/pages.js'
 import { scanRuns } from '../store/scan/scan.js'
-import type { Names } from './arguments.js'
+import { checkText, type Names } from './arguments.js'
 import { REQUEST_OPTIONS, type RequestOptions } from './front.js'
 import { type Bytes, toBytes, toText } from './values.js'
 
@@ -91,6 +91,7 @@ export function scanWith(
   if (limit !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(limit) && limit >= 0)) {
     throw new TypeError('the limit must be a whole number')
   }
+  checkText(cursor, 'cursor')
   const whole = chosenRange(options)
   const range = cursor === undefined ? whole : behindCursor(whole, reverse, Buffer.from(cursor, 'base64url'))
   const asked = checkedRequest(options.deadlineMs ?? deadlineMs, signal)

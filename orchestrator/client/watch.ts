@@ -5,7 +5,7 @@ import { CancelledError, type Code, InvalidArgumentError, toKvError } from '../e
 import { watchCluster } from '../store/watch/cluster-watch.js'
 import { tokenFromText, tokenToText } from '../store/watch/token.js'
 import { type GatewayMessage, type Watched, WatchLinks, watchGateway } from '../wire/watch.js'
-import type { Names } from './arguments.js'
+import { checkText, type Names } from './arguments.js'
 import { type Bytes, toBytes } from './values.js'
 
 /** What is watched: one key, or all that begin so. An empty prefix: all. */
@@ -72,6 +72,7 @@ export class Watches {
   }
 
   watch(target: WatchTarget, options: WatchOptions): Watch<WatchEvent | WatchProgress> {
+    checkText(options.from, 'from')
     const watched = watchedOf(target)
     const token = options.from === undefined ? undefined : tokenFromText(options.from)
     if (token?.length === 0) throw new InvalidArgumentError('`from` is no token of a watch', { outcome: 'not-applied' })
@@ -236,7 +237,8 @@ export class Watch<Event> implements AsyncIterableIterator<Event> {
   }
 }
 
-function watchedOf({ key, prefix }: WatchTarget): Watched {
+function watchedOf(target: WatchTarget | null | undefined): Watched {
+  const { key, prefix } = target ?? { key: undefined, prefix: undefined }
   if ((key === undefined) === (prefix === undefined))
     throw new TypeError('a watch is of a key or of a prefix, as in watch({ prefix: "user:" })')
   return key === undefined ? { prefix: toBytes(prefix as Bytes, 'prefix') } : { key: toBytes(key, 'key') }
