@@ -94,6 +94,8 @@ export class Hosts {
   private constructor(
     readonly all: readonly Host[],
     private readonly namespaces: readonly Namespace[],
+    /** This process's cable to the switch. */
+    private readonly cable: string,
   ) {}
 
   static async open(names: readonly string[]): Promise<Hosts> {
@@ -124,7 +126,7 @@ export class Hosts {
         own.ip('link', 'set', 'cable', 'up')
         hosts.push(host)
       }
-      return new Hosts(hosts, opened)
+      return new Hosts(hosts, opened, ours)
     } catch (error) {
       await closeAll(opened)
       throw error
@@ -139,7 +141,12 @@ export class Hosts {
 
   /** Nobody may run on them any more. */
   async close(): Promise<void> {
-    await closeAll(this.namespaces)
+    // By hand: the kernel takes it away with the namespace at its other end, but some time later, and the next ones have its name.
+    try {
+      run(['ip', 'link', 'del', this.cable])
+    } finally {
+      await closeAll(this.namespaces)
+    }
   }
 }
 
