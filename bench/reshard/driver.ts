@@ -1,8 +1,9 @@
 // The callers of a cluster whose shards change, in a process of their own: they put and get in equal parts from when they
-// are told what until they are told to end.
+// are told what until they are told to end, each one after the other or all at a rate.
 import { once } from 'node:events'
 import { KvClient, KvError } from '../../orchestrator/index.js'
 import { Latency } from '../load/latency.js'
+import { OpenLoop } from '../load/open-loop.js'
 import type { Ended, Interval, Load } from './protocol.js'
 
 /** Past the usual one: what waits long is to be seen as latency. */
@@ -42,7 +43,7 @@ class Timeline {
   }
 }
 
-async function drive({ address, callers, keys, valueBytes, everyMs }: Load, over: AbortSignal): Promise<Ended> {
+async function drive({ address, callers, rate, keys, valueBytes, everyMs }: Load, over: AbortSignal): Promise<Ended> {
   const kv = await KvClient.connect({ endpoints: [address], mode: 'direct', deadlineMs: DEADLINE_MS })
   try {
     const value = Buffer.alloc(valueBytes, 'v')
@@ -53,25 +54,38 @@ async function drive({ address, callers, keys, valueBytes, everyMs }: Load, over
     process.send?.('running')
     const timeline = new Timeline(everyMs)
     let firstError = ''
-    const caller = async (): Promise<void> => {
-      while (!over.aborted) {
-        const began = performance.now()
-        const key = keyOf(Math.floor(Math.random() * keys))
-        try {
-          await (Math.random() < 0.5 ? kv.put(key, value) : kv.get(key))
-          timeline.record(performance.now() - began)
-        } catch (error) {
-          if (!(error instanceof KvError)) throw error
-          timeline.fail()
-          firstError ||= `${error.code}: ${error.message}`
-        }
+    const operate = async (began: number): Promise<void> => {
+      const key = keyOf(Math.floor(Math.random() * keys))
+      try {
+        await (Math.random() < 0.5 ? kv.put(key, value) : kv.get(key))
+        timeline.record(performance.now() - began)
+      } catch (error) {
+        if (!(error instanceof KvError)) throw error
+        timeline.fail()
+        firstError ||= `${error.code}: ${error.message}`
       }
     }
-    await Promise.all(Array.from({ length: callers }, caller))
+    await (rate === undefined ? untilOver(callers, operate, over) : atRate(rate, operate, over))
     return { intervals: timeline.intervals, firstError }
   } finally {
     await kv.close()
   }
+}
+
+/** From when its time counts, by `performance.now()`. */
+type Operate = (began: number) => Promise<void>
+
+async function untilOver(callers: number, operate: Operate, over: AbortSignal): Promise<void> {
+  const caller = async (): Promise<void> => {
+    while (!over.aborted) await operate(performance.now())
+  }
+  await Promise.all(Array.from({ length: callers }, caller))
+}
+
+async function atRate(perSecond: number, operate: Operate, over: AbortSignal): Promise<void> {
+  const loop = new OpenLoop(perSecond, (_, dueAt) => operate(dueAt))
+  if (!over.aborted) await once(over, 'abort')
+  await loop.stop()
 }
 
 const FILLED_AT_ONCE = 512

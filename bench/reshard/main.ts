@@ -1,4 +1,4 @@
-// npm run bench -- reshard [--keys 100000] [--callers 64] [--to 5] [--json file] [--svg file]
+// npm run bench -- reshard [--keys 100000] [--callers 64 | --rate 4000] [--to 5] [--json file] [--svg file]
 // What callers notice of a change of the number of shards, there and back.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -22,6 +22,7 @@ interface Flags {
   readonly keys: number
   readonly valueBytes: number
   readonly callers: number
+  readonly rate?: number
   readonly from: number
   readonly to: number
   readonly replicas: number
@@ -44,6 +45,7 @@ function readFlags(): Flags {
     .option('--keys <count>', 'keys that are there and asked for', wholeNumber(1, 10_000_000), 100_000)
     .option('--value-bytes <count>', 'length of a value', wholeNumber(1, 1 << 20), 256)
     .option('--callers <count>', 'each with one operation at a time', wholeNumber(1, 4096), 64)
+    .option('--rate <per second>', 'operations, whether or not earlier ones are answered', wholeNumber(1, 1_000_000))
     .option('--from <shards>', 'shards at the beginning and at the end', wholeNumber(1, 16), 3)
     .option('--to <shards>', 'shards in between', wholeNumber(1, 16), 5)
     .option('--replicas <count>', 'of each shard', wholeNumber(1, 5), 3)
@@ -95,8 +97,8 @@ async function quiet(name: string, seconds: number): Promise<Phase> {
 }
 
 async function measure(flags: Flags, cluster: Cluster, driver: ChildProcess) {
-  const { from, to, seconds, callers, keys, valueBytes } = flags
-  const load: Load = { address: cluster.address, callers, keys, valueBytes, everyMs: INTERVAL_MS }
+  const { from, to, seconds, callers, rate, keys, valueBytes } = flags
+  const load: Load = { address: cluster.address, callers, rate, keys, valueBytes, everyMs: INTERVAL_MS }
   console.error(`bench: ${keys} keys are put`)
   await ask(driver, load)
   const client = new ControlClient(cluster.address)

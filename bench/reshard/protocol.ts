@@ -2,7 +2,10 @@
 
 export interface Load {
   readonly address: string
+  /** Each with one operation at a time; unless there is a rate. */
   readonly callers: number
+  /** Operations a second, whether or not the earlier ones are answered. */
+  readonly rate: number | undefined
   readonly keys: number
   readonly valueBytes: number
   /** Ms of one interval of the timeline. */

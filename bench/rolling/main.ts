@@ -7,7 +7,7 @@ import { KvClient } from '../../orchestrator/client/index.js'
 import { ControlClient, OperationState } from '../../orchestrator/wire/control.js'
 import { Cluster } from '../../test/harness/cluster.js'
 import { INTERRUPTED, interrupted, listenForSignals, untilInterrupted } from '../load/interrupt.js'
-import { OpenLoop } from './open-loop.js'
+import { Traffic } from './traffic.js'
 
 interface Flags {
   readonly rate: number
@@ -51,7 +51,7 @@ async function measure(cluster: Cluster, rate: number): Promise<void> {
     gateway: await KvClient.connect({ endpoints, mode: 'gateway' }),
   }
   const control = new ControlClient(cluster.address)
-  const load = new OpenLoop(clients, rate)
+  const load = new Traffic(clients, rate)
   try {
     await load.phase('warming up', WARM_MS)
     await load.phase('before', CALM_MS)
@@ -67,7 +67,7 @@ async function measure(cluster: Cluster, rate: number): Promise<void> {
   }
 }
 
-async function restart(control: ControlClient, load: OpenLoop): Promise<void> {
+async function restart(control: ControlClient, load: Traffic): Promise<void> {
   let last = ''
   const { id } = await control.restart('', CALL)
   for await (const { state, detail } of control.watch(id, interrupted)) {
@@ -77,7 +77,7 @@ async function restart(control: ControlClient, load: OpenLoop): Promise<void> {
   }
 }
 
-function render({ phases }: OpenLoop): string {
+function render({ phases }: Traffic): string {
   const head = ['', 'calls a second', 'failed', 'p50, ms', 'p99', 'p99.9', 'worst']
   const table = new Table({ head, style: { head: [], border: [] } })
   for (const { name, ms, latency, failed } of phases) {

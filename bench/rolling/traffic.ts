@@ -1,10 +1,9 @@
-// Calls at a fixed rate, whether or not the earlier ones are answered: who waits is not spared the next call. A call's time
-// counts from when it was due.
+// What callers at a fixed rate notice while something else goes on.
 import { setTimeout as pause } from 'node:timers/promises'
 import type { KvClient } from '../../orchestrator/client/index.js'
 import { Latency } from '../load/latency.js'
+import { OpenLoop } from '../load/open-loop.js'
 
-const EVERY_MS = 2
 const KEYS = 10_000
 const VALUE = Buffer.alloc(100, 'v')
 const CALL = { deadlineMs: 10_000 }
@@ -19,23 +18,17 @@ interface Phase {
   failed: number
 }
 
-export class OpenLoop {
+export class Traffic {
   readonly phases: Phase[] = []
   readonly #slow = new Map<number, { readonly tookMs: number; readonly words: string }>()
   readonly #notes: { readonly atMs: number; readonly words: string }[] = []
   readonly #ways: readonly (readonly [string, KvClient])[]
-  readonly #timer: NodeJS.Timeout
-  readonly #flights = new Set<Promise<void>>()
-  readonly #began = performance.now()
+  readonly #loop: OpenLoop
   #phase: Phase | undefined
-  #sent = 0
 
-  constructor(
-    clients: Readonly<Record<string, KvClient>>,
-    private readonly rate: number,
-  ) {
+  constructor(clients: Readonly<Record<string, KvClient>>, perSecond: number) {
     this.#ways = Object.entries(clients)
-    this.#timer = setInterval(() => this.#turn(), EVERY_MS)
+    this.#loop = new OpenLoop(perSecond, (number, dueAt) => this.#call(number, dueAt))
   }
 
   async phase(name: string, ms: number): Promise<void> {
@@ -54,13 +47,12 @@ export class OpenLoop {
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer)
-    await Promise.all(this.#flights)
+    await this.#loop.stop()
   }
 
   /** Something was heard of what goes on. */
   note(words: string): void {
-    this.#notes.push({ atMs: performance.now() - this.#began, words })
+    this.#notes.push({ atMs: performance.now() - this.#loop.began, words })
   }
 
   /** What was noted, and the slowest call of each slice of time in which one was slow, in their order. */
@@ -68,15 +60,6 @@ export class OpenLoop {
     const slow = [...this.#slow].map(([slice, { words }]) => ({ atMs: slice * SLICE_MS, words }))
     const notes = this.#notes.map(({ atMs, words }) => ({ atMs, words: `${seconds(atMs)}: ${words}` }))
     return [...slow, ...notes].sort((a, b) => a.atMs - b.atMs).map(({ words }) => words)
-  }
-
-  #turn(): void {
-    const due = ((performance.now() - this.#began) / 1_000) * this.rate
-    for (; this.#sent < due; this.#sent++) {
-      const flight = this.#call(this.#sent, this.#began + (this.#sent / this.rate) * 1_000)
-      this.#flights.add(flight)
-      void flight.finally(() => this.#flights.delete(flight))
-    }
   }
 
   async #call(number: number, dueAt: number): Promise<void> {
@@ -96,7 +79,7 @@ export class OpenLoop {
     phase.latency.recordMs(tookMs)
     if (failure !== '') phase.failed++
     if (tookMs < SLOW_MS && failure === '') return
-    const atMs = dueAt - this.#began
+    const atMs = dueAt - this.#loop.began
     const slice = Math.floor(atMs / SLICE_MS)
     if ((this.#slow.get(slice)?.tookMs ?? 0) > tookMs) return
     const what = `${isPut ? 'put' : 'get'} by ${way}`
