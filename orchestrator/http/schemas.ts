@@ -35,6 +35,14 @@ const Bytes = named(
 
 export type BytesJson = z.output<typeof Bytes>
 
+const Key = named(
+  'Key',
+  'Bytes, at least one.',
+  z.union([z.string().min(1), z.strictObject({ base64: base64.min(1) })], {
+    error: 'must be a text, or {"base64": "..."} with padding for bytes that are no UTF-8, and not empty',
+  }),
+)
+
 /** The bytes of a key or a value as JSON carries it. */
 export function bytesFrom(json: BytesJson, what: string): Uint8Array {
   if (typeof json !== 'string') return Buffer.from(json.base64, 'base64')
@@ -235,17 +243,17 @@ export const Sum = named(
   z.strictObject({ value: z.string().regex(/^-?[0-9]+$/), version }),
 )
 
-const putting = { op: z.literal('put'), key: Bytes, value: Bytes, if_version: ifVersion, ttl_ms: ttlMs.optional() }
+const putting = { op: z.literal('put'), key: Key, value: Bytes, if_version: ifVersion, ttl_ms: ttlMs.optional() }
 
 const TransactionOperation = named(
   'TransactionOperation',
   'One operation of a transaction. It sees what those before it have done.',
   z.discriminatedUnion('op', [
-    z.strictObject({ op: z.literal('get'), key: Bytes }),
+    z.strictObject({ op: z.literal('get'), key: Key }),
     z.strictObject(putting),
-    z.strictObject({ op: z.literal('delete'), key: Bytes, if_version: ifVersion }),
-    z.strictObject({ op: z.literal('append'), key: Bytes, value: Bytes }),
-    z.strictObject({ op: z.literal('increment'), key: Bytes, by }),
+    z.strictObject({ op: z.literal('delete'), key: Key, if_version: ifVersion }),
+    z.strictObject({ op: z.literal('append'), key: Key, value: Bytes }),
+    z.strictObject({ op: z.literal('increment'), key: Key, by }),
   ]),
 )
 
@@ -256,9 +264,9 @@ const Condition = named(
   'Condition',
   'What a key has to be. The version of an absent key is "0", and its value is not equal to any.',
   z.union([
-    z.strictObject({ key: Bytes, comparison: z.enum(['==', '!=', '<', '>']), version }),
-    z.strictObject({ key: Bytes, comparison: equality, value: Bytes }),
-    z.strictObject({ key: Bytes, comparison: equality, exists: z.boolean() }),
+    z.strictObject({ key: Key, comparison: z.enum(['==', '!=', '<', '>']), version }),
+    z.strictObject({ key: Key, comparison: equality, value: Bytes }),
+    z.strictObject({ key: Key, comparison: equality, exists: z.boolean() }),
   ]),
 )
 
@@ -284,7 +292,7 @@ const BatchOperation = named(
   'One operation of a batch.',
   z.discriminatedUnion('op', [
     z.strictObject({ op: z.literal('get'), key: Bytes, stale_ms: staleMs.optional() }),
-    z.strictObject({ ...putting, return_previous: again }),
+    z.strictObject({ ...putting, key: Bytes, return_previous: again }),
     z.strictObject({ op: z.literal('delete'), key: Bytes, if_version: ifVersion, return_previous: again }),
     z.strictObject({ op: z.literal('append'), key: Bytes, value: Bytes }),
     z.strictObject({ op: z.literal('compare-and-set'), key: Bytes, expected, value: Bytes }),
