@@ -6,6 +6,9 @@ import (
 	"math"
 	"testing"
 
+	"kvorum/node/engine"
+	"kvorum/node/engine/memory"
+	"kvorum/node/fsm/command"
 	pb "kvorum/node/gen/command"
 )
 
@@ -85,4 +88,67 @@ func TestWhoWaitsIsWokenByWhatIsDueSooner(t *testing.T) {
 	if !rung(d) {
 		t.Fatal("not woken by a change of ownership")
 	}
+}
+
+// countedEngine counts the keys that Select looks at.
+type countedEngine struct {
+	engine.Engine
+	looked int
+}
+
+type countedView struct {
+	engine.View
+	of *countedEngine
+}
+
+func (e *countedEngine) View() (engine.View, error) {
+	view, err := e.Engine.View()
+	return countedView{view, e}, err
+}
+
+func (v countedView) Select(from, to []byte, want func([]byte) bool, fn func(engine.Record) bool) error {
+	return v.View.Select(from, to, func(key []byte) bool { v.of.looked++; return want(key) }, fn)
+}
+
+// A shard that receives a million keys with times to live must not pass all of them whenever one of its own is due.
+func TestRowsOfOthersArePassedOnce(t *testing.T) {
+	const others = 100
+	e := &countedEngine{Engine: memory.New()}
+	f := newFSM(t, e)
+	theirs := uint32(command.Partition([]byte("{theirs}")))
+	mustApply(t, f, assign(1, span(0, theirs-1), span(theirs+1, command.Partitions-1)), raise(command.Format))
+	due := func(nowMs uint64, keys, lookedMax int) Due {
+		t.Helper()
+		e.looked = 0
+		d, err := f.Due(nowMs)
+		if err != nil || len(d.Keys) != keys || e.looked > lookedMax {
+			t.Fatalf("%d keys are due after a look at %d: %+v, error %v", len(d.Keys), e.looked, d, err)
+		}
+		return d
+	}
+	imported := func(from int) *pb.Command {
+		var list []*pb.ImportedRecord
+		for n := range others {
+			list = append(list, record(fmt.Sprintf("{theirs}%d", from+n), "v", 1))
+			list[n].TtlMs = uint64(1 + n)
+		}
+		return records(2, list...)
+	}
+	must(t, f, move(stepImport, 2, span(theirs, theirs)), imported(0), writes(mortal("mine", "v", 1_000)))
+	due(500, 0, others+1)
+	waits := due(500, 0, 1)
+	must(t, f, imported(others))
+	select {
+	case <-waits.Sooner:
+		t.Fatal("woken by keys that are not to be deleted here")
+	default:
+	}
+	due(500, 0, 1)
+	must(t, f, writes(mortal("sooner", "v", 10)))
+	due(500, 1, 2*others+2)
+	must(t, f, at(20, expire("sooner")))
+	due(500, 0, 2*others+1)
+	due(500, 0, 1)
+	must(t, f, complete(2, 0, span(theirs, theirs)), move(stepActivate, 2, span(theirs, theirs)))
+	due(500, 2*others, 2*others+1)
 }

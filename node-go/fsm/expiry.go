@@ -106,7 +106,10 @@ func (f *FSM) schedule(key string, at uint64) {
 	if at > 0 {
 		f.batch.Put(engine.Record{Key: expiryKey(at, key)})
 		f.state.expiries[key] = at
-		f.soonest = min(f.soonest, at)
+		// What is imported is looked for when it is owned.
+		if f.state.partitions[command.Partition([]byte(key))].State == Owned {
+			f.soonest = min(f.soonest, at)
+		}
 	}
 }
 
@@ -168,7 +171,9 @@ type Due struct {
 
 // Due looks for keys that are due by a log time, in partitions whose keys may be deleted. One caller at a time.
 func (f *FSM) Due(nowMs uint64) (Due, error) {
-	due := Due{Sooner: f.alarm.arm()}
+	sooner, from := f.alarm.arm()
+	due, first := Due{Sooner: sooner}, from
+	defer func() { f.alarm.passOver(first) }()
 	table := f.table.Load()
 	if table == nil {
 		return due, nil
@@ -178,11 +183,14 @@ func (f *FSM) Due(nowMs uint64) (Due, error) {
 		return due, fmt.Errorf("look for keys that are due: %w", err)
 	}
 	defer view.Close()
-	bytesLeft, thawed := dueBytesMax, uint64(math.MaxUint64)
+	bytesLeft, thawed, others := dueBytesMax, uint64(math.MaxUint64), true
 	// Only the last row is read: it ends the walk.
 	isLast := func(row []byte) bool {
 		at, key := splitExpiryKey(row)
 		possible := table.expiryPossible(command.Partition(key))
+		if others {
+			first, others = at, possible == math.MaxUint64
+		}
 		if possible > nowMs {
 			thawed = min(thawed, max(at, possible))
 			return false
@@ -195,7 +203,7 @@ func (f *FSM) Due(nowMs uint64) (Due, error) {
 		bytesLeft -= len(key)
 		return false
 	}
-	err = view.Select([]byte{spaceExpiry}, []byte{spaceExpiry + 1}, isLast, func(engine.Record) bool { return false })
+	err = view.Select(expiryKey(from, ""), []byte{spaceExpiry + 1}, isLast, func(engine.Record) bool { return false })
 	if err != nil {
 		return due, fmt.Errorf("look for keys that are due: %w", err)
 	}
@@ -227,17 +235,29 @@ type alarm struct {
 	// before is the log time that is waited for.
 	before uint64
 	rung   chan struct{}
+	// from is a log time before which every row is of a partition whose keys may not be deleted: one that is being imported, or
+	// swept. They can be many, and whoever looks again and again would pass them each time.
+	from uint64
 }
 
-// arm has everything ring, until relax. Look for what is due in between, and nothing is missed.
-func (a *alarm) arm() <-chan struct{} {
+// arm has everything ring, until relax. Look for what is due from then on in between, passOver what need not be looked at again, and
+// nothing is missed.
+func (a *alarm) arm() (sooner <-chan struct{}, from uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.before = math.MaxUint64
 	if a.rung == nil {
 		a.rung = make(chan struct{})
 	}
-	return a.rung
+	from, a.from = a.from, math.MaxUint64
+	return a.rung, from
+}
+
+// passOver is told before when there is nothing to be found, but for what has rung since arm.
+func (a *alarm) passOver(before uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.from = min(a.from, before)
 }
 
 // relax has only what is due earlier ring.
@@ -250,6 +270,7 @@ func (a *alarm) relax(before uint64) {
 func (a *alarm) ring(at uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.from = min(a.from, at)
 	if a.rung != nil && at < a.before {
 		close(a.rung)
 		a.rung = nil
