@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"kvorum/node/fsm"
 	pb "kvorum/node/gen/errors"
@@ -102,7 +103,7 @@ func TestAMoveThatIsInterrupted(t *testing.T) {
 func interrupt(t *testing.T, moment, fault string) (moved bool) {
 	w := newWorld(t)
 	w.fill(300)
-	stop := w.writing(2)
+	stop := w.writingAtEase(2, time.Millisecond)
 	i := w.importer()
 	defer i.Close()
 	ctx, leave := context.WithCancel(t.Context())

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
+	"kvorum/node/clock"
 	"kvorum/node/engine"
 	"kvorum/node/fsm"
 	fsmcommand "kvorum/node/fsm/command"
@@ -45,10 +47,11 @@ func newWriter(w *world, id int) *writer {
 	return one
 }
 
-// run writes until ctx ends.
-func (w *writer) run(ctx context.Context) {
+// run writes until ctx ends, with a rest after each write.
+func (w *writer) run(ctx context.Context, rest time.Duration) {
 	for ctx.Err() == nil {
 		w.step()
+		_ = clock.Wait(ctx, clock.Real(), rest)
 	}
 }
 
@@ -195,14 +198,17 @@ func commonPrefix(a, b string) int {
 }
 
 // writing runs writers until stop is called, which then checks what is there.
-func (w *world) writing(n int) (stop func()) {
+func (w *world) writing(n int) (stop func()) { return w.writingAtEase(n, 0) }
+
+// writingAtEase is the same with writers that rest: every node applies what they write, again and again.
+func (w *world) writingAtEase(n int, rest time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	var writers []*writer
 	for id := range n {
 		one := newWriter(w, id)
 		writers = append(writers, one)
-		running.Go(func() { one.run(ctx) })
+		running.Go(func() { one.run(ctx, rest) })
 	}
 	return func() {
 		w.t.Helper()
