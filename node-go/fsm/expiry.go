@@ -277,5 +277,5 @@ func (a *alarm) ring(at uint64) {
 	}
 }
 
-// Left is how long a record has to live at a log time; 0: it is due. Ask it of one that has an expiry.
-func Left(r engine.Record, nowMs uint64) uint64 { return r.Expiry - min(r.Expiry, nowMs) }
+// Left is how long what has this expiry has to live at a log time; 0: it is due.
+func Left(expiry, nowMs uint64) uint64 { return expiry - min(expiry, nowMs) }

@@ -158,7 +158,7 @@ func (x *Export) Left(r engine.Record) uint64 {
 	if r.Expiry == 0 {
 		return 0
 	}
-	return max(1, Left(r, x.Now()))
+	return max(1, Left(r.Expiry, x.Now()))
 }
 
 // Changed returns the keys that have changed since it was called last, and the floors once the partitions are frozen: then

@@ -34,6 +34,8 @@ type Result struct {
 	Existed bool
 	// Previous is what the key was, if the write asked for that and there was something.
 	Previous *Previous
+	// Left is how long a key had to live that a transaction's get has found; nil: it has no end.
+	Left *uint64
 	// Transaction is what a transaction came to that was carried out.
 	Transaction *TransactionResult
 	// Session that was opened.

@@ -79,6 +79,9 @@ func (r *Result) numbers() (kind, version, length uint64) {
 		version = 1
 	case r.Kind == KindIncrement:
 		length = zigzag(r.Value)
+	case r.Left != nil:
+		// 0 is due.
+		length = *r.Left + 1
 	}
 	if t := r.Transaction; t != nil {
 		length = uint64(len(t.Results))

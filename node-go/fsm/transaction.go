@@ -225,7 +225,12 @@ func (x *transaction) get(g *pb.Get) (Result, error) {
 		return Result{Kind: KindGet, Err: kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_TOO_LARGE,
 			"the values in the answer of a transaction have at most %d bytes in all, and those up to here have %d", PreviousBytesMax, x.returned)}, nil
 	}
-	return Result{Kind: KindGet, Previous: now.previous()}, nil
+	result := Result{Kind: KindGet, Previous: now.previous()}
+	if now.expiry > 0 {
+		left := Left(now.expiry, x.w.f.state.head.logTimeMs)
+		result.Left = &left
+	}
+	return result, nil
 }
 
 // spent refuses a transaction that would need more room than is left to anybody in an entry: it would come again for ever.

@@ -52,6 +52,10 @@ func decodeResult(kind Kind, version, length uint64) (Result, bool) {
 	case KindIncrement:
 		r.Version, r.Value = version, unzigzag(length)
 	case KindGet:
+		if length > 0 {
+			left := length - 1
+			r.Left = &left
+		}
 	default:
 		return Result{}, false
 	}

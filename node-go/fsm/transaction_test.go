@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -192,6 +193,32 @@ func TestWhatIsNoTransaction(t *testing.T) {
 	}
 	for _, key := range []string{"{a}k", "{a}l", "a", "b", "{b}k"} {
 		requireAbsent(t, f, key)
+	}
+}
+
+// A get of a transaction says what is left, as any get does, also to whoever asks again later.
+func TestAGetInATransactionSaysWhatIsLeft(t *testing.T) {
+	f, id := newest(t)
+	must(t, f, at(1_000, writes(mortal("{a}k", "v", 100), mortal("{a}due", "v", 10), put("{a}never", "v"))))
+	then := append(steps(mortal("{a}new", "v", 7)), gets("{a}k", "{a}due", "{a}never", "{a}none", "{a}new").GetTransaction().Then...)
+	left := func(stampMs uint64) (list []string) {
+		result := applyNewest(t, f, at(stampMs, once(id, 1, 1, transact(nil, then, nil))))[0]
+		for _, one := range result.Transaction.Results[1:] {
+			words := "for ever"
+			if one.Left != nil {
+				words = fmt.Sprint(*one.Left)
+			}
+			list = append(list, words)
+		}
+		return list
+	}
+	want := []string{"60", "0", "for ever", "for ever", "7"}
+	if got := left(1_040); !slices.Equal(got, want) {
+		t.Fatalf("left are %q, want %q", got, want)
+	}
+	f = newFSM(t, f.engine)
+	if got := left(1_090); !slices.Equal(got, want) {
+		t.Fatalf("left are %q to a copy, first %q", got, want)
 	}
 }
 

@@ -125,6 +125,7 @@ func toTransactionResult(r *fsm.Result) *kvorumv1.TransactionResult {
 		answer := &kvorumv1.GetResponse{Found: r.Previous != nil}
 		if r.Previous != nil {
 			answer.Value, answer.Version = r.Previous.Value, r.Previous.Version
+			answer.TtlMs = r.Left
 		}
 		return &kvorumv1.TransactionResult{Kind: &kvorumv1.TransactionResult_Get{Get: answer}}
 	}

@@ -57,10 +57,10 @@ func TestATransactionIsProposedAndAnswered(t *testing.T) {
 	}
 	b.node.transaction = fsm.Result{Kind: fsm.KindTransaction, Transaction: &fsm.TransactionResult{Succeeded: true, Results: []fsm.Result{
 		{Kind: fsm.KindPut, Version: 1}, {Kind: fsm.KindDelete, Existed: true}, {Kind: fsm.KindAppend, Version: 2, Length: 3},
-		{Kind: fsm.KindIncrement, Version: 4, Value: -5}, {Kind: fsm.KindGet, Previous: &fsm.Previous{Version: 6, Value: []byte("v")}}, {Kind: fsm.KindGet},
+		{Kind: fsm.KindIncrement, Version: 4, Value: -5}, {Kind: fsm.KindGet, Previous: &fsm.Previous{Version: 6, Value: []byte("v")}, Left: proto.Uint64(0)}, {Kind: fsm.KindGet},
 	}}}
 	want := `succeeded:true results:{put:{version:1}} results:{delete:{existed:true}} results:{append:{version:2 length:3}} ` +
-		`results:{increment:{value:-5 version:4}} results:{get:{found:true value:"v" version:6}} results:{get:{}}`
+		`results:{increment:{value:-5 version:4}} results:{get:{found:true value:"v" version:6 ttl_ms:0}} results:{get:{}}`
 	got := asked(t, b, transaction(request))[0].GetTransaction()
 	if words := strings.Join(strings.Fields(got.String()), " "); words != want {
 		t.Errorf("answered %s", words)

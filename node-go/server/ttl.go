@@ -22,7 +22,7 @@ func ttlOf(target Replica, record engine.Record) *uint64 {
 	if record.Expiry == 0 {
 		return nil
 	}
-	left := fsm.Left(record, target.LogTimeMs())
+	left := fsm.Left(record.Expiry, target.LogTimeMs())
 	return &left
 }
 

@@ -33,7 +33,8 @@ test('and what it came to', () => {
     kind: 'transaction',
     succeeded: true,
     results: [
-      { kind: 'get', found: true, value: Uint8Array.of(7), version: 2n },
+      { kind: 'get', found: true, value: Uint8Array.of(7), version: 2n, ttlMs: undefined },
+      { kind: 'get', found: true, value: Uint8Array.of(8), version: 3n, ttlMs: 5 },
       { kind: 'put', version: 1n, previous: undefined },
       { kind: 'delete', existed: true, previous: undefined },
       { kind: 'append', version: 4n, length: 9 },

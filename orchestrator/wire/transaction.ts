@@ -15,7 +15,7 @@ import {
   type TransactionOperation as WireStep,
   type TransactionResult as WireStepResult,
 } from './gen/kvorum/v1/kv.js'
-import { narrow, putToWire } from './ttl.js'
+import { foundToWire, narrow, putToWire } from './ttl.js'
 
 const COMPARISONS: Readonly<Record<Comparison, Condition_Comparison>> = {
   '==': Condition_Comparison.EQUAL,
@@ -75,6 +75,7 @@ export function transactionResultToWire({ succeeded, results }: TransactionResul
 }
 
 function stepResultToWire(result: StepResult): WireStepResult {
+  if (result.kind === 'get') return { kind: { $case: 'get', value: foundToWire(result) } }
   if (result.kind !== 'append') return { kind: { $case: result.kind, value: result } as WireStepResult['kind'] }
   return { kind: { $case: 'append', value: { version: result.version, length: BigInt(result.length) } } }
 }
@@ -87,6 +88,7 @@ export function transactionResultFromWire({ succeeded, results }: TransactionRes
 
 function stepResultFromWire({ kind }: WireStepResult): StepResult | undefined {
   if (kind === undefined) return undefined
+  if (kind.$case === 'get') return { kind: 'get', ...kind.value, ttlMs: narrow(kind.value.ttlMs) }
   if (kind.$case !== 'append') return { kind: kind.$case, ...kind.value } as StepResult
   return { kind: 'append', version: kind.value.version, length: Number(kind.value.length) }
 }

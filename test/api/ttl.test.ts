@@ -1,6 +1,6 @@
 // Times to live on a real cluster, by every way of KvClient: what the README says of them.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { KvClient } from '../../orchestrator/client/index.js'
+import { KvClient, op } from '../../orchestrator/client/index.js'
 import { InvalidArgumentError } from '../../orchestrator/errors/index.js'
 import { Cluster } from '../harness/cluster.js'
 import { until } from '../harness/wait.js'
@@ -58,6 +58,8 @@ describe.each(['direct', 'gateway', 'auto'] as const)('mode %s', (mode) => {
     expect(await kv.increment(key)).toBe(13n)
     expect(await kv.ttlOf(key)).toBeGreaterThan(hour - 60_000)
     expect((await kv.get(key))?.ttlMs).toBeGreaterThan(hour - 60_000)
+    const { results } = await kv.txn().then(op.get(key)).run()
+    expect(results[0]?.ttlMs).toBeGreaterThan(hour - 60_000)
     const { version } = (await kv.get(key)) ?? { version: 0n }
     expect(await kv.touch(key, { ttlMs: 10 * hour })).toBe(true)
     expect(await kv.ttlOf(key)).toBeGreaterThan(9 * hour)
