@@ -2,11 +2,14 @@ package move
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
+	"kvorum/node/fsm"
 	fsmcommand "kvorum/node/fsm/command"
 	"kvorum/node/gen/command"
+	pb "kvorum/node/gen/errors"
 )
 
 func raised() *command.Command {
@@ -88,6 +91,30 @@ func TestTimesToLiveThatChangeDuringAMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	if held := w.b.values(); len(held) != 1 || held["touched"].Expiry != 0 {
+		t.Fatalf("the receiver holds %v", held)
+	}
+}
+
+// A shard of an older format cannot take a key with a time to live. The giver keeps it, and whoever asked is told what to do.
+func TestTimesToLiveNeedTheirFormat(t *testing.T) {
+	w := newWorld(t)
+	w.a.must(raised())
+	w.a.must(mortal("k", 60_000))
+	i := w.importer()
+	defer i.Close()
+	err := w.run(t.Context(), i, 2)
+	if err == nil || err.Code != pb.ErrorCode_ERROR_CODE_UNSUPPORTED || !strings.Contains(err.Message, "'kvorum restart --rolling'") {
+		t.Fatalf("the move ended with %v", err)
+	}
+	if w.owner() != w.a || w.b.node().Partitions()[0].State != fsm.Released {
+		t.Fatalf("A owns it: %v, B: %v", w.owner() == w.a, w.b.node().Partitions()[0])
+	}
+	w.sweep()
+	w.b.must(raised())
+	if err := w.run(t.Context(), i, 3); err != nil {
+		t.Fatal(err)
+	}
+	if held := w.b.values(); len(held) != 1 || held["k"].Expiry == 0 {
 		t.Fatalf("the receiver holds %v", held)
 	}
 }

@@ -7,6 +7,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -54,6 +55,12 @@ func Encode(c *pb.Command, format uint32) ([]byte, error) {
 	}
 	if reason := unknownFormat(c.GetFormat(), Format); reason != "" {
 		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "cannot encode a command: %s", reason)
+	}
+	if holdsMortals(c.GetImport()) && c.GetFormat() < formatOfTTL {
+		// The one that somebody has asked for and that does not end by itself: a move is tried again.
+		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED,
+			"the shard uses command format %d, and cannot take keys with times to live, which came with %d: cancel the operation, and "+
+				"'kvorum restart --rolling' raises the format when all nodes are of a version that knows it", c.GetFormat(), formatOfTTL)
 	}
 	if reason := unsupported(c); reason != "" {
 		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "cannot encode a command: %s", reason)
@@ -196,12 +203,14 @@ func unsupportedImport(records *pb.ImportRecords, format uint32) string {
 	if reason := unlessAnyAlien(records.GetRecords(), "imported record with unknown fields"); reason != "" {
 		return reason
 	}
-	for _, record := range records.GetRecords() {
-		if record.GetTtlMs() > 0 && format < formatOfTTL {
-			return fmt.Sprintf("import of a time to live, of format %d, in a command of format %d", formatOfTTL, format)
-		}
+	if holdsMortals(records) && format < formatOfTTL {
+		return fmt.Sprintf("import of a time to live, of format %d, in a command of format %d", formatOfTTL, format)
 	}
 	return unlessAnyAlien(records.GetComplete(), "imported partition with unknown fields")
+}
+
+func holdsMortals(records *pb.ImportRecords) bool {
+	return slices.ContainsFunc(records.GetRecords(), func(r *pb.ImportedRecord) bool { return r.GetTtlMs() > 0 })
 }
 
 func unsupportedSweep(sweep *pb.SweepRecords) string {

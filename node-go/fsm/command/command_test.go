@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -298,4 +299,18 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("two encodings of one command: %v", err)
 		}
 	})
+}
+
+// What is refused here is what control tells a person of a move that does not get on.
+func TestAnImportOfTimesToLiveSaysWhatToDo(t *testing.T) {
+	mortal := &pb.ImportRecords{Epoch: 1, Records: []*pb.ImportedRecord{{Key: []byte("k"), TtlMs: 5}}}
+	c := &pb.Command{Kind: &pb.Command_Import{Import: mortal}}
+	_, err := Encode(c, Format-1)
+	refused := kverr.Of(err)
+	if err == nil || refused.Code != errpb.ErrorCode_ERROR_CODE_UNSUPPORTED || !strings.Contains(refused.Message, "kvorum restart --rolling") {
+		t.Fatalf("%v", err)
+	}
+	if _, err := Encode(c, Format); err != nil {
+		t.Fatal(err)
+	}
 }
