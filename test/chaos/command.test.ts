@@ -50,7 +50,8 @@ test('a schedule that is wrong is told line by line, each with its path', async 
 
 test.runIf(process.platform === 'linux')('kill -9 of a run takes its cluster along', async () => {
   // The data of the nodes is in `folder` then, so that they are told from those of other runs on the machine.
-  const options = ['--shards', '1', '--seed', '3', '--faults', 'partition,pause', '--out', join(folder, 'out')]
+  // The first fault that this seed draws is a partition.
+  const options = ['--shards', '1', '--seed', '84', '--faults', 'partition,pause', '--out', join(folder, 'out')]
   const chaos = new Program([
     'env',
     `TMPDIR=${folder}`,
