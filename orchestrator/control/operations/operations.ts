@@ -11,6 +11,7 @@ import { forecast } from './forecast.js'
 import type { OperationParts, OperationTools, Wish } from './kind.js'
 import { kindOf } from './kinds.js'
 import { isOver, type OperationRecord } from './record.js'
+import { Stumbles } from './stumbles.js'
 
 export interface OperationsDeps extends OperationParts {
   readonly rng: Rng
@@ -35,6 +36,7 @@ const TELL_EVERY_MS = 200
 export class Operations {
   readonly #rounds: Rounds
   readonly #debts: Debts
+  readonly #stumbles: Stumbles
   readonly #changes = new Changes()
   readonly #closed = new AbortController()
   /** Aborted when the operation that is under way is cancelled. */
@@ -54,6 +56,7 @@ export class Operations {
       clock: deps.clock,
     })
     this.#debts = new Debts(deps)
+    this.#stumbles = new Stumbles(deps.clock)
   }
 
   /** Carries on what an earlier orchestrator left, if there is anything. */
@@ -176,6 +179,7 @@ export class Operations {
     }
     await kindOf(record).run(record, tools, this.#recalled.signal, signal)
     const now = this.deps.journal.operations.find(({ id }) => id === record.id)
+    this.#stumbles.forget()
     if (now !== undefined && isOver(now)) this.deps.telemetry.emit('operation.ended', { id: now.id, how: now.state })
     this.#detail = ''
     this.#progress = undefined
@@ -184,7 +188,7 @@ export class Operations {
 
   #stumbled(error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error)
-    this.deps.telemetry.emit('operation.stumbled', { reason })
+    if (this.#stumbles.isNews(reason)) this.deps.telemetry.emit('operation.stumbled', { reason })
     this.#detail = `tried again: ${reason}`
     this.#changes.tell()
   }
