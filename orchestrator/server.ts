@@ -196,7 +196,7 @@ function openDriver(config: Started, telemetry: Telemetry): Nodes {
 
 function orchestratorOptions(config: Started, nodes: Nodes, telemetry: Telemetry): OrchestratorOptions {
   const { shards, replicas, startTimeoutMs, stopTimeoutMs, lingerMs, deadlineMs } = config
-  const { replaceAfterMs, replaceMachineAfterMs } = config
+  const { moveRestFactor, leaderSettleMs, replaceAfterMs, replaceMachineAfterMs } = config
   return {
     directory: new DataDirectory(config.data),
     shape: { shards, replicas },
@@ -210,6 +210,8 @@ function orchestratorOptions(config: Started, nodes: Nodes, telemetry: Telemetry
     startTimeoutMs,
     stopTimeoutMs,
     lingerMs: Math.max(lingerMs, deadlineMs),
+    moveRestFactor,
+    leaderSettleMs,
     replaceAfterMs,
     replaceMachineAfterMs,
   }

@@ -113,6 +113,16 @@ export const schema = z.strictObject({
     unit: 'ms',
     why: 'a write in doubt is asked of the shard that it was sent to: longer than the deadlines of the clients',
   }),
+  moveRestFactor: option(whole(0, 100).default(3), {
+    what: 'how many times as long as a move of partitions took clients have everything to themselves before the next one; a second at most',
+    unit: 'times',
+    why: 'what moves cost is taken from clients; with 0 more shards are there four times as soon',
+  }),
+  leaderSettleMs: option(whole(0, 3_600_000).default(10_000), {
+    what: 'how long a leader must have led, or a disk have been slow, before leadership is moved because of that',
+    unit: 'ms',
+    why: 'a start or an election may not be over, and a disk may be slow for moments; a drain never waits for it',
+  }),
   startTimeoutMs: option(whole(1_000, 3_600_000).default(60_000), {
     what: 'how long a start may take until every shard has a leader; then it fails and says what is missing',
     unit: 'ms',

@@ -45,6 +45,10 @@ export interface ClusterOptions {
   readonly stopTimeoutMs: number
   /** How long a shard that is taken away stays when it owns nothing any more. */
   readonly lingerMs: number
+  /** After each move of partitions is a rest so many times as long as it took. Default 3. */
+  readonly moveRestFactor?: number
+  /** How long a leader must have led, or a disk have been slow, before leadership is moved because of that. Default 10 s. */
+  readonly leaderSettleMs?: number
   /** How long a node must have been lost to be replaced by itself. Default 0: none is. */
   readonly replaceAfterMs?: number
   /** How long a machine must have been silent for its nodes to be replaced by themselves. Default 0: none is. */

@@ -36,7 +36,7 @@ export async function steer(options: SteeringOptions): Promise<Steering> {
   const programs = new Programs(options.directory, driver)
   const journal = new Journal(store)
   const drains = await Drains.open(registry)
-  const leaders = new Leaders({ fleet, journal, lease, drains, telemetry, clock })
+  const leaders = new Leaders({ fleet, journal, lease, drains, telemetry, clock, settleMs: options.leaderSettleMs })
   const operations = new Operations({ ...options, journal, programs, leaders })
   const replacer = new Replacer({ ...options, operations })
   for (const one of [operations, leaders, replacer]) one.start()

@@ -11,7 +11,8 @@ const SCALE_MS_MAX = 120_000
 let cluster: Cluster
 let control: ControlClient
 beforeAll(async () => {
-  cluster = await Cluster.start({ shards: 2, replicas: 3, args: ['--linger-ms', '0', '--deadline-ms', '2000'] })
+  const args = ['--linger-ms', '0', '--deadline-ms', '2000', '--move-rest-factor', '0']
+  cluster = await Cluster.start({ shards: 2, replicas: 3, args })
   control = new ControlClient(cluster.address)
 })
 afterAll(async () => {

@@ -18,6 +18,8 @@ import { keysEverywhere } from '../harness/keys.js'
 import { signal } from '../harness/process.js'
 import { until } from '../harness/wait.js'
 
+/** Rests between moves are time in which nobody is killed. */
+const FLAGS = ['--linger-ms', '0', '--deadline-ms', '2000', '--move-rest-factor', '0']
 const KEYS = 400
 const CLIENTS = 2
 const LOOPS = 8
@@ -28,7 +30,7 @@ const READ = { deadlineMs: 30_000 }
 let cluster: Cluster
 let control: ControlClient
 beforeAll(async () => {
-  cluster = await Cluster.start({ shards: 3, replicas: 3, args: ['--linger-ms', '0', '--deadline-ms', '2000'] })
+  cluster = await Cluster.start({ shards: 3, replicas: 3, args: FLAGS })
   control = new ControlClient(cluster.address)
 })
 afterAll(async () => {

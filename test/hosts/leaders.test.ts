@@ -17,12 +17,14 @@ const MACHINES = ['m1', 'm2', 'm3']
 const SHARDS = 5
 const REPLICAS = 3
 const CALL = { deadlineMs: 5_000 }
+/** Leaders are waited for many times here, and none of them is about the wait. */
+const FLAGS = ['--leader-settle-ms', '2000']
 /** Two leaders in the settling time, each with a rest, on a machine that may be busy. */
 const SPREAD_MS_MAX = 60_000
 
 /** Appends take so long then; the watchdog would end a node after 2 s. */
 const SLOW_MS = 60
-/** It has to be slow for 10 s, after the last appends were slow. */
+/** It has to be slow for the settling time, after the last appends were slow. */
 const SLOW_MS_MAX = 60_000
 
 const why = await whyNoHosts()
@@ -30,7 +32,8 @@ let cluster: HostedCluster
 let control: ControlClient
 beforeAll(async () => {
   if (why !== undefined) return
-  cluster = await HostedCluster.start({ machines: MACHINES, shards: SHARDS, replicas: REPLICAS, kvnode: BREAKABLE })
+  const options = { shards: SHARDS, replicas: REPLICAS, kvnode: BREAKABLE, flags: FLAGS }
+  cluster = await HostedCluster.start({ machines: MACHINES, ...options })
   control = new ControlClient(cluster.address)
 })
 afterAll(async () => {
@@ -98,7 +101,7 @@ test('a drained machine leads nothing, so nobody waits when it is switched off; 
   await cluster.settled(REPLICAS)
   // Written down: the next orchestrator keeps to it.
   await cluster.killOrchestrator()
-  await cluster.startOrchestrator()
+  await cluster.startOrchestrator(FLAGS)
   const { groups } = await control.status(CALL)
   expect(groups.flatMap(({ nodes }) => nodes.filter(({ drained }) => drained))).toHaveLength(SHARDS + 1)
   await spread('the others to lead everything', [0, 3, 3])

@@ -21,13 +21,17 @@ export interface LeadersDeps {
   readonly drains: Drains
   readonly telemetry: Telemetry
   readonly clock: Clock
+  /**
+   * Who leads since a shorter time is not moved only to be somewhere else: a start or an election may not be over. A disk counts as
+   * slow after as long. Default 10 s.
+   */
+  readonly settleMs?: number
 }
 
 const LOOK_EVERY_MS = 1_000
 /** Between two handovers that nobody waits for. */
 const REST_MS = 2_000
-/** Who leads since a shorter time is not moved only to be somewhere else: a start or an election may not be over. */
-const SETTLED_MS = 10_000
+const SETTLE_MS = 10_000
 /** Nothing is moved twice within this, but off a node that a person has drained. */
 const MOVED_MS = 60_000
 /** After a handover that did not succeed. */
@@ -40,7 +44,7 @@ const RETRY_MS = 5_000
  */
 export class Leaders {
   readonly #closed = new AbortController()
-  readonly #slowness = new Slowness()
+  readonly #slowness: Slowness
   /** By shard: who leads in which term, and since when that is known. */
   readonly #led = new Map<number, { readonly by: string; readonly since: number }>()
   /** By shard: when it was moved last. */
@@ -50,7 +54,9 @@ export class Leaders {
   #hurry = new AbortController()
   #running: Promise<void> | undefined
 
-  constructor(private readonly deps: LeadersDeps) {}
+  constructor(private readonly deps: LeadersDeps) {
+    this.#slowness = new Slowness(deps.settleMs)
+  }
 
   start(): void {
     this.#running ??= this.#run(this.#closed.signal)
@@ -160,7 +166,7 @@ export class Leaders {
       const hasFailed = isWithin(this.#failed.get(shard)?.at, RETRY_MS)
       const leads = seat(leader)
       const isBusy = busy.has(shard) || hasFailed || (leads.unfit === 'slow' && wasMoved)
-      const isNew = isWithin(this.#led.get(shard)?.since ?? now, SETTLED_MS)
+      const isNew = isWithin(this.#led.get(shard)?.since ?? now, this.deps.settleMs ?? SETTLE_MS)
       return [{ shard, leader: leads, others, isBusy, rests: wasMoved || isNew || claimed.has(shard) }]
     })
   }

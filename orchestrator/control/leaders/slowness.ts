@@ -19,7 +19,7 @@ const SLOW: Limits = { leastUs: 20_000, times: 5 }
 /** Further down, so that a disk at the limit is not slow and well in turn. */
 const STILL_SLOW: Limits = { leastUs: 10_000, times: 2.5 }
 
-/** For how long a machine must have been slow to count as slow, and well to count as well again. */
+/** For how long a machine must have been slow to count as slow, by default, and well to count as well again. */
 export const SLOW_AFTER_MS = 10_000
 export const WELL_AFTER_MS = 60_000
 
@@ -28,6 +28,8 @@ export class Slowness {
   readonly #slow = new Set<string>()
   /** Since when each machine has not been what it counts as. */
   readonly #since = new Map<string, number>()
+
+  constructor(private readonly slowAfterMs = SLOW_AFTER_MS) {}
 
   get slow(): ReadonlySet<string> {
     return this.#slow
@@ -54,7 +56,7 @@ export class Slowness {
     }
     const since = this.#since.get(machine) ?? now
     this.#since.set(machine, since)
-    return now - since >= (was ? WELL_AFTER_MS : SLOW_AFTER_MS)
+    return now - since >= (was ? WELL_AFTER_MS : this.slowAfterMs)
   }
 }
 

@@ -17,6 +17,7 @@ export interface OperationParts {
   readonly clock: Clock
   /** How long a shard without partitions goes on answering for the writes that it was sent before. */
   readonly lingerMs: number
+  readonly moveRestFactor?: number
   readonly partitionsPerMoveMax?: number
   readonly programs: Programs
   /** Who is to lead nothing: a node that has to be left by its leadership leaves it to another one, if there is one. */

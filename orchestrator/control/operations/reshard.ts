@@ -11,6 +11,7 @@ import { payDebts } from './debts.js'
 import { goneOf, goneWords, isTooMany } from './gone.js'
 import type { Kind, OperationParts, OperationTools, Wish } from './kind.js'
 import { awaitSwept, type MoveParts, runImport, settle } from './move.js'
+import { restAfterMove } from './move-rest.js'
 import { planMoves, turnBack } from './plan-moves.js'
 import { goalOf, type MoveRecord, type ReshardRecord, withMove } from './reshard-record.js'
 import { UnderWay } from './under-way.js'
@@ -22,11 +23,6 @@ export const reshard: Kind<ReshardRecord> = {
   cancelled: expectNotRetiring,
   run,
 }
-
-/** What a move costs is taken from clients: so much longer than it took they have everything to themselves. */
-const REST_FACTOR = 3
-/** A move that takes longer is of many records, and its copying is held to a rate. */
-const REST_MS_MAX = 1_000
 
 /** That there be so many shards. */
 export function wishForShards(shards: number): Wish {
@@ -165,8 +161,9 @@ class Reshard {
 
   async #yieldToClients(tookMs: number): Promise<void> {
     if (this.underWay.now.moves.every(({ state }) => state === 'done')) return
-    const restMs = Math.min(REST_FACTOR * tookMs, REST_MS_MAX)
-    await this.underWay.unlessRecalled((signal) => sleep(this.tools.clock, restMs, signal))
+    const { clock, moveRestFactor } = this.tools
+    const restMs = restAfterMove(tookMs, moveRestFactor)
+    await this.underWay.unlessRecalled((signal) => sleep(clock, restMs, signal))
   }
 
   /** Takes away the shards that are not to be. They own nothing any more. */
