@@ -36,20 +36,37 @@ func swap(key string, expected []byte, value string) *kvorumv1.Operation {
 
 func rememberConditions(t *testing.T, ctx context.Context, p *process) {
 	t.Helper()
-	open := &kvorumv1.OpenSessionRequest{Key: []byte("session"), Nonce: 3, ExpiryMs: 86_400_000}
+	remember(t, ctx, p, "session", conditionsOf())
+}
+
+// remember writes in a session whose id is under this key.
+func remember(t *testing.T, ctx context.Context, p *process, session string, ops []*kvorumv1.Operation) {
+	t.Helper()
+	open := &kvorumv1.OpenSessionRequest{Key: []byte(session), Nonce: 3, ExpiryMs: 86_400_000}
 	id := ask(t, ctx, p, nil, &kvorumv1.Operation{Kind: &kvorumv1.Operation_OpenSession{OpenSession: open}}).GetOpenSession().GetId()
-	mustPut(t, ctx, p, []byte("session"), id)
-	for i, op := range conditionsOf() {
+	mustPut(t, ctx, p, []byte(session), id)
+	for i, op := range ops {
 		op.Session, op.Sequence = 1, uint64(i+1)
 		ask(t, ctx, p, &kvorumv1.Session{Id: id, Floor: 1}, op)
+	}
+}
+
+// mustAnswer sends them once more.
+func mustAnswer(t *testing.T, ctx context.Context, p *process, session string, ops []*kvorumv1.Operation, first []*kvorumv1.Result) {
+	t.Helper()
+	id := mustGet(t, ctx, p, []byte(session)).Value
+	for i, op := range ops {
+		op.Session, op.Sequence = 1, uint64(i+1)
+		if got := withoutVersions(ask(t, ctx, p, &kvorumv1.Session{Id: id, Floor: 1}, op)); !proto.Equal(got, first[i]) {
+			t.Errorf("write %d of %q is answered with %v, first with %v", i+1, session, got, first[i])
+		}
 	}
 }
 
 // mustRemember sends everything once more.
 func mustRemember(t *testing.T, ctx context.Context, p *process) {
 	t.Helper()
-	id := mustGet(t, ctx, p, []byte("session")).Value
-	for i, want := range []*kvorumv1.Result{
+	mustAnswer(t, ctx, p, "session", conditionsOf(), []*kvorumv1.Result{
 		{Kind: &kvorumv1.Result_Increment{Increment: &kvorumv1.IncrementResponse{Value: 5}}},
 		{Kind: &kvorumv1.Result_Increment{Increment: &kvorumv1.IncrementResponse{Value: -3}}},
 		{Kind: &kvorumv1.Result_CompareAndSet{CompareAndSet: &kvorumv1.CompareAndSetResponse{}}},
@@ -60,13 +77,7 @@ func mustRemember(t *testing.T, ctx context.Context, p *process) {
 		{Kind: &kvorumv1.Result_Put{Put: &kvorumv1.PutResponse{}}},
 		refused(errpb.ErrorCode_ERROR_CODE_NOT_A_NUMBER),
 		{Kind: &kvorumv1.Result_Delete{Delete: &kvorumv1.DeleteResponse{Existed: true, Previous: &kvorumv1.Previous{Value: []byte("text")}}}},
-	} {
-		op := conditionsOf()[i]
-		op.Session, op.Sequence = 1, uint64(i+1)
-		if got := withoutVersions(ask(t, ctx, p, &kvorumv1.Session{Id: id, Floor: 1}, op)); !proto.Equal(got, want) {
-			t.Errorf("write %d is answered with %v, first with %v", i+1, got, want)
-		}
-	}
+	})
 	for key, want := range map[string]string{"counter": "-3", "swapped": "b", "exchanged": "new", "taken": ""} {
 		if got := mustGet(t, ctx, p, []byte(key)); string(got.Value) != want || got.Found != (want != "") {
 			t.Errorf("%s: %v, want %q", key, got, want)
@@ -93,6 +104,10 @@ func withoutVersions(result *kvorumv1.Result) *kvorumv1.Result {
 	case *kvorumv1.Result_Delete:
 		if kind.Delete.Previous != nil {
 			kind.Delete.Previous.Version = 0
+		}
+	case *kvorumv1.Result_Transaction:
+		for _, one := range kind.Transaction.Results {
+			withoutVersionsOf(one)
 		}
 	case *kvorumv1.Result_Error:
 		return refused(kind.Error.Code)

@@ -30,10 +30,16 @@ import (
 // before the change. `first` is of the first version, by this file in its source (hints of format 1, no sessions).
 var makeGolden = flag.String("make-golden", "", "write testdata/golden/`name`.tar.gz and end")
 
-// golden is a directory: the formats of its hints (engine/bitcask/format_hint.go) and of its commands (fsm/command).
-type golden struct{ hints, commands uint32 }
+// golden is a directory: the formats of its hints (engine/bitcask/format_hint.go) and of its commands (fsm/command). `mortals`: it
+// has what format 3 got last, transactions and times to live.
+type golden struct {
+	hints, commands uint32
+	mortals         bool
+}
 
-var goldens = map[string]golden{"first": {1, 1}, "hints-2": {2, 1}, "commands-2": {2, 2}, "commands-3": {2, 3}}
+var goldens = map[string]golden{
+	"first": {1, 1, false}, "hints-2": {2, 1, false}, "commands-2": {2, 2, false}, "commands-3": {2, 3, false}, "transactions-3": {2, 3, true},
+}
 
 const (
 	goldenKeys   = 40
@@ -68,6 +74,10 @@ func TestGoldenDirectories(t *testing.T) {
 			if kind.commands >= 3 {
 				mustRemember(t, ctx, p)
 			}
+			if kind.mortals {
+				mustRememberTransactions(t, ctx, p)
+				mustHoldMortals(t, ctx, p)
+			}
 			goOn(t, ctx, p)
 			// By force: the next one reads what both have written.
 			p.end(t, syscall.SIGKILL)
@@ -78,6 +88,10 @@ func TestGoldenDirectories(t *testing.T) {
 			mustHaveGoneOn(t, ctx, again)
 			if kind.commands >= 3 {
 				mustRemember(t, ctx, again)
+			}
+			if kind.mortals {
+				mustRememberTransactions(t, ctx, again)
+				mustHoldMortals(t, ctx, again)
 			}
 			again.end(t, syscall.SIGKILL)
 			mustRefuse(t, dir, command.Format-1)
@@ -132,6 +146,7 @@ func goldenDirectory(t *testing.T, path string) {
 		if round == goldenRounds/2 {
 			raiseFormat(t, ctx, p)
 			rememberConditions(t, ctx, p)
+			rememberTransactions(t, ctx, p)
 		}
 	}
 	for i := range goldenKeys / 4 {
@@ -142,6 +157,7 @@ func goldenDirectory(t *testing.T, path string) {
 	for i := range goldenTail {
 		mustPut(t, ctx, p, fmt.Appendf(nil, "tail-%d", i), []byte("in the log alone"))
 	}
+	leaveMortals(t, ctx, p)
 	p.end(t, syscall.SIGKILL)
 	pack(t, dir, path)
 }
