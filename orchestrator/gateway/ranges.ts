@@ -29,7 +29,12 @@ export function rangeHandlers(context: GatewayContext): Pick<KvHandlers, 'scan' 
 type Work<T> = (store: RangeStore, options: { deadlineMs: number; signal: AbortSignal }) => Promise<T>
 
 /** Takes room for the answer first, and gives it back when there is one. */
-async function held<T>(context: GatewayContext, bytes: number, { deadlineMs }: CallInfo, work: Work<T>): Promise<T> {
+async function held<T>(
+  context: GatewayContext,
+  bytes: number,
+  { deadlineMs, signal }: CallInfo,
+  work: Work<T>,
+): Promise<T> {
   const { ranges, values, readers, limits } = context
   if (ranges === undefined) throw new UnsupportedError('no ranges are served here', { outcome: 'not-applied' })
   const full = context.full()
@@ -39,7 +44,6 @@ async function held<T>(context: GatewayContext, bytes: number, { deadlineMs }: C
     throw overloaded('the gateway holds as many bytes as it may')
   }
   try {
-    const signal = new AbortController().signal
     return await work(ranges, { deadlineMs: Math.min(deadlineMs ?? limits.deadlineMs, DEADLINE_MS_MAX), signal })
   } finally {
     values.give(bytes)

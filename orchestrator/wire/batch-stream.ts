@@ -1,4 +1,3 @@
-import { constants } from 'node:http2'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { BATCH_OPERATIONS_TOP } from '../core/limits.js'
 import type { Operation, Result, Stamp } from '../core/operation.js'
@@ -6,6 +5,7 @@ import { InvalidArgumentError, type KvError } from '../errors/index.js'
 import { encodeAnswer } from './batch-answer.js'
 import { type BatchOutline, outlineOf, sameForAll } from './batch-outline.js'
 import { operationFromWire } from './convert.js'
+import { cut } from './cut.js'
 import { statusOf } from './errors.js'
 import { BatchRequest } from './gen/kvorum/v1/kv.js'
 import { stampsFromWire } from './stamps.js'
@@ -107,11 +107,7 @@ export class BatchStream {
 
   /** Ends the stream now and drops what was not sent: for a client that does not read, which would keep any other end waiting. */
   cut(): void {
-    if (this.#gone) return
-    // grpc-js ends streams in order only; what it ends them with is HTTP/2's stream. The code is RESOURCE_EXHAUSTED to gRPC.
-    const { call } = this.#call as { call?: { stream?: { close(code: number): void } } }
-    if (call?.stream === undefined) this.#call.destroy()
-    else call.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    if (!this.#gone) cut(this.#call)
   }
 
   #take(bytes: Uint8Array, listener: BatchListener): void {

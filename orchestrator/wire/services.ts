@@ -1,5 +1,6 @@
 import type {
   handleUnaryCall,
+  ServerUnaryCall,
   ServerWritableStream,
   ServiceDefinition,
   UntypedServiceImplementation,
@@ -10,6 +11,7 @@ import type { TransactionOperation, TransactionResult } from '../core/transactio
 import { toKvError, UnsupportedError } from '../errors/index.js'
 import { type BatchCall, BatchStream } from './batch-stream.js'
 import { clusterMapToWire } from './cluster-map.js'
+import { cut } from './cut.js'
 import { statusOf } from './errors.js'
 import type {
   ClusterMapRequest,
@@ -35,12 +37,15 @@ import type { Service } from './listener.js'
 import { SERVER_BATCH } from './methods.js'
 import { transactionFromWire, transactionResultToWire } from './transaction.js'
 
+/** How long a client of a stream may read nothing of it. */
+const STALLED_MS = 10_000
+
 /** What a server learns of a unary call besides its request. */
 export interface CallInfo {
   /** What the client still waits, in ms; undefined when it did not say. */
   readonly deadlineMs: number | undefined
-  /** Whether the client has gone. */
-  cancelled(): boolean
+  /** Aborted when the client has gone, or waits no longer. */
+  readonly signal: AbortSignal
 }
 
 export type { WatchRequest as WatchQuestion, WatchResponse as WatchAnswer } from './gen/kvorum/v1/kv.js'
@@ -75,7 +80,7 @@ export function kvService(handlers: KvHandlers, clock: Clock = systemClock): Ser
       scan: unary((request: ScanRequest, call) => handlers.scan?.(request, call) ?? unserved(), 'read', clock),
       count: unary((request: CountRequest, call) => handlers.count?.(request, call) ?? unserved(), 'read', clock),
       batch: (call: BatchCall) => handlers.batch(new BatchStream(call)),
-      watch: serverStream((request: WatchRequest, signal) => handlers.watch?.(request, signal) ?? unwatched()),
+      watch: serverStream((request: WatchRequest, signal) => handlers.watch?.(request, signal) ?? unwatched(), clock),
       clusterMap: serverStream((_: ClusterMapRequest, signal) => mapsOnTheWire(handlers.clusterMap(signal))),
     },
   )
@@ -126,7 +131,10 @@ export function unary<Req, Res>(
     const atMs = typeof deadline === 'number' ? deadline : deadline.getTime()
     const info: CallInfo = {
       deadlineMs: Number.isFinite(atMs) ? atMs - clock.now() : undefined,
-      cancelled: () => call.cancelled,
+      // Only when it is asked for: most calls are over before that costs less than they do.
+      get signal() {
+        return signalOf(call)
+      },
     }
     const refuse = (thrown: unknown) => {
       callback(statusOf(toKvError(thrown, effect === 'read' ? 'not-applied' : 'unknown')))
@@ -135,18 +143,28 @@ export function unary<Req, Res>(
   }
 }
 
+function signalOf(call: ServerUnaryCall<unknown, unknown>): AbortSignal {
+  const gone = new AbortController()
+  const abort = () => gone.abort(new Error('the client has gone'))
+  if (call.cancelled) abort()
+  else call.once('cancelled', abort)
+  return gone.signal
+}
+
 /** A server-streaming method of any service. The handler's signal is aborted when the client has gone. */
 export function serverStream<Req, Res>(
   handler: (request: Req, signal: AbortSignal) => AsyncIterable<Res>,
+  clock: Clock = systemClock,
 ): (call: ServerWritableStream<Req, Res>) => void {
   return (call) => {
-    void serveStream(call, handler)
+    void serveStream(call, handler, clock)
   }
 }
 
 async function serveStream<Req, Res>(
   call: ServerWritableStream<Req, Res>,
   handler: (request: Req, signal: AbortSignal) => AsyncIterable<Res>,
+  clock: Clock,
 ): Promise<void> {
   const gone = new AbortController()
   call.on('cancelled', () => gone.abort())
@@ -154,8 +172,9 @@ async function serveStream<Req, Res>(
   call.on('error', () => gone.abort())
   try {
     for await (const message of handler(call.request, gone.signal)) {
+      if (gone.signal.aborted) return
       // Who does not read is not written for: what it is to get waits where it comes from.
-      if (!call.write(message) && !gone.signal.aborted) await drained(call, gone.signal)
+      if (!call.write(message)) await drained(call, gone.signal, clock)
     }
     call.end()
   } catch (thrown) {
@@ -169,15 +188,19 @@ function unwatched(): never {
   throw new UnsupportedError('this server has no watches', { outcome: 'not-applied' })
 }
 
-function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal): Promise<void> {
+/** Who reads nothing for long enough is cut: it would hold what it has not read, and its place, for ever. */
+function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
+    const stalled = clock.setTimeout(() => cut(call), STALLED_MS)
     const over = () => {
+      stalled.cancel()
       call.off('drain', over)
       signal.removeEventListener('abort', over)
       resolve()
     }
     call.on('drain', over)
     signal.addEventListener('abort', over, { once: true })
+    if (signal.aborted) over()
   })
 }
 
