@@ -10,7 +10,13 @@ const partition = two.owners.indexOf(1)
 const range = [{ first: partition, last: partition }]
 
 test('a new shard is there and owns nothing', () => {
-  expect(three).toEqual({ ...two, epoch: 2n, shards })
+  const added = { ...shards[2], incarnation: 2 }
+  expect(three).toEqual({ ...two, epoch: 2n, shards: [...two.shards, added] })
+})
+
+test('a shard that is taken away and added again is another one', () => {
+  const again = withShards(shards.slice(2))(withoutShards(2)(three))
+  expect(again.shards.map(({ incarnation }) => incarnation)).toEqual([1, 1, 4])
 })
 
 test('a move changes the owner, in the epoch of the move or above', () => {

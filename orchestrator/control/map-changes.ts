@@ -10,8 +10,10 @@ export function withShards(added: readonly ShardInfo[]): MapChange {
     const known = new Set(current.shards.map(({ id }) => id))
     const fresh = added.filter(({ id }) => !known.has(id))
     if (fresh.length === 0) return current
-    const shards = [...current.shards, ...fresh].sort((a, b) => a.id - b.id)
-    return makeClusterMap({ ...current, epoch: current.epoch + 1n, shards })
+    const epoch = current.epoch + 1n
+    const born = fresh.map((shard) => ({ ...shard, incarnation: Number(epoch) }))
+    const shards = [...current.shards, ...born].sort((a, b) => a.id - b.id)
+    return makeClusterMap({ ...current, epoch, shards })
   }
 }
 

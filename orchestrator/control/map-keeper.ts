@@ -43,10 +43,11 @@ export async function agree(
  */
 export function nextMap(current: ClusterMap | undefined, clusterId: string, groups: readonly ShardInfo[]): ClusterMap {
   if (current === undefined) {
-    return makeClusterMap({ clusterId, epoch: 1n, owners: place(groups.map(({ id }) => id)), shards: groups })
+    const shards = groups.map((group) => ({ ...group, incarnation: 1 }))
+    return makeClusterMap({ clusterId, epoch: 1n, owners: place(groups.map(({ id }) => id)), shards })
   }
-  const known = new Map(groups.filter(({ nodes }) => nodes.length > 0).map((group) => [group.id, group]))
-  const shards = current.shards.map((shard) => known.get(shard.id) ?? shard)
+  const known = new Map(groups.filter(({ nodes }) => nodes.length > 0).map(({ id, nodes }) => [id, nodes]))
+  const shards = current.shards.map((shard) => ({ ...shard, nodes: known.get(shard.id) ?? shard.nodes }))
   if (JSON.stringify(current.shards) === JSON.stringify(shards)) return current
   return makeClusterMap({ ...current, epoch: current.epoch + 1n, shards })
 }
@@ -54,8 +55,8 @@ export function nextMap(current: ClusterMap | undefined, clusterId: string, grou
 /** The map with the addresses where the nodes listen: itself if it has them. For when meta cannot be asked. */
 export function mapAsItIs(map: ClusterMap, groups: readonly Pick<Group, 'members'>[]): ClusterMap {
   const addresses = new Map(groups.flatMap(({ members = [] }) => members.map(({ id, address }) => [id, address])))
-  const shards = map.shards.map(({ id, nodes }) => ({
-    id,
+  const shards = map.shards.map(({ nodes, ...shard }) => ({
+    ...shard,
     nodes: nodes.map((node) => ({ id: node.id, address: addresses.get(node.id) ?? node.address })),
   }))
   return JSON.stringify(map.shards) === JSON.stringify(shards) ? map : makeClusterMap({ ...map, shards })

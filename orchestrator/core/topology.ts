@@ -15,6 +15,11 @@ export interface ClusterMap {
 export interface ShardInfo {
   /** From 1; 0 is meta, which is in no map. */
   readonly id: number
+  /**
+   * The epoch of the first map that had it: a shard that is taken away and added again has its id, and another log. Absent for
+   * shards that are older than this field.
+   */
+  readonly incarnation?: number
   readonly nodes: readonly NodeInfo[]
 }
 
@@ -39,7 +44,8 @@ export function makeClusterMap(map: ClusterMap): ClusterMap {
 
 function freezeShard(shard: ShardInfo): ShardInfo {
   const nodes = shard.nodes.map((node) => Object.freeze({ id: node.id, address: node.address }))
-  return Object.freeze({ id: shard.id, nodes: Object.freeze(nodes) })
+  const { id, incarnation } = shard
+  return Object.freeze({ id, ...(incarnation === undefined ? {} : { incarnation }), nodes: Object.freeze(nodes) })
 }
 
 function faultsOf(map: ClusterMap): string[] {

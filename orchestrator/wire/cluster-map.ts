@@ -16,11 +16,20 @@ export function clusterMapToWire(map: ClusterMap): WireMap {
     clusterId: map.clusterId,
     epoch: map.epoch,
     owners: [...map.owners],
-    shards: map.shards.map((shard) => ({ id: shard.id, nodes: shard.nodes.map((node) => ({ ...node })) })),
+    shards: map.shards.map(({ id, incarnation = 0, nodes }) => ({
+      id,
+      incarnation: BigInt(incarnation),
+      nodes: nodes.map((node) => ({ ...node })),
+    })),
   }
 }
 
 export function clusterMapFromWire(map: WireMap | undefined): ClusterMap {
   if (map === undefined) throw new TypeError('not a cluster map: empty')
-  return makeClusterMap(map)
+  const shards = map.shards.map(({ id, incarnation, nodes }) => ({
+    id,
+    ...(incarnation === 0n ? {} : { incarnation: Number(incarnation) }),
+    nodes,
+  }))
+  return makeClusterMap({ ...map, shards })
 }

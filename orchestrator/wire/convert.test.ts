@@ -97,7 +97,10 @@ describe('what travels comes back the same', () => {
       clusterId: 'c',
       epoch: 2n ** 60n,
       owners: Array.from({ length: PARTITIONS }, (_, partition) => 1 + (partition % 2)),
-      shards: [1, 2].map((id) => ({ id, nodes: [{ id: `n${id}`, address: `127.0.0.1:${id}` }] })),
+      shards: [
+        { id: 1, nodes: [{ id: 'n1', address: '127.0.0.1:1' }] },
+        { id: 2, incarnation: 7, nodes: [{ id: 'n2', address: '127.0.0.1:2' }] },
+      ],
     })
     expect(decodeClusterMap(encodeClusterMap(map))).toEqual(map)
     expect(() => decodeClusterMap(new Uint8Array(0))).toThrow(TypeError)

@@ -156,6 +156,15 @@ test('an idle watch moves on while other keys change', async () => {
   await watch.return()
 })
 
+/** Waits until there are so many shards. */
+async function scaleTo(shards: number, control: ControlClient): Promise<void> {
+  const { id } = await control.scale(shards, { deadlineMs: 5000, dryRun: false })
+  if (id === '') return
+  const isDone = async () =>
+    (await control.operations({ deadlineMs: 5000 })).find((one) => one.id === id)?.state === OperationState.DONE
+  await until(`${shards} shards`, isDone, 60_000)
+}
+
 /** The versions of each key that a watch tells, from when it has begun on; `done` when it has ended, which `over` has it do. */
 async function versionsSeen(kv: KvClient, prefix: string, over: AbortSignal) {
   const watch = await begun(kv, prefix, undefined, over)
@@ -190,13 +199,7 @@ test('through the death of leaders and 2 to 3 shards: each change once, in order
   try {
     const leader = await cluster.leaderOf(1)
     process.kill(leader.pid, 'SIGKILL')
-    const { id } = await control.scale(3, { deadlineMs: 5000, dryRun: false })
-    await until(
-      '3 shards',
-      async () =>
-        (await control.operations({ deadlineMs: 5000 })).find((one) => one.id === id)?.state === OperationState.DONE,
-      60_000,
-    )
+    await scaleTo(3, control)
   } finally {
     stop.abort()
     await Promise.all(writers)
@@ -219,5 +222,30 @@ test('through the death of leaders and 2 to 3 shards: each change once, in order
         key,
       ).toEqual(told)
     }
+  }
+})
+
+test('a token does not outlive its shard: one that was taken away and added again is another one', async () => {
+  const kv = await connect()
+  const control = new ControlClient(cluster.address)
+  try {
+    await scaleTo(3, control)
+    const old = await begun(kv, 'life/')
+    const from = old.token
+    await old.return()
+    await scaleTo(2, control)
+    await scaleTo(3, control)
+    const failure = await kv
+      .watch({ prefix: 'life/' }, { from })
+      .next()
+      .catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(CompactedError)
+    await kv.put('life/k', 'y')
+    const { token } = failure as CompactedError
+    expect(await take(kv.watch({ prefix: 'life/' }, { from: token }), 1)).toEqual([
+      expect.stringMatching(/^life\/k=y@/),
+    ])
+  } finally {
+    control.close()
   }
 })

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../core/clock.js'
 import { MapCell } from '../../core/map-source.js'
 import { seededRng } from '../../core/rng.js'
@@ -156,6 +156,71 @@ test('a new shard is heard from its beginning, and only behind the release', asy
   const over = { ...moved, holding: 'gone' } as const
   release(tells(put('k', 1, 6), { change: { type: 'released', partitions: over }, next: at(7) }))
   expect(await told).toEqual([1n, 2n])
+})
+
+describe('a shard that was taken away and added again', () => {
+  /** Shard 1 owns everything, shard 2 nothing; its nodes are others each time. */
+  const mapWith = (epoch: bigint, incarnation: number) =>
+    makeClusterMap({
+      ...mapOf(epoch, 1, [1]),
+      shards: [
+        { id: 1, incarnation: 1, nodes: [{ id: 'n1', address: '1' }] },
+        { id: 2, incarnation, nodes: [{ id: `n2-${incarnation}`, address: `2-${incarnation}` }] },
+      ],
+    })
+  const answers = (node: string, from: Position | undefined) =>
+    node === '1' ? [begins(5, ALL)] : [begins(from === undefined ? 9 : Number(from.index))]
+  const begun = async (maps: MapCell, from?: Uint8Array) => {
+    const nodes = new Nodes(answers)
+    const messages = watch(nodes, maps, from)
+    const { value } = await messages.next()
+    await messages.return(undefined)
+    return { nodes, token: (value as { token: Uint8Array }).token }
+  }
+
+  test("is not the one of the token: COMPACTED, and its log is not asked for the other one's position", async () => {
+    const { token } = await begun(new MapCell(mapWith(2n, 2)))
+    const nodes = new Nodes(answers)
+    const error = await watch(nodes, new MapCell(mapWith(5n, 5)), token)
+      .next()
+      .catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(CompactedError)
+    const now = decodeToken(Buffer.from((error as CompactedError).token ?? '', 'base64url'), 'c')
+    expect([...now.incarnations]).toEqual([
+      [1, 1],
+      [2, 5],
+    ])
+    expect(nodes.asked.filter((asked) => asked.startsWith('2-'))).toEqual(['2-5 now'])
+    expect((await begun(new MapCell(mapWith(2n, 2)), token)).nodes.asked.sort()).toEqual(['1 5', '2-2 9'])
+  })
+
+  test('is known to whoever has seen all of the one before, and read from its beginning', async () => {
+    const maps = new MapCell(mapWith(2n, 2))
+    const nodes = new Nodes(answers)
+    const gone = new AbortController()
+    const messages = watch(nodes, maps, undefined, gone.signal)
+    await messages.next()
+    const waiting = messages.next()
+    maps.publish(mapWith(5n, 5))
+    await expect.poll(() => nodes.asked.at(-1)).toBe('2-5 0')
+    gone.abort()
+    await expect(waiting).rejects.toBeInstanceOf(CancelledError)
+    expect(nodes.open).toBe(0)
+  })
+
+  test('a token of a map that has not come here yet: it is waited for', async () => {
+    const { token } = await begun(new MapCell(mapWith(5n, 5)))
+    let asked = 0n
+    const maps = new MapCell(mapWith(2n, 2), (atLeast) => {
+      asked = atLeast
+    })
+    const nodes = new Nodes(answers)
+    const first = watch(nodes, maps, token).next()
+    await expect.poll(() => asked).toBe(5n)
+    maps.publish(mapWith(5n, 5))
+    expect((await first).value).toMatchObject({ events: [] })
+    expect(nodes.asked.sort()).toEqual(['1 5', '2-5 9'])
+  })
 })
 
 test('its signal ends it with CANCELLED, and nothing is left', async () => {

@@ -15,7 +15,7 @@ export interface ClusterWatchOptions {
   readonly rng: Rng
 }
 
-interface Request {
+export interface ClusterWatchRequest {
   readonly watched: Watched
   /** As another watch of the same keys gave it; undefined: from now on. */
   readonly token: Uint8Array | undefined
@@ -33,6 +33,13 @@ interface Delivery {
 
 /** Between two tries to begin while partitions change hands. */
 const BEGIN_AGAIN_MS = 30
+/** A shard that is followed. */
+interface Line {
+  readonly incarnation: number
+  readonly end: AbortController
+  readonly done: Promise<void>
+}
+
 /** How many changes are given at once. */
 const EVENTS_MAX = 256
 
@@ -41,7 +48,10 @@ const EVENTS_MAX = 256
  * and the first one says that the watch has begun. Never more is held than one message of each shard. Ends by throwing: CANCELLED when
  * `signal` is aborted, COMPACTED with a token to go on from.
  */
-export async function* watchCluster(options: ClusterWatchOptions, request: Request): AsyncGenerator<GatewayMessage> {
+export async function* watchCluster(
+  options: ClusterWatchOptions,
+  request: ClusterWatchRequest,
+): AsyncGenerator<GatewayMessage> {
   const over = new AbortController()
   const end = () => over.abort()
   request.signal.addEventListener('abort', end, { once: true })
@@ -69,7 +79,7 @@ export async function* watchCluster(options: ClusterWatchOptions, request: Reque
 /** COMPACTED gets the token of now: whoever scans after that, and then watches from it, misses nothing. */
 async function explained(
   options: ClusterWatchOptions,
-  { watched }: Request,
+  { watched }: ClusterWatchRequest,
   signal: AbortSignal,
   thrown: unknown,
 ): Promise<KvError> {
@@ -105,11 +115,11 @@ function partitionsOf({ key, prefix }: Watched): (partition: number) => boolean 
 /** One try: from the beginning until somebody has to begin anew. */
 class ClusterWatch {
   readonly #options: ClusterWatchOptions
-  readonly #request: Request
+  readonly #request: ClusterWatchRequest
   readonly #frontier: Frontier
   readonly #fresh: boolean
   readonly #over = new AbortController()
-  readonly #lines = new Map<number, { readonly end: AbortController; readonly done: Promise<void> }>()
+  readonly #lines = new Map<number, Line>()
   /** Lines that were ended, until they have. */
   readonly #ending = new Set<Promise<void>>()
   readonly #deliveries: Delivery[] = []
@@ -119,7 +129,7 @@ class ClusterWatch {
   #failure: KvError | undefined
   #wake: () => void = () => {}
 
-  constructor(options: ClusterWatchOptions, request: Request) {
+  constructor(options: ClusterWatchOptions, request: ClusterWatchRequest) {
     this.#options = options
     this.#request = request
     const { clusterId } = options.maps.current()
@@ -163,8 +173,9 @@ class ClusterWatch {
   /** Waits until every shard has begun. False: partitions change hands just now. */
   async #begin(): Promise<boolean> {
     for (;;) {
-      for (const { id } of this.#options.maps.current().shards) this.#follow(id)
+      // Those of the token first: a shard of the map may be another one by now.
       for (const id of this.#frontier.shards) this.#follow(id)
+      for (const { id, incarnation } of this.#options.maps.current().shards) this.#follow(id, incarnation)
       if ([...this.#lines.keys()].every((id) => this.#frontier.hasBegun(id))) break
       await this.#news()
       if (this.#request.signal.aborted) return false
@@ -178,9 +189,9 @@ class ClusterWatch {
   /** New shards are followed from their beginning; one that has gone, until it has given everything away. */
   #followMap(): void {
     const { shards } = this.#options.maps.current()
-    for (const { id } of shards) this.#follow(id)
     for (const [id, line] of this.#lines) {
-      if (shards.some((shard) => shard.id === id) || !this.#frontier.isEmpty(id)) continue
+      const isThere = shards.some((shard) => shard.id === id && (shard.incarnation ?? 0) === line.incarnation)
+      if (isThere || !this.#frontier.isEmpty(id)) continue
       line.end.abort()
       this.#ending.add(line.done)
       void line.done.then(() => this.#ending.delete(line.done))
@@ -190,14 +201,18 @@ class ClusterWatch {
       const at = this.#deliveries.findIndex((delivery) => delivery.shard === id)
       if (at >= 0) this.#deliveries.splice(at, 1)[0]?.taken()
     }
+    for (const { id, incarnation } of shards) this.#follow(id, incarnation)
   }
 
-  #follow(shard: number): void {
+  /** `present` is the incarnation of the map's; the one that is followed already, or that the token is of, goes before. */
+  #follow(shard: number, present?: number): void {
     if (this.#lines.has(shard)) return
     const end = new AbortController()
+    const incarnation = this.#frontier.incarnation(shard, present)
     const done = followShard({
       ...this.#options,
       shard,
+      incarnation,
       watched: this.#request.watched,
       position: () => this.#frontier.position(shard) ?? (this.#fresh && !this.#settled ? undefined : BEGINNING),
       deliver: (message) => this.#deliver(shard, message, end.signal),
@@ -206,7 +221,7 @@ class ClusterWatch {
       this.#failure ??= toKvError(error, 'not-applied')
       this.#wake()
     })
-    this.#lines.set(shard, { end, done })
+    this.#lines.set(shard, { incarnation, end, done })
   }
 
   #deliver(shard: number, message: NodeMessage, signal: AbortSignal): Promise<void> {

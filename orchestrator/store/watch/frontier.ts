@@ -20,6 +20,8 @@ export class Frontier {
   readonly #cluster: string
   readonly #wants: (partition: number) => boolean
   readonly #positions = new Map<number, Position>()
+  /** Which shard of its id each of them is, that has a position or is about to get one. */
+  readonly #incarnations = new Map<number, number>()
   /** Which of the watched partitions each shard has at its position. */
   readonly #owned = new Map<number, Set<number>>()
   readonly #tenures: (Tenure | undefined)[] = []
@@ -31,12 +33,20 @@ export class Frontier {
     this.#cluster = cluster
     this.#wants = wants
     for (const [shard, position] of from?.positions ?? []) this.#positions.set(shard, position)
+    for (const [shard, incarnation] of from?.incarnations ?? []) this.#incarnations.set(shard, incarnation)
     for (const [partition, epoch] of from?.released ?? []) this.#tenures[partition] = { shard: undefined, epoch }
   }
 
   /** Where a shard's stream goes on; undefined for one that nobody has heard of. */
   position(shard: number): Position | undefined {
     return this.#positions.get(shard)
+  }
+
+  /** Which shard of this id is followed; if none is, it is this one from now on. */
+  incarnation(shard: number, present = 0): number {
+    const known = this.#incarnations.get(shard)
+    if (known === undefined) this.#incarnations.set(shard, present)
+    return known ?? present
   }
 
   get shards(): Iterable<number> {
@@ -113,6 +123,7 @@ export class Frontier {
   /** A shard that is no more: it has nothing, and never will have. */
   forget(shard: number): void {
     this.#positions.delete(shard)
+    this.#incarnations.delete(shard)
     this.#owned.delete(shard)
   }
 
@@ -121,7 +132,12 @@ export class Frontier {
     for (const [partition, tenure] of this.#tenures.entries()) {
       if (tenure !== undefined && tenure.shard === undefined) released.set(partition, tenure.epoch)
     }
-    return encodeToken({ cluster: this.#cluster, positions: this.#positions, released })
+    return encodeToken({
+      cluster: this.#cluster,
+      positions: this.#positions,
+      incarnations: this.#incarnations,
+      released,
+    })
   }
 
   #changeOwner(shard: number, { type, partitions }: OwnerChange): 'pass' | 'wait' {

@@ -1,12 +1,14 @@
 import { type Clock, sleep } from '../../core/clock.js'
 import type { MapSource } from '../../core/map-source.js'
 import type { Rng } from '../../core/rng.js'
-import type { NodeInfo } from '../../core/topology.js'
+import type { NodeInfo, ShardInfo } from '../../core/topology.js'
 import { CompactedError, type KvError, toKvError, UnavailableError } from '../../errors/index.js'
 import type { NodeMessage, Position, Watched, WatchLinks } from '../../wire/watch.js'
 
 export interface LineOptions {
   readonly shard: number
+  /** Which shard of that id: another one has another log, in which the position means nothing. */
+  readonly incarnation: number
   readonly watched: Watched
   readonly maps: MapSource
   readonly links: Pick<WatchLinks, 'watch'>
@@ -37,18 +39,21 @@ type Refused = Map<string, KvError>
  * what is wrong with the request.
  */
 export async function followShard(options: LineOptions): Promise<void> {
-  const { clock, rng, signal, shard } = options
+  const { clock, rng, signal, shard, incarnation, maps } = options
   const refused: Refused = new Map()
   let nodes: readonly NodeInfo[] = []
   let turn = Math.floor(rng.float() * 1024)
   let failures = 0
   let hopingSince: number | undefined
   while (!signal.aborted) {
-    const present = options.maps.current().shards.find(({ id }) => id === shard)
+    const present = presentOf(options)
     nodes = present?.nodes ?? nodes
     const node = nextNode(nodes, turn++, refused)
     const last = [...refused.values()].at(-1)
-    if (node === undefined) throw last ?? lost(shard)
+    if (node === undefined) {
+      if (last === undefined && maps.current().epoch < incarnation && (await isNewerMap(options))) continue
+      throw last ?? lost(shard)
+    }
     const outcome = await followNode(options, node)
     if (outcome.came) {
       refused.clear()
@@ -60,7 +65,7 @@ export async function followShard(options: LineOptions): Promise<void> {
     if (error.code === 'INVALID_ARGUMENT' || error.code === 'TOO_LARGE') throw error
     if (error.code === 'COMPACTED' || error.code === 'UNSUPPORTED') refused.set(node.id, error)
     else failures++
-    if (error.code === 'WRONG_PEER') options.maps.refresh(options.maps.current().epoch + 1n)
+    if (error.code === 'WRONG_PEER') maps.refresh(maps.current().epoch + 1n)
     if (refused.size > 0 || present === undefined) {
       hopingSince ??= clock.monotonic()
       if (clock.monotonic() - hopingSince > HOPE_MS) throw [...refused.values()].at(-1) ?? lost(shard)
@@ -68,6 +73,28 @@ export async function followShard(options: LineOptions): Promise<void> {
     const rounds = Math.floor(failures / Math.max(1, nodes.length))
     const pauseMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(rounds, 10)) * (0.5 + rng.float())
     if (failures > 0) await sleep(clock, pauseMs, signal).catch(() => {})
+  }
+}
+
+/** The shard as the map has it. What has its id and another incarnation is another shard, and its nodes are others. */
+function presentOf({ maps, shard, incarnation }: LineOptions): ShardInfo | undefined {
+  return maps.current().shards.find((one) => one.id === shard && (one.incarnation ?? 0) === incarnation)
+}
+
+/** Waits for the map that first had the shard, or a later one: whoever gave the token knew it. False when it does not come. */
+async function isNewerMap({ maps, clock, incarnation, signal }: LineOptions): Promise<boolean> {
+  const given = new AbortController()
+  const isThere = () => signal.aborted || maps.current().epoch >= incarnation
+  const unsubscribe = maps.subscribe(() => isThere() && given.abort())
+  const end = () => given.abort()
+  signal.addEventListener('abort', end, { once: true })
+  try {
+    maps.refresh(BigInt(incarnation))
+    if (!isThere()) await sleep(clock, HOPE_MS, given.signal).catch(() => {})
+    return isThere()
+  } finally {
+    unsubscribe()
+    signal.removeEventListener('abort', end)
   }
 }
 
@@ -84,8 +111,8 @@ async function followNode(options: LineOptions, node: NodeInfo): Promise<{ came:
   signal.addEventListener('abort', end, { once: true })
   const patience = clock.setTimeout(end, FIRST_MS)
   // A node that is not the shard's any more may never hear of anything again.
-  const deafen = maps.subscribe((map) => {
-    const now = map.shards.find(({ id }) => id === shard)
+  const deafen = maps.subscribe(() => {
+    const now = presentOf(options)
     if (now !== undefined && !now.nodes.some(({ id, address }) => id === node.id && address === node.address)) end()
   })
   const peer = { cluster: maps.current().clusterId, shard, node: node.id }

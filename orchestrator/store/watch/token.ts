@@ -6,28 +6,31 @@ import type { Position } from '../../wire/watch.js'
 export interface Frontiers {
   readonly cluster: string
   readonly positions: ReadonlyMap<number, Position>
+  /** Which shard of that id each position is in: another one has another log. */
+  readonly incarnations: ReadonlyMap<number, number>
   /** Partitions whose last owner has released them in this epoch, and whose next one has not been heard of. */
   readonly released: ReadonlyMap<number, bigint>
 }
 
 // The bytes of a token, all numbers but the first two as varints:
 //
-//   | format | cluster | shards | id | index | skip | ... | runs | first | length | epoch | ...
-//   | 1      | 4       |        of each shard             |        of each run of partitions
+//   | format | cluster | shards | id | incarnation | index | skip | ... | runs | first | length | epoch | ...
+//   | 1      | 4       |        of each shard                           |        of each run of partitions
 //
 // The cluster is FNV-1a of its id: positions mean nothing in another one.
-const FORMAT = 1
+const FORMAT = 2
 const HEAD_BYTES = 5
 /** More than a thousand shards and as many runs of partitions take; each shard in it is asked. */
 const TOKEN_BYTES_MAX = 32 << 10
 const UINT32_MAX = 0xffff_ffffn
 const UINT64_MAX = 0xffff_ffff_ffff_ffffn
 
-export function encodeToken({ cluster, positions, released }: Frontiers): Uint8Array {
+export function encodeToken({ cluster, positions, incarnations, released }: Frontiers): Uint8Array {
   const out = [FORMAT, ...bytesOfHash(cluster)]
   put(out, BigInt(positions.size))
   for (const [id, { index, skip }] of positions) {
     put(out, BigInt(id))
+    put(out, BigInt(incarnations.get(id) ?? 0))
     put(out, index)
     put(out, BigInt(skip))
   }
@@ -53,10 +56,12 @@ export function decodeToken(bytes: Uint8Array, cluster: string): Frontiers {
     return number.value
   }
   const positions = new Map<number, Position>()
+  const incarnations = new Map<number, number>()
   for (let left = take(); left > 0n; left--) {
-    const [id, index, skip] = [take(), take(), take()]
+    const [id, incarnation, index, skip] = [take(), take(), take(), take()]
     if (id > UINT32_MAX || index > UINT64_MAX || skip > UINT32_MAX) throw bad('a number in it is too large')
     positions.set(Number(id), { index, skip: Number(skip) })
+    incarnations.set(Number(id), Number(incarnation))
   }
   const released = new Map<number, bigint>()
   for (let left = take(); left > 0n; left--) {
@@ -67,7 +72,7 @@ export function decodeToken(bytes: Uint8Array, cluster: string): Frontiers {
     for (let partition = first; partition < first + length; partition++) released.set(partition, epoch)
   }
   if (numbers.next().done !== true) throw bad('it goes on after its end')
-  return { cluster, positions, released }
+  return { cluster, positions, incarnations, released }
 }
 
 export function tokenToText(token: Uint8Array): string {

@@ -3077,8 +3077,11 @@ func (x *ClusterMap) GetShards() []*Shard {
 type Shard struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From 1; 0 is meta, which clients never see.
-	Id            uint32  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Nodes         []*Node `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Id    uint32  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Nodes []*Node `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// The epoch of the first map that had the shard: one that is taken away and added again has its id, and another log. 0: unknown, of a
+	// shard that is older than this field.
+	Incarnation   uint64 `protobuf:"varint,3,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3125,6 +3128,13 @@ func (x *Shard) GetNodes() []*Node {
 		return x.Nodes
 	}
 	return nil
+}
+
+func (x *Shard) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
 }
 
 type Node struct {
@@ -3898,10 +3908,11 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x16\n" +
 	"\x06owners\x18\x03 \x03(\rR\x06owners\x12(\n" +
-	"\x06shards\x18\x04 \x03(\v2\x10.kvorum.v1.ShardR\x06shards\">\n" +
+	"\x06shards\x18\x04 \x03(\v2\x10.kvorum.v1.ShardR\x06shards\"`\n" +
 	"\x05Shard\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12%\n" +
-	"\x05nodes\x18\x02 \x03(\v2\x0f.kvorum.v1.NodeR\x05nodes\"0\n" +
+	"\x05nodes\x18\x02 \x03(\v2\x0f.kvorum.v1.NodeR\x05nodes\x12 \n" +
+	"\vincarnation\x18\x03 \x01(\x04R\vincarnation\"0\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\"\xa9\x01\n" +

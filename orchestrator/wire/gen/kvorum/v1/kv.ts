@@ -429,6 +429,11 @@ export interface Shard {
   /** From 1; 0 is meta, which clients never see. */
   id: number;
   nodes: Node[];
+  /**
+   * The epoch of the first map that had the shard: one that is taken away and added again has its id, and another log. 0: unknown, of a
+   * shard that is older than this field.
+   */
+  incarnation: bigint;
 }
 
 export interface Node {
@@ -3476,7 +3481,7 @@ export const ClusterMap: MessageFns<ClusterMap> = {
 };
 
 function createBaseShard(): Shard {
-  return { id: 0, nodes: [] };
+  return { id: 0, nodes: [], incarnation: 0n };
 }
 
 export const Shard: MessageFns<Shard> = {
@@ -3486,6 +3491,12 @@ export const Shard: MessageFns<Shard> = {
     }
     for (const v of message.nodes) {
       Node.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.incarnation !== 0n) {
+      if (BigInt.asUintN(64, message.incarnation) !== message.incarnation) {
+        throw new globalThis.Error("value provided for field message.incarnation of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.incarnation);
     }
     return writer;
   },
@@ -3517,6 +3528,14 @@ export const Shard: MessageFns<Shard> = {
             }
 
             message.nodes.push(Node.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.incarnation = reader.uint64() as bigint;
             continue;
           }
         }
