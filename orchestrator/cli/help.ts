@@ -40,8 +40,8 @@ const HELP: Readonly<Record<string, Help>> = {
   },
   count: { examples: ['count', 'count --prefix user:'], done: 'counted', failed: SENT },
   watch: {
-    examples: ['watch user:', "watch '' --json", 'watch user: --from AXfLk2sDAQ'],
-    done: 'never: it goes on until Ctrl-C',
+    examples: ['watch user:', "watch '' --json", 'watch user: --from AnfLk2sDAQ'],
+    done: 'ended by Ctrl-C; stderr has the token to go on from',
     failed: 'what was to be told is not kept any more (stderr has a token for now), or no server answers',
   },
   incr: { examples: ['incr visits', 'incr stock -5'], done: 'added', failed: SENT },

@@ -9,9 +9,12 @@ import { runCommand } from './program.js'
 
 let listener: Listener
 let asked: WatchQuestion[]
+/** Goes on until its client leaves, instead of failing. */
+let isEndless = false
 
 beforeEach(async () => {
   asked = []
+  isEndless = false
   const refuse = () => Promise.reject(new UnavailableError('only Watch here', { outcome: 'not-applied' }))
   const data = { get: refuse, put: refuse, delete: refuse, transaction: refuse, batch: () => {} }
   const handlers = { ...data, clusterMap, watch }
@@ -26,8 +29,9 @@ async function* clusterMap(signal: AbortSignal) {
 }
 
 /** Two changes, and then there is too much that was missed. */
-async function* watch(request: WatchQuestion): AsyncGenerator<WatchAnswer> {
+async function* watch(request: WatchQuestion, signal: AbortSignal): AsyncGenerator<WatchAnswer> {
   asked.push(request)
+  yield { events: [], next: undefined, partitions: [], token: Buffer.from([1]) }
   const token = Buffer.from([1, 2, 3])
   const [key, value] = [Buffer.from('user:1'), Buffer.from([0xff])]
   const event = { next: undefined, token }
@@ -40,6 +44,7 @@ async function* watch(request: WatchQuestion): AsyncGenerator<WatchAnswer> {
     partitions: [],
     token,
   }
+  if (isEndless) await once(signal, 'abort')
   throw new CompactedError('not kept any more', { outcome: 'not-applied', token: 'BAUG' })
 }
 
@@ -48,6 +53,7 @@ async function run(...args: string[]) {
   const context = {
     out: (text: string) => {
       said.out += text
+      if (isEndless && text.startsWith('delete')) process.emit('SIGINT')
     },
     warn: (text: string) => {
       said.warned += text
@@ -67,6 +73,13 @@ test('prints each change, and how to go on when too much was missed', async () =
   expect(warned).toContain('--from BAUG')
   expect(asked[0]?.keys).toEqual({ $case: 'prefix', value: Buffer.from('user:') })
   expect(Buffer.from(asked[0]?.token ?? [])).toEqual(Buffer.from([1, 2, 3]))
+})
+
+test('Ctrl-C ends it, and it says how far it came', async () => {
+  isEndless = true
+  const { code, out, warned } = await run('user:')
+  expect([code, out]).toEqual([0, expect.stringContaining('delete "user:1"')])
+  expect(warned).toMatch(/watching; the same again with --from AQ\n[\s\S]*watch on with --from AQID\n$/)
 })
 
 test('--json: a line each, with the token to go on from', async () => {

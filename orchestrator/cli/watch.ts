@@ -1,14 +1,21 @@
 import { KvClient, type WatchEvent } from '../client/index.js'
 import { KvError } from '../errors/index.js'
 import type { Connection, Context, Form } from './context.js'
+import { EXIT } from './exit-codes.js'
 import { shown } from './words.js'
+
+/** What a person or a script ends it with. */
+const STOPS = ['SIGINT', 'SIGTERM'] as const
 
 export interface WatchFlags {
   /** A token of a watch of the same prefix. */
   readonly from?: string
 }
 
-/** Prints what changes of the keys that begin so, until it is ended. Only a failure ends it by itself. */
+/**
+ * Prints what changes of the keys that begin so, until Ctrl-C or a failure. What it prints for people has no tokens: where it began and how far
+ * it came is said beside it, so that another one can go on.
+ */
 export async function watch(
   prefix: string,
   { from }: WatchFlags,
@@ -17,16 +24,29 @@ export async function watch(
   { out, warn }: Context,
 ): Promise<number> {
   const client = await KvClient.connect({ endpoints: [address], mode: 'gateway', deadlineMs: timeoutMs })
+  const over = new AbortController()
+  const stop = () => over.abort()
+  for (const name of STOPS) process.once(name, stop)
+  const changes = client.watch({ prefix }, { from, progress: true, signal: over.signal })
   try {
-    for await (const event of client.watch({ prefix }, { from })) out(json ? jsonOf(event) : lineOf(event))
+    let isBegun = false
+    for await (const event of changes) {
+      if (event.type !== 'progress') out(json ? jsonOf(event) : lineOf(event))
+      else if (!isBegun) warn(`kvorum: watching; the same again with --from ${event.token}\n`)
+      isBegun = true
+    }
     // A watch goes on until it fails.
     throw new TypeError('a watch has ended without a failure')
   } catch (error) {
     if (error instanceof KvError && error.token !== undefined) {
       warn(`kvorum: watch on from now with --from ${error.token}\n`)
+    } else if (changes.token !== undefined) {
+      warn(`kvorum: watch on with --from ${changes.token}\n`)
     }
+    if (over.signal.aborted) return EXIT.ok
     throw error
   } finally {
+    for (const name of STOPS) process.off(name, stop)
     await client.close({ drainMs: 0 })
   }
 }
