@@ -26,6 +26,7 @@ import { systemRng } from './core/rng.js'
 import { type Gateway, serveGateway } from './gateway/index.js'
 import { type HttpGateway, serveHttp } from './http/index.js'
 import { Store } from './store/index.js'
+import { clusterWatches } from './store/watch/watches.js'
 import { silent, type Telemetry } from './telemetry/index.js'
 import { controlService } from './wire/control.js'
 import { listen } from './wire/listener.js'
@@ -162,7 +163,8 @@ async function openHttp(
   const port = httpPortOf(config)
   if (port === undefined) return undefined
   const status = () => orchestrator.control.status()
-  return serveHttp({ store, status, host, port, insecure, limits: limitsOf(config), telemetry })
+  const watches = clusterWatches(orchestrator.maps)
+  return serveHttp({ store, status, watches, host, port, insecure, limits: limitsOf(config), telemetry })
 }
 
 /** A port that is in use is better told before a dozen processes are started. */

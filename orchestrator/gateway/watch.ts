@@ -1,8 +1,8 @@
 import { type Rng, systemRng } from '../core/rng.js'
 import { InvalidArgumentError } from '../errors/index.js'
-import { watchCluster } from '../store/watch/cluster-watch.js'
+import { clusterWatches } from '../store/watch/watches.js'
 import type { WatchAnswer, WatchQuestion } from '../wire/services.js'
-import { gatewayMessageToWire, type Watched, WatchLinks } from '../wire/watch.js'
+import { gatewayMessageToWire, type Watched } from '../wire/watch.js'
 import type { GatewayContext } from './context.js'
 import { overloaded } from './work.js'
 
@@ -10,13 +10,10 @@ import { overloaded } from './work.js'
 const WATCHES_MAX = 1024
 /** A watch lives for as long as its client. */
 const CROWDED_MS = 1000
-/** How often a watch's token moves on while nothing that it is about changes. */
-const PROGRESS_MS = 1000
 
 /** Watches of the whole cluster for clients that cannot reach the nodes, or do not want to. */
 export function watchHandler(context: GatewayContext, rng: Rng = systemRng) {
-  const { maps, clock } = context
-  const links = new WatchLinks(clock, PROGRESS_MS)
+  const open = clusterWatches(context.maps, context.clock, rng)
   let watches = 0
   return async function* watch(request: WatchQuestion, signal: AbortSignal): AsyncGenerator<WatchAnswer> {
     const watched = watchedOf(request)
@@ -24,7 +21,7 @@ export function watchHandler(context: GatewayContext, rng: Rng = systemRng) {
     watches++
     try {
       const token = request.token.length === 0 ? undefined : request.token
-      for await (const message of watchCluster({ maps, links, clock, rng }, { watched, token, signal })) {
+      for await (const message of open({ watched, token, signal })) {
         yield gatewayMessageToWire(message)
       }
     } finally {

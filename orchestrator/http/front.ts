@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import type { Clock } from '../core/clock.js'
 import { InvalidArgumentError } from '../errors/index.js'
-import { type Answer, empty } from './answer.js'
+import { type Answer, empty, type Streamed } from './answer.js'
 import { expectNoBody, mediaTypeOf, parseJson, readBody } from './body.js'
 import { type Held, Hold } from './held.js'
 import { checkKey } from './keys.js'
@@ -10,11 +10,14 @@ import { HttpRefusal } from './problem.js'
 import type { BodyRule, Route, Services } from './route.js'
 import { type Match, Router } from './router.js'
 import { problemAnswer, send } from './send.js'
+import { sendStream } from './stream.js'
 import { parseTarget, type Target } from './target.js'
 import { wordsFor } from './wrong-input.js'
 
 /** Of what a schema says is wrong. */
 const DETAIL_LENGTH_MAX = 1_000
+
+const STOPS = new Error('the gateway stops')
 
 export interface FrontOptions {
   readonly routes: readonly Route[]
@@ -39,6 +42,9 @@ export class Front {
   readonly #options: FrontOptions
   readonly #router: Router
   readonly #inProgress = new Set<AbortController>()
+  /** Of those in progress, the ones that would never end by themselves. */
+  readonly #streams = new Set<AbortController>()
+  #streamsEnd = false
 
   constructor(options: FrontOptions) {
     this.#options = options
@@ -63,15 +69,26 @@ export class Front {
     }
     const answer = await this.#answer({ request, hold, signal: ending.signal, go })
     const { clock, services } = this.#options
-    return send(request, response, answer, { clock, last: services.draining() })
+    if (!('rest' in answer)) return send(request, response, answer, { clock, last: services.draining() })
+    this.#streams.add(ending)
+    if (this.#streamsEnd) ending.abort(STOPS)
+    await sendStream(request, response, answer, { clock, signal: ending.signal })
+    this.#streams.delete(ending)
+    return true
+  }
+
+  /** Has every stream come to its end, in order. */
+  endStreams(): void {
+    this.#streamsEnd = true
+    for (const one of this.#streams) one.abort(STOPS)
   }
 
   /** Gives up every operation in progress: each is answered with what is known of it. */
   abandon(): void {
-    for (const one of this.#inProgress) one.abort(new Error('the gateway stops'))
+    for (const one of this.#inProgress) one.abort(STOPS)
   }
 
-  async #answer(visit: Visit): Promise<Answer> {
+  async #answer(visit: Visit): Promise<Answer | Streamed> {
     const { method = '' } = visit.request
     // Until the route is known nothing can have been applied.
     let route: Route | undefined
@@ -99,7 +116,7 @@ export class Front {
     return target
   }
 
-  async #admitted(route: Route, work: () => Promise<Answer>): Promise<Answer> {
+  async #admitted(route: Route, work: () => Promise<Answer | Streamed>): Promise<Answer | Streamed> {
     if (route.asks !== 'store') return work()
     const leave = this.#options.services.operations.admit()
     try {
@@ -109,7 +126,7 @@ export class Front {
     }
   }
 
-  async #carryOut(route: Route, { key, hasKey }: Match, target: Target, visit: Visit): Promise<Answer> {
+  async #carryOut(route: Route, { key, hasKey }: Match, target: Target, visit: Visit): Promise<Answer | Streamed> {
     const { services } = this.#options
     const { request, hold, signal } = visit
     if (hasKey) checkKey(key, services.operations.limits)

@@ -32,6 +32,7 @@ test('it names every path and method', async () => {
     '/v1/keys/{key}/touch post',
     '/v1/keys get head',
     '/v1/count get head',
+    '/v1/watch get head',
     '/v1/batch post',
     '/v1/txn post',
     '/v1/status get head',

@@ -1,5 +1,6 @@
 // The OpenAPI document, made of the routes and schemas that requests are really checked with.
 import { z } from 'zod'
+import { EVENT_STREAM } from './events.js'
 import { PROBLEM_TYPE } from './problem.js'
 import type { AnswerNote, BodyRule, Route } from './route.js'
 import { NAMED, ProblemAnswer } from './schemas.js'
@@ -124,10 +125,10 @@ function responsesOf(route: Route, path: string): Record<string, Json> {
   return Object.fromEntries([...answers, ...failures])
 }
 
-function answerOf({ description, schema, bytes, etag }: AnswerNote): Json {
+function answerOf({ description, schema, bytes, etag, events }: AnswerNote): Json {
   const asBytes = bytes === undefined ? {} : { 'application/octet-stream': {} }
-  const content =
-    schema === undefined ? {} : { content: { 'application/json': { schema: reference(schema) }, ...asBytes } }
+  const type = events === undefined ? 'application/json' : EVENT_STREAM
+  const content = schema === undefined ? {} : { content: { [type]: { schema: reference(schema) }, ...asBytes } }
   return { description, ...(etag === undefined ? {} : { headers: ETAG }), ...content }
 }
 

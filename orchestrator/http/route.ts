@@ -2,15 +2,17 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { z } from 'zod'
 import type { Limits } from '../core/limits.js'
 import type { StatusResponse } from '../wire/control.js'
-import type { Answer } from './answer.js'
+import type { Answer, Streamed } from './answer.js'
 import type { Hold } from './held.js'
 import type { Operations } from './operations.js'
+import type { Watches } from './watches.js'
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 
 /** What handlers have to work with. */
 export interface Services {
   readonly operations: Operations
+  readonly watches: Watches
   /** Every node as the orchestrator sees it now. */
   readonly status: () => Promise<StatusResponse>
   readonly draining: () => boolean
@@ -52,6 +54,8 @@ export interface AnswerNote {
   /** It may also be the value itself, as application/octet-stream. */
   readonly bytes?: true
   readonly etag?: true
+  /** It is text/event-stream, whose data are of this schema. */
+  readonly events?: true
 }
 
 /** One operation of the API, to those who serve it and to the document. */
@@ -70,7 +74,7 @@ export interface Route<Query = unknown, Body = unknown> {
   readonly answers: Readonly<Record<number, AnswerNote>>
   /** Problems that are this route's own, beside those that come of its path, its body and whom it asks. */
   readonly problems?: Readonly<Record<number, string>>
-  handle(asked: Asked<Query, Body>, services: Services): Promise<Answer> | Answer
+  handle(asked: Asked<Query, Body>, services: Services): Promise<Answer | Streamed> | Answer
 }
 
 /** Types check that a route's handler gets what its schemas make; whoever has many of them need not know. */

@@ -9,6 +9,7 @@ import { type Route, route } from './route.js'
 import { AnyObject, NoQuery } from './schemas.js'
 import { TRANSACTION_ROUTES } from './transaction.js'
 import { TTL_ROUTES } from './ttl.js'
+import { WATCH_ROUTES } from './watch.js'
 
 const document = route({
   id: 'openapi',
@@ -28,6 +29,7 @@ export const ROUTES: readonly Route[] = [
   ...COMPARE_ROUTES,
   ...TTL_ROUTES,
   ...RANGE_ROUTES,
+  ...WATCH_ROUTES,
   ...BATCH_ROUTES,
   ...TRANSACTION_ROUTES,
   ...CLUSTER_ROUTES,

@@ -11,7 +11,7 @@ import { PROBLEM_CODES } from './problem.js'
 /** The schemas that the document names. */
 export const NAMED = z.registry<{ id: string; description?: string }>()
 
-function named<T extends z.ZodType>(id: string, description: string, schema: T): T {
+export function named<T extends z.ZodType>(id: string, description: string, schema: T): T {
   NAMED.add(schema, { id, description })
   return schema
 }
@@ -25,7 +25,7 @@ const base64 = z
   .refine((text) => Buffer.from(text, 'base64').toString('base64') === text, 'must be base64, padded')
   .meta({ pattern: BASE64, contentEncoding: 'base64' })
 
-const Bytes = named(
+export const Bytes = named(
   'Bytes',
   'A text is its UTF-8 bytes. Bytes that are no UTF-8 are {"base64": "..."}, in both directions.',
   z.union([z.string(), z.strictObject({ base64 })], {
@@ -73,7 +73,7 @@ export function previously(previous: Previous | undefined) {
 }
 
 /** Versions are uint64, which a JSON number cannot hold; no version has 20 digits. */
-const version = named(
+export const version = named(
   'Version',
   'Of a key; each write gives it a greater one. The ETag is the same in quotes.',
   z.string().regex(/^(?:0|[1-9][0-9]{0,18})$/, { error: 'must be a version as answers have it, digits in a text' }),
@@ -129,7 +129,7 @@ export const ReadQuery = z.strictObject({
 })
 
 /** What is no UTF-8 becomes this character on its way here: to look for it would be to look for something else. */
-const bound = (description: string) =>
+export const bound = (description: string) =>
   z
     .string()
     .max(1024)

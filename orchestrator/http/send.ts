@@ -4,12 +4,12 @@ import type { Answer } from './answer.js'
 import { headersOf, PROBLEM_TYPE, problemOf } from './problem.js'
 
 /** How long a client may take nothing of its answer before its connection is cut. */
-const STALLED_MS = 10_000
+export const STALLED_MS = 10_000
 /** How long what a refused client still sends is read and thrown away, so that it gets to read the refusal. */
 const LINGER_MS = 1_000
 
 /** Of every answer. */
-const ALWAYS = { 'X-Content-Type-Options': 'nosniff', Server: 'kvorum' }
+export const ALWAYS = { 'X-Content-Type-Options': 'nosniff', Server: 'kvorum' }
 
 export interface SendOptions {
   readonly clock: Clock

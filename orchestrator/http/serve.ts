@@ -12,11 +12,14 @@ import { Pipelines } from './pipelines.js'
 import { HttpRefusal } from './problem.js'
 import { ROUTES } from './routes.js'
 import { problemAnswer, rawAnswer } from './send.js'
+import { Watches, type WatchSource } from './watches.js'
 
 export interface HttpOptions {
   readonly store: OperationStore
   /** Every node as the orchestrator sees it now. */
   readonly status: () => Promise<StatusResponse>
+  /** Opens a watch of the whole cluster. Undefined: it has none. */
+  readonly watches?: WatchSource | undefined
   readonly host: string
   /** 0 takes any free one. */
   readonly port: number
@@ -68,7 +71,8 @@ export async function serveHttp(options: HttpOptions): Promise<HttpGateway> {
   }
   let draining = false
   const operations = new Operations(store, limits, clock, telemetry)
-  const services = { operations, status: shared(status), draining: () => draining }
+  const watches = new Watches(options.watches, clock)
+  const services = { operations, watches, status: shared(status), draining: () => draining }
   const held = new Held(limits.inFlightBytesMax)
   const front = new Front({ routes: ROUTES, services, held, clock, loopback })
   const server = serverFor(front, clock, { ...PATIENCE, ...options.patience })
@@ -144,6 +148,7 @@ function listen(server: Server, host: string, port: number): Promise<string> {
 }
 
 function shutDown(server: Server, front: Front, graceMs: number, clock: Clock): Promise<void> {
+  front.endStreams()
   return new Promise((resolve) => {
     let timer = clock.setTimeout(() => {
       front.abandon()
