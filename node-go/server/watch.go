@@ -92,7 +92,8 @@ func progressOf(request *kvorumv1.WatchRequest) time.Duration {
 	return max(minProgress, time.Duration(request.ProgressMs)*time.Millisecond)
 }
 
-// begin finds the position and tells the client of it. One that this replica has not reached yet is waited for.
+// begin finds the position and tells the client of it. One that this replica has not reached yet is waited for, also one in the middle of
+// its next entry: how partitions are held there is known when the entry is applied.
 func (w *watcher) begin(from *kvorumv1.WatchPosition) *kverr.Error {
 	if from != nil {
 		w.at = watch.Position{Index: from.Index, Skip: from.Skip}
@@ -101,7 +102,7 @@ func (w *watcher) begin(from *kvorumv1.WatchPosition) *kverr.Error {
 	}
 	for {
 		changed := w.hub.Changed()
-		if tail, begun := w.hub.Tail(); begun && w.at.Index <= tail.Index {
+		if tail, begun := w.hub.Tail(); begun && !tail.Before(w.at) {
 			break
 		}
 		if refused := w.wait(changed); refused != nil {

@@ -91,15 +91,23 @@ func TestAWatchGivesWhatComes(t *testing.T) {
 	}
 }
 
-// TestAPositionThatIsNotReachedYetIsWaitedFor, also one in the middle of an entry that has not come.
+// TestAPositionThatIsNotReachedYetIsWaitedFor, also one in the middle of an entry that has not come: what the entry does before the position
+// counts for how partitions are held there.
 func TestAPositionThatIsNotReachedYetIsWaitedFor(t *testing.T) {
 	b := startWatched(t, 1<<20)
 	stream := b.watch(t, &kvorumv1.WatchRequest{From: &kvorumv1.WatchPosition{Index: 3, Skip: 1}})
 	b.node.hub.Observe(2, []fsm.Change{changeOf("a", 1, 1)})
-	if begin := next(t, stream); !isAt(begin.Next, 3, 1) {
+	// A later one is there, so that the first one has had its chance to begin too early.
+	next(t, b.watch(t, &kvorumv1.WatchRequest{From: &kvorumv1.WatchPosition{Index: 3}}))
+	b.node.hub.Observe(3, []fsm.Change{
+		{Kind: fsm.ReleasedAway, First: 0, Last: 9, Holding: fsm.Holding{State: fsm.Released, Epoch: 6}},
+		changeOf("a", 1, 3),
+	})
+	begin := next(t, stream)
+	if !isAt(begin.Next, 3, 1) || len(begin.Partitions) != 1 ||
+		begin.Partitions[0].Holding != kvorumv1.WatchedPartitions_HOLDING_GONE || begin.Partitions[0].Epoch != 6 {
 		t.Fatalf("begins with %v", begin)
 	}
-	b.node.hub.Observe(3, []fsm.Change{changeOf("a", 1, 2), changeOf("a", 1, 3)})
 	if events := next(t, stream).Events; len(events) != 1 || events[0].GetPut().GetVersion() != 3 {
 		t.Fatalf("got %v", events)
 	}
