@@ -80,7 +80,7 @@ test.each([
   ['no list', 400, 'operations'],
   ['an unknown one', 400, [{ op: 'scan', key: 'a' }]],
   ['a misspelt field', 400, [{ op: 'put', key: 'a', value: 'v', ifVersion: '1' }]],
-  ['a version as a number', 400, [{ op: 'put', key: 'a', value: 'v', if_version: 1 }]],
+  ['a version that is a fraction', 400, [{ op: 'put', key: 'a', value: 'v', if_version: 1.5 }]],
 ])('%s: %d, and nothing is done', async (_, status, operations) => {
   const store = new MapStore()
   const { ask } = await serving(store)

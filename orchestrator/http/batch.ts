@@ -103,7 +103,7 @@ function optionsOf({
   if_version,
   return_previous,
 }: {
-  if_version?: string | undefined
+  if_version?: string | number | undefined
   return_previous?: boolean | undefined
 }) {
   return { ifVersion: if_version === undefined ? undefined : BigInt(if_version), returnPrevious: return_previous }

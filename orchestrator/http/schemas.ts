@@ -72,14 +72,31 @@ export function previously(previous: Previous | undefined) {
   return previous === undefined ? {} : { previous: pairOf(previous) }
 }
 
+const VERSION = /^(?:0|[1-9][0-9]{0,18})$/
+
 /** Versions are uint64, which a JSON number cannot hold; no version has 20 digits. */
 export const version = named(
   'Version',
   'Of a key; each write gives it a greater one. The ETag is the same in quotes.',
-  z.string().regex(/^(?:0|[1-9][0-9]{0,18})$/, { error: 'must be a version as answers have it, digits in a text' }),
+  z.string().regex(VERSION),
 )
 
-const ifVersion = version.optional().meta({ description: 'Applies only if the version is this one; "0": absent.' })
+/** As it is given: what a JSON number holds exactly may be one. */
+const GIVEN_VERSION =
+  'must be a version: a whole number from 0 on, as a text, like "12", where a JSON number is not exact (from 2^53 on)'
+const givenVersion = z
+  .union(
+    [
+      z.int({ error: GIVEN_VERSION }).min(0, { error: GIVEN_VERSION }),
+      z.string().regex(VERSION, { error: GIVEN_VERSION }),
+    ],
+    {
+      error: GIVEN_VERSION,
+    },
+  )
+  .meta({ description: 'A version, as answers have it; a number may be one up to 2^53 - 1.' })
+
+const ifVersion = givenVersion.optional().meta({ description: 'Applies only if the version is this one; "0": absent.' })
 const ms = (least: number) => z.int().min(least).max(DEADLINE_MS_MAX)
 const staleMs = ms(0)
 const inQuery = (schema: ReturnType<typeof ms>) =>
@@ -114,7 +131,7 @@ const ttlMs = z.int().min(1).max(TTL_MS_MAX).meta({ description: LIVES })
 export const PutQuery = ReplaceQuery.extend({
   ttl_ms: z
     .string()
-    .regex(/^\d{1,12}$/)
+    .regex(/^\d{1,12}$/, { error: 'must be a whole number of ms' })
     .transform(Number)
     .pipe(ttlMs)
     .optional()
@@ -133,7 +150,7 @@ export const bound = (description: string) =>
   z
     .string()
     .max(1024)
-    .regex(/^[^\uFFFD]*$/)
+    .regex(/^[^\uFFFD]*$/, { error: 'must be UTF-8, percent-encoded, without U+FFFD' })
     .optional()
     .meta({ description })
 const flag = (description: string) =>
@@ -150,7 +167,9 @@ const bounds = {
 }
 
 /** Base64url of a byte that says the direction, and of the last key. */
-const cursor = z.string().regex(/^[Zc][g-v][A-Za-z0-9_-]{1,5460}$/)
+const cursor = z
+  .string()
+  .regex(/^[Zc][g-v][A-Za-z0-9_-]{1,5460}$/, { error: 'must be a cursor, as an answer before had it' })
 
 export const CountQuery = z.strictObject({ timeout_ms: timeoutMs, ...bounds })
 export const ScanQuery = z.strictObject({
@@ -160,7 +179,7 @@ export const ScanQuery = z.strictObject({
   keys_only: flag('Values are left out.'),
   limit: z
     .string()
-    .regex(/^\d{1,5}$/)
+    .regex(/^\d{1,5}$/, { error: `must be a whole number from 1 to ${SCAN_ENTRIES_MAX}` })
     .transform(Number)
     .pipe(z.int().min(1).max(SCAN_ENTRIES_MAX))
     .optional()
@@ -263,12 +282,27 @@ const equality = z.enum(['==', '!='])
 const Condition = named(
   'Condition',
   'What a key has to be. The version of an absent key is "0", and its value is not equal to any.',
-  z.union([
-    z.strictObject({ key: Key, comparison: z.enum(['==', '!=', '<', '>']), version }),
-    z.strictObject({ key: Key, comparison: equality, value: Bytes }),
-    z.strictObject({ key: Key, comparison: equality, exists: z.boolean() }),
-  ]),
+  z.union(
+    [
+      z.strictObject({ key: Key, comparison: z.enum(['==', '!=', '<', '>']), version: givenVersion }),
+      z.strictObject({ key: Key, comparison: equality, value: Bytes }),
+      z.strictObject({ key: Key, comparison: equality, exists: z.boolean() }),
+    ],
+    { error: ({ input }) => wordsForCondition(input) },
+  ),
 )
+
+/** None of the kinds fits: which one was meant is told by what it compares. */
+function wordsForCondition(input: unknown): string {
+  const given = typeof input === 'object' && input !== null ? input : {}
+  if ('version' in given) {
+    return 'must have a key that is not empty, a comparison ("==", "!=", "<" or ">") and a version (a whole number from 0 on; from 2^53 on as a text), and no more'
+  }
+  if ('value' in given)
+    return 'must have a key that is not empty, a comparison ("==" or "!=") and a value (a text or {"base64": "..."}), and no more'
+  if ('exists' in given) return 'must have a key that is not empty, a comparison ("==" or "!=") and exists (true or false), and no more'
+  return 'must have a key that is not empty, a comparison, and one of version, value and exists to compare with'
+}
 
 export type ConditionJson = z.output<typeof Condition>
 

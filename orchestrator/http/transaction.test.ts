@@ -9,7 +9,7 @@ test('the branch that runs, and what its operations came to', async () => {
   const { ask } = await serving(new MapStore())
   const transaction = {
     if: [
-      { key: '{u}n', comparison: '!=', version: '0' },
+      { key: '{u}n', comparison: '!=', version: 0 },
       { key: { base64: 'e3V9aw==' }, comparison: '==', value: 'v' },
       { key: '{u}none', comparison: '==', exists: false },
     ],
@@ -47,7 +47,7 @@ test.each([
   [{ then: [{ op: 'put', key: 'k' }] }],
   [{ if: [{ key: 'k', comparison: '<', value: 'v' }] }],
   [{ if: [{ key: 'k', comparison: '==', version: '1', value: 'v' }] }],
-  [{ if: [{ key: 'k', comparison: '==', version: 1 }] }],
+  [{ if: [{ key: 'k', comparison: '==', version: 1.5 }] }],
   [{ unless: [] }],
   [[]],
 ])('no transaction: %j', async (body) => {

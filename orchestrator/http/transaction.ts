@@ -100,6 +100,6 @@ function stepOf(one: TransactionOperationJson): Step {
   }
 }
 
-function versionOf(text: string | undefined): bigint | undefined {
-  return text === undefined ? undefined : BigInt(text)
+function versionOf(given: string | number | undefined): bigint | undefined {
+  return given === undefined ? undefined : BigInt(given)
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { z } from 'zod'
-import { Batch, CompareAndSet, Increment, Value, WriteQuery } from './schemas.js'
+import { Batch, CompareAndSet, Increment, PutQuery, ScanQuery, Transaction, Value, WriteQuery } from './schemas.js'
 import { wordsFor } from './wrong-input.js'
 
 const BYTES = 'must be a text, or {"base64": "..."} with padding for bytes that are no UTF-8'
@@ -28,6 +28,25 @@ test.each<[z.ZodType, unknown, string]>([
   [Batch, { operations: [{ op: 'set' }] }, 'operations[0].op must have a known "op", not "set" (in the body)'],
   [WriteQuery, { timeout_ms: '0' }, 'timeout_ms must be at least 1, not "0" (in the body)'],
   [WriteQuery, { timeout_ms: 'soon' }, 'timeout_ms must be a whole number of ms, not "soon" (in the body)'],
+  [ScanQuery, { limit: 'x' }, 'limit must be a whole number from 1 to 10000, not "x" (in the body)'],
+  [ScanQuery, { cursor: 'x' }, 'cursor must be a cursor, as an answer before had it, not "x" (in the body)'],
+  [ScanQuery, { from: '\ufffd' }, 'from must be UTF-8, percent-encoded, without U+FFFD, not "\ufffd" (in the body)'],
+  [PutQuery, { ttl_ms: '5s' }, 'ttl_ms must be a whole number of ms, not "5s" (in the body)'],
+  [
+    Transaction,
+    { if: [{ key: 'k', comparison: '==', version: '012' }] },
+    'if[0].version must be a version: a whole number from 0 on, as a text, like "12", where a JSON number is not exact (from 2^53 on), not "012" (in the body)',
+  ],
+  [
+    Transaction,
+    { if: [{ key: 'k', comparison: '<', value: 'v' }] },
+    'if[0] must have a key, a comparison ("==" or "!=") and a value (a text or {"base64": "..."}), and no more (in the body)',
+  ],
+  [
+    Transaction,
+    { else: [{ op: 'delete', key: 'k', if_version: -1 }] },
+    'else[0].if_version must be a version: a whole number from 0 on, as a text, like "12", where a JSON number is not exact (from 2^53 on), not the number -1 (in the body)',
+  ],
 ])('$# $1: $2', (schema, given, says) => {
   const result = schema.safeParse(given)
   expect(result.error?.issues.map((issue) => wordsFor(issue, given, 'the body'))).toEqual([says])

@@ -14,7 +14,13 @@ export function wordsFor(issue: z.core.$ZodIssue, whole: unknown, what: string):
   const name = where === '' ? what : where
   const inside = where === '' ? '' : ` (in ${what})`
   if (given === undefined) return `${name} is missing${inside}: it ${mustBe(issue)}`
-  return `${name} ${mustBe(issue)}, not ${describe(given)}${inside}`
+  const not = issue.code === 'invalid_union' && isObject(given) ? '' : `, not ${describe(given)}`
+  return `${name} ${mustBe(issue)}${not}${inside}`
+}
+
+/** What such a thing should hold has been said; that it is one says nothing. */
+function isObject(given: unknown): boolean {
+  return typeof given === 'object' && given !== null && !Array.isArray(given)
 }
 
 /** Words of our own begin with "must be"; the library's are turned into such. */
@@ -24,7 +30,8 @@ function mustBe({ message, ...issue }: z.core.$ZodIssue): string {
     case 'invalid_type':
       return `must be ${NAMES[issue.expected] ?? issue.expected}`
     case 'invalid_format':
-      return issue.format === 'regex' ? `must match ${String(issue.pattern)}` : `must be ${issue.format}`
+      // What a pattern means has words of its own in the schema.
+      return issue.format === 'regex' ? 'must be written otherwise' : `must be ${issue.format}`
     case 'invalid_value':
       return `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`
     case 'too_big':
