@@ -16,6 +16,8 @@ export const protobufFileName = "errors.proto";
 /**
  * The one list of errors. Both languages generate theirs from it (scripts/gen).
  * Numbers and names are stable once released; messages are free text for people.
+ * HTTP has a few codes of its own beside these, for what it finds wrong before anything is asked of a shard, like KEY_ABSENT (404) and
+ * CONDITION_FAILED (412): orchestrator/http/DESIGN.md lists them.
  */
 
 /** What is known of an operation that failed. A read that failed is always NOT_APPLIED. */
