@@ -23,6 +23,7 @@ import {
 import { systemClock } from './core/clock.js'
 import type { Limits } from './core/limits.js'
 import { systemRng } from './core/rng.js'
+import { describe } from './core/words.js'
 import { type Gateway, serveGateway } from './gateway/index.js'
 import { type HttpGateway, serveHttp } from './http/index.js'
 import { Store } from './store/index.js'
@@ -70,6 +71,7 @@ export interface Server {
 
 /** What index.ts says of it. */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
+  checkServerOptions(options)
   const config = configFrom({ logLevel: 'warn', ...options })
   const [asked, forced] = [new AbortController(), new AbortController()]
   const stop = { asked: asked.signal, forced: forced.signal }
@@ -83,6 +85,14 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     })
     served.catch(reject)
   })
+}
+
+/** A program in JavaScript may give anything. */
+function checkServerOptions(options: unknown): void {
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return
+  throw new TypeError(
+    `startServer takes an object, like { port: 7000, data: './data' }, or nothing, not ${describe(options)}`,
+  )
 }
 
 /** Starts everything, tells `ready`, waits until it is to stop, and stops everything in the reverse order. */
