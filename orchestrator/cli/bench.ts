@@ -1,10 +1,12 @@
 import Table from 'cli-table3'
-import { KvClient } from '../client/index.js'
+import type { KvClient } from '../client/index.js'
 import { type Clock, systemClock } from '../core/clock.js'
 import { type Rng, systemRng } from '../core/rng.js'
 import { KvError } from '../errors/index.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
+import { interruptibly } from './interrupt.js'
+import { withNearKv } from './with-kv.js'
 
 export interface BenchTask {
   /** Callers, each of which waits for its answer before it asks again. */
@@ -47,36 +49,31 @@ const ROUND = 256
  * Puts a load on the cluster for a while and says what it took: every put is durable and every get linearizable, as always. It has
  * keys of its own, which it removes. Whoever measures in earnest uses more than this one process: bench/README.md of the project.
  */
-export async function bench(
+export function bench(
   task: BenchTask,
   { json }: Form,
-  { address, timeoutMs }: Connection,
-  { out, warn }: Context,
+  connection: Connection,
+  context: Context,
   tools: Tools = { clock: systemClock, rng: systemRng },
 ): Promise<number> {
-  const kv = await KvClient.connect({ endpoints: [address], deadlineMs: timeoutMs })
   const prefix = `kvorum-bench:${tools.rng.id().slice(0, 8)}:`
   const keys = Array.from({ length: task.keys }, (_, at) => `${prefix}${at}`)
-  // The first Ctrl-C ends the load, and the keys go; another one ends the program.
-  const over = new AbortController()
-  const stop = () => over.abort()
-  process.once('SIGINT', stop)
-  try {
-    const value = Buffer.alloc(task.valueBytes, 'v')
-    await forAll(keys, (key) => kv.put(key, value))
-    try {
-      const report = await load(kv, keys, value, task, tools, over.signal)
-      out(json ? `${JSON.stringify(report)}\n` : textOf(report, task))
-      return Object.keys(report.failed).length === 0 ? EXIT.ok : EXIT.failed
-    } finally {
-      await forAll(keys, (key) => kv.delete(key)).catch((error: Error) => {
-        warn(`kvorum: keys that begin with ${prefix} are left: ${error.message}\n`)
-      })
-    }
-  } finally {
-    process.off('SIGINT', stop)
-    await kv.close()
-  }
+  // Ctrl-C ends the load, and the keys go.
+  return interruptibly(context, (over) =>
+    withNearKv(connection, async (kv) => {
+      const value = Buffer.alloc(task.valueBytes, 'v')
+      await forAll(keys, (key) => kv.put(key, value))
+      try {
+        const report = await load(kv, keys, value, task, tools, over)
+        context.out(json ? `${JSON.stringify(report)}\n` : textOf(report, task))
+        return Object.keys(report.failed).length === 0 ? EXIT.ok : EXIT.failed
+      } finally {
+        await forAll(keys, (key) => kv.delete(key)).catch((error: Error) => {
+          context.warn(`kvorum: keys that begin with ${prefix} are left: ${error.message}\n`)
+        })
+      }
+    }),
+  )
 }
 
 async function forAll(keys: readonly string[], act: (key: string) => Promise<unknown>): Promise<void> {

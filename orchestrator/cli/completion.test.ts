@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runCommand } from './program.js'
+import { plainContext } from './testing/plain-context.js'
 
 let folder: string
 beforeAll(() => {
@@ -12,23 +13,9 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 async function print(...args: string[]): Promise<{ code: number; out: string; warned: string }> {
-  let [out, warned] = ['', '']
-  const code = await runCommand(
-    args,
-    {},
-    {
-      out: (text) => {
-        out += text
-      },
-      warn: (text) => {
-        warned += text
-      },
-      colours: false,
-      columns: 0,
-      version: '0',
-    },
-  )
-  return { code, out, warned }
+  const context = plainContext()
+  const code = await runCommand(args, {}, context)
+  return { code, ...context.said }
 }
 
 /** What a real bash offers behind these words, the last of which is begun. */

@@ -7,6 +7,8 @@ export interface Context {
   readonly redraws?: boolean
   /** How wide the terminal is that `warn` writes to, on which a line can be drawn again; 0: it is none. */
   readonly columns: number
+  /** Aborted by Ctrl-C, where that is to end the command and not the process; absent: a signal ends both. */
+  readonly interrupted?: AbortSignal
   /** The package's version. */
   readonly version: string
 }

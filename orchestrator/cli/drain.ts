@@ -1,8 +1,9 @@
 import { type Clock, sleep, systemClock } from '../core/clock.js'
 import { KvError } from '../errors/index.js'
-import { ControlClient, type DrainOrder, type DrainResponse } from '../wire/control.js'
+import type { DrainOrder, DrainResponse } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
+import { withControl } from './with-control.js'
 
 /** What is to be drained, or not any more, and how it is asked for. */
 export interface DrainTask extends DrainOrder {
@@ -18,38 +19,35 @@ const STUCK_MS_MAX = 15_000
  * Has a node or a machine lead nothing, or lead again. Returns when nothing of it leads any more. Gives the exit code; rejects with a
  * KvError when it could not be asked for.
  */
-export async function drain(
+export function drain(
   { detach, ...order }: DrainTask,
   { json }: Form,
-  { address, timeoutMs }: Connection,
+  connection: Connection,
   context: Context,
   clock: Clock = systemClock,
 ): Promise<number> {
-  const client = new ControlClient(address)
-  const ask = () => client.drain(order, { deadlineMs: timeoutMs })
-  try {
+  return withControl(connection, async (client, deadline) => {
+    const ask = () => client.drain(order, deadline)
     const first = await ask()
     const waits = !order.undo && !order.dryRun && !detach
     const last = waits ? await awaitLeft(first, ask, context, json, clock) : first
     context.out(json ? `${JSON.stringify(viewOf(last))}\n` : textOf(order, last))
     return waits && last.moves.length > 0 ? EXIT.failed : EXIT.ok
-  } finally {
-    client.close()
-  }
+  })
 }
 
 /** Asks again until nothing is left to be moved, or nothing has moved for too long. */
 async function awaitLeft(
   first: DrainResponse,
   ask: () => Promise<DrainResponse>,
-  { warn }: Context,
+  { warn, interrupted }: Context,
   json: boolean,
   clock: Clock,
 ): Promise<DrainResponse> {
   let [last, since] = [first, clock.monotonic()]
   if (!json && first.moves.length > 0) warn(`${words(first.nodes.length, 'node')} drained; waiting for leaders to go\n`)
   while (last.moves.length > 0 && clock.monotonic() - since < STUCK_MS_MAX) {
-    await sleep(clock, LOOK_EVERY_MS)
+    await sleep(clock, LOOK_EVERY_MS, interrupted)
     try {
       const now = await ask()
       if (now.moves.length < last.moves.length) since = clock.monotonic()

@@ -3,11 +3,11 @@ import { dirname } from 'node:path'
 import { fromCheckout } from '../config/checkout.js'
 import { sleep, systemClock } from '../core/clock.js'
 import { kvError } from '../errors/index.js'
-import { ControlClient, type NodeReport } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
 import type { FaultTask, NetworkFault } from './fault-task.js'
 import { type Pause, pauseProcess, signalIfThere, wakeProcess } from './pause.js'
+import { withControl } from './with-control.js'
 
 /** What the command does to the machine, so that tests need no process. A process that is gone is no error. */
 export interface Machine {
@@ -56,7 +56,7 @@ export async function fault(
 ): Promise<number> {
   // Its processes would be strangers here.
   if (!LOOPBACK.test(address)) throw new TypeError(`faults are for a cluster on this machine, not on ${address}`)
-  const nodes = await nodesAt(address, timeoutMs, machine)
+  const nodes = await nodesAt({ address, timeoutMs }, machine)
   const chosen = task.node === undefined ? nodes : [nodeCalled(task.node, nodes)]
   const tell: Tell = (did, { name, pid }) => {
     out(
@@ -116,14 +116,9 @@ async function breakNetwork(task: NetworkFault, node: Found, machine: Machine, t
   return true
 }
 
-async function nodesAt(address: string, deadlineMs: number, machine: Machine): Promise<Found[]> {
-  const client = new ControlClient(address)
-  let reports: NodeReport[]
-  try {
-    reports = (await client.status({ deadlineMs })).groups.flatMap((group) => group.nodes)
-  } finally {
-    client.close()
-  }
+async function nodesAt(connection: Connection, machine: Machine): Promise<Found[]> {
+  const { groups } = await withControl(connection, (client, deadline) => client.status(deadline))
+  const reports = groups.flatMap((group) => group.nodes)
   // One that has not told yet where it is lies beside the others: <data>/shard-1/node-2.
   const known = reports.find(({ status }) => (status?.dataDir ?? '') !== '')?.status?.dataDir ?? ''
   const data = known === '' ? '' : dirname(dirname(known))

@@ -1,10 +1,11 @@
 import { type Clock, sleep, systemClock } from '../core/clock.js'
 import { KvError, kvError, UnavailableError } from '../errors/index.js'
-import { ControlClient, type Operation } from '../wire/control.js'
+import type { ControlClient, Operation } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
 import { amountText, hasEnded, isStuck, type OperationView, skippedIn, viewOf } from './operation-view.js'
 import { Progress } from './progress.js'
+import { withControl } from './with-control.js'
 
 /** How long an orchestrator may be away before its operation is no longer waited for. */
 const AWAY_MS_MAX = 60_000
@@ -23,26 +24,23 @@ export interface Beginning {
  * Begins an operation, says so, and follows it to its end. Gives the exit code; rejects with a KvError when it could not be begun
  * or followed.
  */
-export async function carryThrough(
+export function carryThrough(
   { ask, nothing, detach }: Beginning,
   { json }: Form,
-  { address, timeoutMs }: Connection,
+  connection: Connection,
   context: Context,
   clock: Clock = systemClock,
 ): Promise<number> {
-  const client = new ControlClient(address)
-  try {
-    const before = await open(client, timeoutMs)
-    const view = viewOf(await begin(() => ask(client, timeoutMs)))
+  return withControl(connection, async (client, { deadlineMs }) => {
+    const before = await open(client, deadlineMs)
+    const view = viewOf(await begin(() => ask(client, deadlineMs)))
     const began = before.has(view.id) ? `${view.id} is under way already, ${amountText(view)}` : view.id
     const say = (words: string) => context.out(json ? `${JSON.stringify(view)}\n` : `${words}\n`)
     if (view.id === '') say(nothing(view))
     else if (detach) say(`operation ${began}: ${view.what}; kvorum operations shows how far it is`)
     else return await follow(client, view, began, { json, context, clock })
     return EXIT.ok
-  } finally {
-    client.close()
-  }
+  })
 }
 
 /** The operations that have not ended: asked for again, one of them is carried on, and that is to be said. */
@@ -88,7 +86,7 @@ async function follow(
     progress.clear()
     say('the server is away: waiting for it')
   }
-  for await (const operation of updates(client, id, clock, away)) {
+  for await (const operation of updates(client, id, { clock, away, interrupted: context.interrupted })) {
     last = viewOf(operation)
     if (isStuck(last)) break
     if (!json && !hasEnded(last)) progress.show(last)
@@ -104,19 +102,29 @@ async function follow(
   return last.state === 'done' && skipped.length === 0 ? EXIT.ok : EXIT.failed
 }
 
-/** Goes on when the orchestrator dies and comes back: so does the operation. `away` is told when nobody answers. */
-async function* updates(client: ControlClient, id: string, clock: Clock, away: () => void): AsyncGenerator<Operation> {
+interface Patience {
+  readonly clock: Clock
+  /** Is told when nobody answers. */
+  readonly away: () => void
+  readonly interrupted: AbortSignal | undefined
+}
+
+/** Goes on when the orchestrator dies and comes back: so does the operation. */
+async function* updates(
+  client: ControlClient,
+  id: string,
+  { clock, away, interrupted = new AbortController().signal }: Patience,
+): AsyncGenerator<Operation> {
   let lostAt: number | undefined
-  const never = new AbortController().signal
   for (;;) {
     try {
-      for await (const operation of client.watch(id, never)) {
+      for await (const operation of client.watch(id, interrupted)) {
         lostAt = undefined
         yield operation
         if (hasEnded(viewOf(operation))) return
       }
     } catch (error) {
-      if (!(error instanceof KvError) || error.code === 'INVALID_ARGUMENT') throw error
+      if (!(error instanceof KvError) || error.code === 'INVALID_ARGUMENT' || interrupted.aborted) throw error
     }
     if (lostAt === undefined) {
       lostAt = clock.monotonic()
@@ -126,6 +134,6 @@ async function* updates(client: ControlClient, id: string, clock: Clock, away: (
       const message = `nothing was heard of operation ${id} for ${AWAY_MS_MAX / 1_000} s; it goes on when Kvorum is started`
       throw new UnavailableError(message, { outcome: 'unknown' })
     }
-    await sleep(clock, RECONNECT_MS)
+    await sleep(clock, RECONNECT_MS, interrupted)
   }
 }

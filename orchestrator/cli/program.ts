@@ -23,6 +23,7 @@ import { REACH_MS, reach } from './reach.js'
 import { roll } from './rolling.js'
 import { scale } from './scale.js'
 import { count, type ScanFlags, scan } from './scan.js'
+import type { RunLine } from './shell.js'
 import { addShellCommands } from './shell-commands.js'
 import { status } from './status.js'
 import { addTtl, duration, TTL_FLAG, type TtlFlag } from './ttl.js'
@@ -116,7 +117,8 @@ function programFor(
   addOperations(command, perform, context)
   addDataCommands(command, perform, context)
   addAgent(program, context, done)
-  addShellCommands(program, environment, context, (words) => runCommand(words, environment, context), done)
+  const runLine: RunLine = (words, interrupted) => runCommand(words, environment, { ...context, interrupted })
+  addShellCommands(program, environment, context, runLine, done)
   // It needs no cluster: it starts one. Its options are its own, --help too.
   const breaks = program.command('chaos').description('start a cluster, break it in every way, check every answer')
   breaks
@@ -291,6 +293,8 @@ async function attempt(task: Task, connection: Connection, context: Context, wor
     await reach(connection.address, Math.min(connection.timeoutMs, REACH_MS))
     return await work({ json: task.json }, connection)
   } catch (error) {
+    // Whatever it was that did not come to its end: that was the wish.
+    if (context.interrupted?.aborted) return EXIT.failed
     if (error instanceof KvError) return tellFailure(error, task, context)
     throw error
   }

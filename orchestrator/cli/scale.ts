@@ -1,8 +1,9 @@
-import { ControlClient, type Operation } from '../wire/control.js'
+import type { ControlClient, Operation } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
 import { carryThrough } from './follow.js'
 import { type Processes, planText, viewOf } from './operation-view.js'
+import { withControl } from './with-control.js'
 
 export interface ScaleTask {
   /** Of what there are to be so many. */
@@ -28,35 +29,26 @@ export async function scale(task: ScaleTask, form: Form, connection: Connection,
 }
 
 /** What speaks against it, though it can be done. Whoever cannot be asked for that is asked for the change all the same. */
-async function risksOf(task: ScaleTask, { address, timeoutMs }: Connection): Promise<string> {
-  const client = new ControlClient(address)
+async function risksOf(task: ScaleTask, connection: Connection): Promise<string> {
   try {
-    return (await ask(client, { ...task, dryRun: true }, timeoutMs)).detail
+    return await withControl(connection, async (client, { deadlineMs }) => {
+      return (await ask(client, { ...task, dryRun: true }, deadlineMs)).detail
+    })
   } catch {
     return ''
-  } finally {
-    client.close()
   }
 }
 
 /** Says what would be done. */
-async function plan(
-  task: ScaleTask,
-  { json }: Form,
-  { address, timeoutMs }: Connection,
-  { out }: Context,
-): Promise<number> {
-  const client = new ControlClient(address)
-  try {
-    const view = viewOf(await ask(client, task, timeoutMs))
-    const processes = await processesOf(task, client, timeoutMs)
+function plan(task: ScaleTask, { json }: Form, connection: Connection, { out }: Context): Promise<number> {
+  return withControl(connection, async (client, { deadlineMs }) => {
+    const view = viewOf(await ask(client, task, deadlineMs))
+    const processes = await processesOf(task, client, deadlineMs)
     if (json) out(`${JSON.stringify({ ...view, state: 'planned', processes })}\n`)
     else if (view.moves.length + view.steps.length > 0) out(planText(view, processes))
     else out(`there are ${task.count} ${task.what} already; nothing was done\n`)
     return EXIT.ok
-  } finally {
-    client.close()
-  }
+  })
 }
 
 /** How many nodes there are, and how many there would be. Meta has as many as a shard. */

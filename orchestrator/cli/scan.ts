@@ -1,7 +1,9 @@
-import { KvClient, type RangeChoice, type ScannedEntry, type ScannedKey } from '../client/index.js'
+import type { RangeChoice, ScannedEntry, ScannedKey } from '../client/index.js'
 import { decodeText } from '../core/text.js'
+import { bytesInJson } from './bytes-json.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
+import { withNearKv } from './with-kv.js'
 
 export interface ScanFlags extends RangeChoice {
   readonly limit?: number
@@ -21,12 +23,12 @@ export function scan(
   { keysOnly = false, ...flags }: ScanFlags,
   { json }: Form,
   connection: Connection,
-  { out }: Context,
+  { out, interrupted: signal }: Context,
 ): Promise<number> {
-  return withKvClient(connection, async (client) => {
+  return withNearKv(connection, async (client) => {
     let block: string[][] = keysOnly ? [['KEY', 'VERSION']] : [['KEY', 'VERSION', 'VALUE']]
-    const entries = keysOnly ? client.scan({ ...flags, keysOnly }) : client.scan(flags)
-    for await (const entry of entries) {
+    const chosen = { ...flags, signal }
+    for await (const entry of keysOnly ? client.scan({ ...chosen, keysOnly }) : client.scan(chosen)) {
       if (json) out(`${JSON.stringify(jsonOf(entry))}\n`)
       else block.push(rowOf(entry))
       if (block.length < BLOCK_ROWS) continue
@@ -45,7 +47,7 @@ export async function count(
   connection: Connection,
   { out }: Context,
 ): Promise<number> {
-  const keys = await withKvClient(connection, (client) => client.count(range))
+  const keys = await withNearKv(connection, (client) => client.count(range))
   out(json ? `${JSON.stringify({ ok: true, count: keys })}\n` : `${keys}\n`)
   return EXIT.ok
 }
@@ -54,7 +56,7 @@ export async function count(
 export async function keysFrom(prefix: string, connection: Connection): Promise<string[]> {
   const keys: string[] = []
   try {
-    await withKvClient(connection, async (client) => {
+    await withNearKv(connection, async (client) => {
       for await (const { key } of client.scan({ prefix, keysOnly: true, limit: OFFERED_MAX })) {
         const text = decodeText(key)
         // What has blanks would have to be quoted.
@@ -67,24 +69,9 @@ export async function keysFrom(prefix: string, connection: Connection): Promise<
   return keys
 }
 
-/** Does a command's work with a client that follows the cluster map. */
-async function withKvClient<T>({ address, timeoutMs }: Connection, work: (client: KvClient) => Promise<T>): Promise<T> {
-  const client = await KvClient.connect({ endpoints: [address], deadlineMs: timeoutMs })
-  try {
-    return await work(client)
-  } finally {
-    await client.close()
-  }
-}
-
 function jsonOf(entry: ScannedEntry | ScannedKey) {
-  const about = { key: bytesJson(entry.key), version: String(entry.version) }
-  return 'value' in entry ? { ...about, value: bytesJson(entry.value) } : about
-}
-
-/** As HTTP has them: a text, or base64 for what is none. */
-function bytesJson(bytes: Uint8Array): string | { base64: string } {
-  return decodeText(bytes) ?? { base64: Buffer.from(bytes).toString('base64') }
+  const about = { key: bytesInJson(entry.key), version: String(entry.version) }
+  return 'value' in entry ? { ...about, value: bytesInJson(entry.value) } : about
 }
 
 function rowOf(entry: ScannedEntry | ScannedKey): string[] {

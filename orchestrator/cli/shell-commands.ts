@@ -31,7 +31,8 @@ export function addShellCommands(
       const { stdin: input, stdout: output } = process
       const { address, timeout } = program.opts<{ address: string; timeout: number }>()
       // The shell's own options are those of every line that has none.
-      const within = (words: readonly string[]) => run(['--address', address, '--timeout', String(timeout), ...words])
+      const patience = program.getOptionValueSource('timeout') === 'default' ? [] : ['--timeout', String(timeout)]
+      const within: RunLine = (words, interrupted) => run(['--address', address, ...patience, ...words], interrupted)
       const completeKeys = (prefix: string) => keysFrom(prefix, { address, timeoutMs: timeout })
       const historyFile = historyFileIn(environment)
       done(await shell({ program, completeKeys, run: within, input, output, historyFile }, context))

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -90,6 +91,27 @@ describe('lines', () => {
     await type('get k2\n', {}, true)
     expect(readFileSync(file, 'utf8')).toBe('get k1\nbad\nget k2\n')
   })
+})
+
+test('Ctrl-C ends the command that runs, and only that', async () => {
+  const input = Object.assign(new PassThrough(), { isTTY: true })
+  const run = async (words: readonly string[], interrupted: AbortSignal) => {
+    ran.push(words)
+    if (words[0] !== 'watch') return 0
+    const heard = once(interrupted, 'abort')
+    input.write('\u0003')
+    await heard
+    input.end('get k1\nexit\n')
+    return 3
+  }
+  const options = { program: program(), run, input, output: new PassThrough(), historyFile: undefined }
+  const ended = shell(options, context)
+  input.write('watch user:\n')
+  expect(await ended).toBe(0)
+  expect(ran).toEqual([
+    ['watch', 'user:'],
+    ['get', 'k1'],
+  ])
 })
 
 describe('completion', () => {

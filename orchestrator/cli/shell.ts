@@ -7,8 +7,8 @@ import { type Entry, entriesOf, flagsOf } from './completion.js'
 import type { Context } from './context.js'
 import { EXIT } from './exit-codes.js'
 
-/** What runs a line: the words of a command, without the program's own name. Gives the exit code. */
-export type RunLine = (words: readonly string[]) => Promise<number>
+/** What runs a line: the words of a command, without the program's own name, until it ends or is interrupted. Gives the exit code. */
+export type RunLine = (words: readonly string[], interrupted: AbortSignal) => Promise<number>
 
 /** The keys that begin like this, a few of them, for completion. */
 export type CompleteKeys = (prefix: string) => Promise<readonly string[]>
@@ -44,7 +44,7 @@ const WORDS_OF_ITS_OWN = ['help', 'exit']
 
 /**
  * Reads lines, and runs each as a command, until `exit`, the end of the input, or Ctrl-D. Ctrl-C takes a line back, or ends the
- * command that runs as it would outside. Gives the exit code of the last command when the input is no terminal, so that a
+ * command that runs, and only that. Gives the exit code of the last command when the input is no terminal, so that a
  * script ends as its last line did.
  */
 export async function shell(options: ShellOptions, { warn }: Context): Promise<number> {
@@ -66,16 +66,18 @@ export async function shell(options: ShellOptions, { warn }: Context): Promise<n
       )
     },
   })
-  let isRunning = false
+  let running: AbortController | undefined
   let last: number = EXIT.ok
   lines.on('history', (history: string[]) => writeHistory(historyFile, history))
   lines.on('SIGINT', () => {
-    // What runs hears it as it would outside: a watch ends, a fault is healed.
-    if (isRunning) process.kill(process.pid, 'SIGINT')
-    else {
+    if (running === undefined) {
       lines.write(null, { ctrl: true, name: 'u' })
       lines.prompt()
+      return
     }
+    running.abort()
+    // What waits for the signal itself, as a fault does, which is to be healed. Where nobody does it would end the shell.
+    if (process.listenerCount('SIGINT') > 0) process.kill(process.pid, 'SIGINT')
   })
   if (isTerminal) lines.prompt()
   for await (const line of lines) {
@@ -84,9 +86,9 @@ export async function shell(options: ShellOptions, { warn }: Context): Promise<n
     else if (words[0] === 'exit' || words[0] === 'quit') break
     else if (OUTSIDE.has(words[0] ?? '')) warn(`kvorum: ${words[0]} is for outside of the shell\n`)
     else if (words.length > 0) {
-      isRunning = true
-      last = await run(words[0] === 'help' ? ['--help'] : words)
-      isRunning = false
+      running = new AbortController()
+      last = await run(words[0] === 'help' ? ['--help'] : words, running.signal)
+      running = undefined
     }
     if (isTerminal) lines.prompt()
   }

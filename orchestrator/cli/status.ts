@@ -1,25 +1,17 @@
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
-import { Condition, ControlClient, type GroupReport, type NodeReport, type StatusResponse } from '../wire/control.js'
+import { Condition, type GroupReport, type NodeReport, type StatusResponse } from '../wire/control.js'
 import { newestLeader } from '../wire/leading.js'
 import { Role, State } from '../wire/node-admin.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
+import { withControl } from './with-control.js'
 
 /** Shows every node of the cluster. */
-export async function status(
-  { json }: Form,
-  { address, timeoutMs }: Connection,
-  { out, colours }: Context,
-): Promise<number> {
-  const client = new ControlClient(address)
-  try {
-    const view = viewOf(await client.status({ deadlineMs: timeoutMs }))
-    out(json ? `${JSON.stringify(view, null, 2)}\n` : tableOf(view, colours))
-    return EXIT.ok
-  } finally {
-    client.close()
-  }
+export async function status({ json }: Form, connection: Connection, { out, colours }: Context): Promise<number> {
+  const view = viewOf(await withControl(connection, (client, deadline) => client.status(deadline)))
+  out(json ? `${JSON.stringify(view, null, 2)}\n` : tableOf(view, colours))
+  return EXIT.ok
 }
 
 interface NodeView {

@@ -1,10 +1,11 @@
 import Table from 'cli-table3'
 import picocolors from 'picocolors'
 import { type Clock, sleep, systemClock } from '../core/clock.js'
-import { Condition, ControlClient, type GroupReport, type NodeReport, type StatusResponse } from '../wire/control.js'
+import { Condition, type GroupReport, type NodeReport, type StatusResponse } from '../wire/control.js'
 import { Role } from '../wire/node-admin.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
+import { withControl } from './with-control.js'
 
 export interface TopTask {
   /** Prints one table, of one interval, and ends: for pipes. */
@@ -44,22 +45,18 @@ export interface NodeLoad {
 const ANEW = '\u001b[H\u001b[J'
 
 /** Shows again and again who leads and how much each shard and node does. Ends with a signal or a failure, or after one table. */
-export async function top(
+export function top(
   { once, everyMs }: TopTask,
   { json }: Form,
-  { address, timeoutMs }: Connection,
+  connection: Connection,
   context: Context,
   clock: Clock = systemClock,
 ): Promise<number> {
-  const client = new ControlClient(address)
-  const look = async (): Promise<Sample> => ({
-    status: await client.status({ deadlineMs: timeoutMs }),
-    at: clock.monotonic(),
-  })
-  try {
+  return withControl(connection, async (client, deadline) => {
+    const look = async (): Promise<Sample> => ({ status: await client.status(deadline), at: clock.monotonic() })
     let before = await look()
     for (;;) {
-      await sleep(clock, everyMs)
+      await sleep(clock, everyMs, context.interrupted)
       const now = await look()
       const loads = loadsOf(before, now)
       if (json) context.out(`${JSON.stringify({ epoch: Number(now.status.epoch), shards: loads })}\n`)
@@ -67,9 +64,7 @@ export async function top(
       if (once) return EXIT.ok
       before = now
     }
-  } finally {
-    client.close()
-  }
+  })
 }
 
 /** What was done between two looks, shard by shard; meta is shard 0. */

@@ -1,10 +1,10 @@
 // How long keys live.
 import { InvalidArgumentError } from 'commander'
-import { KvClient } from '../client/index.js'
 import { TTL_MS_MAX } from '../core/operation.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
 import type { Flags, MakeCommand, Perform } from './program.js'
+import { withKv } from './with-kv.js'
 import { shown } from './words.js'
 
 export interface TtlFlag {
@@ -66,13 +66,4 @@ function tellAbsent(key: string, json: boolean, { out, warn }: Context): number 
 /** Whole ms below a second, else seconds. */
 function spoken(ms: number): string {
   return ms < 1000 ? `${ms}ms` : `${(ms / 1000).toFixed(1)}s`
-}
-
-async function withKv<T>({ address, timeoutMs }: Connection, work: (kv: KvClient) => Promise<T>): Promise<T> {
-  const kv = await KvClient.connect({ endpoints: [address], mode: 'gateway', deadlineMs: timeoutMs })
-  try {
-    return await work(kv)
-  } finally {
-    await kv.close()
-  }
 }

@@ -1,5 +1,5 @@
 import { type KvClient, type Op, op, type TransactionReply } from '../client/index.js'
-import { decodeText } from '../core/text.js'
+import { bytesFromBase64, bytesInJson } from './bytes-json.js'
 
 /** A transaction as JSON has it, the same as in POST /v1/txn of HTTP: {"if": [...], "then": [...], "else": [...]}. */
 export function transactionFrom(text: string, client: KvClient) {
@@ -91,9 +91,8 @@ function listFrom(json: unknown, name: string): readonly unknown[] {
 function bytesFrom(json: unknown): string | Uint8Array {
   if (typeof json === 'string') return json
   const { base64 } = (json ?? {}) as { base64?: unknown }
-  if (typeof base64 === 'string' && Buffer.from(base64, 'base64').toString('base64') === base64) {
-    return Buffer.from(base64, 'base64')
-  }
+  const bytes = bytesFromBase64(base64)
+  if (bytes !== undefined) return bytes
   throw new TypeError('keys and values are texts, or {"base64": "..."}')
 }
 
@@ -113,8 +112,4 @@ export function resultInJson(result: Reply['results'][number]): Fields {
   if ('existed' in result) return { existed: result.existed }
   if ('length' in result) return { version: String(result.version), length: result.length }
   return { version: String(result.version) }
-}
-
-function bytesInJson(bytes: Uint8Array): unknown {
-  return decodeText(bytes) ?? { base64: Buffer.from(bytes).toString('base64') }
 }

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { KvClient } from '../client/index.js'
 import { printableKey } from '../core/text.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
 import { type Reply, resultInJson, transactionFrom } from './txn-json.js'
+import { withKv } from './with-kv.js'
 
 /** The file that stands for stdin. */
 const STDIN = '-'
@@ -25,15 +25,9 @@ export function textOf(file: string): string {
 
 /** Carries out a transaction and prints which branch ran, and what its operations came to. */
 export async function txn(text: string, { json }: Form, connection: Connection, { out }: Context): Promise<number> {
-  const { address, timeoutMs } = connection
-  const client = await KvClient.connect({ endpoints: [address], mode: 'gateway', deadlineMs: timeoutMs })
-  try {
-    const reply: Reply = await transactionFrom(text, client).run()
-    out(json ? inJson(reply) : inWords(reply, text))
-    return EXIT.ok
-  } finally {
-    await client.close()
-  }
+  const reply: Reply = await withKv(connection, (kv) => transactionFrom(text, kv).run())
+  out(json ? inJson(reply) : inWords(reply, text))
+  return EXIT.ok
 }
 
 function inJson({ succeeded, results }: Reply): string {
