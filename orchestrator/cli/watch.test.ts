@@ -6,6 +6,7 @@ import { CompactedError, UnavailableError } from '../errors/index.js'
 import { type Listener, listen } from '../wire/listener.js'
 import { kvService, type WatchAnswer, type WatchQuestion } from '../wire/services.js'
 import { runCommand } from './program.js'
+import { plainContext } from './testing/plain-context.js'
 
 let listener: Listener
 let asked: WatchQuestion[]
@@ -49,28 +50,22 @@ async function* watch(request: WatchQuestion, signal: AbortSignal): AsyncGenerat
 }
 
 async function run(...args: string[]) {
-  const said = { out: '', warned: '' }
-  const context = {
-    out: (text: string) => {
-      said.out += text
-      if (isEndless && text.startsWith('delete')) process.emit('SIGINT')
-    },
-    warn: (text: string) => {
-      said.warned += text
-    },
-    colours: false,
-    columns: 0,
-    version: '0',
+  const context = plainContext()
+  const out = (text: string) => {
+    context.out(text)
+    if (isEndless && text.startsWith('delete')) process.emit('SIGINT')
   }
-  const code = await runCommand(['watch', ...args, '--address', listener.address], {}, context)
-  return { code, ...said }
+  const code = await runCommand(['watch', ...args, '--address', listener.address], {}, { ...context, out })
+  return { code, ...context.said }
 }
 
 test('prints each change, and how to go on when too much was missed', async () => {
   const { code, out, warned } = await run('user:', '--from', 'AQID')
   expect(out).toBe('put "user:1" \ufffd\ndelete "user:1"\n')
   expect(code).toBe(3)
-  expect(warned).toContain('--from BAUG')
+  expect(warned).toBe(
+    `kvorum: watching; the same again with --from AQ\nkvorum: watch "user:" on ${listener.address} failed: the changes since then are not kept any more: kvorum scan shows what is there, and --from BAUG watches on from now (COMPACTED)\n`,
+  )
   expect(asked[0]?.keys).toEqual({ $case: 'prefix', value: Buffer.from('user:') })
   expect(Buffer.from(asked[0]?.token ?? [])).toEqual(Buffer.from([1, 2, 3]))
 })

@@ -1,11 +1,11 @@
-import { KvClient, type WatchEvent } from '../client/index.js'
-import { KvError } from '../errors/index.js'
+import type { WatchEvent } from '../client/index.js'
+import { KvError, kvError } from '../errors/index.js'
+import { fieldInJson } from './bytes-json.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
+import { interruptibly } from './interrupt.js'
+import { withKv } from './with-kv.js'
 import { shown } from './words.js'
-
-/** What a person or a script ends it with. */
-const STOPS = ['SIGINT', 'SIGTERM'] as const
 
 export interface WatchFlags {
   /** A token of a watch of the same prefix. */
@@ -20,35 +20,37 @@ export async function watch(
   prefix: string,
   { from }: WatchFlags,
   { json }: Form,
-  { address, timeoutMs }: Connection,
-  { out, warn }: Context,
+  connection: Connection,
+  context: Context,
 ): Promise<number> {
-  const client = await KvClient.connect({ endpoints: [address], mode: 'gateway', deadlineMs: timeoutMs })
-  const over = new AbortController()
-  const stop = () => over.abort()
-  for (const name of STOPS) process.once(name, stop)
-  const changes = client.watch({ prefix }, { from, progress: true, signal: over.signal })
-  try {
-    let isBegun = false
-    for await (const event of changes) {
-      if (event.type !== 'progress') out(json ? jsonOf(event) : lineOf(event))
-      else if (!isBegun) warn(`kvorum: watching; the same again with --from ${event.token}\n`)
-      isBegun = true
-    }
-    // A watch goes on until it fails.
-    throw new TypeError('a watch has ended without a failure')
-  } catch (error) {
-    if (error instanceof KvError && error.token !== undefined) {
-      warn(`kvorum: watch on from now with --from ${error.token}\n`)
-    } else if (changes.token !== undefined) {
-      warn(`kvorum: watch on with --from ${changes.token}\n`)
-    }
-    if (over.signal.aborted) return EXIT.ok
-    throw error
-  } finally {
-    for (const name of STOPS) process.off(name, stop)
-    await client.close({ drainMs: 0 })
-  }
+  const { out, warn } = context
+  const print = (event: WatchEvent) => out(json ? jsonOf(event) : lineOf(event))
+  return interruptibly(context, (signal) =>
+    withKv(connection, async (kv) => {
+      const changes = kv.watch({ prefix }, { from, progress: true, signal })
+      try {
+        let isBegun = false
+        for await (const event of changes) {
+          if (event.type !== 'progress') print(event)
+          else if (!isBegun) warn(`kvorum: watching; the same again with --from ${event.token}\n`)
+          isBegun = true
+        }
+        // A watch goes on until it fails.
+        throw new TypeError('a watch has ended without a failure')
+      } catch (error) {
+        if (error instanceof KvError && error.token !== undefined) throw compacted(error)
+        if (changes.token !== undefined) warn(`kvorum: watch on with --from ${changes.token}\n`)
+        if (signal.aborted) return EXIT.ok
+        throw error
+      }
+    }),
+  )
+}
+
+/** With the way on as the command line has it. */
+function compacted(error: KvError): KvError {
+  const message = `the changes since then are not kept any more: kvorum scan shows what is there, and --from ${error.token} watches on from now`
+  return kvError(error.code, message, { ...error, cause: error })
 }
 
 function lineOf(event: WatchEvent): string {
@@ -60,16 +62,8 @@ function lineOf(event: WatchEvent): string {
 /** Bytes that are no UTF-8 are in base64, in a field of its own. */
 function jsonOf(event: WatchEvent): string {
   const { type, version, token } = event
-  const value = event.type === 'put' ? fieldOf('value', event.value) : {}
-  return `${JSON.stringify({ type, ...fieldOf('key', event.key), ...value, version: `${version}`, token })}\n`
-}
-
-function fieldOf(name: string, bytes: Uint8Array): Record<string, string> {
-  try {
-    return { [name]: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) }
-  } catch {
-    return { [`${name}Base64`]: Buffer.from(bytes).toString('base64') }
-  }
+  const value = event.type === 'put' ? fieldInJson('value', event.value) : {}
+  return `${JSON.stringify({ type, ...fieldInJson('key', event.key), ...value, version: `${version}`, token })}\n`
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -85,7 +85,8 @@ async function explained(
 ): Promise<KvError> {
   const error = toKvError(thrown, 'not-applied')
   if (error.code !== 'COMPACTED') return error
-  const message = `${error.message}: the changes since then are not kept any more: scan what is there, then watch from the token of this error`
+  const message =
+    'the changes since then are not kept any more: scan what is there, then watch from the token of this error'
   for await (const { token } of watchCluster(options, { watched, token: undefined, signal })) {
     return new CompactedError(message, {
       outcome: 'not-applied',
