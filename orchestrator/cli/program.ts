@@ -31,6 +31,8 @@ import { TXN_HELP, textOf, txn } from './txn.js'
 import { type WatchFlags, watch } from './watch.js'
 import { faultIn, shown } from './words.js'
 
+/** One more is asked for, to see whether there are more. */
+const SCAN_LIMIT_MAX = Number.MAX_SAFE_INTEGER - 1
 const FAULT_S_MAX = 86_400
 const FAULT_MS_MAX = 60_000
 /** As the orchestrator has it: more make no sense on one machine. */
@@ -139,7 +141,8 @@ function addRanges(command: MakeCommand, perform: Perform, context: Context): vo
       .option('--from <key>', 'the first key that may be there')
       .option('--to <key>', 'the key before which it ends')
   ranged('scan', 'print keys in their order, over all shards; --timeout is how long any step may take')
-    .option('--limit <count>', 'keys at most', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--limit <count>', 'keys at most', wholeNumber(1, SCAN_LIMIT_MAX))
+    .option('--cursor <text>', 'goes on behind the last key of a scan that --limit has ended, which tells it on stderr')
     .option('--reverse', 'from the greatest key down')
     .option('--keys-only', 'leave the values out')
     .addHelpText('after', '\n--json prints a line of JSON for each key; bytes that are no UTF-8 are {"base64": "..."}.')

@@ -9,6 +9,8 @@ export interface ScanFlags extends RangeChoice {
   readonly limit?: number
   readonly reverse?: boolean
   readonly keysOnly?: boolean
+  /** What a scan that its limit has ended has told. */
+  readonly cursor?: string
 }
 
 /** Rows whose columns are made as wide as they need, together: the first are shown before all are read. */
@@ -18,17 +20,20 @@ const SHOWN_MAX = 60
 /** Of more nobody chooses by looking. */
 const OFFERED_MAX = 50
 
-/** Prints the keys of a range in their order: a table for people, a line of JSON each for programs. */
+/** Prints the keys of a range in their order: a table for people, a line of JSON each for programs. Tells how to go on behind a limit. */
 export function scan(
-  { keysOnly = false, ...flags }: ScanFlags,
+  { keysOnly = false, limit = Number.POSITIVE_INFINITY, ...flags }: ScanFlags,
   { json }: Form,
   connection: Connection,
-  { out, interrupted: signal }: Context,
+  { out, warn, interrupted: signal }: Context,
 ): Promise<number> {
   return withNearKv(connection, async (client) => {
     let block: string[][] = keysOnly ? [['KEY', 'VERSION']] : [['KEY', 'VERSION', 'VALUE']]
-    const chosen = { ...flags, signal }
+    const chosen = { ...flags, limit: limit + 1, signal }
+    let [printed, last]: [number, ScannedKey | undefined] = [0, undefined]
     for await (const entry of keysOnly ? client.scan({ ...chosen, keysOnly }) : client.scan(chosen)) {
+      if (printed++ === limit) break
+      last = entry
       if (json) out(`${JSON.stringify(jsonOf(entry))}\n`)
       else block.push(rowOf(entry))
       if (block.length < BLOCK_ROWS) continue
@@ -36,6 +41,7 @@ export function scan(
       block = []
     }
     if (!json) out(aligned(block))
+    if (printed > limit) warn(`kvorum: there are more keys: go on with --cursor ${last?.cursor}\n`)
     return EXIT.ok
   })
 }
