@@ -22,6 +22,8 @@ test.each([
     'cas',
     'top',
     'bench',
+    'import',
+    'export',
     'completion',
     'shell',
   ],

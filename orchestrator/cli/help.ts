@@ -39,6 +39,25 @@ const HELP: Readonly<Record<string, Help>> = {
     failed: 'it failed, perhaps after some keys, or no server answers: stderr says what is known of it',
   },
   count: { examples: ['count', 'count --prefix user:'], done: 'counted', failed: SENT },
+  import: {
+    examples: [
+      'import users.jsonl',
+      'import users.csv --if-absent --skip-bad',
+      'zcat users.jsonl.gz | kvorum import -',
+    ],
+    done: 'every row is there',
+    absent: 'every row but lines that were skipped (--skip-bad)',
+    failed: 'it ended before the end: stderr says at which line, why, and how to go on',
+  },
+  export: {
+    examples: [
+      'export all.jsonl',
+      'export users.csv --prefix user:',
+      'export - --prefix user: | gzip > users.jsonl.gz',
+    ],
+    done: 'the file is there, also if there are no keys',
+    failed: 'it ended before the end: the same command goes on',
+  },
   watch: {
     examples: ['watch user:', "watch '' --json", 'watch user: --from AnfLk2sDAQ'],
     done: 'ended by Ctrl-C; stderr has the token to go on from',
@@ -118,7 +137,7 @@ export function helpOf(name: string): string {
   const usage = 'wrong usage, or a node or an operation that there is not'
   const codes = [`0 ${done}`, ...(absent === undefined ? [] : [`1 ${absent}`]), `2 ${usage}`, `3 ${failed}`]
   const lines = [
-    ...examples.map((example) => `  kvorum ${example}`),
+    ...examples.map((example) => `  ${example.includes(' | kvorum ') ? '' : 'kvorum '}${example}`),
     '',
     'Exit codes:',
     ...codes.map((code) => `  ${code}`),

@@ -4,6 +4,7 @@ import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { KvError } from '../errors/index.js'
 import { addAgent } from './agent.js'
 import { append } from './append.js'
+import { addBulk } from './bulk/commands.js'
 import { chaos } from './chaos.js'
 import type { Connection, Context, Form } from './context.js'
 import { addDataCommands } from './data-commands.js'
@@ -76,11 +77,13 @@ function programFor(
     .exitOverride()
     .version(context.version, '--version', 'print the version')
     .addHelpText('after', '\nExit codes: 0 done, 1 the key has no value or another one, 2 wrong usage, 3 failed.')
-  const perform = async ({ name, key, writes = false, json = false }: Asked, work: Work) => {
+  const perform = async ({ name, key, writes = false, json = false, patienceMs }: Asked, work: Work) => {
     const { address, timeout } = program.opts<{ address: string; timeout: number }>()
     checkAddress(address)
     const what = key === undefined ? name : `${name} ${shown(key)}`
-    done(await attempt({ what, address, writes, json }, { address, timeoutMs: timeout }, context, work))
+    const chosen = program.getOptionValueSource('timeout') !== 'default'
+    const timeoutMs = chosen ? timeout : (patienceMs ?? timeout)
+    done(await attempt({ what, address, writes, json }, { address, timeoutMs }, context, work))
   }
   // A command takes its options before or after it, so that `kvorum get k --address a` works as well.
   const command = (usage: string, about: string) => {
@@ -118,6 +121,7 @@ function programFor(
   addFaults(command, perform, context)
   addOperations(command, perform, context)
   addDataCommands(command, perform, context)
+  addBulk(command, perform, context)
   addAgent(program, context, done)
   const runLine: RunLine = (words, interrupted) => runCommand(words, environment, { ...context, interrupted })
   addShellCommands(program, environment, context, runLine, done)
@@ -286,6 +290,8 @@ interface Asked extends Flags {
   readonly name: string
   readonly key?: string
   readonly writes?: boolean
+  /** How long it may take unless --timeout says so; default: as all do. */
+  readonly patienceMs?: number
 }
 
 /** What a command does. Gives the exit code. */

@@ -1,10 +1,7 @@
 import type { Clock } from '../core/clock.js'
 import type { Context } from './context.js'
+import { barOf, DrawnLine } from './drawn-line.js'
 import { amountOf, amountText, type OperationView, sizeText, spanOf } from './operation-view.js'
-
-const BAR_WIDTH = 24
-/** Back to the first column, and what stands there is gone. */
-const ANEW = '\r\u001b[2K'
 
 /**
  * Shows how far an operation is, on stderr: a line that is drawn again and again on a terminal, else a line whenever a move
@@ -14,22 +11,20 @@ export class Progress {
   readonly #began: number
   #first: OperationView | undefined
   #lastLine = ''
-  #drawn = false
+  readonly #line: DrawnLine
 
   constructor(
     private readonly context: Pick<Context, 'warn' | 'columns'>,
     private readonly clock: Clock,
   ) {
     this.#began = clock.monotonic()
+    this.#line = new DrawnLine(context)
   }
 
   show(view: OperationView): void {
     this.#first ??= view
-    const { columns } = this.context
-    if (columns > 0) {
-      // A line that is broken could not be wiped away.
-      this.context.warn(`${ANEW}${this.#bar(view).slice(0, columns - 1)}`)
-      this.#drawn = true
+    if (this.#line.canDraw) {
+      this.#line.draw(this.#bar(view))
       return
     }
     const line = `${this.#share(view)}${view.detail === '' ? '' : `, ${withoutPhase(view.detail)}`}`
@@ -40,17 +35,14 @@ export class Progress {
 
   /** Other words may follow. */
   clear(): void {
-    if (this.#drawn) this.context.warn(ANEW)
-    this.#drawn = false
+    this.#line.clear()
   }
 
   #bar(view: OperationView): string {
     const { done, total } = amountOf(view)
     const share = total === 0 ? 1 : done / total
-    const full = Math.round(share * BAR_WIDTH)
-    const bar = `[${'#'.repeat(full)}${'-'.repeat(BAR_WIDTH - full)}] ${Math.floor(share * 100)} %`
     const bytes = view.moves.length === 0 ? '' : sizeText(view.moves.reduce((sum, move) => sum + move.bytes, 0))
-    const parts = [bar, amountText(view), bytes, this.#eta(view), view.detail]
+    const parts = [barOf(share), amountText(view), bytes, this.#eta(view), view.detail]
     return parts.filter((part) => part !== '').join('  ')
   }
 

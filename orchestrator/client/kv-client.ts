@@ -162,6 +162,11 @@ export class KvClient {
     }
   }
 
+  /** Of the cluster, for ever: where the same data is, it is the same one. */
+  get clusterId(): string {
+    return this.#pages.maps.current().clusterId
+  }
+
   /** The key's value with its version, or null when it has none. */
   async get(key: Bytes, options?: ReadOptions): Promise<Hit | null> {
     checkOptions(options, OPTIONS.get, 'get')

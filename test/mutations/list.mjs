@@ -1,4 +1,5 @@
 // Faults that a test must find. `find` is in its file exactly once; `shows` is in what the test then prints.
+import { BULK } from './bulk.mjs'
 import { CONDITIONS } from './conditions.mjs'
 import { ELASTIC } from './elastic.mjs'
 import { SCAN } from './scan.mjs'
@@ -348,6 +349,7 @@ export const MUTATIONS = [
   ...CONDITIONS,
   ...TTL,
   ...ELASTIC,
+  ...BULK,
   ...SCAN,
   ...TRANSACTIONS,
   ...WATCH,
