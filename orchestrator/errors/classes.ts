@@ -48,6 +48,8 @@ export class OverflowError extends subclass('OVERFLOW', 'OverflowError') {}
 export class CrossShardError extends subclass('CROSS_SHARD', 'CrossShardError') {}
 /** The changes that a watch asks for are not kept any more: scan, then watch from its `token`. */
 export class CompactedError extends subclass('COMPACTED', 'CompactedError') {}
+/** The lease was never granted, was revoked, or has expired, in whole or in part: grant another one. */
+export class LeaseNotFoundError extends subclass('LEASE_NOT_FOUND', 'LeaseNotFoundError') {}
 /** A fault in Kvorum itself. */
 export class InternalError extends subclass('INTERNAL', 'InternalError') {}
 
@@ -69,6 +71,7 @@ const CLASSES: Readonly<Record<Code, new (message: string, details: KvErrorDetai
   NOT_A_NUMBER: NotANumberError,
   OVERFLOW: OverflowError,
   COMPACTED: CompactedError,
+  LEASE_NOT_FOUND: LeaseNotFoundError,
   SESSION_EXPIRED: SessionExpiredError,
   CROSS_SHARD: CrossShardError,
 }

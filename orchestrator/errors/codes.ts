@@ -21,6 +21,7 @@ export const CODES = {
   OVERFLOW: { number: 17, grpcStatus: 11, retryable: false },
   CROSS_SHARD: { number: 18, grpcStatus: 3, retryable: false },
   COMPACTED: { number: 20, grpcStatus: 11, retryable: false },
+  LEASE_NOT_FOUND: { number: 21, grpcStatus: 5, retryable: false },
 } as const
 
 export type Code = keyof typeof CODES

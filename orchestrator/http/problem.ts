@@ -19,6 +19,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
   OVERFLOW: 409,
   CROSS_SHARD: 400,
   COMPACTED: 410,
+  LEASE_NOT_FOUND: 404,
   CORRUPT: 500,
   WRONG_PEER: 502,
   UNSUPPORTED: 501,

@@ -143,13 +143,13 @@ func (x MovePartitions_Step) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MovePartitions_Step.Descriptor instead.
 func (MovePartitions_Step) EnumDescriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{18, 0}
+	return file_command_proto_rawDescGZIP(), []int{21, 0}
 }
 
 type Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment, return_previous,
-	// Transaction and times to live.
+	// Transaction, times to live and leases.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
 	// Log time, in ms: the log time at which its leader began, and how long it has led since by its monotonic clock. Log
 	// time is the greatest stamp so far. It never goes back, and never runs ahead of real time, whatever wall clocks do.
@@ -448,6 +448,9 @@ type Write struct {
 	//	*Write_Increment
 	//	*Write_Transaction
 	//	*Write_Touch
+	//	*Write_GrantLease
+	//	*Write_KeepAlive
+	//	*Write_RevokeLease
 	Kind isWrite_Kind `protobuf_oneof:"kind"`
 	// 1 + the position of its session among those of the batch; 0 without a session.
 	Session uint32 `protobuf:"varint,5,opt,name=session,proto3" json:"session,omitempty"`
@@ -566,6 +569,33 @@ func (x *Write) GetTouch() *Touch {
 	return nil
 }
 
+func (x *Write) GetGrantLease() *GrantLease {
+	if x != nil {
+		if x, ok := x.Kind.(*Write_GrantLease); ok {
+			return x.GrantLease
+		}
+	}
+	return nil
+}
+
+func (x *Write) GetKeepAlive() *KeepAlive {
+	if x != nil {
+		if x, ok := x.Kind.(*Write_KeepAlive); ok {
+			return x.KeepAlive
+		}
+	}
+	return nil
+}
+
+func (x *Write) GetRevokeLease() *RevokeLease {
+	if x != nil {
+		if x, ok := x.Kind.(*Write_RevokeLease); ok {
+			return x.RevokeLease
+		}
+	}
+	return nil
+}
+
 func (x *Write) GetSession() uint32 {
 	if x != nil {
 		return x.Session
@@ -616,6 +646,18 @@ type Write_Touch struct {
 	Touch *Touch `protobuf:"bytes,10,opt,name=touch,proto3,oneof"`
 }
 
+type Write_GrantLease struct {
+	GrantLease *GrantLease `protobuf:"bytes,11,opt,name=grant_lease,json=grantLease,proto3,oneof"`
+}
+
+type Write_KeepAlive struct {
+	KeepAlive *KeepAlive `protobuf:"bytes,12,opt,name=keep_alive,json=keepAlive,proto3,oneof"`
+}
+
+type Write_RevokeLease struct {
+	RevokeLease *RevokeLease `protobuf:"bytes,13,opt,name=revoke_lease,json=revokeLease,proto3,oneof"`
+}
+
 func (*Write_Put) isWrite_Kind() {}
 
 func (*Write_Delete) isWrite_Kind() {}
@@ -632,6 +674,12 @@ func (*Write_Transaction) isWrite_Kind() {}
 
 func (*Write_Touch) isWrite_Kind() {}
 
+func (*Write_GrantLease) isWrite_Kind() {}
+
+func (*Write_KeepAlive) isWrite_Kind() {}
+
+func (*Write_RevokeLease) isWrite_Kind() {}
+
 type Put struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -641,7 +689,10 @@ type Put struct {
 	// Format 3: answers with the value that it replaces, and applies only if that is small enough to be kept with the answer.
 	ReturnPrevious bool `protobuf:"varint,4,opt,name=return_previous,json=returnPrevious,proto3" json:"return_previous,omitempty"`
 	// Format 3: how long the key lives, from the log time of this entry on. 0: for ever, whatever it had before.
-	TtlMs         uint64 `protobuf:"varint,5,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	TtlMs uint64 `protobuf:"varint,5,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// Format 3: the lease that the key belongs to from now on, 16 bytes, which must have a part in the key's partition. Empty: none,
+	// whatever it had before.
+	Lease         []byte `protobuf:"bytes,6,opt,name=lease,proto3" json:"lease,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -709,6 +760,13 @@ func (x *Put) GetTtlMs() uint64 {
 		return x.TtlMs
 	}
 	return 0
+}
+
+func (x *Put) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
 }
 
 type Delete struct {
@@ -1357,6 +1415,176 @@ func (x *Touch) GetTtlMs() uint64 {
 	return 0
 }
 
+// Format 3. What is said of a lease is said of its parts in some partitions, all of which the shard must own: a bit for each of the
+// 1,024, partition p is bit p % 8 of byte p / 8.
+type GrantLease struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 random bytes.
+	Lease []byte `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	// How long it lives without a keep-alive, from the log time of this entry on.
+	TtlMs         uint64 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	Partitions    []byte `protobuf:"bytes,3,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantLease) Reset() {
+	*x = GrantLease{}
+	mi := &file_command_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantLease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantLease) ProtoMessage() {}
+
+func (x *GrantLease) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantLease.ProtoReflect.Descriptor instead.
+func (*GrantLease) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GrantLease) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *GrantLease) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+func (x *GrantLease) GetPartitions() []byte {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+// Format 3. Has all parts live for the lease's time again; none of them if one is not there.
+type KeepAlive struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lease         []byte                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	Partitions    []byte                 `protobuf:"bytes,2,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeepAlive) Reset() {
+	*x = KeepAlive{}
+	mi := &file_command_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeepAlive) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeepAlive) ProtoMessage() {}
+
+func (x *KeepAlive) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeepAlive.ProtoReflect.Descriptor instead.
+func (*KeepAlive) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *KeepAlive) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *KeepAlive) GetPartitions() []byte {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+// Format 3. Ends the parts: from here on no key is put into them. Their keys are deleted, so many by an entry.
+type RevokeLease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lease         []byte                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	Partitions    []byte                 `protobuf:"bytes,2,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeLease) Reset() {
+	*x = RevokeLease{}
+	mi := &file_command_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeLease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeLease) ProtoMessage() {}
+
+func (x *RevokeLease) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeLease.ProtoReflect.Descriptor instead.
+func (*RevokeLease) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RevokeLease) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *RevokeLease) GetPartitions() []byte {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
 // Opens a session. Its id is the nonce and the index of this entry, 8 bytes each, big-endian: a late copy of it opens
 // another session, and never one that has been.
 type OpenSession struct {
@@ -1371,7 +1599,7 @@ type OpenSession struct {
 
 func (x *OpenSession) Reset() {
 	*x = OpenSession{}
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1611,7 @@ func (x *OpenSession) String() string {
 func (*OpenSession) ProtoMessage() {}
 
 func (x *OpenSession) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[14]
+	mi := &file_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1624,7 @@ func (x *OpenSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSession.ProtoReflect.Descriptor instead.
 func (*OpenSession) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{14}
+	return file_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OpenSession) GetNonce() uint64 {
@@ -1425,7 +1653,7 @@ type AssignPartitions struct {
 
 func (x *AssignPartitions) Reset() {
 	*x = AssignPartitions{}
-	mi := &file_command_proto_msgTypes[15]
+	mi := &file_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1665,7 @@ func (x *AssignPartitions) String() string {
 func (*AssignPartitions) ProtoMessage() {}
 
 func (x *AssignPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[15]
+	mi := &file_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1678,7 @@ func (x *AssignPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitions.ProtoReflect.Descriptor instead.
 func (*AssignPartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{15}
+	return file_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AssignPartitions) GetEpoch() uint64 {
@@ -1478,7 +1706,7 @@ type RaiseFormat struct {
 
 func (x *RaiseFormat) Reset() {
 	*x = RaiseFormat{}
-	mi := &file_command_proto_msgTypes[16]
+	mi := &file_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1718,7 @@ func (x *RaiseFormat) String() string {
 func (*RaiseFormat) ProtoMessage() {}
 
 func (x *RaiseFormat) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[16]
+	mi := &file_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1731,7 @@ func (x *RaiseFormat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaiseFormat.ProtoReflect.Descriptor instead.
 func (*RaiseFormat) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{16}
+	return file_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RaiseFormat) GetFormat() uint32 {
@@ -1516,15 +1744,17 @@ func (x *RaiseFormat) GetFormat() uint32 {
 // Format 3. Deletes those of the keys that are due by the log time of this entry; whatever is not, not any more, or in a partition
 // that is not owned and open to writes, is left alone.
 type Expire struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Keys          [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Keys  [][]byte               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Also ends what leases are due by then, and deletes keys of those that have ended.
+	Leases        bool `protobuf:"varint,2,opt,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Expire) Reset() {
 	*x = Expire{}
-	mi := &file_command_proto_msgTypes[17]
+	mi := &file_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +1766,7 @@ func (x *Expire) String() string {
 func (*Expire) ProtoMessage() {}
 
 func (x *Expire) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[17]
+	mi := &file_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1779,7 @@ func (x *Expire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Expire.ProtoReflect.Descriptor instead.
 func (*Expire) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{17}
+	return file_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Expire) GetKeys() [][]byte {
@@ -1557,6 +1787,13 @@ func (x *Expire) GetKeys() [][]byte {
 		return x.Keys
 	}
 	return nil
+}
+
+func (x *Expire) GetLeases() bool {
+	if x != nil {
+		return x.Leases
+	}
+	return false
 }
 
 // A step of partitions from one state to the next, all of them or none (node-go/move/DESIGN.md). Fenced: of each
@@ -1577,7 +1814,7 @@ type MovePartitions struct {
 
 func (x *MovePartitions) Reset() {
 	*x = MovePartitions{}
-	mi := &file_command_proto_msgTypes[18]
+	mi := &file_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +1826,7 @@ func (x *MovePartitions) String() string {
 func (*MovePartitions) ProtoMessage() {}
 
 func (x *MovePartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[18]
+	mi := &file_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +1839,7 @@ func (x *MovePartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovePartitions.ProtoReflect.Descriptor instead.
 func (*MovePartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{18}
+	return file_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MovePartitions) GetStep() MovePartitions_Step {
@@ -1641,14 +1878,16 @@ type ImportRecords struct {
 	// Keys that are gone there.
 	Removed [][]byte `protobuf:"bytes,3,rep,name=removed,proto3" json:"removed,omitempty"`
 	// Everything has come: the partitions, these and no others, are imported.
-	Complete      []*ImportedPartition `protobuf:"bytes,4,rep,name=complete,proto3" json:"complete,omitempty"`
+	Complete []*ImportedPartition `protobuf:"bytes,4,rep,name=complete,proto3" json:"complete,omitempty"`
+	// Format 3.
+	Leases        []*ImportedLease `protobuf:"bytes,5,rep,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImportRecords) Reset() {
 	*x = ImportRecords{}
-	mi := &file_command_proto_msgTypes[19]
+	mi := &file_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1899,7 @@ func (x *ImportRecords) String() string {
 func (*ImportRecords) ProtoMessage() {}
 
 func (x *ImportRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[19]
+	mi := &file_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1912,7 @@ func (x *ImportRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRecords.ProtoReflect.Descriptor instead.
 func (*ImportRecords) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{19}
+	return file_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ImportRecords) GetEpoch() uint64 {
@@ -1704,20 +1943,29 @@ func (x *ImportRecords) GetComplete() []*ImportedPartition {
 	return nil
 }
 
+func (x *ImportRecords) GetLeases() []*ImportedLease {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
 type ImportedRecord struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Key     []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Value   []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	Version uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	// Format 3: what is left of its time to live, at least 1; 0: it has none. It goes on by the log time of the shard that takes it.
-	TtlMs         uint64 `protobuf:"varint,4,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	TtlMs uint64 `protobuf:"varint,4,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// Format 3: the lease that it belongs to; empty: none.
+	Lease         []byte `protobuf:"bytes,5,opt,name=lease,proto3" json:"lease,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImportedRecord) Reset() {
 	*x = ImportedRecord{}
-	mi := &file_command_proto_msgTypes[20]
+	mi := &file_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1977,7 @@ func (x *ImportedRecord) String() string {
 func (*ImportedRecord) ProtoMessage() {}
 
 func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[20]
+	mi := &file_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1990,7 @@ func (x *ImportedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedRecord.ProtoReflect.Descriptor instead.
 func (*ImportedRecord) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{20}
+	return file_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ImportedRecord) GetKey() []byte {
@@ -1773,6 +2021,93 @@ func (x *ImportedRecord) GetTtlMs() uint64 {
 	return 0
 }
 
+func (x *ImportedRecord) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+// What a lease has in partitions that are being imported, as it was when they were frozen.
+type ImportedLease struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Lease []byte                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	TtlMs uint64                 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// What is left of it, at least 1. It goes on by the log time of the shard that takes it.
+	LeftMs uint64 `protobuf:"varint,3,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"`
+	// Where it lives.
+	Partitions []byte `protobuf:"bytes,4,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	// Where it has ended, and keys of it are left.
+	Ended         []byte `protobuf:"bytes,5,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportedLease) Reset() {
+	*x = ImportedLease{}
+	mi := &file_command_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedLease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedLease) ProtoMessage() {}
+
+func (x *ImportedLease) ProtoReflect() protoreflect.Message {
+	mi := &file_command_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedLease.ProtoReflect.Descriptor instead.
+func (*ImportedLease) Descriptor() ([]byte, []int) {
+	return file_command_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ImportedLease) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *ImportedLease) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+func (x *ImportedLease) GetLeftMs() uint64 {
+	if x != nil {
+		return x.LeftMs
+	}
+	return 0
+}
+
+func (x *ImportedLease) GetPartitions() []byte {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *ImportedLease) GetEnded() []byte {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
 type ImportedPartition struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Partition uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -1784,7 +2119,7 @@ type ImportedPartition struct {
 
 func (x *ImportedPartition) Reset() {
 	*x = ImportedPartition{}
-	mi := &file_command_proto_msgTypes[21]
+	mi := &file_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +2131,7 @@ func (x *ImportedPartition) String() string {
 func (*ImportedPartition) ProtoMessage() {}
 
 func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[21]
+	mi := &file_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +2144,7 @@ func (x *ImportedPartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPartition.ProtoReflect.Descriptor instead.
 func (*ImportedPartition) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{21}
+	return file_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ImportedPartition) GetPartition() uint32 {
@@ -1838,7 +2173,7 @@ type SweepRecords struct {
 
 func (x *SweepRecords) Reset() {
 	*x = SweepRecords{}
-	mi := &file_command_proto_msgTypes[22]
+	mi := &file_command_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +2185,7 @@ func (x *SweepRecords) String() string {
 func (*SweepRecords) ProtoMessage() {}
 
 func (x *SweepRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[22]
+	mi := &file_command_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +2198,7 @@ func (x *SweepRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweepRecords.ProtoReflect.Descriptor instead.
 func (*SweepRecords) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{22}
+	return file_command_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SweepRecords) GetKeys() [][]byte {
@@ -1893,7 +2228,7 @@ type SweptPartitions struct {
 
 func (x *SweptPartitions) Reset() {
 	*x = SweptPartitions{}
-	mi := &file_command_proto_msgTypes[23]
+	mi := &file_command_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1905,7 +2240,7 @@ func (x *SweptPartitions) String() string {
 func (*SweptPartitions) ProtoMessage() {}
 
 func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[23]
+	mi := &file_command_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1918,7 +2253,7 @@ func (x *SweptPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SweptPartitions.ProtoReflect.Descriptor instead.
 func (*SweptPartitions) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{23}
+	return file_command_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SweptPartitions) GetFirst() uint32 {
@@ -1953,7 +2288,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_command_proto_msgTypes[24]
+	mi := &file_command_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2300,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_command_proto_msgTypes[24]
+	mi := &file_command_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1978,7 +2313,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_command_proto_rawDescGZIP(), []int{24}
+	return file_command_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -2017,7 +2352,7 @@ const file_command_proto_rawDesc = "" +
 	"\bsessions\x18\x02 \x03(\v2\x17.kvorum.command.SessionR\bsessions\"/\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
-	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\xf9\x03\n" +
+	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\xb6\x05\n" +
 	"\x05Write\x12'\n" +
 	"\x03put\x18\x01 \x01(\v2\x13.kvorum.command.PutH\x00R\x03put\x120\n" +
 	"\x06delete\x18\x02 \x01(\v2\x16.kvorum.command.DeleteH\x00R\x06delete\x120\n" +
@@ -2027,17 +2362,23 @@ const file_command_proto_rawDesc = "" +
 	"\tincrement\x18\b \x01(\v2\x19.kvorum.command.IncrementH\x00R\tincrement\x12?\n" +
 	"\vtransaction\x18\t \x01(\v2\x1b.kvorum.command.TransactionH\x00R\vtransaction\x12-\n" +
 	"\x05touch\x18\n" +
-	" \x01(\v2\x15.kvorum.command.TouchH\x00R\x05touch\x12\x18\n" +
+	" \x01(\v2\x15.kvorum.command.TouchH\x00R\x05touch\x12=\n" +
+	"\vgrant_lease\x18\v \x01(\v2\x1a.kvorum.command.GrantLeaseH\x00R\n" +
+	"grantLease\x12:\n" +
+	"\n" +
+	"keep_alive\x18\f \x01(\v2\x19.kvorum.command.KeepAliveH\x00R\tkeepAlive\x12@\n" +
+	"\frevoke_lease\x18\r \x01(\v2\x1b.kvorum.command.RevokeLeaseH\x00R\vrevokeLease\x12\x18\n" +
 	"\asession\x18\x05 \x01(\rR\asession\x12\x1a\n" +
 	"\bsequence\x18\x06 \x01(\x04R\bsequenceB\x06\n" +
-	"\x04kind\"\xa0\x01\n" +
+	"\x04kind\"\xb6\x01\n" +
 	"\x03Put\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\"\n" +
 	"\n" +
 	"if_version\x18\x03 \x01(\x04H\x00R\tifVersion\x88\x01\x01\x12'\n" +
 	"\x0freturn_previous\x18\x04 \x01(\bR\x0ereturnPrevious\x12\x15\n" +
-	"\x06ttl_ms\x18\x05 \x01(\x04R\x05ttlMsB\r\n" +
+	"\x06ttl_ms\x18\x05 \x01(\x04R\x05ttlMs\x12\x14\n" +
+	"\x05lease\x18\x06 \x01(\fR\x05leaseB\r\n" +
 	"\v_if_version\"v\n" +
 	"\x06Delete\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\"\n" +
@@ -2090,7 +2431,24 @@ const file_command_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\fR\x03key\"0\n" +
 	"\x05Touch\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x15\n" +
-	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\"@\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\"Y\n" +
+	"\n" +
+	"GrantLease\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x15\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x03 \x01(\fR\n" +
+	"partitions\"A\n" +
+	"\tKeepAlive\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x02 \x01(\fR\n" +
+	"partitions\"C\n" +
+	"\vRevokeLease\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x02 \x01(\fR\n" +
+	"partitions\"@\n" +
 	"\vOpenSession\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\x06R\x05nonce\x12\x1b\n" +
 	"\texpiry_ms\x18\x02 \x01(\rR\bexpiryMs\"^\n" +
@@ -2098,9 +2456,10 @@ const file_command_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x124\n" +
 	"\x05owned\x18\x02 \x03(\v2\x1e.kvorum.command.PartitionRangeR\x05owned\"%\n" +
 	"\vRaiseFormat\x12\x16\n" +
-	"\x06format\x18\x01 \x01(\rR\x06format\"\x1c\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\"4\n" +
 	"\x06Expire\x12\x12\n" +
-	"\x04keys\x18\x01 \x03(\fR\x04keys\"\xc3\x02\n" +
+	"\x04keys\x18\x01 \x03(\fR\x04keys\x12\x16\n" +
+	"\x06leases\x18\x02 \x01(\bR\x06leases\"\xc3\x02\n" +
 	"\x0eMovePartitions\x127\n" +
 	"\x04step\x18\x01 \x01(\x0e2#.kvorum.command.MovePartitions.StepR\x04step\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12>\n" +
@@ -2115,17 +2474,27 @@ const file_command_proto_rawDesc = "" +
 	"\tSTEP_THAW\x10\x03\x12\x10\n" +
 	"\fSTEP_RELEASE\x10\x04\x12\x11\n" +
 	"\rSTEP_ACTIVATE\x10\x05\x12\x10\n" +
-	"\fSTEP_DISCARD\x10\x06\"\xb8\x01\n" +
+	"\fSTEP_DISCARD\x10\x06\"\xef\x01\n" +
 	"\rImportRecords\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x128\n" +
 	"\arecords\x18\x02 \x03(\v2\x1e.kvorum.command.ImportedRecordR\arecords\x12\x18\n" +
 	"\aremoved\x18\x03 \x03(\fR\aremoved\x12=\n" +
-	"\bcomplete\x18\x04 \x03(\v2!.kvorum.command.ImportedPartitionR\bcomplete\"i\n" +
+	"\bcomplete\x18\x04 \x03(\v2!.kvorum.command.ImportedPartitionR\bcomplete\x125\n" +
+	"\x06leases\x18\x05 \x03(\v2\x1d.kvorum.command.ImportedLeaseR\x06leases\"\x7f\n" +
 	"\x0eImportedRecord\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x15\n" +
-	"\x06ttl_ms\x18\x04 \x01(\x04R\x05ttlMs\"G\n" +
+	"\x06ttl_ms\x18\x04 \x01(\x04R\x05ttlMs\x12\x14\n" +
+	"\x05lease\x18\x05 \x01(\fR\x05lease\"\x8b\x01\n" +
+	"\rImportedLease\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x15\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\x12\x17\n" +
+	"\aleft_ms\x18\x03 \x01(\x04R\x06leftMs\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x04 \x01(\fR\n" +
+	"partitions\x12\x14\n" +
+	"\x05ended\x18\x05 \x01(\fR\x05ended\"G\n" +
 	"\x11ImportedPartition\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x14\n" +
 	"\x05floor\x18\x02 \x01(\x04R\x05floor\"Y\n" +
@@ -2153,7 +2522,7 @@ func file_command_proto_rawDescGZIP() []byte {
 }
 
 var file_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_command_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_command_proto_goTypes = []any{
 	(Condition_Comparison)(0),    // 0: kvorum.command.Condition.Comparison
 	(MovePartitions_Step)(0),     // 1: kvorum.command.MovePartitions.Step
@@ -2171,56 +2540,64 @@ var file_command_proto_goTypes = []any{
 	(*TransactionOperation)(nil), // 13: kvorum.command.TransactionOperation
 	(*Get)(nil),                  // 14: kvorum.command.Get
 	(*Touch)(nil),                // 15: kvorum.command.Touch
-	(*OpenSession)(nil),          // 16: kvorum.command.OpenSession
-	(*AssignPartitions)(nil),     // 17: kvorum.command.AssignPartitions
-	(*RaiseFormat)(nil),          // 18: kvorum.command.RaiseFormat
-	(*Expire)(nil),               // 19: kvorum.command.Expire
-	(*MovePartitions)(nil),       // 20: kvorum.command.MovePartitions
-	(*ImportRecords)(nil),        // 21: kvorum.command.ImportRecords
-	(*ImportedRecord)(nil),       // 22: kvorum.command.ImportedRecord
-	(*ImportedPartition)(nil),    // 23: kvorum.command.ImportedPartition
-	(*SweepRecords)(nil),         // 24: kvorum.command.SweepRecords
-	(*SweptPartitions)(nil),      // 25: kvorum.command.SweptPartitions
-	(*PartitionRange)(nil),       // 26: kvorum.command.PartitionRange
+	(*GrantLease)(nil),           // 16: kvorum.command.GrantLease
+	(*KeepAlive)(nil),            // 17: kvorum.command.KeepAlive
+	(*RevokeLease)(nil),          // 18: kvorum.command.RevokeLease
+	(*OpenSession)(nil),          // 19: kvorum.command.OpenSession
+	(*AssignPartitions)(nil),     // 20: kvorum.command.AssignPartitions
+	(*RaiseFormat)(nil),          // 21: kvorum.command.RaiseFormat
+	(*Expire)(nil),               // 22: kvorum.command.Expire
+	(*MovePartitions)(nil),       // 23: kvorum.command.MovePartitions
+	(*ImportRecords)(nil),        // 24: kvorum.command.ImportRecords
+	(*ImportedRecord)(nil),       // 25: kvorum.command.ImportedRecord
+	(*ImportedLease)(nil),        // 26: kvorum.command.ImportedLease
+	(*ImportedPartition)(nil),    // 27: kvorum.command.ImportedPartition
+	(*SweepRecords)(nil),         // 28: kvorum.command.SweepRecords
+	(*SweptPartitions)(nil),      // 29: kvorum.command.SweptPartitions
+	(*PartitionRange)(nil),       // 30: kvorum.command.PartitionRange
 }
 var file_command_proto_depIdxs = []int32{
 	3,  // 0: kvorum.command.Command.write:type_name -> kvorum.command.WriteBatch
-	17, // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
-	20, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
-	21, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
-	24, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
-	18, // 5: kvorum.command.Command.raise:type_name -> kvorum.command.RaiseFormat
-	19, // 6: kvorum.command.Command.expire:type_name -> kvorum.command.Expire
+	20, // 1: kvorum.command.Command.assign:type_name -> kvorum.command.AssignPartitions
+	23, // 2: kvorum.command.Command.move:type_name -> kvorum.command.MovePartitions
+	24, // 3: kvorum.command.Command.import:type_name -> kvorum.command.ImportRecords
+	28, // 4: kvorum.command.Command.sweep:type_name -> kvorum.command.SweepRecords
+	21, // 5: kvorum.command.Command.raise:type_name -> kvorum.command.RaiseFormat
+	22, // 6: kvorum.command.Command.expire:type_name -> kvorum.command.Expire
 	5,  // 7: kvorum.command.WriteBatch.writes:type_name -> kvorum.command.Write
 	4,  // 8: kvorum.command.WriteBatch.sessions:type_name -> kvorum.command.Session
 	6,  // 9: kvorum.command.Write.put:type_name -> kvorum.command.Put
 	7,  // 10: kvorum.command.Write.delete:type_name -> kvorum.command.Delete
 	8,  // 11: kvorum.command.Write.append:type_name -> kvorum.command.Append
-	16, // 12: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
+	19, // 12: kvorum.command.Write.open:type_name -> kvorum.command.OpenSession
 	9,  // 13: kvorum.command.Write.compare_and_set:type_name -> kvorum.command.CompareAndSet
 	10, // 14: kvorum.command.Write.increment:type_name -> kvorum.command.Increment
 	11, // 15: kvorum.command.Write.transaction:type_name -> kvorum.command.Transaction
 	15, // 16: kvorum.command.Write.touch:type_name -> kvorum.command.Touch
-	12, // 17: kvorum.command.Transaction.conditions:type_name -> kvorum.command.Condition
-	13, // 18: kvorum.command.Transaction.then:type_name -> kvorum.command.TransactionOperation
-	13, // 19: kvorum.command.Transaction.otherwise:type_name -> kvorum.command.TransactionOperation
-	0,  // 20: kvorum.command.Condition.comparison:type_name -> kvorum.command.Condition.Comparison
-	14, // 21: kvorum.command.TransactionOperation.get:type_name -> kvorum.command.Get
-	6,  // 22: kvorum.command.TransactionOperation.put:type_name -> kvorum.command.Put
-	7,  // 23: kvorum.command.TransactionOperation.delete:type_name -> kvorum.command.Delete
-	8,  // 24: kvorum.command.TransactionOperation.append:type_name -> kvorum.command.Append
-	10, // 25: kvorum.command.TransactionOperation.increment:type_name -> kvorum.command.Increment
-	26, // 26: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
-	1,  // 27: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
-	26, // 28: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
-	22, // 29: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
-	23, // 30: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
-	25, // 31: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	16, // 17: kvorum.command.Write.grant_lease:type_name -> kvorum.command.GrantLease
+	17, // 18: kvorum.command.Write.keep_alive:type_name -> kvorum.command.KeepAlive
+	18, // 19: kvorum.command.Write.revoke_lease:type_name -> kvorum.command.RevokeLease
+	12, // 20: kvorum.command.Transaction.conditions:type_name -> kvorum.command.Condition
+	13, // 21: kvorum.command.Transaction.then:type_name -> kvorum.command.TransactionOperation
+	13, // 22: kvorum.command.Transaction.otherwise:type_name -> kvorum.command.TransactionOperation
+	0,  // 23: kvorum.command.Condition.comparison:type_name -> kvorum.command.Condition.Comparison
+	14, // 24: kvorum.command.TransactionOperation.get:type_name -> kvorum.command.Get
+	6,  // 25: kvorum.command.TransactionOperation.put:type_name -> kvorum.command.Put
+	7,  // 26: kvorum.command.TransactionOperation.delete:type_name -> kvorum.command.Delete
+	8,  // 27: kvorum.command.TransactionOperation.append:type_name -> kvorum.command.Append
+	10, // 28: kvorum.command.TransactionOperation.increment:type_name -> kvorum.command.Increment
+	30, // 29: kvorum.command.AssignPartitions.owned:type_name -> kvorum.command.PartitionRange
+	1,  // 30: kvorum.command.MovePartitions.step:type_name -> kvorum.command.MovePartitions.Step
+	30, // 31: kvorum.command.MovePartitions.partitions:type_name -> kvorum.command.PartitionRange
+	25, // 32: kvorum.command.ImportRecords.records:type_name -> kvorum.command.ImportedRecord
+	27, // 33: kvorum.command.ImportRecords.complete:type_name -> kvorum.command.ImportedPartition
+	26, // 34: kvorum.command.ImportRecords.leases:type_name -> kvorum.command.ImportedLease
+	29, // 35: kvorum.command.SweepRecords.swept:type_name -> kvorum.command.SweptPartitions
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_command_proto_init() }
@@ -2246,6 +2623,9 @@ func file_command_proto_init() {
 		(*Write_Increment)(nil),
 		(*Write_Transaction)(nil),
 		(*Write_Touch)(nil),
+		(*Write_GrantLease)(nil),
+		(*Write_KeepAlive)(nil),
+		(*Write_RevokeLease)(nil),
 	}
 	file_command_proto_msgTypes[4].OneofWrappers = []any{}
 	file_command_proto_msgTypes[5].OneofWrappers = []any{}
@@ -2268,7 +2648,7 @@ func file_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_command_proto_rawDesc), len(file_command_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -126,6 +126,8 @@ const (
 	ErrorCode_ERROR_CODE_CROSS_SHARD ErrorCode = 18
 	// The changes that a watch asks for are not kept any more. Scan what is there, then watch from the token that came with this.
 	ErrorCode_ERROR_CODE_COMPACTED ErrorCode = 20
+	// The lease was never granted, was revoked, or has expired, in whole or in part: it is lost. Grant another one.
+	ErrorCode_ERROR_CODE_LEASE_NOT_FOUND ErrorCode = 21
 )
 
 // Enum value maps for ErrorCode.
@@ -151,6 +153,7 @@ var (
 		17: "ERROR_CODE_OVERFLOW",
 		18: "ERROR_CODE_CROSS_SHARD",
 		20: "ERROR_CODE_COMPACTED",
+		21: "ERROR_CODE_LEASE_NOT_FOUND",
 	}
 	ErrorCode_value = map[string]int32{
 		"ERROR_CODE_UNSPECIFIED":         0,
@@ -173,6 +176,7 @@ var (
 		"ERROR_CODE_OVERFLOW":            17,
 		"ERROR_CODE_CROSS_SHARD":         18,
 		"ERROR_CODE_COMPACTED":           20,
+		"ERROR_CODE_LEASE_NOT_FOUND":     21,
 	}
 )
 
@@ -500,7 +504,7 @@ const file_errors_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13OUTCOME_NOT_APPLIED\x10\x01\x12\x13\n" +
 	"\x0fOUTCOME_UNKNOWN\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_APPLIED\x10\x03*\xdf\x05\n" +
+	"\x0fOUTCOME_APPLIED\x10\x03*\x87\x06\n" +
 	"\tErrorCode\x12\x1a\n" +
 	"\x16ERROR_CODE_UNSPECIFIED\x10\x00\x12'\n" +
 	"\x1bERROR_CODE_INVALID_ARGUMENT\x10\x01\x1a\x06\x8a\xb5\x18\x02\b\x03\x12 \n" +
@@ -522,7 +526,8 @@ const file_errors_proto_rawDesc = "" +
 	"\x17ERROR_CODE_NOT_A_NUMBER\x10\x10\x1a\x06\x8a\xb5\x18\x02\b\t\x12\x1f\n" +
 	"\x13ERROR_CODE_OVERFLOW\x10\x11\x1a\x06\x8a\xb5\x18\x02\b\v\x12\"\n" +
 	"\x16ERROR_CODE_CROSS_SHARD\x10\x12\x1a\x06\x8a\xb5\x18\x02\b\x03\x12 \n" +
-	"\x14ERROR_CODE_COMPACTED\x10\x14\x1a\x06\x8a\xb5\x18\x02\b\v:T\n" +
+	"\x14ERROR_CODE_COMPACTED\x10\x14\x1a\x06\x8a\xb5\x18\x02\b\v\x12&\n" +
+	"\x1aERROR_CODE_LEASE_NOT_FOUND\x10\x15\x1a\x06\x8a\xb5\x18\x02\b\x05:T\n" +
 	"\x05class\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x19.kvorum.errors.ErrorClassR\x05classB\x18Z\x16kvorum/node/gen/errorsb\x06proto3"
 
 var (

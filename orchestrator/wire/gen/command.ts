@@ -21,7 +21,7 @@ export const protobufFileName = "command.proto";
 export interface Command {
   /**
    * 1, or what the shard was raised to: 2 is 1 with RaiseFormat, 3 is 2 with CompareAndSet, Increment, return_previous,
-   * Transaction and times to live.
+   * Transaction, times to live and leases.
    */
   format: number;
   /**
@@ -64,6 +64,9 @@ export interface Write {
     | { $case: "increment"; value: Increment }
     | { $case: "transaction"; value: Transaction }
     | { $case: "touch"; value: Touch }
+    | { $case: "grantLease"; value: GrantLease }
+    | { $case: "keepAlive"; value: KeepAlive }
+    | { $case: "revokeLease"; value: RevokeLease }
     | undefined;
   /** 1 + the position of its session among those of the batch; 0 without a session. */
   session: number;
@@ -82,6 +85,11 @@ export interface Put {
   returnPrevious: boolean;
   /** Format 3: how long the key lives, from the log time of this entry on. 0: for ever, whatever it had before. */
   ttlMs: bigint;
+  /**
+   * Format 3: the lease that the key belongs to from now on, 16 bytes, which must have a part in the key's partition. Empty: none,
+   * whatever it had before.
+   */
+  lease: Uint8Array;
 }
 
 export interface Delete {
@@ -175,6 +183,30 @@ export interface Touch {
 }
 
 /**
+ * Format 3. What is said of a lease is said of its parts in some partitions, all of which the shard must own: a bit for each of the
+ * 1,024, partition p is bit p % 8 of byte p / 8.
+ */
+export interface GrantLease {
+  /** 16 random bytes. */
+  lease: Uint8Array;
+  /** How long it lives without a keep-alive, from the log time of this entry on. */
+  ttlMs: bigint;
+  partitions: Uint8Array;
+}
+
+/** Format 3. Has all parts live for the lease's time again; none of them if one is not there. */
+export interface KeepAlive {
+  lease: Uint8Array;
+  partitions: Uint8Array;
+}
+
+/** Format 3. Ends the parts: from here on no key is put into them. Their keys are deleted, so many by an entry. */
+export interface RevokeLease {
+  lease: Uint8Array;
+  partitions: Uint8Array;
+}
+
+/**
  * Opens a session. Its id is the nonce and the index of this entry, 8 bytes each, big-endian: a late copy of it opens
  * another session, and never one that has been.
  */
@@ -208,6 +240,8 @@ export interface RaiseFormat {
  */
 export interface Expire {
   keys: Uint8Array[];
+  /** Also ends what leases are due by then, and deletes keys of those that have ended. */
+  leases: boolean;
 }
 
 /**
@@ -261,6 +295,8 @@ export interface ImportRecords {
   removed: Uint8Array[];
   /** Everything has come: the partitions, these and no others, are imported. */
   complete: ImportedPartition[];
+  /** Format 3. */
+  leases: ImportedLease[];
 }
 
 export interface ImportedRecord {
@@ -269,6 +305,20 @@ export interface ImportedRecord {
   version: bigint;
   /** Format 3: what is left of its time to live, at least 1; 0: it has none. It goes on by the log time of the shard that takes it. */
   ttlMs: bigint;
+  /** Format 3: the lease that it belongs to; empty: none. */
+  lease: Uint8Array;
+}
+
+/** What a lease has in partitions that are being imported, as it was when they were frozen. */
+export interface ImportedLease {
+  lease: Uint8Array;
+  ttlMs: bigint;
+  /** What is left of it, at least 1. It goes on by the log time of the shard that takes it. */
+  leftMs: bigint;
+  /** Where it lives. */
+  partitions: Uint8Array;
+  /** Where it has ended, and keys of it are left. */
+  ended: Uint8Array;
 }
 
 export interface ImportedPartition {
@@ -589,6 +639,15 @@ export const Write: MessageFns<Write> = {
       case "touch":
         Touch.encode(message.kind.value, writer.uint32(82).fork()).join();
         break;
+      case "grantLease":
+        GrantLease.encode(message.kind.value, writer.uint32(90).fork()).join();
+        break;
+      case "keepAlive":
+        KeepAlive.encode(message.kind.value, writer.uint32(98).fork()).join();
+        break;
+      case "revokeLease":
+        RevokeLease.encode(message.kind.value, writer.uint32(106).fork()).join();
+        break;
     }
     if (message.session !== 0) {
       writer.uint32(40).uint32(message.session);
@@ -679,6 +738,30 @@ export const Write: MessageFns<Write> = {
             message.kind = { $case: "touch", value: Touch.decode(reader, reader.uint32()) };
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.kind = { $case: "grantLease", value: GrantLease.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.kind = { $case: "keepAlive", value: KeepAlive.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.kind = { $case: "revokeLease", value: RevokeLease.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 5: {
             if (tag !== 40) {
               break;
@@ -709,7 +792,14 @@ export const Write: MessageFns<Write> = {
 };
 
 function createBasePut(): Put {
-  return { key: NO_BYTES, value: NO_BYTES, ifVersion: undefined, returnPrevious: false, ttlMs: 0n };
+  return {
+    key: NO_BYTES,
+    value: NO_BYTES,
+    ifVersion: undefined,
+    returnPrevious: false,
+    ttlMs: 0n,
+    lease: NO_BYTES,
+  };
 }
 
 export const Put: MessageFns<Put> = {
@@ -734,6 +824,9 @@ export const Put: MessageFns<Put> = {
         throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
       }
       writer.uint32(40).uint64(message.ttlMs);
+    }
+    if (message.lease.length !== 0) {
+      writer.uint32(50).bytes(message.lease);
     }
     return writer;
   },
@@ -789,6 +882,14 @@ export const Put: MessageFns<Put> = {
             }
 
             message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.lease = reader.bytes();
             continue;
           }
         }
@@ -1432,6 +1533,191 @@ export const Touch: MessageFns<Touch> = {
   },
 };
 
+function createBaseGrantLease(): GrantLease {
+  return { lease: NO_BYTES, ttlMs: 0n, partitions: NO_BYTES };
+}
+
+export const GrantLease: MessageFns<GrantLease> = {
+  encode(message: GrantLease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lease.length !== 0) {
+      writer.uint32(10).bytes(message.lease);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ttlMs);
+    }
+    if (message.partitions.length !== 0) {
+      writer.uint32(26).bytes(message.partitions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrantLease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrantLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lease = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partitions = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseKeepAlive(): KeepAlive {
+  return { lease: NO_BYTES, partitions: NO_BYTES };
+}
+
+export const KeepAlive: MessageFns<KeepAlive> = {
+  encode(message: KeepAlive, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lease.length !== 0) {
+      writer.uint32(10).bytes(message.lease);
+    }
+    if (message.partitions.length !== 0) {
+      writer.uint32(18).bytes(message.partitions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeepAlive {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeepAlive();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lease = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partitions = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRevokeLease(): RevokeLease {
+  return { lease: NO_BYTES, partitions: NO_BYTES };
+}
+
+export const RevokeLease: MessageFns<RevokeLease> = {
+  encode(message: RevokeLease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lease.length !== 0) {
+      writer.uint32(10).bytes(message.lease);
+    }
+    if (message.partitions.length !== 0) {
+      writer.uint32(18).bytes(message.partitions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeLease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lease = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partitions = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseOpenSession(): OpenSession {
   return { nonce: 0n, expiryMs: 0 };
 }
@@ -1599,13 +1885,16 @@ export const RaiseFormat: MessageFns<RaiseFormat> = {
 };
 
 function createBaseExpire(): Expire {
-  return { keys: [] };
+  return { keys: [], leases: false };
 }
 
 export const Expire: MessageFns<Expire> = {
   encode(message: Expire, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.keys) {
       writer.uint32(10).bytes(v!);
+    }
+    if (message.leases !== false) {
+      writer.uint32(16).bool(message.leases);
     }
     return writer;
   },
@@ -1629,6 +1918,14 @@ export const Expire: MessageFns<Expire> = {
             }
 
             message.keys.push(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.leases = reader.bool();
             continue;
           }
         }
@@ -1727,7 +2024,7 @@ export const MovePartitions: MessageFns<MovePartitions> = {
 };
 
 function createBaseImportRecords(): ImportRecords {
-  return { epoch: 0n, records: [], removed: [], complete: [] };
+  return { epoch: 0n, records: [], removed: [], complete: [], leases: [] };
 }
 
 export const ImportRecords: MessageFns<ImportRecords> = {
@@ -1746,6 +2043,9 @@ export const ImportRecords: MessageFns<ImportRecords> = {
     }
     for (const v of message.complete) {
       ImportedPartition.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.leases) {
+      ImportedLease.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1795,6 +2095,14 @@ export const ImportRecords: MessageFns<ImportRecords> = {
             message.complete.push(ImportedPartition.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.leases.push(ImportedLease.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1809,7 +2117,7 @@ export const ImportRecords: MessageFns<ImportRecords> = {
 };
 
 function createBaseImportedRecord(): ImportedRecord {
-  return { key: NO_BYTES, value: NO_BYTES, version: 0n, ttlMs: 0n };
+  return { key: NO_BYTES, value: NO_BYTES, version: 0n, ttlMs: 0n, lease: NO_BYTES };
 }
 
 export const ImportedRecord: MessageFns<ImportedRecord> = {
@@ -1831,6 +2139,9 @@ export const ImportedRecord: MessageFns<ImportedRecord> = {
         throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
       }
       writer.uint32(32).uint64(message.ttlMs);
+    }
+    if (message.lease.length !== 0) {
+      writer.uint32(42).bytes(message.lease);
     }
     return writer;
   },
@@ -1878,6 +2189,110 @@ export const ImportedRecord: MessageFns<ImportedRecord> = {
             }
 
             message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.lease = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseImportedLease(): ImportedLease {
+  return { lease: NO_BYTES, ttlMs: 0n, leftMs: 0n, partitions: NO_BYTES, ended: NO_BYTES };
+}
+
+export const ImportedLease: MessageFns<ImportedLease> = {
+  encode(message: ImportedLease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lease.length !== 0) {
+      writer.uint32(10).bytes(message.lease);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ttlMs);
+    }
+    if (message.leftMs !== 0n) {
+      if (BigInt.asUintN(64, message.leftMs) !== message.leftMs) {
+        throw new globalThis.Error("value provided for field message.leftMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.leftMs);
+    }
+    if (message.partitions.length !== 0) {
+      writer.uint32(34).bytes(message.partitions);
+    }
+    if (message.ended.length !== 0) {
+      writer.uint32(42).bytes(message.ended);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportedLease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportedLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lease = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.leftMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.partitions = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.ended = reader.bytes();
             continue;
           }
         }

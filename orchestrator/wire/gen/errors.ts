@@ -83,6 +83,8 @@ export const ErrorCode = {
   CROSS_SHARD: 18,
   /** COMPACTED - The changes that a watch asks for are not kept any more. Scan what is there, then watch from the token that came with this. */
   COMPACTED: 20,
+  /** LEASE_NOT_FOUND - The lease was never granted, was revoked, or has expired, in whole or in part: it is lost. Grant another one. */
+  LEASE_NOT_FOUND: 21,
 } as const;
 
 export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
@@ -108,6 +110,7 @@ export namespace ErrorCode {
   export type OVERFLOW = typeof ErrorCode.OVERFLOW;
   export type CROSS_SHARD = typeof ErrorCode.CROSS_SHARD;
   export type COMPACTED = typeof ErrorCode.COMPACTED;
+  export type LEASE_NOT_FOUND = typeof ErrorCode.LEASE_NOT_FOUND;
 }
 
 /** What a code means, the same in every language. */

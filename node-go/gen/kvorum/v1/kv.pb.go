@@ -184,7 +184,7 @@ func (x WatchedPartitions_Holding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WatchedPartitions_Holding.Descriptor instead.
 func (WatchedPartitions_Holding) EnumDescriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{46, 0}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{52, 0}
 }
 
 type GetRequest struct {
@@ -321,7 +321,10 @@ type PutRequest struct {
 	ReturnPrevious *bool `protobuf:"varint,4,opt,name=return_previous,json=returnPrevious,proto3,oneof" json:"return_previous,omitempty"`
 	// The key is deleted so long after the write, and never earlier: 1 to 315,360,000,000 (10 years). Absent: never, whatever was
 	// said before.
-	TtlMs         *uint64 `protobuf:"varint,5,opt,name=ttl_ms,json=ttlMs,proto3,oneof" json:"ttl_ms,omitempty"`
+	TtlMs *uint64 `protobuf:"varint,5,opt,name=ttl_ms,json=ttlMs,proto3,oneof" json:"ttl_ms,omitempty"`
+	// The key belongs to this lease from now on, and is deleted with it: LEASE_NOT_FOUND if that is gone. Absent: to none, whatever was
+	// said before. A key may have a time to live as well: it is deleted by whichever ends first.
+	Lease         []byte `protobuf:"bytes,6,opt,name=lease,proto3,oneof" json:"lease,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -389,6 +392,13 @@ func (x *PutRequest) GetTtlMs() uint64 {
 		return *x.TtlMs
 	}
 	return 0
+}
+
+func (x *PutRequest) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
 }
 
 type PutResponse struct {
@@ -2110,6 +2120,339 @@ func (x *CountResponse) GetCount() uint64 {
 	return 0
 }
 
+// A lease owns keys: they are deleted when it is revoked, or when nobody has kept it alive for its time to live. Each of the 1,024
+// partitions has a part of it, so that each shard decides by its own log about the keys that it has. To do something with a whole
+// lease is to do it with the parts in all partitions, shard by shard: a shard that does not own all that it is asked for answers
+// WRONG_SHARD, and nothing is done by it.
+type GrantLeaseRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 bytes, random. A lease that was granted must not be granted again.
+	Lease []byte `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	// 1,000 to 315,360,000,000 (10 years).
+	TtlMs uint64 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// Of the shard that is asked, for gateways.
+	Shard uint32 `protobuf:"varint,3,opt,name=shard,proto3" json:"shard,omitempty"`
+	// A bit for each of the 1,024: partition p is bit p % 8 of byte p / 8.
+	Partitions    []byte `protobuf:"bytes,4,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantLeaseRequest) Reset() {
+	*x = GrantLeaseRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantLeaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantLeaseRequest) ProtoMessage() {}
+
+func (x *GrantLeaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantLeaseRequest.ProtoReflect.Descriptor instead.
+func (*GrantLeaseRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *GrantLeaseRequest) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *GrantLeaseRequest) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+func (x *GrantLeaseRequest) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *GrantLeaseRequest) GetPartitions() []byte {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+type GrantLeaseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantLeaseResponse) Reset() {
+	*x = GrantLeaseResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantLeaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantLeaseResponse) ProtoMessage() {}
+
+func (x *GrantLeaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantLeaseResponse.ProtoReflect.Descriptor instead.
+func (*GrantLeaseResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{30}
+}
+
+// Has the parts live for the lease's time to live from now on. LEASE_NOT_FOUND if one of them is gone: then the lease is lost.
+type KeepAliveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lease         []byte                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	Shard         uint32                 `protobuf:"varint,2,opt,name=shard,proto3" json:"shard,omitempty"`
+	Partitions    []byte                 `protobuf:"bytes,3,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeepAliveRequest) Reset() {
+	*x = KeepAliveRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeepAliveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeepAliveRequest) ProtoMessage() {}
+
+func (x *KeepAliveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeepAliveRequest.ProtoReflect.Descriptor instead.
+func (*KeepAliveRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *KeepAliveRequest) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *KeepAliveRequest) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *KeepAliveRequest) GetPartitions() []byte {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+type KeepAliveResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long it lives from now on.
+	TtlMs         uint64 `protobuf:"varint,1,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeepAliveResponse) Reset() {
+	*x = KeepAliveResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeepAliveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeepAliveResponse) ProtoMessage() {}
+
+func (x *KeepAliveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeepAliveResponse.ProtoReflect.Descriptor instead.
+func (*KeepAliveResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *KeepAliveResponse) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+// Ends the parts, and deletes their keys.
+type RevokeLeaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lease         []byte                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	Shard         uint32                 `protobuf:"varint,2,opt,name=shard,proto3" json:"shard,omitempty"`
+	Partitions    []byte                 `protobuf:"bytes,3,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeLeaseRequest) Reset() {
+	*x = RevokeLeaseRequest{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeLeaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeLeaseRequest) ProtoMessage() {}
+
+func (x *RevokeLeaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeLeaseRequest.ProtoReflect.Descriptor instead.
+func (*RevokeLeaseRequest) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RevokeLeaseRequest) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *RevokeLeaseRequest) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *RevokeLeaseRequest) GetPartitions() []byte {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+type RevokeLeaseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Something of it was there.
+	Existed bool `protobuf:"varint,1,opt,name=existed,proto3" json:"existed,omitempty"`
+	// More keys than one entry deletes: ask again until none are left. They are deleted anyhow, a little later.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeLeaseResponse) Reset() {
+	*x = RevokeLeaseResponse{}
+	mi := &file_kvorum_v1_kv_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeLeaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeLeaseResponse) ProtoMessage() {}
+
+func (x *RevokeLeaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kvorum_v1_kv_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeLeaseResponse.ProtoReflect.Descriptor instead.
+func (*RevokeLeaseResponse) Descriptor() ([]byte, []int) {
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RevokeLeaseResponse) GetExisted() bool {
+	if x != nil {
+		return x.Existed
+	}
+	return false
+}
+
+func (x *RevokeLeaseResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 // Opens a session in one shard. Its writes happen once, however often they are sent. Safe to send again: what is not
 // used expires.
 type OpenSessionRequest struct {
@@ -2128,7 +2471,7 @@ type OpenSessionRequest struct {
 
 func (x *OpenSessionRequest) Reset() {
 	*x = OpenSessionRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2140,7 +2483,7 @@ func (x *OpenSessionRequest) String() string {
 func (*OpenSessionRequest) ProtoMessage() {}
 
 func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[29]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2153,7 +2496,7 @@ func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionRequest.ProtoReflect.Descriptor instead.
 func (*OpenSessionRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{29}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *OpenSessionRequest) GetKey() []byte {
@@ -2194,7 +2537,7 @@ type OpenSessionResponse struct {
 
 func (x *OpenSessionResponse) Reset() {
 	*x = OpenSessionResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[30]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2206,7 +2549,7 @@ func (x *OpenSessionResponse) String() string {
 func (*OpenSessionResponse) ProtoMessage() {}
 
 func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[30]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2219,7 +2562,7 @@ func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionResponse.ProtoReflect.Descriptor instead.
 func (*OpenSessionResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{30}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *OpenSessionResponse) GetId() []byte {
@@ -2244,7 +2587,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[31]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2256,7 +2599,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[31]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2269,7 +2612,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{31}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Session) GetId() []byte {
@@ -2307,6 +2650,9 @@ type Operation struct {
 	//	*Operation_Transaction
 	//	*Operation_Touch
 	//	*Operation_TtlOf
+	//	*Operation_GrantLease
+	//	*Operation_KeepAlive
+	//	*Operation_RevokeLease
 	//	*Operation_Page
 	Kind isOperation_Kind `protobuf_oneof:"kind"`
 	// Of a write: 1 + the position of its session among those of the message; 0 without a session.
@@ -2321,7 +2667,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[32]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2333,7 +2679,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[32]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2346,7 +2692,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{32}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Operation) GetKind() isOperation_Kind {
@@ -2446,6 +2792,33 @@ func (x *Operation) GetTtlOf() *TtlOfRequest {
 	return nil
 }
 
+func (x *Operation) GetGrantLease() *GrantLeaseRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_GrantLease); ok {
+			return x.GrantLease
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetKeepAlive() *KeepAliveRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_KeepAlive); ok {
+			return x.KeepAlive
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetRevokeLease() *RevokeLeaseRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_RevokeLease); ok {
+			return x.RevokeLease
+		}
+	}
+	return nil
+}
+
 func (x *Operation) GetPage() *PageRequest {
 	if x != nil {
 		if x, ok := x.Kind.(*Operation_Page); ok {
@@ -2513,6 +2886,18 @@ type Operation_TtlOf struct {
 	TtlOf *TtlOfRequest `protobuf:"bytes,12,opt,name=ttl_of,json=ttlOf,proto3,oneof"`
 }
 
+type Operation_GrantLease struct {
+	GrantLease *GrantLeaseRequest `protobuf:"bytes,13,opt,name=grant_lease,json=grantLease,proto3,oneof"`
+}
+
+type Operation_KeepAlive struct {
+	KeepAlive *KeepAliveRequest `protobuf:"bytes,14,opt,name=keep_alive,json=keepAlive,proto3,oneof"`
+}
+
+type Operation_RevokeLease struct {
+	RevokeLease *RevokeLeaseRequest `protobuf:"bytes,15,opt,name=revoke_lease,json=revokeLease,proto3,oneof"`
+}
+
 type Operation_Page struct {
 	Page *PageRequest `protobuf:"bytes,16,opt,name=page,proto3,oneof"`
 }
@@ -2537,6 +2922,12 @@ func (*Operation_Touch) isOperation_Kind() {}
 
 func (*Operation_TtlOf) isOperation_Kind() {}
 
+func (*Operation_GrantLease) isOperation_Kind() {}
+
+func (*Operation_KeepAlive) isOperation_Kind() {}
+
+func (*Operation_RevokeLease) isOperation_Kind() {}
+
 func (*Operation_Page) isOperation_Kind() {}
 
 type Result struct {
@@ -2554,6 +2945,9 @@ type Result struct {
 	//	*Result_Transaction
 	//	*Result_Touch
 	//	*Result_TtlOf
+	//	*Result_GrantLease
+	//	*Result_KeepAlive
+	//	*Result_RevokeLease
 	//	*Result_Page
 	Kind          isResult_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
@@ -2562,7 +2956,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[33]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +2968,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[33]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +2981,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{33}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Result) GetKind() isResult_Kind {
@@ -2696,6 +3090,33 @@ func (x *Result) GetTtlOf() *TtlOfResponse {
 	return nil
 }
 
+func (x *Result) GetGrantLease() *GrantLeaseResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_GrantLease); ok {
+			return x.GrantLease
+		}
+	}
+	return nil
+}
+
+func (x *Result) GetKeepAlive() *KeepAliveResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_KeepAlive); ok {
+			return x.KeepAlive
+		}
+	}
+	return nil
+}
+
+func (x *Result) GetRevokeLease() *RevokeLeaseResponse {
+	if x != nil {
+		if x, ok := x.Kind.(*Result_RevokeLease); ok {
+			return x.RevokeLease
+		}
+	}
+	return nil
+}
+
 func (x *Result) GetPage() *PageResponse {
 	if x != nil {
 		if x, ok := x.Kind.(*Result_Page); ok {
@@ -2753,6 +3174,18 @@ type Result_TtlOf struct {
 	TtlOf *TtlOfResponse `protobuf:"bytes,12,opt,name=ttl_of,json=ttlOf,proto3,oneof"`
 }
 
+type Result_GrantLease struct {
+	GrantLease *GrantLeaseResponse `protobuf:"bytes,13,opt,name=grant_lease,json=grantLease,proto3,oneof"`
+}
+
+type Result_KeepAlive struct {
+	KeepAlive *KeepAliveResponse `protobuf:"bytes,14,opt,name=keep_alive,json=keepAlive,proto3,oneof"`
+}
+
+type Result_RevokeLease struct {
+	RevokeLease *RevokeLeaseResponse `protobuf:"bytes,15,opt,name=revoke_lease,json=revokeLease,proto3,oneof"`
+}
+
 type Result_Page struct {
 	Page *PageResponse `protobuf:"bytes,16,opt,name=page,proto3,oneof"`
 }
@@ -2779,6 +3212,12 @@ func (*Result_Touch) isResult_Kind() {}
 
 func (*Result_TtlOf) isResult_Kind() {}
 
+func (*Result_GrantLease) isResult_Kind() {}
+
+func (*Result_KeepAlive) isResult_Kind() {}
+
+func (*Result_RevokeLease) isResult_Kind() {}
+
 func (*Result_Page) isResult_Kind() {}
 
 type BatchRequest struct {
@@ -2798,7 +3237,7 @@ type BatchRequest struct {
 
 func (x *BatchRequest) Reset() {
 	*x = BatchRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[34]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2810,7 +3249,7 @@ func (x *BatchRequest) String() string {
 func (*BatchRequest) ProtoMessage() {}
 
 func (x *BatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[34]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2823,7 +3262,7 @@ func (x *BatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRequest.ProtoReflect.Descriptor instead.
 func (*BatchRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{34}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BatchRequest) GetId() uint64 {
@@ -2875,7 +3314,7 @@ type BatchResponse struct {
 
 func (x *BatchResponse) Reset() {
 	*x = BatchResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[35]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2887,7 +3326,7 @@ func (x *BatchResponse) String() string {
 func (*BatchResponse) ProtoMessage() {}
 
 func (x *BatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[35]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2900,7 +3339,7 @@ func (x *BatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchResponse.ProtoReflect.Descriptor instead.
 func (*BatchResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{35}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BatchResponse) GetId() uint64 {
@@ -2932,7 +3371,7 @@ type ClusterMapRequest struct {
 
 func (x *ClusterMapRequest) Reset() {
 	*x = ClusterMapRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[36]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2944,7 +3383,7 @@ func (x *ClusterMapRequest) String() string {
 func (*ClusterMapRequest) ProtoMessage() {}
 
 func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[36]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2957,7 +3396,7 @@ func (x *ClusterMapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapRequest.ProtoReflect.Descriptor instead.
 func (*ClusterMapRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{36}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{42}
 }
 
 type ClusterMapResponse struct {
@@ -2969,7 +3408,7 @@ type ClusterMapResponse struct {
 
 func (x *ClusterMapResponse) Reset() {
 	*x = ClusterMapResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[37]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2981,7 +3420,7 @@ func (x *ClusterMapResponse) String() string {
 func (*ClusterMapResponse) ProtoMessage() {}
 
 func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[37]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2994,7 +3433,7 @@ func (x *ClusterMapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMapResponse.ProtoReflect.Descriptor instead.
 func (*ClusterMapResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{37}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ClusterMapResponse) GetMap() *ClusterMap {
@@ -3018,7 +3457,7 @@ type ClusterMap struct {
 
 func (x *ClusterMap) Reset() {
 	*x = ClusterMap{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[38]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3030,7 +3469,7 @@ func (x *ClusterMap) String() string {
 func (*ClusterMap) ProtoMessage() {}
 
 func (x *ClusterMap) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[38]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3043,7 +3482,7 @@ func (x *ClusterMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterMap.ProtoReflect.Descriptor instead.
 func (*ClusterMap) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{38}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ClusterMap) GetClusterId() string {
@@ -3088,7 +3527,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[39]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3100,7 +3539,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[39]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3113,7 +3552,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{39}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Shard) GetId() uint32 {
@@ -3149,7 +3588,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[40]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3161,7 +3600,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[40]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3174,7 +3613,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{40}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Node) GetId() string {
@@ -3210,7 +3649,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[41]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3222,7 +3661,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[41]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3235,7 +3674,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{41}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WatchRequest) GetKeys() isWatchRequest_Keys {
@@ -3314,7 +3753,7 @@ type WatchPosition struct {
 
 func (x *WatchPosition) Reset() {
 	*x = WatchPosition{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[42]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3326,7 +3765,7 @@ func (x *WatchPosition) String() string {
 func (*WatchPosition) ProtoMessage() {}
 
 func (x *WatchPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[42]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3339,7 +3778,7 @@ func (x *WatchPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchPosition.ProtoReflect.Descriptor instead.
 func (*WatchPosition) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{42}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WatchPosition) GetIndex() uint64 {
@@ -3371,7 +3810,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[43]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3383,7 +3822,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[43]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3396,7 +3835,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{43}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WatchResponse) GetEvents() []*WatchEvent {
@@ -3446,7 +3885,7 @@ type WatchEvent struct {
 
 func (x *WatchEvent) Reset() {
 	*x = WatchEvent{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[44]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3458,7 +3897,7 @@ func (x *WatchEvent) String() string {
 func (*WatchEvent) ProtoMessage() {}
 
 func (x *WatchEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[44]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3471,7 +3910,7 @@ func (x *WatchEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
 func (*WatchEvent) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{44}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WatchEvent) GetKind() isWatchEvent_Kind {
@@ -3573,7 +4012,7 @@ type Changed struct {
 
 func (x *Changed) Reset() {
 	*x = Changed{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[45]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3585,7 +4024,7 @@ func (x *Changed) String() string {
 func (*Changed) ProtoMessage() {}
 
 func (x *Changed) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[45]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3598,7 +4037,7 @@ func (x *Changed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changed.ProtoReflect.Descriptor instead.
 func (*Changed) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{45}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Changed) GetKey() []byte {
@@ -3636,7 +4075,7 @@ type WatchedPartitions struct {
 
 func (x *WatchedPartitions) Reset() {
 	*x = WatchedPartitions{}
-	mi := &file_kvorum_v1_kv_proto_msgTypes[46]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3648,7 +4087,7 @@ func (x *WatchedPartitions) String() string {
 func (*WatchedPartitions) ProtoMessage() {}
 
 func (x *WatchedPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_kvorum_v1_kv_proto_msgTypes[46]
+	mi := &file_kvorum_v1_kv_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3661,7 +4100,7 @@ func (x *WatchedPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchedPartitions.ProtoReflect.Descriptor instead.
 func (*WatchedPartitions) Descriptor() ([]byte, []int) {
-	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{46}
+	return file_kvorum_v1_kv_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WatchedPartitions) GetFirst() uint32 {
@@ -3707,7 +4146,7 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x1a\n" +
 	"\x06ttl_ms\x18\x04 \x01(\x04H\x00R\x05ttlMs\x88\x01\x01B\t\n" +
-	"\a_ttl_ms\"\xd0\x01\n" +
+	"\a_ttl_ms\"\xf5\x01\n" +
 	"\n" +
 	"PutRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
@@ -3715,10 +4154,12 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\n" +
 	"if_version\x18\x03 \x01(\x04H\x00R\tifVersion\x88\x01\x01\x12,\n" +
 	"\x0freturn_previous\x18\x04 \x01(\bH\x01R\x0ereturnPrevious\x88\x01\x01\x12\x1a\n" +
-	"\x06ttl_ms\x18\x05 \x01(\x04H\x02R\x05ttlMs\x88\x01\x01B\r\n" +
+	"\x06ttl_ms\x18\x05 \x01(\x04H\x02R\x05ttlMs\x88\x01\x01\x12\x19\n" +
+	"\x05lease\x18\x06 \x01(\fH\x03R\x05lease\x88\x01\x01B\r\n" +
 	"\v_if_versionB\x12\n" +
 	"\x10_return_previousB\t\n" +
-	"\a_ttl_ms\"j\n" +
+	"\a_ttl_msB\b\n" +
+	"\x06_lease\"j\n" +
 	"\vPutResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x124\n" +
 	"\bprevious\x18\x02 \x01(\v2\x13.kvorum.v1.PreviousH\x00R\bprevious\x88\x01\x01B\v\n" +
@@ -3843,7 +4284,32 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\x04from\x18\x02 \x01(\fR\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\fR\x02to\"%\n" +
 	"\rCountResponse\x12\x14\n" +
-	"\x05count\x18\x01 \x01(\x04R\x05count\"o\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\"v\n" +
+	"\x11GrantLeaseRequest\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x15\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\x12\x14\n" +
+	"\x05shard\x18\x03 \x01(\rR\x05shard\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x04 \x01(\fR\n" +
+	"partitions\"\x14\n" +
+	"\x12GrantLeaseResponse\"^\n" +
+	"\x10KeepAliveRequest\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x14\n" +
+	"\x05shard\x18\x02 \x01(\rR\x05shard\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x03 \x01(\fR\n" +
+	"partitions\"*\n" +
+	"\x11KeepAliveResponse\x12\x15\n" +
+	"\x06ttl_ms\x18\x01 \x01(\x04R\x05ttlMs\"`\n" +
+	"\x12RevokeLeaseRequest\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x14\n" +
+	"\x05shard\x18\x02 \x01(\rR\x05shard\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x03 \x01(\fR\n" +
+	"partitions\"C\n" +
+	"\x13RevokeLeaseResponse\x12\x18\n" +
+	"\aexisted\x18\x01 \x01(\bR\aexisted\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"o\n" +
 	"\x12OpenSessionRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\x06R\x05nonce\x12\x1b\n" +
@@ -3854,7 +4320,7 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05floor\x18\x02 \x01(\x04R\x05floor\x12\x14\n" +
-	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xa7\x05\n" +
+	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xea\x06\n" +
 	"\tOperation\x12)\n" +
 	"\x03get\x18\x01 \x01(\v2\x15.kvorum.v1.GetRequestH\x00R\x03get\x12)\n" +
 	"\x03put\x18\x02 \x01(\v2\x15.kvorum.v1.PutRequestH\x00R\x03put\x122\n" +
@@ -3866,11 +4332,16 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\vtransaction\x18\n" +
 	" \x01(\v2\x1d.kvorum.v1.TransactionRequestH\x00R\vtransaction\x12/\n" +
 	"\x05touch\x18\v \x01(\v2\x17.kvorum.v1.TouchRequestH\x00R\x05touch\x120\n" +
-	"\x06ttl_of\x18\f \x01(\v2\x17.kvorum.v1.TtlOfRequestH\x00R\x05ttlOf\x12,\n" +
+	"\x06ttl_of\x18\f \x01(\v2\x17.kvorum.v1.TtlOfRequestH\x00R\x05ttlOf\x12?\n" +
+	"\vgrant_lease\x18\r \x01(\v2\x1c.kvorum.v1.GrantLeaseRequestH\x00R\n" +
+	"grantLease\x12<\n" +
+	"\n" +
+	"keep_alive\x18\x0e \x01(\v2\x1b.kvorum.v1.KeepAliveRequestH\x00R\tkeepAlive\x12B\n" +
+	"\frevoke_lease\x18\x0f \x01(\v2\x1d.kvorum.v1.RevokeLeaseRequestH\x00R\vrevokeLease\x12,\n" +
 	"\x04page\x18\x10 \x01(\v2\x16.kvorum.v1.PageRequestH\x00R\x04page\x12\x18\n" +
 	"\asession\x18\b \x01(\rR\asession\x12\x1a\n" +
 	"\bsequence\x18\t \x01(\x04R\bsequenceB\x06\n" +
-	"\x04kind\"\xa7\x05\n" +
+	"\x04kind\"\xed\x06\n" +
 	"\x06Result\x12*\n" +
 	"\x03get\x18\x01 \x01(\v2\x16.kvorum.v1.GetResponseH\x00R\x03get\x12*\n" +
 	"\x03put\x18\x02 \x01(\v2\x16.kvorum.v1.PutResponseH\x00R\x03put\x123\n" +
@@ -3883,7 +4354,12 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\vtransaction\x18\n" +
 	" \x01(\v2\x1e.kvorum.v1.TransactionResponseH\x00R\vtransaction\x120\n" +
 	"\x05touch\x18\v \x01(\v2\x18.kvorum.v1.TouchResponseH\x00R\x05touch\x121\n" +
-	"\x06ttl_of\x18\f \x01(\v2\x18.kvorum.v1.TtlOfResponseH\x00R\x05ttlOf\x12-\n" +
+	"\x06ttl_of\x18\f \x01(\v2\x18.kvorum.v1.TtlOfResponseH\x00R\x05ttlOf\x12@\n" +
+	"\vgrant_lease\x18\r \x01(\v2\x1d.kvorum.v1.GrantLeaseResponseH\x00R\n" +
+	"grantLease\x12=\n" +
+	"\n" +
+	"keep_alive\x18\x0e \x01(\v2\x1c.kvorum.v1.KeepAliveResponseH\x00R\tkeepAlive\x12C\n" +
+	"\frevoke_lease\x18\x0f \x01(\v2\x1e.kvorum.v1.RevokeLeaseResponseH\x00R\vrevokeLease\x12-\n" +
 	"\x04page\x18\x10 \x01(\v2\x17.kvorum.v1.PageResponseH\x00R\x04pageB\x06\n" +
 	"\x04kind\"\xb9\x01\n" +
 	"\fBatchRequest\x12\x0e\n" +
@@ -3987,7 +4463,7 @@ func file_kvorum_v1_kv_proto_rawDescGZIP() []byte {
 }
 
 var file_kvorum_v1_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_kvorum_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_kvorum_v1_kv_proto_goTypes = []any{
 	(PageContent)(0),               // 0: kvorum.v1.PageContent
 	(Condition_Comparison)(0),      // 1: kvorum.v1.Condition.Comparison
@@ -4021,25 +4497,31 @@ var file_kvorum_v1_kv_proto_goTypes = []any{
 	(*ScanResponse)(nil),           // 29: kvorum.v1.ScanResponse
 	(*CountRequest)(nil),           // 30: kvorum.v1.CountRequest
 	(*CountResponse)(nil),          // 31: kvorum.v1.CountResponse
-	(*OpenSessionRequest)(nil),     // 32: kvorum.v1.OpenSessionRequest
-	(*OpenSessionResponse)(nil),    // 33: kvorum.v1.OpenSessionResponse
-	(*Session)(nil),                // 34: kvorum.v1.Session
-	(*Operation)(nil),              // 35: kvorum.v1.Operation
-	(*Result)(nil),                 // 36: kvorum.v1.Result
-	(*BatchRequest)(nil),           // 37: kvorum.v1.BatchRequest
-	(*BatchResponse)(nil),          // 38: kvorum.v1.BatchResponse
-	(*ClusterMapRequest)(nil),      // 39: kvorum.v1.ClusterMapRequest
-	(*ClusterMapResponse)(nil),     // 40: kvorum.v1.ClusterMapResponse
-	(*ClusterMap)(nil),             // 41: kvorum.v1.ClusterMap
-	(*Shard)(nil),                  // 42: kvorum.v1.Shard
-	(*Node)(nil),                   // 43: kvorum.v1.Node
-	(*WatchRequest)(nil),           // 44: kvorum.v1.WatchRequest
-	(*WatchPosition)(nil),          // 45: kvorum.v1.WatchPosition
-	(*WatchResponse)(nil),          // 46: kvorum.v1.WatchResponse
-	(*WatchEvent)(nil),             // 47: kvorum.v1.WatchEvent
-	(*Changed)(nil),                // 48: kvorum.v1.Changed
-	(*WatchedPartitions)(nil),      // 49: kvorum.v1.WatchedPartitions
-	(*errors.Error)(nil),           // 50: kvorum.errors.Error
+	(*GrantLeaseRequest)(nil),      // 32: kvorum.v1.GrantLeaseRequest
+	(*GrantLeaseResponse)(nil),     // 33: kvorum.v1.GrantLeaseResponse
+	(*KeepAliveRequest)(nil),       // 34: kvorum.v1.KeepAliveRequest
+	(*KeepAliveResponse)(nil),      // 35: kvorum.v1.KeepAliveResponse
+	(*RevokeLeaseRequest)(nil),     // 36: kvorum.v1.RevokeLeaseRequest
+	(*RevokeLeaseResponse)(nil),    // 37: kvorum.v1.RevokeLeaseResponse
+	(*OpenSessionRequest)(nil),     // 38: kvorum.v1.OpenSessionRequest
+	(*OpenSessionResponse)(nil),    // 39: kvorum.v1.OpenSessionResponse
+	(*Session)(nil),                // 40: kvorum.v1.Session
+	(*Operation)(nil),              // 41: kvorum.v1.Operation
+	(*Result)(nil),                 // 42: kvorum.v1.Result
+	(*BatchRequest)(nil),           // 43: kvorum.v1.BatchRequest
+	(*BatchResponse)(nil),          // 44: kvorum.v1.BatchResponse
+	(*ClusterMapRequest)(nil),      // 45: kvorum.v1.ClusterMapRequest
+	(*ClusterMapResponse)(nil),     // 46: kvorum.v1.ClusterMapResponse
+	(*ClusterMap)(nil),             // 47: kvorum.v1.ClusterMap
+	(*Shard)(nil),                  // 48: kvorum.v1.Shard
+	(*Node)(nil),                   // 49: kvorum.v1.Node
+	(*WatchRequest)(nil),           // 50: kvorum.v1.WatchRequest
+	(*WatchPosition)(nil),          // 51: kvorum.v1.WatchPosition
+	(*WatchResponse)(nil),          // 52: kvorum.v1.WatchResponse
+	(*WatchEvent)(nil),             // 53: kvorum.v1.WatchEvent
+	(*Changed)(nil),                // 54: kvorum.v1.Changed
+	(*WatchedPartitions)(nil),      // 55: kvorum.v1.WatchedPartitions
+	(*errors.Error)(nil),           // 56: kvorum.errors.Error
 }
 var file_kvorum_v1_kv_proto_depIdxs = []int32{
 	9,  // 0: kvorum.v1.PutResponse.previous:type_name -> kvorum.v1.Previous
@@ -4066,64 +4548,70 @@ var file_kvorum_v1_kv_proto_depIdxs = []int32{
 	5,  // 21: kvorum.v1.Operation.put:type_name -> kvorum.v1.PutRequest
 	7,  // 22: kvorum.v1.Operation.delete:type_name -> kvorum.v1.DeleteRequest
 	18, // 23: kvorum.v1.Operation.append:type_name -> kvorum.v1.AppendRequest
-	32, // 24: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
+	38, // 24: kvorum.v1.Operation.open_session:type_name -> kvorum.v1.OpenSessionRequest
 	10, // 25: kvorum.v1.Operation.compare_and_set:type_name -> kvorum.v1.CompareAndSetRequest
 	12, // 26: kvorum.v1.Operation.increment:type_name -> kvorum.v1.IncrementRequest
 	20, // 27: kvorum.v1.Operation.transaction:type_name -> kvorum.v1.TransactionRequest
 	14, // 28: kvorum.v1.Operation.touch:type_name -> kvorum.v1.TouchRequest
 	16, // 29: kvorum.v1.Operation.ttl_of:type_name -> kvorum.v1.TtlOfRequest
-	25, // 30: kvorum.v1.Operation.page:type_name -> kvorum.v1.PageRequest
-	4,  // 31: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
-	6,  // 32: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
-	8,  // 33: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
-	50, // 34: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
-	19, // 35: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
-	33, // 36: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
-	11, // 37: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
-	13, // 38: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
-	23, // 39: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
-	15, // 40: kvorum.v1.Result.touch:type_name -> kvorum.v1.TouchResponse
-	17, // 41: kvorum.v1.Result.ttl_of:type_name -> kvorum.v1.TtlOfResponse
-	26, // 42: kvorum.v1.Result.page:type_name -> kvorum.v1.PageResponse
-	35, // 43: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
-	34, // 44: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
-	36, // 45: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
-	41, // 46: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
-	42, // 47: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
-	43, // 48: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
-	45, // 49: kvorum.v1.WatchRequest.from:type_name -> kvorum.v1.WatchPosition
-	47, // 50: kvorum.v1.WatchResponse.events:type_name -> kvorum.v1.WatchEvent
-	45, // 51: kvorum.v1.WatchResponse.next:type_name -> kvorum.v1.WatchPosition
-	49, // 52: kvorum.v1.WatchResponse.partitions:type_name -> kvorum.v1.WatchedPartitions
-	48, // 53: kvorum.v1.WatchEvent.put:type_name -> kvorum.v1.Changed
-	48, // 54: kvorum.v1.WatchEvent.delete:type_name -> kvorum.v1.Changed
-	49, // 55: kvorum.v1.WatchEvent.released:type_name -> kvorum.v1.WatchedPartitions
-	49, // 56: kvorum.v1.WatchEvent.activated:type_name -> kvorum.v1.WatchedPartitions
-	45, // 57: kvorum.v1.WatchEvent.next:type_name -> kvorum.v1.WatchPosition
-	2,  // 58: kvorum.v1.WatchedPartitions.holding:type_name -> kvorum.v1.WatchedPartitions.Holding
-	3,  // 59: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
-	5,  // 60: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
-	7,  // 61: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
-	20, // 62: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
-	37, // 63: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
-	39, // 64: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
-	28, // 65: kvorum.v1.KV.Scan:input_type -> kvorum.v1.ScanRequest
-	30, // 66: kvorum.v1.KV.Count:input_type -> kvorum.v1.CountRequest
-	44, // 67: kvorum.v1.KV.Watch:input_type -> kvorum.v1.WatchRequest
-	4,  // 68: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
-	6,  // 69: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
-	8,  // 70: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
-	23, // 71: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
-	38, // 72: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
-	40, // 73: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
-	29, // 74: kvorum.v1.KV.Scan:output_type -> kvorum.v1.ScanResponse
-	31, // 75: kvorum.v1.KV.Count:output_type -> kvorum.v1.CountResponse
-	46, // 76: kvorum.v1.KV.Watch:output_type -> kvorum.v1.WatchResponse
-	68, // [68:77] is the sub-list for method output_type
-	59, // [59:68] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	32, // 30: kvorum.v1.Operation.grant_lease:type_name -> kvorum.v1.GrantLeaseRequest
+	34, // 31: kvorum.v1.Operation.keep_alive:type_name -> kvorum.v1.KeepAliveRequest
+	36, // 32: kvorum.v1.Operation.revoke_lease:type_name -> kvorum.v1.RevokeLeaseRequest
+	25, // 33: kvorum.v1.Operation.page:type_name -> kvorum.v1.PageRequest
+	4,  // 34: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
+	6,  // 35: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
+	8,  // 36: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
+	56, // 37: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
+	19, // 38: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
+	39, // 39: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
+	11, // 40: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
+	13, // 41: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
+	23, // 42: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
+	15, // 43: kvorum.v1.Result.touch:type_name -> kvorum.v1.TouchResponse
+	17, // 44: kvorum.v1.Result.ttl_of:type_name -> kvorum.v1.TtlOfResponse
+	33, // 45: kvorum.v1.Result.grant_lease:type_name -> kvorum.v1.GrantLeaseResponse
+	35, // 46: kvorum.v1.Result.keep_alive:type_name -> kvorum.v1.KeepAliveResponse
+	37, // 47: kvorum.v1.Result.revoke_lease:type_name -> kvorum.v1.RevokeLeaseResponse
+	26, // 48: kvorum.v1.Result.page:type_name -> kvorum.v1.PageResponse
+	41, // 49: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
+	40, // 50: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
+	42, // 51: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
+	47, // 52: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
+	48, // 53: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
+	49, // 54: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
+	51, // 55: kvorum.v1.WatchRequest.from:type_name -> kvorum.v1.WatchPosition
+	53, // 56: kvorum.v1.WatchResponse.events:type_name -> kvorum.v1.WatchEvent
+	51, // 57: kvorum.v1.WatchResponse.next:type_name -> kvorum.v1.WatchPosition
+	55, // 58: kvorum.v1.WatchResponse.partitions:type_name -> kvorum.v1.WatchedPartitions
+	54, // 59: kvorum.v1.WatchEvent.put:type_name -> kvorum.v1.Changed
+	54, // 60: kvorum.v1.WatchEvent.delete:type_name -> kvorum.v1.Changed
+	55, // 61: kvorum.v1.WatchEvent.released:type_name -> kvorum.v1.WatchedPartitions
+	55, // 62: kvorum.v1.WatchEvent.activated:type_name -> kvorum.v1.WatchedPartitions
+	51, // 63: kvorum.v1.WatchEvent.next:type_name -> kvorum.v1.WatchPosition
+	2,  // 64: kvorum.v1.WatchedPartitions.holding:type_name -> kvorum.v1.WatchedPartitions.Holding
+	3,  // 65: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
+	5,  // 66: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
+	7,  // 67: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
+	20, // 68: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
+	43, // 69: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
+	45, // 70: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
+	28, // 71: kvorum.v1.KV.Scan:input_type -> kvorum.v1.ScanRequest
+	30, // 72: kvorum.v1.KV.Count:input_type -> kvorum.v1.CountRequest
+	50, // 73: kvorum.v1.KV.Watch:input_type -> kvorum.v1.WatchRequest
+	4,  // 74: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
+	6,  // 75: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
+	8,  // 76: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
+	23, // 77: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
+	44, // 78: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
+	46, // 79: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
+	29, // 80: kvorum.v1.KV.Scan:output_type -> kvorum.v1.ScanResponse
+	31, // 81: kvorum.v1.KV.Count:output_type -> kvorum.v1.CountResponse
+	52, // 82: kvorum.v1.KV.Watch:output_type -> kvorum.v1.WatchResponse
+	74, // [74:83] is the sub-list for method output_type
+	65, // [65:74] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_kvorum_v1_kv_proto_init() }
@@ -4160,7 +4648,7 @@ func file_kvorum_v1_kv_proto_init() {
 		(*TransactionResult_Increment)(nil),
 	}
 	file_kvorum_v1_kv_proto_msgTypes[23].OneofWrappers = []any{}
-	file_kvorum_v1_kv_proto_msgTypes[32].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[38].OneofWrappers = []any{
 		(*Operation_Get)(nil),
 		(*Operation_Put)(nil),
 		(*Operation_Delete)(nil),
@@ -4171,9 +4659,12 @@ func file_kvorum_v1_kv_proto_init() {
 		(*Operation_Transaction)(nil),
 		(*Operation_Touch)(nil),
 		(*Operation_TtlOf)(nil),
+		(*Operation_GrantLease)(nil),
+		(*Operation_KeepAlive)(nil),
+		(*Operation_RevokeLease)(nil),
 		(*Operation_Page)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[33].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[39].OneofWrappers = []any{
 		(*Result_Get)(nil),
 		(*Result_Put)(nil),
 		(*Result_Delete)(nil),
@@ -4185,13 +4676,16 @@ func file_kvorum_v1_kv_proto_init() {
 		(*Result_Transaction)(nil),
 		(*Result_Touch)(nil),
 		(*Result_TtlOf)(nil),
+		(*Result_GrantLease)(nil),
+		(*Result_KeepAlive)(nil),
+		(*Result_RevokeLease)(nil),
 		(*Result_Page)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[41].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[47].OneofWrappers = []any{
 		(*WatchRequest_Key)(nil),
 		(*WatchRequest_Prefix)(nil),
 	}
-	file_kvorum_v1_kv_proto_msgTypes[44].OneofWrappers = []any{
+	file_kvorum_v1_kv_proto_msgTypes[50].OneofWrappers = []any{
 		(*WatchEvent_Put)(nil),
 		(*WatchEvent_Delete)(nil),
 		(*WatchEvent_Released)(nil),
@@ -4203,7 +4697,7 @@ func file_kvorum_v1_kv_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kvorum_v1_kv_proto_rawDesc), len(file_kvorum_v1_kv_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   47,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -542,7 +542,9 @@ type ExportResponse struct {
 	// everything that had changed when it began.
 	CaughtUp bool `protobuf:"varint,3,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
 	// The last message: the partitions are frozen, and everything has been sent.
-	Complete      []*ExportedPartition `protobuf:"bytes,4,rep,name=complete,proto3" json:"complete,omitempty"`
+	Complete []*ExportedPartition `protobuf:"bytes,4,rep,name=complete,proto3" json:"complete,omitempty"`
+	// What leases have in the partitions, once these are frozen.
+	Leases        []*ExportedLease `protobuf:"bytes,5,rep,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -605,13 +607,22 @@ func (x *ExportResponse) GetComplete() []*ExportedPartition {
 	return nil
 }
 
+func (x *ExportResponse) GetLeases() []*ExportedLease {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
 type ExportedRecord struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Key     []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Value   []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	Version uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	// What is left of its time to live when it is sent, at least 1; 0: it has none.
-	TtlMs         uint64 `protobuf:"varint,4,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	TtlMs uint64 `protobuf:"varint,4,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	// Empty: it belongs to none.
+	Lease         []byte `protobuf:"bytes,5,opt,name=lease,proto3" json:"lease,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -674,6 +685,90 @@ func (x *ExportedRecord) GetTtlMs() uint64 {
 	return 0
 }
 
+func (x *ExportedRecord) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+// As ImportedLease in command.proto.
+type ExportedLease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lease         []byte                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	TtlMs         uint64                 `protobuf:"varint,2,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	LeftMs        uint64                 `protobuf:"varint,3,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"`
+	Partitions    []byte                 `protobuf:"bytes,4,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	Ended         []byte                 `protobuf:"bytes,5,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportedLease) Reset() {
+	*x = ExportedLease{}
+	mi := &file_node_v1_node_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportedLease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportedLease) ProtoMessage() {}
+
+func (x *ExportedLease) ProtoReflect() protoreflect.Message {
+	mi := &file_node_v1_node_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportedLease.ProtoReflect.Descriptor instead.
+func (*ExportedLease) Descriptor() ([]byte, []int) {
+	return file_node_v1_node_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ExportedLease) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *ExportedLease) GetTtlMs() uint64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+func (x *ExportedLease) GetLeftMs() uint64 {
+	if x != nil {
+		return x.LeftMs
+	}
+	return 0
+}
+
+func (x *ExportedLease) GetPartitions() []byte {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *ExportedLease) GetEnded() []byte {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
 type ExportedPartition struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -684,7 +779,7 @@ type ExportedPartition struct {
 
 func (x *ExportedPartition) Reset() {
 	*x = ExportedPartition{}
-	mi := &file_node_v1_node_proto_msgTypes[5]
+	mi := &file_node_v1_node_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +791,7 @@ func (x *ExportedPartition) String() string {
 func (*ExportedPartition) ProtoMessage() {}
 
 func (x *ExportedPartition) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[5]
+	mi := &file_node_v1_node_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +804,7 @@ func (x *ExportedPartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportedPartition.ProtoReflect.Descriptor instead.
 func (*ExportedPartition) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{5}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ExportedPartition) GetPartition() uint32 {
@@ -739,7 +834,7 @@ type MoveRequest struct {
 
 func (x *MoveRequest) Reset() {
 	*x = MoveRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[6]
+	mi := &file_node_v1_node_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +846,7 @@ func (x *MoveRequest) String() string {
 func (*MoveRequest) ProtoMessage() {}
 
 func (x *MoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[6]
+	mi := &file_node_v1_node_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +859,7 @@ func (x *MoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveRequest.ProtoReflect.Descriptor instead.
 func (*MoveRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{6}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MoveRequest) GetStep() MoveStep {
@@ -803,7 +898,7 @@ type MoveResponse struct {
 
 func (x *MoveResponse) Reset() {
 	*x = MoveResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[7]
+	mi := &file_node_v1_node_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +910,7 @@ func (x *MoveResponse) String() string {
 func (*MoveResponse) ProtoMessage() {}
 
 func (x *MoveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[7]
+	mi := &file_node_v1_node_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +923,7 @@ func (x *MoveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveResponse.ProtoReflect.Descriptor instead.
 func (*MoveResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{7}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{8}
 }
 
 type PartitionsRequest struct {
@@ -839,7 +934,7 @@ type PartitionsRequest struct {
 
 func (x *PartitionsRequest) Reset() {
 	*x = PartitionsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[8]
+	mi := &file_node_v1_node_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +946,7 @@ func (x *PartitionsRequest) String() string {
 func (*PartitionsRequest) ProtoMessage() {}
 
 func (x *PartitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[8]
+	mi := &file_node_v1_node_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +959,7 @@ func (x *PartitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionsRequest.ProtoReflect.Descriptor instead.
 func (*PartitionsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{9}
 }
 
 type PartitionsResponse struct {
@@ -877,7 +972,7 @@ type PartitionsResponse struct {
 
 func (x *PartitionsResponse) Reset() {
 	*x = PartitionsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[9]
+	mi := &file_node_v1_node_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +984,7 @@ func (x *PartitionsResponse) String() string {
 func (*PartitionsResponse) ProtoMessage() {}
 
 func (x *PartitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[9]
+	mi := &file_node_v1_node_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +997,7 @@ func (x *PartitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionsResponse.ProtoReflect.Descriptor instead.
 func (*PartitionsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PartitionsResponse) GetPartitions() []*PartitionReport {
@@ -925,7 +1020,7 @@ type PartitionReport struct {
 
 func (x *PartitionReport) Reset() {
 	*x = PartitionReport{}
-	mi := &file_node_v1_node_proto_msgTypes[10]
+	mi := &file_node_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1032,7 @@ func (x *PartitionReport) String() string {
 func (*PartitionReport) ProtoMessage() {}
 
 func (x *PartitionReport) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[10]
+	mi := &file_node_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1045,7 @@ func (x *PartitionReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionReport.ProtoReflect.Descriptor instead.
 func (*PartitionReport) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PartitionReport) GetFirst() uint32 {
@@ -1022,7 +1117,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_node_v1_node_proto_msgTypes[11]
+	mi := &file_node_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1129,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[11]
+	mi := &file_node_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1142,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NodeStatus) GetClusterId() string {
@@ -1223,7 +1318,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_node_v1_node_proto_msgTypes[12]
+	mi := &file_node_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1330,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[12]
+	mi := &file_node_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1343,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Member) GetNodeId() string {
@@ -1280,7 +1375,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[13]
+	mi := &file_node_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1387,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[13]
+	mi := &file_node_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1400,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 type StatusResponse struct {
@@ -1317,7 +1412,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[14]
+	mi := &file_node_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1424,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[14]
+	mi := &file_node_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1437,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StatusResponse) GetStatus() *NodeStatus {
@@ -1360,7 +1455,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[15]
+	mi := &file_node_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1467,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[15]
+	mi := &file_node_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1480,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 type WatchResponse struct {
@@ -1397,7 +1492,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[16]
+	mi := &file_node_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1409,7 +1504,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[16]
+	mi := &file_node_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1422,7 +1517,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchResponse) GetStatus() *NodeStatus {
@@ -1441,7 +1536,7 @@ type BootstrapRequest struct {
 
 func (x *BootstrapRequest) Reset() {
 	*x = BootstrapRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[17]
+	mi := &file_node_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1548,7 @@ func (x *BootstrapRequest) String() string {
 func (*BootstrapRequest) ProtoMessage() {}
 
 func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[17]
+	mi := &file_node_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1561,7 @@ func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapRequest.ProtoReflect.Descriptor instead.
 func (*BootstrapRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BootstrapRequest) GetMembers() []*v1.Node {
@@ -1484,7 +1579,7 @@ type BootstrapResponse struct {
 
 func (x *BootstrapResponse) Reset() {
 	*x = BootstrapResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[18]
+	mi := &file_node_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1591,7 @@ func (x *BootstrapResponse) String() string {
 func (*BootstrapResponse) ProtoMessage() {}
 
 func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[18]
+	mi := &file_node_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1604,7 @@ func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapResponse.ProtoReflect.Descriptor instead.
 func (*BootstrapResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 type SetPeersRequest struct {
@@ -1521,7 +1616,7 @@ type SetPeersRequest struct {
 
 func (x *SetPeersRequest) Reset() {
 	*x = SetPeersRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[19]
+	mi := &file_node_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1533,7 +1628,7 @@ func (x *SetPeersRequest) String() string {
 func (*SetPeersRequest) ProtoMessage() {}
 
 func (x *SetPeersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[19]
+	mi := &file_node_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1546,7 +1641,7 @@ func (x *SetPeersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPeersRequest.ProtoReflect.Descriptor instead.
 func (*SetPeersRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SetPeersRequest) GetPeers() []*v1.Node {
@@ -1564,7 +1659,7 @@ type SetPeersResponse struct {
 
 func (x *SetPeersResponse) Reset() {
 	*x = SetPeersResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[20]
+	mi := &file_node_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +1671,7 @@ func (x *SetPeersResponse) String() string {
 func (*SetPeersResponse) ProtoMessage() {}
 
 func (x *SetPeersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[20]
+	mi := &file_node_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +1684,7 @@ func (x *SetPeersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPeersResponse.ProtoReflect.Descriptor instead.
 func (*SetPeersResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 type CampaignRequest struct {
@@ -1600,7 +1695,7 @@ type CampaignRequest struct {
 
 func (x *CampaignRequest) Reset() {
 	*x = CampaignRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[21]
+	mi := &file_node_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1707,7 @@ func (x *CampaignRequest) String() string {
 func (*CampaignRequest) ProtoMessage() {}
 
 func (x *CampaignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[21]
+	mi := &file_node_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1720,7 @@ func (x *CampaignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CampaignRequest.ProtoReflect.Descriptor instead.
 func (*CampaignRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 type CampaignResponse struct {
@@ -1636,7 +1731,7 @@ type CampaignResponse struct {
 
 func (x *CampaignResponse) Reset() {
 	*x = CampaignResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[22]
+	mi := &file_node_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1648,7 +1743,7 @@ func (x *CampaignResponse) String() string {
 func (*CampaignResponse) ProtoMessage() {}
 
 func (x *CampaignResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[22]
+	mi := &file_node_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1661,7 +1756,7 @@ func (x *CampaignResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CampaignResponse.ProtoReflect.Descriptor instead.
 func (*CampaignResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 type TransferLeadershipRequest struct {
@@ -1673,7 +1768,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[23]
+	mi := &file_node_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1780,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[23]
+	mi := &file_node_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1793,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TransferLeadershipRequest) GetNodeId() string {
@@ -1716,7 +1811,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[24]
+	mi := &file_node_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1823,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[24]
+	mi := &file_node_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1836,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 // Each change is one entry of the log, made when the one before is committed. Asked again, it finds itself done: so an
@@ -1758,7 +1853,7 @@ type AddNonVoterRequest struct {
 
 func (x *AddNonVoterRequest) Reset() {
 	*x = AddNonVoterRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[25]
+	mi := &file_node_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +1865,7 @@ func (x *AddNonVoterRequest) String() string {
 func (*AddNonVoterRequest) ProtoMessage() {}
 
 func (x *AddNonVoterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[25]
+	mi := &file_node_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +1878,7 @@ func (x *AddNonVoterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNonVoterRequest.ProtoReflect.Descriptor instead.
 func (*AddNonVoterRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AddNonVoterRequest) GetNode() *v1.Node {
@@ -1810,7 +1905,7 @@ type PromoteRequest struct {
 
 func (x *PromoteRequest) Reset() {
 	*x = PromoteRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[26]
+	mi := &file_node_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +1917,7 @@ func (x *PromoteRequest) String() string {
 func (*PromoteRequest) ProtoMessage() {}
 
 func (x *PromoteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[26]
+	mi := &file_node_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +1930,7 @@ func (x *PromoteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteRequest.ProtoReflect.Descriptor instead.
 func (*PromoteRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PromoteRequest) GetNodeId() string {
@@ -1862,7 +1957,7 @@ type RemoveMemberRequest struct {
 
 func (x *RemoveMemberRequest) Reset() {
 	*x = RemoveMemberRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[27]
+	mi := &file_node_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1874,7 +1969,7 @@ func (x *RemoveMemberRequest) String() string {
 func (*RemoveMemberRequest) ProtoMessage() {}
 
 func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[27]
+	mi := &file_node_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1887,7 +1982,7 @@ func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMemberRequest.ProtoReflect.Descriptor instead.
 func (*RemoveMemberRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RemoveMemberRequest) GetNodeId() string {
@@ -1914,7 +2009,7 @@ type ChangeMembersResponse struct {
 
 func (x *ChangeMembersResponse) Reset() {
 	*x = ChangeMembersResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[28]
+	mi := &file_node_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1926,7 +2021,7 @@ func (x *ChangeMembersResponse) String() string {
 func (*ChangeMembersResponse) ProtoMessage() {}
 
 func (x *ChangeMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[28]
+	mi := &file_node_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1939,7 +2034,7 @@ func (x *ChangeMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeMembersResponse.ProtoReflect.Descriptor instead.
 func (*ChangeMembersResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ChangeMembersResponse) GetConfiguration() uint64 {
@@ -1958,7 +2053,7 @@ type RaiseFormatRequest struct {
 
 func (x *RaiseFormatRequest) Reset() {
 	*x = RaiseFormatRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[29]
+	mi := &file_node_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2065,7 @@ func (x *RaiseFormatRequest) String() string {
 func (*RaiseFormatRequest) ProtoMessage() {}
 
 func (x *RaiseFormatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[29]
+	mi := &file_node_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2078,7 @@ func (x *RaiseFormatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaiseFormatRequest.ProtoReflect.Descriptor instead.
 func (*RaiseFormatRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RaiseFormatRequest) GetFormat() uint32 {
@@ -2001,7 +2096,7 @@ type RaiseFormatResponse struct {
 
 func (x *RaiseFormatResponse) Reset() {
 	*x = RaiseFormatResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[30]
+	mi := &file_node_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2108,7 @@ func (x *RaiseFormatResponse) String() string {
 func (*RaiseFormatResponse) ProtoMessage() {}
 
 func (x *RaiseFormatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[30]
+	mi := &file_node_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2121,7 @@ func (x *RaiseFormatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaiseFormatResponse.ProtoReflect.Descriptor instead.
 func (*RaiseFormatResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 type AssignPartitionsRequest struct {
@@ -2039,7 +2134,7 @@ type AssignPartitionsRequest struct {
 
 func (x *AssignPartitionsRequest) Reset() {
 	*x = AssignPartitionsRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[31]
+	mi := &file_node_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2146,7 @@ func (x *AssignPartitionsRequest) String() string {
 func (*AssignPartitionsRequest) ProtoMessage() {}
 
 func (x *AssignPartitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[31]
+	mi := &file_node_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2159,7 @@ func (x *AssignPartitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitionsRequest.ProtoReflect.Descriptor instead.
 func (*AssignPartitionsRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AssignPartitionsRequest) GetEpoch() uint64 {
@@ -2092,7 +2187,7 @@ type PartitionRange struct {
 
 func (x *PartitionRange) Reset() {
 	*x = PartitionRange{}
-	mi := &file_node_v1_node_proto_msgTypes[32]
+	mi := &file_node_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2104,7 +2199,7 @@ func (x *PartitionRange) String() string {
 func (*PartitionRange) ProtoMessage() {}
 
 func (x *PartitionRange) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[32]
+	mi := &file_node_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2117,7 +2212,7 @@ func (x *PartitionRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionRange.ProtoReflect.Descriptor instead.
 func (*PartitionRange) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PartitionRange) GetFirst() uint32 {
@@ -2142,7 +2237,7 @@ type AssignPartitionsResponse struct {
 
 func (x *AssignPartitionsResponse) Reset() {
 	*x = AssignPartitionsResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[33]
+	mi := &file_node_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2249,7 @@ func (x *AssignPartitionsResponse) String() string {
 func (*AssignPartitionsResponse) ProtoMessage() {}
 
 func (x *AssignPartitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[33]
+	mi := &file_node_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2262,7 @@ func (x *AssignPartitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignPartitionsResponse.ProtoReflect.Descriptor instead.
 func (*AssignPartitionsResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 type ReadIndexRequest struct {
@@ -2178,7 +2273,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[34]
+	mi := &file_node_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2285,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[34]
+	mi := &file_node_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2298,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 type ReadIndexResponse struct {
@@ -2215,7 +2310,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[35]
+	mi := &file_node_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2322,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[35]
+	mi := &file_node_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2335,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadIndexResponse) GetIndex() uint64 {
@@ -2260,7 +2355,7 @@ type SeedRequest struct {
 
 func (x *SeedRequest) Reset() {
 	*x = SeedRequest{}
-	mi := &file_node_v1_node_proto_msgTypes[36]
+	mi := &file_node_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2367,7 @@ func (x *SeedRequest) String() string {
 func (*SeedRequest) ProtoMessage() {}
 
 func (x *SeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[36]
+	mi := &file_node_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2380,7 @@ func (x *SeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedRequest.ProtoReflect.Descriptor instead.
 func (*SeedRequest) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SeedRequest) GetAtLeastIndex() uint64 {
@@ -2304,7 +2399,7 @@ type SeedResponse struct {
 
 func (x *SeedResponse) Reset() {
 	*x = SeedResponse{}
-	mi := &file_node_v1_node_proto_msgTypes[37]
+	mi := &file_node_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2316,7 +2411,7 @@ func (x *SeedResponse) String() string {
 func (*SeedResponse) ProtoMessage() {}
 
 func (x *SeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_node_v1_node_proto_msgTypes[37]
+	mi := &file_node_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2329,7 +2424,7 @@ func (x *SeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeedResponse.ProtoReflect.Descriptor instead.
 func (*SeedResponse) Descriptor() ([]byte, []int) {
-	return file_node_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_node_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SeedResponse) GetChunk() []byte {
@@ -2369,17 +2464,27 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x127\n" +
 	"\n" +
 	"partitions\x18\x02 \x03(\v2\x17.node.v1.PartitionRangeR\n" +
-	"partitions\"\xb2\x01\n" +
+	"partitions\"\xe2\x01\n" +
 	"\x0eExportResponse\x121\n" +
 	"\arecords\x18\x01 \x03(\v2\x17.node.v1.ExportedRecordR\arecords\x12\x18\n" +
 	"\aremoved\x18\x02 \x03(\fR\aremoved\x12\x1b\n" +
 	"\tcaught_up\x18\x03 \x01(\bR\bcaughtUp\x126\n" +
-	"\bcomplete\x18\x04 \x03(\v2\x1a.node.v1.ExportedPartitionR\bcomplete\"i\n" +
+	"\bcomplete\x18\x04 \x03(\v2\x1a.node.v1.ExportedPartitionR\bcomplete\x12.\n" +
+	"\x06leases\x18\x05 \x03(\v2\x16.node.v1.ExportedLeaseR\x06leases\"\x7f\n" +
 	"\x0eExportedRecord\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x15\n" +
-	"\x06ttl_ms\x18\x04 \x01(\x04R\x05ttlMs\"G\n" +
+	"\x06ttl_ms\x18\x04 \x01(\x04R\x05ttlMs\x12\x14\n" +
+	"\x05lease\x18\x05 \x01(\fR\x05lease\"\x8b\x01\n" +
+	"\rExportedLease\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x15\n" +
+	"\x06ttl_ms\x18\x02 \x01(\x04R\x05ttlMs\x12\x17\n" +
+	"\aleft_ms\x18\x03 \x01(\x04R\x06leftMs\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x04 \x01(\fR\n" +
+	"partitions\x12\x14\n" +
+	"\x05ended\x18\x05 \x01(\fR\x05ended\"G\n" +
 	"\x11ExportedPartition\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x14\n" +
 	"\x05floor\x18\x02 \x01(\x04R\x05floor\"\xa0\x01\n" +
@@ -2541,7 +2646,7 @@ func file_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_node_v1_node_proto_goTypes = []any{
 	(PartitionState)(0),                // 0: node.v1.PartitionState
 	(MoveStep)(0),                      // 1: node.v1.MoveStep
@@ -2553,100 +2658,102 @@ var file_node_v1_node_proto_goTypes = []any{
 	(*ExportRequest)(nil),              // 7: node.v1.ExportRequest
 	(*ExportResponse)(nil),             // 8: node.v1.ExportResponse
 	(*ExportedRecord)(nil),             // 9: node.v1.ExportedRecord
-	(*ExportedPartition)(nil),          // 10: node.v1.ExportedPartition
-	(*MoveRequest)(nil),                // 11: node.v1.MoveRequest
-	(*MoveResponse)(nil),               // 12: node.v1.MoveResponse
-	(*PartitionsRequest)(nil),          // 13: node.v1.PartitionsRequest
-	(*PartitionsResponse)(nil),         // 14: node.v1.PartitionsResponse
-	(*PartitionReport)(nil),            // 15: node.v1.PartitionReport
-	(*NodeStatus)(nil),                 // 16: node.v1.NodeStatus
-	(*Member)(nil),                     // 17: node.v1.Member
-	(*StatusRequest)(nil),              // 18: node.v1.StatusRequest
-	(*StatusResponse)(nil),             // 19: node.v1.StatusResponse
-	(*WatchRequest)(nil),               // 20: node.v1.WatchRequest
-	(*WatchResponse)(nil),              // 21: node.v1.WatchResponse
-	(*BootstrapRequest)(nil),           // 22: node.v1.BootstrapRequest
-	(*BootstrapResponse)(nil),          // 23: node.v1.BootstrapResponse
-	(*SetPeersRequest)(nil),            // 24: node.v1.SetPeersRequest
-	(*SetPeersResponse)(nil),           // 25: node.v1.SetPeersResponse
-	(*CampaignRequest)(nil),            // 26: node.v1.CampaignRequest
-	(*CampaignResponse)(nil),           // 27: node.v1.CampaignResponse
-	(*TransferLeadershipRequest)(nil),  // 28: node.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 29: node.v1.TransferLeadershipResponse
-	(*AddNonVoterRequest)(nil),         // 30: node.v1.AddNonVoterRequest
-	(*PromoteRequest)(nil),             // 31: node.v1.PromoteRequest
-	(*RemoveMemberRequest)(nil),        // 32: node.v1.RemoveMemberRequest
-	(*ChangeMembersResponse)(nil),      // 33: node.v1.ChangeMembersResponse
-	(*RaiseFormatRequest)(nil),         // 34: node.v1.RaiseFormatRequest
-	(*RaiseFormatResponse)(nil),        // 35: node.v1.RaiseFormatResponse
-	(*AssignPartitionsRequest)(nil),    // 36: node.v1.AssignPartitionsRequest
-	(*PartitionRange)(nil),             // 37: node.v1.PartitionRange
-	(*AssignPartitionsResponse)(nil),   // 38: node.v1.AssignPartitionsResponse
-	(*ReadIndexRequest)(nil),           // 39: node.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),          // 40: node.v1.ReadIndexResponse
-	(*SeedRequest)(nil),                // 41: node.v1.SeedRequest
-	(*SeedResponse)(nil),               // 42: node.v1.SeedResponse
-	(*v1.Node)(nil),                    // 43: kvorum.v1.Node
+	(*ExportedLease)(nil),              // 10: node.v1.ExportedLease
+	(*ExportedPartition)(nil),          // 11: node.v1.ExportedPartition
+	(*MoveRequest)(nil),                // 12: node.v1.MoveRequest
+	(*MoveResponse)(nil),               // 13: node.v1.MoveResponse
+	(*PartitionsRequest)(nil),          // 14: node.v1.PartitionsRequest
+	(*PartitionsResponse)(nil),         // 15: node.v1.PartitionsResponse
+	(*PartitionReport)(nil),            // 16: node.v1.PartitionReport
+	(*NodeStatus)(nil),                 // 17: node.v1.NodeStatus
+	(*Member)(nil),                     // 18: node.v1.Member
+	(*StatusRequest)(nil),              // 19: node.v1.StatusRequest
+	(*StatusResponse)(nil),             // 20: node.v1.StatusResponse
+	(*WatchRequest)(nil),               // 21: node.v1.WatchRequest
+	(*WatchResponse)(nil),              // 22: node.v1.WatchResponse
+	(*BootstrapRequest)(nil),           // 23: node.v1.BootstrapRequest
+	(*BootstrapResponse)(nil),          // 24: node.v1.BootstrapResponse
+	(*SetPeersRequest)(nil),            // 25: node.v1.SetPeersRequest
+	(*SetPeersResponse)(nil),           // 26: node.v1.SetPeersResponse
+	(*CampaignRequest)(nil),            // 27: node.v1.CampaignRequest
+	(*CampaignResponse)(nil),           // 28: node.v1.CampaignResponse
+	(*TransferLeadershipRequest)(nil),  // 29: node.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 30: node.v1.TransferLeadershipResponse
+	(*AddNonVoterRequest)(nil),         // 31: node.v1.AddNonVoterRequest
+	(*PromoteRequest)(nil),             // 32: node.v1.PromoteRequest
+	(*RemoveMemberRequest)(nil),        // 33: node.v1.RemoveMemberRequest
+	(*ChangeMembersResponse)(nil),      // 34: node.v1.ChangeMembersResponse
+	(*RaiseFormatRequest)(nil),         // 35: node.v1.RaiseFormatRequest
+	(*RaiseFormatResponse)(nil),        // 36: node.v1.RaiseFormatResponse
+	(*AssignPartitionsRequest)(nil),    // 37: node.v1.AssignPartitionsRequest
+	(*PartitionRange)(nil),             // 38: node.v1.PartitionRange
+	(*AssignPartitionsResponse)(nil),   // 39: node.v1.AssignPartitionsResponse
+	(*ReadIndexRequest)(nil),           // 40: node.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),          // 41: node.v1.ReadIndexResponse
+	(*SeedRequest)(nil),                // 42: node.v1.SeedRequest
+	(*SeedResponse)(nil),               // 43: node.v1.SeedResponse
+	(*v1.Node)(nil),                    // 44: kvorum.v1.Node
 }
 var file_node_v1_node_proto_depIdxs = []int32{
-	37, // 0: node.v1.ImportRequest.partitions:type_name -> node.v1.PartitionRange
-	43, // 1: node.v1.ImportRequest.from:type_name -> kvorum.v1.Node
+	38, // 0: node.v1.ImportRequest.partitions:type_name -> node.v1.PartitionRange
+	44, // 1: node.v1.ImportRequest.from:type_name -> kvorum.v1.Node
 	4,  // 2: node.v1.ImportResponse.phase:type_name -> node.v1.ImportResponse.Phase
-	37, // 3: node.v1.ExportRequest.partitions:type_name -> node.v1.PartitionRange
+	38, // 3: node.v1.ExportRequest.partitions:type_name -> node.v1.PartitionRange
 	9,  // 4: node.v1.ExportResponse.records:type_name -> node.v1.ExportedRecord
-	10, // 5: node.v1.ExportResponse.complete:type_name -> node.v1.ExportedPartition
-	1,  // 6: node.v1.MoveRequest.step:type_name -> node.v1.MoveStep
-	37, // 7: node.v1.MoveRequest.partitions:type_name -> node.v1.PartitionRange
-	15, // 8: node.v1.PartitionsResponse.partitions:type_name -> node.v1.PartitionReport
-	0,  // 9: node.v1.PartitionReport.state:type_name -> node.v1.PartitionState
-	2,  // 10: node.v1.NodeStatus.role:type_name -> node.v1.Role
-	3,  // 11: node.v1.NodeStatus.state:type_name -> node.v1.State
-	17, // 12: node.v1.NodeStatus.members:type_name -> node.v1.Member
-	16, // 13: node.v1.StatusResponse.status:type_name -> node.v1.NodeStatus
-	16, // 14: node.v1.WatchResponse.status:type_name -> node.v1.NodeStatus
-	43, // 15: node.v1.BootstrapRequest.members:type_name -> kvorum.v1.Node
-	43, // 16: node.v1.SetPeersRequest.peers:type_name -> kvorum.v1.Node
-	43, // 17: node.v1.AddNonVoterRequest.node:type_name -> kvorum.v1.Node
-	37, // 18: node.v1.AssignPartitionsRequest.owned:type_name -> node.v1.PartitionRange
-	18, // 19: node.v1.Node.Status:input_type -> node.v1.StatusRequest
-	20, // 20: node.v1.Node.Watch:input_type -> node.v1.WatchRequest
-	22, // 21: node.v1.Node.Bootstrap:input_type -> node.v1.BootstrapRequest
-	24, // 22: node.v1.Node.SetPeers:input_type -> node.v1.SetPeersRequest
-	26, // 23: node.v1.Node.Campaign:input_type -> node.v1.CampaignRequest
-	28, // 24: node.v1.Node.TransferLeadership:input_type -> node.v1.TransferLeadershipRequest
-	30, // 25: node.v1.Node.AddNonVoter:input_type -> node.v1.AddNonVoterRequest
-	31, // 26: node.v1.Node.Promote:input_type -> node.v1.PromoteRequest
-	32, // 27: node.v1.Node.RemoveMember:input_type -> node.v1.RemoveMemberRequest
-	34, // 28: node.v1.Node.RaiseFormat:input_type -> node.v1.RaiseFormatRequest
-	36, // 29: node.v1.Node.AssignPartitions:input_type -> node.v1.AssignPartitionsRequest
-	39, // 30: node.v1.Node.ReadIndex:input_type -> node.v1.ReadIndexRequest
-	41, // 31: node.v1.Node.Seed:input_type -> node.v1.SeedRequest
-	5,  // 32: node.v1.Node.Import:input_type -> node.v1.ImportRequest
-	7,  // 33: node.v1.Node.Export:input_type -> node.v1.ExportRequest
-	11, // 34: node.v1.Node.Move:input_type -> node.v1.MoveRequest
-	13, // 35: node.v1.Node.Partitions:input_type -> node.v1.PartitionsRequest
-	19, // 36: node.v1.Node.Status:output_type -> node.v1.StatusResponse
-	21, // 37: node.v1.Node.Watch:output_type -> node.v1.WatchResponse
-	23, // 38: node.v1.Node.Bootstrap:output_type -> node.v1.BootstrapResponse
-	25, // 39: node.v1.Node.SetPeers:output_type -> node.v1.SetPeersResponse
-	27, // 40: node.v1.Node.Campaign:output_type -> node.v1.CampaignResponse
-	29, // 41: node.v1.Node.TransferLeadership:output_type -> node.v1.TransferLeadershipResponse
-	33, // 42: node.v1.Node.AddNonVoter:output_type -> node.v1.ChangeMembersResponse
-	33, // 43: node.v1.Node.Promote:output_type -> node.v1.ChangeMembersResponse
-	33, // 44: node.v1.Node.RemoveMember:output_type -> node.v1.ChangeMembersResponse
-	35, // 45: node.v1.Node.RaiseFormat:output_type -> node.v1.RaiseFormatResponse
-	38, // 46: node.v1.Node.AssignPartitions:output_type -> node.v1.AssignPartitionsResponse
-	40, // 47: node.v1.Node.ReadIndex:output_type -> node.v1.ReadIndexResponse
-	42, // 48: node.v1.Node.Seed:output_type -> node.v1.SeedResponse
-	6,  // 49: node.v1.Node.Import:output_type -> node.v1.ImportResponse
-	8,  // 50: node.v1.Node.Export:output_type -> node.v1.ExportResponse
-	12, // 51: node.v1.Node.Move:output_type -> node.v1.MoveResponse
-	14, // 52: node.v1.Node.Partitions:output_type -> node.v1.PartitionsResponse
-	36, // [36:53] is the sub-list for method output_type
-	19, // [19:36] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	11, // 5: node.v1.ExportResponse.complete:type_name -> node.v1.ExportedPartition
+	10, // 6: node.v1.ExportResponse.leases:type_name -> node.v1.ExportedLease
+	1,  // 7: node.v1.MoveRequest.step:type_name -> node.v1.MoveStep
+	38, // 8: node.v1.MoveRequest.partitions:type_name -> node.v1.PartitionRange
+	16, // 9: node.v1.PartitionsResponse.partitions:type_name -> node.v1.PartitionReport
+	0,  // 10: node.v1.PartitionReport.state:type_name -> node.v1.PartitionState
+	2,  // 11: node.v1.NodeStatus.role:type_name -> node.v1.Role
+	3,  // 12: node.v1.NodeStatus.state:type_name -> node.v1.State
+	18, // 13: node.v1.NodeStatus.members:type_name -> node.v1.Member
+	17, // 14: node.v1.StatusResponse.status:type_name -> node.v1.NodeStatus
+	17, // 15: node.v1.WatchResponse.status:type_name -> node.v1.NodeStatus
+	44, // 16: node.v1.BootstrapRequest.members:type_name -> kvorum.v1.Node
+	44, // 17: node.v1.SetPeersRequest.peers:type_name -> kvorum.v1.Node
+	44, // 18: node.v1.AddNonVoterRequest.node:type_name -> kvorum.v1.Node
+	38, // 19: node.v1.AssignPartitionsRequest.owned:type_name -> node.v1.PartitionRange
+	19, // 20: node.v1.Node.Status:input_type -> node.v1.StatusRequest
+	21, // 21: node.v1.Node.Watch:input_type -> node.v1.WatchRequest
+	23, // 22: node.v1.Node.Bootstrap:input_type -> node.v1.BootstrapRequest
+	25, // 23: node.v1.Node.SetPeers:input_type -> node.v1.SetPeersRequest
+	27, // 24: node.v1.Node.Campaign:input_type -> node.v1.CampaignRequest
+	29, // 25: node.v1.Node.TransferLeadership:input_type -> node.v1.TransferLeadershipRequest
+	31, // 26: node.v1.Node.AddNonVoter:input_type -> node.v1.AddNonVoterRequest
+	32, // 27: node.v1.Node.Promote:input_type -> node.v1.PromoteRequest
+	33, // 28: node.v1.Node.RemoveMember:input_type -> node.v1.RemoveMemberRequest
+	35, // 29: node.v1.Node.RaiseFormat:input_type -> node.v1.RaiseFormatRequest
+	37, // 30: node.v1.Node.AssignPartitions:input_type -> node.v1.AssignPartitionsRequest
+	40, // 31: node.v1.Node.ReadIndex:input_type -> node.v1.ReadIndexRequest
+	42, // 32: node.v1.Node.Seed:input_type -> node.v1.SeedRequest
+	5,  // 33: node.v1.Node.Import:input_type -> node.v1.ImportRequest
+	7,  // 34: node.v1.Node.Export:input_type -> node.v1.ExportRequest
+	12, // 35: node.v1.Node.Move:input_type -> node.v1.MoveRequest
+	14, // 36: node.v1.Node.Partitions:input_type -> node.v1.PartitionsRequest
+	20, // 37: node.v1.Node.Status:output_type -> node.v1.StatusResponse
+	22, // 38: node.v1.Node.Watch:output_type -> node.v1.WatchResponse
+	24, // 39: node.v1.Node.Bootstrap:output_type -> node.v1.BootstrapResponse
+	26, // 40: node.v1.Node.SetPeers:output_type -> node.v1.SetPeersResponse
+	28, // 41: node.v1.Node.Campaign:output_type -> node.v1.CampaignResponse
+	30, // 42: node.v1.Node.TransferLeadership:output_type -> node.v1.TransferLeadershipResponse
+	34, // 43: node.v1.Node.AddNonVoter:output_type -> node.v1.ChangeMembersResponse
+	34, // 44: node.v1.Node.Promote:output_type -> node.v1.ChangeMembersResponse
+	34, // 45: node.v1.Node.RemoveMember:output_type -> node.v1.ChangeMembersResponse
+	36, // 46: node.v1.Node.RaiseFormat:output_type -> node.v1.RaiseFormatResponse
+	39, // 47: node.v1.Node.AssignPartitions:output_type -> node.v1.AssignPartitionsResponse
+	41, // 48: node.v1.Node.ReadIndex:output_type -> node.v1.ReadIndexResponse
+	43, // 49: node.v1.Node.Seed:output_type -> node.v1.SeedResponse
+	6,  // 50: node.v1.Node.Import:output_type -> node.v1.ImportResponse
+	8,  // 51: node.v1.Node.Export:output_type -> node.v1.ExportResponse
+	13, // 52: node.v1.Node.Move:output_type -> node.v1.MoveResponse
+	15, // 53: node.v1.Node.Partitions:output_type -> node.v1.PartitionsResponse
+	37, // [37:54] is the sub-list for method output_type
+	20, // [20:37] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_node_v1_node_proto_init() }
@@ -2660,7 +2767,7 @@ func file_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_v1_node_proto_rawDesc), len(file_node_v1_node_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   38,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -83,7 +83,14 @@ export interface PutRequest {
    * The key is deleted so long after the write, and never earlier: 1 to 315,360,000,000 (10 years). Absent: never, whatever was
    * said before.
    */
-  ttlMs?: bigint | undefined;
+  ttlMs?:
+    | bigint
+    | undefined;
+  /**
+   * The key belongs to this lease from now on, and is deleted with it: LEASE_NOT_FOUND if that is gone. Absent: to none, whatever was
+   * said before. A key may have a time to live as well: it is deleted by whichever ends first.
+   */
+  lease?: Uint8Array | undefined;
 }
 
 export interface PutResponse {
@@ -314,6 +321,52 @@ export interface CountResponse {
 }
 
 /**
+ * A lease owns keys: they are deleted when it is revoked, or when nobody has kept it alive for its time to live. Each of the 1,024
+ * partitions has a part of it, so that each shard decides by its own log about the keys that it has. To do something with a whole
+ * lease is to do it with the parts in all partitions, shard by shard: a shard that does not own all that it is asked for answers
+ * WRONG_SHARD, and nothing is done by it.
+ */
+export interface GrantLeaseRequest {
+  /** 16 bytes, random. A lease that was granted must not be granted again. */
+  lease: Uint8Array;
+  /** 1,000 to 315,360,000,000 (10 years). */
+  ttlMs: bigint;
+  /** Of the shard that is asked, for gateways. */
+  shard: number;
+  /** A bit for each of the 1,024: partition p is bit p % 8 of byte p / 8. */
+  partitions: Uint8Array;
+}
+
+export interface GrantLeaseResponse {
+}
+
+/** Has the parts live for the lease's time to live from now on. LEASE_NOT_FOUND if one of them is gone: then the lease is lost. */
+export interface KeepAliveRequest {
+  lease: Uint8Array;
+  shard: number;
+  partitions: Uint8Array;
+}
+
+export interface KeepAliveResponse {
+  /** How long it lives from now on. */
+  ttlMs: bigint;
+}
+
+/** Ends the parts, and deletes their keys. */
+export interface RevokeLeaseRequest {
+  lease: Uint8Array;
+  shard: number;
+  partitions: Uint8Array;
+}
+
+export interface RevokeLeaseResponse {
+  /** Something of it was there. */
+  existed: boolean;
+  /** More keys than one entry deletes: ask again until none are left. They are deleted anyhow, a little later. */
+  more: boolean;
+}
+
+/**
  * Opens a session in one shard. Its writes happen once, however often they are sent. Safe to send again: what is not
  * used expires.
  */
@@ -357,6 +410,9 @@ export interface Operation {
     | { $case: "transaction"; value: TransactionRequest }
     | { $case: "touch"; value: TouchRequest }
     | { $case: "ttlOf"; value: TtlOfRequest }
+    | { $case: "grantLease"; value: GrantLeaseRequest }
+    | { $case: "keepAlive"; value: KeepAliveRequest }
+    | { $case: "revokeLease"; value: RevokeLeaseRequest }
     | { $case: "page"; value: PageRequest }
     | undefined;
   /** Of a write: 1 + the position of its session among those of the message; 0 without a session. */
@@ -382,6 +438,9 @@ export interface Result {
     | { $case: "transaction"; value: TransactionResponse }
     | { $case: "touch"; value: TouchResponse }
     | { $case: "ttlOf"; value: TtlOfResponse }
+    | { $case: "grantLease"; value: GrantLeaseResponse }
+    | { $case: "keepAlive"; value: KeepAliveResponse }
+    | { $case: "revokeLease"; value: RevokeLeaseResponse }
     | { $case: "page"; value: PageResponse }
     | undefined;
 }
@@ -684,6 +743,7 @@ function createBasePutRequest(): PutRequest {
     ifVersion: undefined,
     returnPrevious: undefined,
     ttlMs: undefined,
+    lease: undefined,
   };
 }
 
@@ -709,6 +769,9 @@ export const PutRequest: MessageFns<PutRequest> = {
         throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
       }
       writer.uint32(40).uint64(message.ttlMs);
+    }
+    if (message.lease !== undefined) {
+      writer.uint32(50).bytes(message.lease);
     }
     return writer;
   },
@@ -764,6 +827,14 @@ export const PutRequest: MessageFns<PutRequest> = {
             }
 
             message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.lease = reader.bytes();
             continue;
           }
         }
@@ -2571,6 +2642,365 @@ export const CountResponse: MessageFns<CountResponse> = {
   },
 };
 
+function createBaseGrantLeaseRequest(): GrantLeaseRequest {
+  return { lease: NO_BYTES, ttlMs: 0n, shard: 0, partitions: NO_BYTES };
+}
+
+export const GrantLeaseRequest: MessageFns<GrantLeaseRequest> = {
+  encode(message: GrantLeaseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lease.length !== 0) {
+      writer.uint32(10).bytes(message.lease);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ttlMs);
+    }
+    if (message.shard !== 0) {
+      writer.uint32(24).uint32(message.shard);
+    }
+    if (message.partitions.length !== 0) {
+      writer.uint32(34).bytes(message.partitions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrantLeaseRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrantLeaseRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lease = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.shard = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.partitions = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGrantLeaseResponse(): GrantLeaseResponse {
+  return {};
+}
+
+export const GrantLeaseResponse: MessageFns<GrantLeaseResponse> = {
+  encode(_: GrantLeaseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrantLeaseResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrantLeaseResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseKeepAliveRequest(): KeepAliveRequest {
+  return { lease: NO_BYTES, shard: 0, partitions: NO_BYTES };
+}
+
+export const KeepAliveRequest: MessageFns<KeepAliveRequest> = {
+  encode(message: KeepAliveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lease.length !== 0) {
+      writer.uint32(10).bytes(message.lease);
+    }
+    if (message.shard !== 0) {
+      writer.uint32(16).uint32(message.shard);
+    }
+    if (message.partitions.length !== 0) {
+      writer.uint32(26).bytes(message.partitions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeepAliveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeepAliveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lease = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.shard = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partitions = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseKeepAliveResponse(): KeepAliveResponse {
+  return { ttlMs: 0n };
+}
+
+export const KeepAliveResponse: MessageFns<KeepAliveResponse> = {
+  encode(message: KeepAliveResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.ttlMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeepAliveResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeepAliveResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRevokeLeaseRequest(): RevokeLeaseRequest {
+  return { lease: NO_BYTES, shard: 0, partitions: NO_BYTES };
+}
+
+export const RevokeLeaseRequest: MessageFns<RevokeLeaseRequest> = {
+  encode(message: RevokeLeaseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lease.length !== 0) {
+      writer.uint32(10).bytes(message.lease);
+    }
+    if (message.shard !== 0) {
+      writer.uint32(16).uint32(message.shard);
+    }
+    if (message.partitions.length !== 0) {
+      writer.uint32(26).bytes(message.partitions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeLeaseRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeLeaseRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lease = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.shard = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.partitions = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRevokeLeaseResponse(): RevokeLeaseResponse {
+  return { existed: false, more: false };
+}
+
+export const RevokeLeaseResponse: MessageFns<RevokeLeaseResponse> = {
+  encode(message: RevokeLeaseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.existed !== false) {
+      writer.uint32(8).bool(message.existed);
+    }
+    if (message.more !== false) {
+      writer.uint32(16).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeLeaseResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeLeaseResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.existed = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseOpenSessionRequest(): OpenSessionRequest {
   return { key: NO_BYTES, nonce: 0n, expiryMs: 0, shard: 0 };
 }
@@ -2807,6 +3237,15 @@ export const Operation: MessageFns<Operation> = {
       case "ttlOf":
         TtlOfRequest.encode(message.kind.value, writer.uint32(98).fork()).join();
         break;
+      case "grantLease":
+        GrantLeaseRequest.encode(message.kind.value, writer.uint32(106).fork()).join();
+        break;
+      case "keepAlive":
+        KeepAliveRequest.encode(message.kind.value, writer.uint32(114).fork()).join();
+        break;
+      case "revokeLease":
+        RevokeLeaseRequest.encode(message.kind.value, writer.uint32(122).fork()).join();
+        break;
       case "page":
         PageRequest.encode(message.kind.value, writer.uint32(130).fork()).join();
         break;
@@ -2916,6 +3355,30 @@ export const Operation: MessageFns<Operation> = {
             message.kind = { $case: "ttlOf", value: TtlOfRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.kind = { $case: "grantLease", value: GrantLeaseRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.kind = { $case: "keepAlive", value: KeepAliveRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.kind = { $case: "revokeLease", value: RevokeLeaseRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 16: {
             if (tag !== 130) {
               break;
@@ -2992,6 +3455,15 @@ export const Result: MessageFns<Result> = {
         break;
       case "ttlOf":
         TtlOfResponse.encode(message.kind.value, writer.uint32(98).fork()).join();
+        break;
+      case "grantLease":
+        GrantLeaseResponse.encode(message.kind.value, writer.uint32(106).fork()).join();
+        break;
+      case "keepAlive":
+        KeepAliveResponse.encode(message.kind.value, writer.uint32(114).fork()).join();
+        break;
+      case "revokeLease":
+        RevokeLeaseResponse.encode(message.kind.value, writer.uint32(122).fork()).join();
         break;
       case "page":
         PageResponse.encode(message.kind.value, writer.uint32(130).fork()).join();
@@ -3099,6 +3571,30 @@ export const Result: MessageFns<Result> = {
             }
 
             message.kind = { $case: "ttlOf", value: TtlOfResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.kind = { $case: "grantLease", value: GrantLeaseResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.kind = { $case: "keepAlive", value: KeepAliveResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.kind = { $case: "revokeLease", value: RevokeLeaseResponse.decode(reader, reader.uint32()) };
             continue;
           }
           case 16: {

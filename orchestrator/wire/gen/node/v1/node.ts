@@ -170,6 +170,8 @@ export interface ExportResponse {
   caughtUp: boolean;
   /** The last message: the partitions are frozen, and everything has been sent. */
   complete: ExportedPartition[];
+  /** What leases have in the partitions, once these are frozen. */
+  leases: ExportedLease[];
 }
 
 export interface ExportedRecord {
@@ -178,6 +180,17 @@ export interface ExportedRecord {
   version: bigint;
   /** What is left of its time to live when it is sent, at least 1; 0: it has none. */
   ttlMs: bigint;
+  /** Empty: it belongs to none. */
+  lease: Uint8Array;
+}
+
+/** As ImportedLease in command.proto. */
+export interface ExportedLease {
+  lease: Uint8Array;
+  ttlMs: bigint;
+  leftMs: bigint;
+  partitions: Uint8Array;
+  ended: Uint8Array;
 }
 
 export interface ExportedPartition {
@@ -612,7 +625,7 @@ export const ExportRequest: MessageFns<ExportRequest> = {
 };
 
 function createBaseExportResponse(): ExportResponse {
-  return { records: [], removed: [], caughtUp: false, complete: [] };
+  return { records: [], removed: [], caughtUp: false, complete: [], leases: [] };
 }
 
 export const ExportResponse: MessageFns<ExportResponse> = {
@@ -628,6 +641,9 @@ export const ExportResponse: MessageFns<ExportResponse> = {
     }
     for (const v of message.complete) {
       ExportedPartition.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.leases) {
+      ExportedLease.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -677,6 +693,14 @@ export const ExportResponse: MessageFns<ExportResponse> = {
             message.complete.push(ExportedPartition.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.leases.push(ExportedLease.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -691,7 +715,7 @@ export const ExportResponse: MessageFns<ExportResponse> = {
 };
 
 function createBaseExportedRecord(): ExportedRecord {
-  return { key: NO_BYTES, value: NO_BYTES, version: 0n, ttlMs: 0n };
+  return { key: NO_BYTES, value: NO_BYTES, version: 0n, ttlMs: 0n, lease: NO_BYTES };
 }
 
 export const ExportedRecord: MessageFns<ExportedRecord> = {
@@ -713,6 +737,9 @@ export const ExportedRecord: MessageFns<ExportedRecord> = {
         throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
       }
       writer.uint32(32).uint64(message.ttlMs);
+    }
+    if (message.lease.length !== 0) {
+      writer.uint32(42).bytes(message.lease);
     }
     return writer;
   },
@@ -760,6 +787,110 @@ export const ExportedRecord: MessageFns<ExportedRecord> = {
             }
 
             message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.lease = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExportedLease(): ExportedLease {
+  return { lease: NO_BYTES, ttlMs: 0n, leftMs: 0n, partitions: NO_BYTES, ended: NO_BYTES };
+}
+
+export const ExportedLease: MessageFns<ExportedLease> = {
+  encode(message: ExportedLease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lease.length !== 0) {
+      writer.uint32(10).bytes(message.lease);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error("value provided for field message.ttlMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ttlMs);
+    }
+    if (message.leftMs !== 0n) {
+      if (BigInt.asUintN(64, message.leftMs) !== message.leftMs) {
+        throw new globalThis.Error("value provided for field message.leftMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.leftMs);
+    }
+    if (message.partitions.length !== 0) {
+      writer.uint32(34).bytes(message.partitions);
+    }
+    if (message.ended.length !== 0) {
+      writer.uint32(42).bytes(message.ended);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportedLease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportedLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lease = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.leftMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.partitions = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.ended = reader.bytes();
             continue;
           }
         }
