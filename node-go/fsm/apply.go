@@ -58,6 +58,7 @@ func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
 	}
 	s.sessions.expire(s.head.logTimeMs, f.batch)
 	s.sessions.flush(f.batch)
+	leased := s.leases.flush(f.batch)
 	if err := f.commit(entry.Index, thawed || changed); err != nil {
 		return nil, err
 	}
@@ -65,6 +66,11 @@ func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
 	if thawed || changed {
 		// What was left alone may be due.
 		f.soonest = 0
+	}
+	if leased || thawed || changed {
+		next := s.nextLease()
+		f.leaseDue.Store(next)
+		f.soonest = min(f.soonest, next)
 	}
 	f.alarm.ring(f.soonest)
 	f.format.Store(uint32(s.head.format))

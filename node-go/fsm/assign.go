@@ -60,6 +60,15 @@ func (s *state) ownsExactly(wanted *numbers) bool {
 // numbers is a set of partitions.
 type numbers [command.Partitions]bool
 
+func (n *numbers) set() (s partitionSet) {
+	for number, is := range n {
+		if is {
+			s.add(uint16(number))
+		}
+	}
+	return s
+}
+
 // expand turns ranges into a set. Ranges that overlap are refused: somebody has miscounted.
 func expand(ranges []*pb.PartitionRange) (*numbers, *kverr.Error) {
 	wanted := new(numbers)

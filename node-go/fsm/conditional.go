@@ -63,7 +63,7 @@ func (w *writer) increment(i *pb.Increment) (Result, error) {
 		return result, nil
 	}
 	result.Value, result.Version = number+by, w.next(i.GetKey(), before.version)
-	now := written{version: result.Version, value: formatNumber(result.Value), expiry: before.expiry}
+	now := written{version: result.Version, value: formatNumber(result.Value), expiry: before.expiry, lease: before.lease}
 	w.set(i.GetKey(), now)
 	w.changed(i.GetKey(), before, now)
 	return result, nil

@@ -81,17 +81,19 @@ func (f *FSM) due(ttlMs uint64) uint64 {
 	return f.state.head.logTimeMs + ttlMs
 }
 
-// store writes a key's record, and what of its expiry row differs. All records of users are written here, and deleted by
-// remove: so there is a row for each Expiry and no other.
-func (f *FSM) store(key string, r engine.Record) {
+// store writes a key's record, and what of its expiry row and its attachment to a lease differs. All records of users are
+// written here, and deleted by remove: so there is a row for each Expiry and each lease's key, and no other.
+func (f *FSM) store(key string, r engine.Record, lease LeaseID) {
 	r.Key = userKey([]byte(key))
 	f.batch.Put(r)
 	f.schedule(key, r.Expiry)
+	f.attach(key, lease)
 }
 
 func (f *FSM) remove(key string) {
 	f.batch.Delete(userKey([]byte(key)))
 	f.schedule(key, 0)
+	f.attach(key, LeaseID{})
 }
 
 func (f *FSM) schedule(key string, at uint64) {
@@ -154,18 +156,25 @@ func (f *FSM) expire(e *pb.Expire) (already bool, err error) {
 		w.f.deleted(key, before.version)
 		w.raise(number, before.version)
 	}
+	if e.GetLeases() {
+		if err := w.endLeases(); err != nil {
+			return false, err
+		}
+	}
 	w.writeKeys()
 	w.writeFloors()
-	return len(w.keys) == 0, nil
+	return len(w.keys) == 0 && w.ended == 0, nil
 }
 
 // Due is what there is to expire.
 type Due struct {
 	// Keys are due, the earliest first.
 	Keys [][]byte
-	// Next is when the one after them is due, in log time; 0: there is none.
+	// Leases says that some are due, or have ended and have keys left.
+	Leases bool
+	// Next is when the next of either is due, in log time; 0: there is none.
 	Next uint64
-	// Sooner closes when a key is due before Next, or partitions have changed hands.
+	// Sooner closes when something is due before Next, or partitions have changed hands.
 	Sooner <-chan struct{}
 }
 
@@ -209,6 +218,11 @@ func (f *FSM) Due(nowMs uint64) (Due, error) {
 	}
 	if thawed < math.MaxUint64 && (due.Next == 0 || thawed < due.Next) {
 		due.Next = thawed
+	}
+	if next := f.leaseDue.Load(); next <= nowMs {
+		due.Leases = true
+	} else if next < math.MaxUint64 && (due.Next == 0 || next < due.Next) {
+		due.Next = next
 	}
 	if due.Next > 0 {
 		f.alarm.relax(due.Next)

@@ -45,6 +45,8 @@ type Export struct {
 	max     int
 	// floors are those of the partitions when they were frozen; nil before.
 	floors []Floor
+	// leases are theirs by then.
+	leases []ExportedLease
 	failed error
 	// news says that something of the above is worth a look.
 	news chan struct{}
@@ -261,7 +263,7 @@ func (x *Export) look(s *state) {
 	}
 	switch {
 	case frozen && x.floors == nil:
-		x.floors = floors
+		x.floors, x.leases = floors, s.leases.within(x.wanted.set())
 		x.wake()
 	case !frozen && (!owned || x.floors != nil):
 		x.fail(errNotFrozen)

@@ -53,7 +53,7 @@ type FSM struct {
 
 	state *state
 	batch *engine.Batch
-	// soonest is the earliest expiry that the entry has given to a key.
+	// soonest is the earliest expiry that the entry has given to a key, or to a lease.
 	soonest uint64
 	// changes are those of the entry that is being applied, for the observer.
 	changes []Change
@@ -63,6 +63,8 @@ type FSM struct {
 	exports  exports
 	alarm    alarm
 	progress progress
+	// leaseDue is nextLease of the state.
+	leaseDue atomic.Uint64
 	// logTimeMs is that of the state.
 	logTimeMs atomic.Uint64
 	// format is that of the state.
@@ -151,6 +153,7 @@ func (f *FSM) adopt(s *state) {
 	f.state = s
 	f.table.Store(s.table())
 	f.logTimeMs.Store(s.head.logTimeMs)
+	f.leaseDue.Store(s.nextLease())
 	f.format.Store(uint32(s.head.format))
 	f.begin()
 	f.progress.advance(s.applied)

@@ -119,7 +119,7 @@ func sameState(a, b *state) bool {
 			return false
 		}
 	}
-	return a.sessions.byExpiry.Len() == b.sessions.byExpiry.Len()
+	return a.sessions.byExpiry.Len() == b.sessions.byExpiry.Len() && sameLeases(a.leases, b.leases)
 }
 
 func requireValue(t *testing.T, f *FSM, key, value string, version uint64) {

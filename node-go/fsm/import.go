@@ -15,11 +15,12 @@ func (f *FSM) importRecords(m *pb.ImportRecords) (changed bool, err *kverr.Error
 		return false, err
 	}
 	for _, r := range m.GetRecords() {
-		f.store(string(r.GetKey()), engine.Record{Value: r.GetValue(), Version: r.GetVersion(), Expiry: f.due(r.GetTtlMs())})
+		f.store(string(r.GetKey()), engine.Record{Value: r.GetValue(), Version: r.GetVersion(), Expiry: f.due(r.GetTtlMs())}, leaseOf(r))
 	}
 	for _, key := range m.GetRemoved() {
 		f.remove(string(key))
 	}
+	f.importLeases(m.GetLeases())
 	for _, c := range m.GetComplete() {
 		p := &f.state.partitions[c.GetPartition()]
 		// It may have been here before, and a version given then is not given again.
@@ -38,6 +39,9 @@ func (f *FSM) checkImport(m *pb.ImportRecords) *kverr.Error {
 		if err == nil {
 			err = checkTTL(r.GetTtlMs())
 		}
+		if err == nil && len(r.GetLease()) > 0 {
+			err = CheckLeaseID(r.GetLease())
+		}
 		if err == nil && r.GetVersion() == 0 {
 			err = kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "a record has no version")
 		}
@@ -47,6 +51,11 @@ func (f *FSM) checkImport(m *pb.ImportRecords) *kverr.Error {
 	}
 	for _, key := range m.GetRemoved() {
 		if err := f.checkImported(key, m.GetEpoch()); err != nil {
+			return err
+		}
+	}
+	for _, l := range m.GetLeases() {
+		if err := f.checkImportedLease(l, m.GetEpoch()); err != nil {
 			return err
 		}
 	}
@@ -93,14 +102,17 @@ func (f *FSM) sweep(m *pb.SweepRecords) (changed bool, err *kverr.Error) {
 			f.remove(string(key))
 		}
 	}
+	var empty partitionSet
 	for _, s := range m.GetSwept() {
 		for number := s.GetFirst(); number <= s.GetLast(); number++ {
 			if f.state.partitions[number].Holding == (Holding{State: Released, Epoch: s.GetEpoch()}) {
 				f.become(int(number), Holding{State: None, Epoch: s.GetEpoch()})
+				empty.add(uint16(number))
 				changed = true
 			}
 		}
 	}
+	f.state.leases.forget(empty)
 	return changed, nil
 }
 

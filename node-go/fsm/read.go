@@ -64,15 +64,21 @@ func (f *FSM) AnyFrozen() bool {
 // otherwise, also when the freeze would end with that entry. So it costs no entry, and nothing is kept: unlike other
 // refusals this one is about the moment.
 func (f *FSM) Frozen(write *pb.Write, logTimeMs uint64) *kverr.Error {
-	t, key := f.table.Load(), keyOf(write)
-	if t == nil || len(key) == 0 {
+	t := f.table.Load()
+	if t == nil {
 		return nil
 	}
-	number := command.Partition(key)
-	if t.holdings[number].State != Frozen || t.thaws[number] <= logTimeMs {
-		return nil
+	_, partitions := partsOf(write)
+	asked, _ := decodePartitionSet(partitions)
+	if key := keyOf(write); len(key) > 0 {
+		asked.add(command.Partition(key))
 	}
-	return f.elsewhere(number, Frozen, t.epoch)
+	for number := range asked.all() {
+		if t.holdings[number].State == Frozen && t.thaws[number] > logTimeMs {
+			return f.elsewhere(number, Frozen, t.epoch)
+		}
+	}
+	return nil
 }
 
 func readError(err error) *kverr.Error {

@@ -19,6 +19,9 @@ const (
 	// KindGet is that of a get in a transaction.
 	KindGet
 	KindTouch
+	KindGrantLease
+	KindKeepAlive
+	KindRevokeLease
 )
 
 // Result is the outcome of one write, the same on every replica. Err is nil if it took effect.
@@ -30,8 +33,12 @@ type Result struct {
 	Length uint64
 	// Value after an increment.
 	Value int64
-	// Existed says whether a delete removed something, or a touch found something.
+	// Existed says whether a delete or a revocation removed something, or a touch found something.
 	Existed bool
+	// More says of a revocation that keys of the lease are left.
+	More bool
+	// TTLMs is how long a lease lives from a keep-alive on.
+	TTLMs uint64
 	// Previous is what the key was, if the write asked for that and there was something.
 	Previous *Previous
 	// Left is how long a key had to live that a transaction's get has found; nil: it has no end.

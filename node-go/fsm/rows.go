@@ -10,7 +10,8 @@ import (
 	"kvorum/node/kverr"
 )
 
-// The first byte of an engine key says whose it is. Space 3 is in session_rows.go, 4 in expiry.go.
+// The first byte of an engine key says whose it is. Space 3 is in session_rows.go, 4 in expiry.go, 5 and 6
+// in lease_rows.go.
 const (
 	spaceSystem = 0x01
 	spaceUser   = 0x02
@@ -104,6 +105,12 @@ func load(e engine.Engine, shard, formatMax uint32) (*state, error) {
 	}
 	if s.expiries, err = loadExpiries(view); err != nil {
 		return nil, fmt.Errorf("load the expiry rows: %w", err)
+	}
+	if s.leases, err = loadLeases(view); err == nil {
+		err = s.checkAttachments()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load the leases: %w", err)
 	}
 	s.thawMs = s.nextThaw()
 	switch {

@@ -16,8 +16,9 @@ import (
 //	          value | expiry | last use | floor | answer ...
 //	                | 4      | 8        | 8     |
 //	answer    uvarints: sequence - that of the answer before (the first: - floor), kind, partition, error code,
-//	          version (of a delete or touch: whether the key existed; of a refusal for its owner: the epoch), length (of an
-//	          increment: the sum, zigzag; of a refused transaction: the operation). A kind with the bit 40 is followed by
+//	          version (of a delete, touch or revocation: whether something existed; of a refusal for its owner: the epoch), length (of
+//	          an increment: the sum, zigzag; of a refused transaction: the operation; of a keep-alive: the lease's time to live; of a
+//	          revocation: 1 if keys are left). A kind with the bit 40 is followed by
 //	          what the write has replaced, and belongs to format 3 of commands: uvarints: version, length of the value; the
 //	          value. So does the kind of a transaction, whose version is 1 if it succeeded, and whose length is the number of
 //	          results that follow: uvarints: kind, version, length, as above, and with the bit 40 the previous value
@@ -82,6 +83,11 @@ func (r *Result) numbers() (kind, version, length uint64) {
 	case r.Left != nil:
 		// 0 is due.
 		length = *r.Left + 1
+	case r.Kind == KindKeepAlive:
+		length = r.TTLMs
+	}
+	if r.More {
+		length = 1
 	}
 	if t := r.Transaction; t != nil {
 		length = uint64(len(t.Results))
@@ -186,7 +192,7 @@ func decodePrevious(from []byte) (*Previous, []byte) {
 
 // isKept says of a number whether it is a kind of write whose answers sessions keep.
 func (k Kind) isKept() bool {
-	return k >= KindPut && k <= KindTouch && k != KindOpen && k != KindGet
+	return k >= KindPut && k <= KindRevokeLease && k != KindOpen && k != KindGet
 }
 
 func decodeAnswer(sequence uint64, numbers [6]uint64) (answered, bool) {
@@ -206,6 +212,10 @@ func decodeAnswer(sequence uint64, numbers [6]uint64) (answered, bool) {
 		// What it came to follows.
 	case kind == KindDelete || kind == KindTouch:
 		a.result.Existed = version == 1
+	case kind == KindRevokeLease:
+		a.result.Existed, a.result.More = version == 1, length == 1
+	case kind == KindKeepAlive:
+		a.result.TTLMs = length
 	case kind == KindIncrement:
 		a.result.Version, a.result.Value = version, unzigzag(length)
 	default:

@@ -15,6 +15,7 @@ type state struct {
 	sessions   *sessions
 	// expiries is what the expiry rows say, by key.
 	expiries map[string]uint64
+	leases   *leases
 	// thawMs is nextThaw, so that entries need not look for it.
 	thawMs uint64
 }

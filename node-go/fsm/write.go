@@ -40,6 +40,10 @@ type writer struct {
 	order  []uint16
 	// undo is that of the transaction that is being carried out.
 	undo *undo
+	// leased are the keys that writes have put into leases, by these; some may not be in them any more.
+	leased map[LeaseID][]string
+	// freed counts the keys that were deleted because their leases have ended; ended counts the leases that an Expire has looked at.
+	freed, ended int
 }
 
 // written is a key after the writes so far; version 0: it is absent.
@@ -48,6 +52,8 @@ type written struct {
 	value   []byte
 	// expiry is when it is due, in log time; 0: never.
 	expiry uint64
+	// lease is the one that it belongs to; zero: none.
+	lease LeaseID
 	// grown: an append has made the value, and nobody else refers to it.
 	grown bool
 }
@@ -113,51 +119,18 @@ func (w *writer) do(write *pb.Write) (Result, error) {
 		return w.transact(kind.Transaction)
 	case *pb.Write_Touch:
 		return w.touch(kind.Touch)
+	case *pb.Write_GrantLease:
+		return w.grantLease(kind.GrantLease)
+	case *pb.Write_KeepAlive:
+		return w.keepAlive(kind.KeepAlive)
+	case *pb.Write_RevokeLease:
+		return w.revokeLease(kind.RevokeLease)
 	case *pb.Write_Open:
 		head := w.f.state.head
 		id, refused := w.f.state.sessions.open(kind.Open, head.index, head.logTimeMs)
 		return Result{Kind: KindOpen, Session: id, Err: refused}, nil
 	default:
 		panic(fmt.Sprintf("command.Decode let %T pass", kind))
-	}
-}
-
-func kindOf(write *pb.Write) Kind {
-	switch write.GetKind().(type) {
-	case *pb.Write_Put:
-		return KindPut
-	case *pb.Write_Delete:
-		return KindDelete
-	case *pb.Write_CompareAndSet:
-		return KindCompareAndSet
-	case *pb.Write_Increment:
-		return KindIncrement
-	case *pb.Write_Transaction:
-		return KindTransaction
-	case *pb.Write_Touch:
-		return KindTouch
-	default:
-		return KindAppend
-	}
-}
-
-// keyOf is the write's key, or of a transaction one that stands for all.
-func keyOf(write *pb.Write) []byte {
-	switch kind := write.GetKind().(type) {
-	case *pb.Write_Put:
-		return kind.Put.GetKey()
-	case *pb.Write_Delete:
-		return kind.Delete.GetKey()
-	case *pb.Write_CompareAndSet:
-		return kind.CompareAndSet.GetKey()
-	case *pb.Write_Increment:
-		return kind.Increment.GetKey()
-	case *pb.Write_Transaction:
-		return command.FirstKey(kind.Transaction)
-	case *pb.Write_Touch:
-		return kind.Touch.GetKey()
-	default:
-		return write.GetAppend().GetKey()
 	}
 }
 
@@ -174,11 +147,17 @@ func (w *writer) put(p *pb.Put) (Result, error) {
 		result.Err = refused
 		return result, err
 	}
+	if result.Err = w.f.mayTake(p.GetLease(), command.Partition(p.GetKey())); result.Err != nil {
+		return result, nil
+	}
 	if p.GetReturnPrevious() {
 		result.Previous = before.previous()
 	}
 	result.Version = w.next(p.GetKey(), before.version)
 	now := written{version: result.Version, value: p.GetValue(), expiry: w.f.due(p.GetTtlMs())}
+	if len(p.GetLease()) > 0 {
+		now.lease = LeaseID(p.GetLease())
+	}
 	w.set(p.GetKey(), now)
 	w.changed(p.GetKey(), before, now)
 	return result, nil
@@ -213,7 +192,8 @@ func (w *writer) append(a *pb.Append) (Result, error) {
 	}
 	w.appended += made
 	now := written{
-		version: w.next(a.GetKey(), before.version), value: append(value, a.GetValue()...), expiry: before.expiry, grown: true,
+		version: w.next(a.GetKey(), before.version), value: append(value, a.GetValue()...),
+		expiry: before.expiry, lease: before.lease, grown: true,
 	}
 	w.set(a.GetKey(), now)
 	w.changed(a.GetKey(), before, now)
@@ -240,6 +220,12 @@ func (w *writer) set(key []byte, now written) {
 	} else if w.undo != nil {
 		w.undo.note(string(key), was)
 	}
+	if now.lease != (LeaseID{}) {
+		if w.leased == nil {
+			w.leased = map[LeaseID][]string{}
+		}
+		w.leased[now.lease] = append(w.leased[now.lease], string(key))
+	}
 	w.written[string(key)] = now
 }
 
@@ -247,7 +233,7 @@ func (w *writer) set(key []byte, now written) {
 func (w *writer) writeKeys() {
 	for _, key := range w.keys {
 		if now := w.written[key]; now.version > 0 {
-			w.f.store(key, engine.Record{Value: now.value, Version: now.version, Expiry: now.expiry})
+			w.f.store(key, engine.Record{Value: now.value, Version: now.version, Expiry: now.expiry}, now.lease)
 		} else {
 			w.f.remove(key)
 		}
@@ -287,7 +273,7 @@ func (w *writer) admit(
 		if before, err = look(userKey(key)); err != nil {
 			return written{}, nil, err
 		}
-		before.expiry = w.f.state.expiries[string(key)]
+		before.expiry, before.lease = w.f.state.expiries[string(key)], w.f.state.leases.of[string(key)]
 	}
 	if ifVersion != nil && *ifVersion != before.version {
 		refused = before.differs(*ifVersion)

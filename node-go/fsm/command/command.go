@@ -23,16 +23,17 @@ import (
 //
 //	1  the first one
 //	2  RaiseFormat
-//	3  CompareAndSet, Increment, return_previous, Transaction, times to live
+//	3  CompareAndSet, Increment, return_previous, Transaction, times to live, leases
 const Format = 3
 
 // FormatOf is the oldest format that has the write.
 func FormatOf(write *pb.Write) uint32 {
 	switch kind := write.GetKind().(type) {
-	case *pb.Write_CompareAndSet, *pb.Write_Increment, *pb.Write_Transaction, *pb.Write_Touch:
+	case *pb.Write_CompareAndSet, *pb.Write_Increment, *pb.Write_Transaction, *pb.Write_Touch,
+		*pb.Write_GrantLease, *pb.Write_KeepAlive, *pb.Write_RevokeLease:
 		return 3
 	case *pb.Write_Put:
-		if kind.Put.GetReturnPrevious() || kind.Put.GetTtlMs() > 0 {
+		if kind.Put.GetReturnPrevious() || kind.Put.GetTtlMs() > 0 || len(kind.Put.GetLease()) > 0 {
 			return 3
 		}
 	case *pb.Write_Delete:
@@ -45,6 +46,13 @@ func FormatOf(write *pb.Write) uint32 {
 
 // SessionIDBytes is the length of a session's id.
 const SessionIDBytes = 16
+
+const (
+	// LeaseIDBytes is the length of a lease's id.
+	LeaseIDBytes = 16
+	// PartitionSetBytes is the length of a set of partitions: a bit for each.
+	PartitionSetBytes = Partitions / 8
+)
 
 // Encode sets the command's format, which is what the shard uses, and returns the bytes of its log entry. A RaiseFormat is of
 // the format that it raises to. It refuses what Decode would refuse.
@@ -59,7 +67,7 @@ func Encode(c *pb.Command, format uint32) ([]byte, error) {
 	if holdsMortals(c.GetImport()) && c.GetFormat() < formatOfTTL {
 		// The one that somebody has asked for and that does not end by itself: a move is tried again.
 		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED,
-			"the shard uses command format %d, and cannot take keys with times to live, which came with %d: cancel the operation, and "+
+			"the shard uses command format %d, and cannot take leases and keys with times to live, which came with %d: cancel the operation, and "+
 				"'kvorum restart --rolling' raises the format when all nodes are of a version that knows it", c.GetFormat(), formatOfTTL)
 	}
 	if reason := unsupported(c); reason != "" {
@@ -149,7 +157,7 @@ func unsupportedWrite(write *pb.Write, sessions int) string {
 	}
 	switch kind := write.GetKind().(type) {
 	case *pb.Write_Put:
-		return unlessAlien(kind.Put, "put with unknown fields")
+		return unsupportedPut(kind.Put)
 	case *pb.Write_Delete:
 		return unlessAlien(kind.Delete, "delete with unknown fields")
 	case *pb.Write_Append:
@@ -162,6 +170,12 @@ func unsupportedWrite(write *pb.Write, sessions int) string {
 		return unsupportedTransaction(kind.Transaction)
 	case *pb.Write_Touch:
 		return unlessAlien(kind.Touch, "touch with unknown fields")
+	case *pb.Write_GrantLease:
+		return unlessAlien(kind.GrantLease, "grant of a lease with unknown fields")
+	case *pb.Write_KeepAlive:
+		return unlessAlien(kind.KeepAlive, "keep-alive with unknown fields")
+	case *pb.Write_RevokeLease:
+		return unlessAlien(kind.RevokeLease, "revocation of a lease with unknown fields")
 	case *pb.Write_Open:
 		if write.GetSession() > 0 {
 			return "session opened in a session"
@@ -170,6 +184,13 @@ func unsupportedWrite(write *pb.Write, sessions int) string {
 	default:
 		return "write of an unknown kind"
 	}
+}
+
+func unsupportedPut(put *pb.Put) string {
+	if n := len(put.GetLease()); n > 0 && n != LeaseIDBytes {
+		return "put into a lease that is none"
+	}
+	return unlessAlien(put, "put with unknown fields")
 }
 
 func unlessAlien(m message, reason string) string {
@@ -203,14 +224,20 @@ func unsupportedImport(records *pb.ImportRecords, format uint32) string {
 	if reason := unlessAnyAlien(records.GetRecords(), "imported record with unknown fields"); reason != "" {
 		return reason
 	}
+	if reason := unlessAnyAlien(records.GetLeases(), "imported lease with unknown fields"); reason != "" {
+		return reason
+	}
 	if holdsMortals(records) && format < formatOfTTL {
-		return fmt.Sprintf("import of a time to live, of format %d, in a command of format %d", formatOfTTL, format)
+		return fmt.Sprintf("import of a time to live or a lease, of format %d, in a command of format %d", formatOfTTL, format)
 	}
 	return unlessAnyAlien(records.GetComplete(), "imported partition with unknown fields")
 }
 
+// holdsMortals says whether there are leases, or records that end by themselves.
 func holdsMortals(records *pb.ImportRecords) bool {
-	return slices.ContainsFunc(records.GetRecords(), func(r *pb.ImportedRecord) bool { return r.GetTtlMs() > 0 })
+	return len(records.GetLeases()) > 0 || slices.ContainsFunc(records.GetRecords(), func(r *pb.ImportedRecord) bool {
+		return r.GetTtlMs() > 0 || len(r.GetLease()) > 0
+	})
 }
 
 func unsupportedSweep(sweep *pb.SweepRecords) string {
@@ -220,7 +247,7 @@ func unsupportedSweep(sweep *pb.SweepRecords) string {
 	return unlessAnyAlien(sweep.GetSwept(), "swept partitions with unknown fields")
 }
 
-// formatOfTTL is the oldest format that has times to live.
+// formatOfTTL is the oldest format that has times to live and leases.
 const formatOfTTL = 3
 
 func unsupportedExpire(expire *pb.Expire, format uint32) string {

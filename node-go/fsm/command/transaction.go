@@ -90,7 +90,7 @@ func unsupportedOperation(op *pb.TransactionOperation) string {
 		if kind.Put.GetReturnPrevious() {
 			return "previous value in a transaction"
 		}
-		return unlessAlien(kind.Put, "put with unknown fields")
+		return unsupportedPut(kind.Put)
 	case *pb.TransactionOperation_Delete:
 		if kind.Delete.GetReturnPrevious() {
 			return "previous value in a transaction"
