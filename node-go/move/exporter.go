@@ -12,7 +12,7 @@ import (
 // Export sends what an export holds: the records of its view, then, round by round, what has changed since, until the partitions
 // are frozen and everything has been sent. It sends an empty message first: the export has begun.
 func Export(ctx context.Context, x *fsm.Export, send func(*nodev1.ExportResponse) error) error {
-	p := &packer{send: send, left: x.Left}
+	p := &packer{send: send, left: x.Left, lease: x.Lease}
 	if err := p.flush(); err != nil {
 		return err
 	}
@@ -41,6 +41,9 @@ func Export(ctx context.Context, x *fsm.Export, send func(*nodev1.ExportResponse
 		if err := x.Err(); err != nil {
 			return err
 		}
+		if err := p.leases(x); err != nil {
+			return err
+		}
 		return p.complete(frozen)
 	}
 }
@@ -49,6 +52,7 @@ func Export(ctx context.Context, x *fsm.Export, send func(*nodev1.ExportResponse
 type packer struct {
 	send    func(*nodev1.ExportResponse) error
 	left    func(engine.Record) uint64
+	lease   func(key []byte) ([]byte, error)
 	pending nodev1.ExportResponse
 	bytes   int
 	// ahead are keys that were sent as they are by now before the view came to them.
@@ -118,11 +122,15 @@ func (p *packer) current(x *fsm.Export, key string) error {
 }
 
 func (p *packer) record(r engine.Record) error {
-	if err := p.room(len(r.Key) + len(r.Value)); err != nil {
+	lease, err := p.lease(r.Key)
+	if err != nil {
+		return err
+	}
+	if err := p.room(len(r.Key) + len(r.Value) + len(lease)); err != nil {
 		return err
 	}
 	p.pending.Records = append(p.pending.Records, &nodev1.ExportedRecord{
-		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Version: r.Version, TtlMs: p.left(r),
+		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Version: r.Version, TtlMs: p.left(r), Lease: lease,
 	})
 	return nil
 }
@@ -151,6 +159,19 @@ func (p *packer) mark() error {
 	return p.flush()
 }
 
+// leases are sent when nothing of them changes any more: all of them, and not what has changed. Each is small, and there are not many.
+func (p *packer) leases(x *fsm.Export) error {
+	for _, l := range x.Leases() {
+		if err := p.room(len(l.ID) + len(l.Live) + len(l.Ended)); err != nil {
+			return err
+		}
+		p.pending.Leases = append(p.pending.Leases, &nodev1.ExportedLease{
+			Lease: bytes.Clone(l.ID[:]), TtlMs: l.TTLMs, LeftMs: x.LeftOf(l), Partitions: l.Live, Ended: l.Ended,
+		})
+	}
+	return nil
+}
+
 func (p *packer) complete(floors []fsm.Floor) error {
 	for _, f := range floors {
 		p.pending.Complete = append(p.pending.Complete, &nodev1.ExportedPartition{Partition: uint32(f.Partition), Floor: f.Version})
@@ -169,6 +190,7 @@ func (p *packer) flushPending() error {
 func (p *packer) flush() error {
 	m := &nodev1.ExportResponse{
 		Records: p.pending.Records, Removed: p.pending.Removed, CaughtUp: p.pending.CaughtUp, Complete: p.pending.Complete,
+		Leases: p.pending.Leases,
 	}
 	p.pending.Reset()
 	p.bytes = 0

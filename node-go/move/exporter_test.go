@@ -84,7 +84,7 @@ func TestAKeyThatComesBackWhileTheViewIsSentArrives(t *testing.T) {
 	}
 	defer x.Close()
 	there := false
-	p := packer{left: x.Left, send: func(m *nodev1.ExportResponse) error {
+	p := packer{left: x.Left, lease: x.Lease, send: func(m *nodev1.ExportResponse) error {
 		there = (there || len(m.GetRecords()) > 0) && len(m.GetRemoved()) == 0
 		return nil
 	}}

@@ -230,12 +230,18 @@ func entryOf(epoch uint64, m *nodev1.ExportResponse) (entry *command.ImportRecor
 	entry = &command.ImportRecords{Epoch: epoch, Removed: m.GetRemoved()}
 	for _, r := range m.GetRecords() {
 		entry.Records = append(entry.Records, &command.ImportedRecord{
-			Key: r.GetKey(), Value: r.GetValue(), Version: r.GetVersion(), TtlMs: r.GetTtlMs(),
+			Key: r.GetKey(), Value: r.GetValue(), Version: r.GetVersion(), TtlMs: r.GetTtlMs(), Lease: r.GetLease(),
 		})
 		bytes += len(r.GetKey()) + len(r.GetValue()) + recordBytes
 	}
 	for _, key := range m.GetRemoved() {
 		bytes += len(key) + recordBytes
+	}
+	for _, l := range m.GetLeases() {
+		entry.Leases = append(entry.Leases, &command.ImportedLease{
+			Lease: l.GetLease(), TtlMs: l.GetTtlMs(), LeftMs: l.GetLeftMs(), Partitions: l.GetPartitions(), Ended: l.GetEnded(),
+		})
+		bytes += len(l.GetPartitions()) + len(l.GetEnded()) + recordBytes
 	}
 	for _, c := range m.GetComplete() {
 		entry.Complete = append(entry.Complete, &command.ImportedPartition{Partition: c.GetPartition(), Floor: c.GetFloor()})

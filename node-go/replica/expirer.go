@@ -21,8 +21,8 @@ const (
 	expireLimit = 10 * time.Second
 )
 
-// expirer deletes the keys that are due, for as long as this node leads. It decides nothing: it names keys, and the state machine
-// deletes those that are due by the entry's own stamp. One of its entries is under way at a time, and after each it rests for
+// expirer deletes the keys that are due, and ends the leases that are, for as long as this node leads. It decides nothing: it
+// names keys, and the state machine deletes those that are due by the entry's own stamp. One of its entries is under way at a time, and after each it rests for
 // as long as that one took, so that clients have at least half of the log; where they wait in a queue, it waits behind them.
 type expirer struct {
 	due     func(nowMs uint64) (fsm.Due, error)
@@ -46,7 +46,7 @@ func (e *expirer) run(ctx context.Context) {
 		case err != nil:
 			e.log.Warn("cannot look for keys that are due", "error", err)
 			e.rest(ctx, expireRetry)
-		case len(due.Keys) == 0:
+		case len(due.Keys) == 0 && !due.Leases:
 			e.await(ctx, due, now)
 		default:
 			e.rest(ctx, e.expire(ctx, due, now))
@@ -72,10 +72,10 @@ func (e *expirer) await(ctx context.Context, due fsm.Due, now uint64) {
 // expire proposes what is due, and says how long to rest then.
 func (e *expirer) expire(ctx context.Context, due fsm.Due, now uint64) time.Duration {
 	began := e.clock.Now()
-	c := &command.Command{Kind: &command.Command_Expire{Expire: &command.Expire{Keys: due.Keys}}}
+	c := &command.Command{Kind: &command.Command_Expire{Expire: &command.Expire{Keys: due.Keys, Leases: due.Leases}}}
 	if err := e.propose(ctx, c, began.Add(expireLimit)).Err; err != nil {
 		if ctx.Err() == nil {
-			e.log.Warn("keys that are due were not deleted", "keys", len(due.Keys), "error", err)
+			e.log.Warn("what is due was not deleted", "keys", len(due.Keys), "leases", due.Leases, "error", err)
 		}
 		return expireRetry
 	}

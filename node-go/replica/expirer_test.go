@@ -273,3 +273,13 @@ func TestLateness(t *testing.T) {
 		t.Fatalf("one was %d ms early", -late[0])
 	}
 }
+
+// Leases that are due are an entry as well, also when no key is.
+func TestTheExpirerEndsLeases(t *testing.T) {
+	x := startExpirer(t)
+	x.looks <- fsm.Due{Leases: true}
+	if n := <-x.proposed; n != 0 {
+		t.Fatalf("%d keys were named", n)
+	}
+	x.answers <- nil
+}

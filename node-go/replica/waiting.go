@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"kvorum/node/fsm"
+	fsmcommand "kvorum/node/fsm/command"
 	"kvorum/node/gen/command"
 	"kvorum/node/kverr"
 )
@@ -103,6 +104,8 @@ func (w *waiting) cost(i int) int {
 	switch kind := w.writes[i].Kind.(type) {
 	case *command.Write_Put:
 		return len(kind.Put.Key) + len(kind.Put.Value) + writeOverhead
+	case *command.Write_GrantLease, *command.Write_KeepAlive, *command.Write_RevokeLease:
+		return fsmcommand.LeaseIDBytes + fsmcommand.PartitionSetBytes + writeOverhead
 	case *command.Write_Delete:
 		return len(kind.Delete.Key) + writeOverhead
 	case *command.Write_Append:

@@ -235,6 +235,8 @@ func (l Limits) toWrite(op *kvorumv1.Operation) *command.Write {
 		write.Kind = &command.Write_Transaction{Transaction: l.toTransaction(kind.Transaction)}
 	case *kvorumv1.Operation_Touch:
 		write.Kind = &command.Write_Touch{Touch: &command.Touch{Key: kind.Touch.Key, TtlMs: kind.Touch.GetTtlMs()}}
+	case *kvorumv1.Operation_GrantLease, *kvorumv1.Operation_KeepAlive, *kvorumv1.Operation_RevokeLease:
+		toLeaseWrite(op, write)
 	case *kvorumv1.Operation_OpenSession:
 		expiry := kind.OpenSession.ExpiryMs
 		if expiry == 0 {
@@ -248,6 +250,7 @@ func (l Limits) toWrite(op *kvorumv1.Operation) *command.Write {
 func (l Limits) toPut(put *kvorumv1.PutRequest) *command.Put {
 	return &command.Put{
 		Key: put.Key, Value: put.Value, IfVersion: put.IfVersion, ReturnPrevious: put.GetReturnPrevious(), TtlMs: put.GetTtlMs(),
+		Lease: put.Lease,
 	}
 }
 
@@ -280,6 +283,8 @@ func (o Options) toResult(result fsm.Result) *kvorumv1.Result {
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_Transaction{Transaction: toTransactionResponse(result.Transaction)}}
 	case fsm.KindTouch:
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_Touch{Touch: &kvorumv1.TouchResponse{Existed: result.Existed}}}
+	case fsm.KindGrantLease, fsm.KindKeepAlive, fsm.KindRevokeLease:
+		return toLeaseResult(result)
 	case fsm.KindOpen:
 		return &kvorumv1.Result{Kind: &kvorumv1.Result_OpenSession{OpenSession: &kvorumv1.OpenSessionResponse{Id: result.Session[:]}}}
 	default:

@@ -83,7 +83,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestAFullBudgetIsOverloadedAndIsGivenBack(t *testing.T) {
-	budget := replica.NewBudget(5200)
+	budget := replica.NewBudget(5700)
 	b := start(t, func(o *Options) { o.Budget = budget })
 	b.node.set("k", strings.Repeat("v", 1000))
 	expectCode(t, b.ask(t, put("k", strings.Repeat("v", 6000)))[0], pb.ErrorCode_ERROR_CODE_OVERLOADED)
@@ -95,7 +95,7 @@ func TestAFullBudgetIsOverloadedAndIsGivenBack(t *testing.T) {
 	if results[2].GetError().RetryAfterMs == 0 {
 		t.Fatal("no advice when to come again")
 	}
-	if budget.Free() != 5200 {
+	if budget.Free() != 5700 {
 		t.Fatalf("%d bytes are free", budget.Free())
 	}
 }

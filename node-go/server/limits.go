@@ -3,6 +3,7 @@ package server
 import (
 	"time"
 
+	"kvorum/node/fsm"
 	kvorumv1 "kvorum/node/gen/kvorum/v1"
 
 	pb "kvorum/node/gen/errors"
@@ -42,7 +43,7 @@ const (
 	HardMaxValueBytes = 8 << 20
 	// operationOverhead is counted for each operation beside its bytes: its objects, here and in the queues. Measured:
 	// see TestAnOperationWeighsWhatItHolds.
-	operationOverhead = 672
+	operationOverhead = 736
 	// maxOperations is what no message may have: its refusal alone would be megabytes. A gateway's clients have a lower one.
 	maxOperations = 1 << 16
 	// crowdedRetry: lanes live for as long as their clients.
@@ -72,10 +73,7 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 	case *kvorumv1.Operation_Get:
 		return l.checkKey(kind.Get.Key)
 	case *kvorumv1.Operation_Put:
-		if err := checkTTL(kind.Put.TtlMs); err != nil {
-			return err
-		}
-		return l.checkWrite(kind.Put.Key, kind.Put.Value)
+		return l.checkPut(kind.Put)
 	case *kvorumv1.Operation_Delete:
 		return l.checkKey(kind.Delete.Key)
 	case *kvorumv1.Operation_Append:
@@ -91,6 +89,8 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 			return err
 		}
 		return l.checkKey(kind.Touch.Key)
+	case *kvorumv1.Operation_GrantLease, *kvorumv1.Operation_KeepAlive, *kvorumv1.Operation_RevokeLease:
+		return checkLease(op)
 	case *kvorumv1.Operation_TtlOf:
 		return l.checkKey(kind.TtlOf.Key)
 	case *kvorumv1.Operation_Page:
@@ -100,6 +100,17 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 	default:
 		return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNSUPPORTED, "this node does not know the operation: upgrade it")
 	}
+}
+
+func (l Limits) checkPut(put *kvorumv1.PutRequest) *kverr.Error {
+	err := checkTTL(put.TtlMs)
+	if err == nil && put.Lease != nil {
+		err = fsm.CheckLeaseID(put.Lease)
+	}
+	if err != nil {
+		return err
+	}
+	return l.checkWrite(put.Key, put.Value)
 }
 
 func (l Limits) checkWrite(key, value []byte) *kverr.Error {

@@ -42,10 +42,7 @@ func (l Limits) checkTransactionOperation(op *kvorumv1.TransactionOperation) *kv
 		if kind.Put.GetReturnPrevious() {
 			return noPrevious()
 		}
-		if err := checkTTL(kind.Put.TtlMs); err != nil {
-			return err
-		}
-		return l.checkWrite(kind.Put.Key, kind.Put.Value)
+		return l.checkPut(kind.Put)
 	case *kvorumv1.TransactionOperation_Delete:
 		if kind.Delete.GetReturnPrevious() {
 			return noPrevious()
