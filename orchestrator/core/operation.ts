@@ -1,3 +1,4 @@
+import type { KeepAliveOperation, LeaseOperation, LeaseResult } from './lease.js'
 import { partsOf, payloadOf, readsValues, type TransactionOperation, type TransactionResult } from './transaction.js'
 
 /** What a client asks of one key. The bytes belong to the operation until it is answered: do not change them. */
@@ -13,8 +14,12 @@ export type Operation =
   | TransactionOperation
   | OpenSessionOperation
   | PageOperation
+  | LeaseOperation
 
-export type WriteOperation = Exclude<Operation, GetOperation | TtlOfOperation | OpenSessionOperation | PageOperation>
+export type WriteOperation = Exclude<
+  Operation,
+  GetOperation | TtlOfOperation | OpenSessionOperation | PageOperation | KeepAliveOperation
+>
 
 export interface GetOperation {
   readonly kind: 'get'
@@ -36,6 +41,8 @@ export interface PutOperation {
   readonly returnPrevious?: boolean | undefined
   /** How long the key lives, ms, 1 to TTL_MS_MAX. Undefined: for ever, whatever it had before. */
   readonly ttlMs?: number | undefined
+  /** The lease that the key belongs to, 16 bytes. Undefined: to none, whatever it had before. */
+  readonly lease?: Uint8Array | undefined
 }
 
 export interface DeleteOperation {
@@ -131,6 +138,7 @@ export type Result =
   | TransactionResult
   | OpenSessionResult
   | PageResult
+  | LeaseResult
 
 /** What a key was until a write. */
 export interface Previous {
@@ -240,7 +248,27 @@ export const SESSION_WINDOW = 1024
 
 /** Whether the operation changes a key, so that it matters how often it happens. All else is always safe to repeat. */
 export function isWrite(operation: Operation): operation is WriteOperation {
-  return !isRead(operation) && operation.kind !== 'page' && operation.kind !== 'open-session'
+  switch (operation.kind) {
+    case 'page':
+    case 'open-session':
+    case 'keep-alive':
+      return false
+    default:
+      return !isRead(operation)
+  }
+}
+
+/** Whether the operation names the shard that it is for: another one is no answer to it. */
+export function isPlaced(operation: Operation): operation is PageOperation | LeaseOperation {
+  switch (operation.kind) {
+    case 'page':
+    case 'grant-lease':
+    case 'keep-alive':
+    case 'revoke-lease':
+      return true
+    default:
+      return false
+  }
 }
 
 /**

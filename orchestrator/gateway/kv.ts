@@ -20,8 +20,8 @@ export function kvHandlers(context: GatewayContext, sessions: Set<BatchSession>)
   const execute = executor(context)
   return {
     get: async ({ key, staleMs }, call) => foundToWire(await execute({ kind: 'get', key, staleMs }, call)),
-    put: ({ key, value, ifVersion, returnPrevious, ttlMs }, call) =>
-      execute({ kind: 'put', key, value, ifVersion, returnPrevious, ttlMs: narrow(ttlMs) }, call),
+    put: ({ key, value, ifVersion, returnPrevious, ttlMs, lease }, call) =>
+      execute({ kind: 'put', key, value, ifVersion, returnPrevious, ttlMs: narrow(ttlMs), lease }, call),
     delete: ({ key, ifVersion, returnPrevious }, call) =>
       execute({ kind: 'delete', key, ifVersion, returnPrevious }, call),
     transaction: (operation, call) => execute(operation, call),

@@ -70,6 +70,9 @@ export function checkArguments(operation: Operation, deadlineMs: number, signal:
   if ('ttlMs' in operation && operation.ttlMs !== undefined && typeof operation.ttlMs !== 'number') {
     throw new TypeError('ttlMs must be a number')
   }
+  if ('lease' in operation && operation.lease !== undefined && !(operation.lease instanceof Uint8Array)) {
+    wrong('the lease', 'a Uint8Array', operation.lease)
+  }
 }
 
 function wrong(what: string, wanted: string, given: unknown): never {

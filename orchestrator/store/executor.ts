@@ -1,6 +1,14 @@
 import type { Clock } from '../core/clock.js'
 import { DEADLINE_MS_MAX, type Limits } from '../core/limits.js'
-import { bytesOf, isWrite, type Operation, type Result, returnsPrevious, type Stamp } from '../core/operation.js'
+import {
+  bytesOf,
+  isPlaced,
+  isWrite,
+  type Operation,
+  type Result,
+  returnsPrevious,
+  type Stamp,
+} from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
 import { CancelledError, DeadlineExceededError, type KvError, kvError, OverloadedError } from '../errors/index.js'
 import { Call, type CallOwner, type Done } from './call.js'
@@ -104,7 +112,7 @@ export class Executor implements CallOwner {
       read: !isWrite(call.operation),
       stamp: call.stamp === undefined ? 'none' : call.stamp === call.passed ? 'passed' : 'own',
       exchange: returnsPrevious(call.operation),
-      placed: call.operation.kind === 'page',
+      placed: isPlaced(call.operation),
       inDoubt: wasInDoubt,
       attempt: call.attempts,
       redirected,

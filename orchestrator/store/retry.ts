@@ -43,7 +43,13 @@ const MOVING_MS = 10
 /** Longer than a crowd needs to be worked off; what a server asks for itself may be more. */
 const OVERLOADED_MS_MAX = 500
 
-const FINAL: ReadonlySet<Code> = new Set(['PRECONDITION_FAILED', 'NOT_A_NUMBER', 'OVERFLOW', 'WRONG_SHARD'])
+const FINAL: ReadonlySet<Code> = new Set([
+  'PRECONDITION_FAILED',
+  'NOT_A_NUMBER',
+  'LEASE_NOT_FOUND',
+  'OVERFLOW',
+  'WRONG_SHARD',
+])
 
 /** The one place that decides on retry. Pure. */
 export function decide(failure: Failure): Decision {

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../core/clock.js'
+import type { LeaseOptions, LeaseStore } from '../core/lease.js'
 import { DEFAULT_LIMITS, type Limits } from '../core/limits.js'
 import type { MapSource } from '../core/map-source.js'
 import {
@@ -7,6 +8,7 @@ import {
   type DeleteResult,
   type GetResult,
   type IncrementResult,
+  isPlaced,
   isWrite,
   type Operation,
   type PutResult,
@@ -24,6 +26,7 @@ import type { GatewayList } from './detour.js'
 import type { StoreEvent } from './events.js'
 import { type ExecuteOptions, executeOn, performOn } from './execute.js'
 import { Executor, type Router } from './executor.js'
+import { grantLease, keepAlive, revokeLease } from './lease/lease.js'
 import type { PageSource } from './scan/pages.js'
 import { countRange, scanPage } from './scan/scan.js'
 import { Sessions } from './sessions.js'
@@ -63,7 +66,7 @@ const STALL_MS = 300
  * The whole cluster: routes operations by the newest map to their shards' leaders. Every operation has a deadline and ends
  * in a result or a KvError with an honest outcome. Concurrent operations are independent: who needs order awaits.
  */
-export class Store implements RangeStore {
+export class Store implements RangeStore, LeaseStore {
   readonly #executor: Executor
   readonly #sessions: Sessions
   readonly #source: MapSource
@@ -170,6 +173,23 @@ export class Store implements RangeStore {
     return countRange(this.#pages, range, options)
   }
 
+  /** This store, for those who ask only for leases. */
+  get leases(): LeaseStore {
+    return this
+  }
+
+  grantLease(id: Uint8Array, ttlMs: number, options: LeaseOptions): Promise<void> {
+    return grantLease(this.#pages, id, ttlMs, options)
+  }
+
+  keepAlive(id: Uint8Array, options: LeaseOptions): Promise<number> {
+    return keepAlive(this.#pages, id, options)
+  }
+
+  revokeLease(id: Uint8Array, options: LeaseOptions): Promise<boolean> {
+    return revokeLease(this.#pages, id, options)
+  }
+
   /** Rejects with a KvError, or with a TypeError when the arguments are not what they must be. */
   execute(operation: Operation, options?: ExecuteOptions): Promise<Result> {
     return executeOn(this.#executor, operation, options?.deadlineMs ?? this.#limits.deadlineMs, options?.signal)
@@ -226,7 +246,7 @@ export class Store implements RangeStore {
     const before = this.#owners
     this.#owners = map.owners.map((owner) => this.#shards.get(owner) as Shard)
     this.#executor.reroute(({ operation }) => {
-      if (operation.kind === 'page') return !this.#shards.has(operation.shard)
+      if (isPlaced(operation)) return !this.#shards.has(operation.shard)
       const partition = partitionOf(operation.key)
       return this.#owners[partition] !== before[partition]
     })
@@ -255,8 +275,9 @@ export class Store implements RangeStore {
   #shardFor(call: Call): Shard | undefined {
     if (call.inDoubt && call.shard !== undefined) return call.shard
     const { operation, passed } = call
-    if (operation.kind === 'page') return this.#shards.get(operation.shard)
-    const named = operation.kind === 'open-session' ? operation.shard : (passed?.session.shard ?? 0)
+    const stamped = passed?.session.shard ?? 0
+    if (isPlaced(operation) && stamped === 0) return this.#shards.get(operation.shard)
+    const named = operation.kind === 'open-session' ? operation.shard : stamped
     if (named === 0) return this.#ownerOf(call)
     return this.#shards.get(named) ?? [...this.#leaving].find(({ id }) => id === named)
   }
@@ -267,15 +288,16 @@ export class Store implements RangeStore {
    * has to find out which shards there are.
    */
   #unknownShard({ operation, passed }: Call): KvError {
-    const what = operation.kind === 'page' ? 'page' : 'session'
+    const placed = isPlaced(operation)
+    const what = placed ? operation.kind : 'session'
     const message = `the shard of the ${what} is not in the cluster map`
     const epoch = passed?.session.epoch ?? 0n
     if (epoch > this.#map.epoch) {
       this.#source.refresh(epoch)
       return new UnavailableError(`${message} of epoch ${this.#map.epoch} here`, { outcome: 'not-applied', epoch })
     }
-    if (isWrite(operation)) return new SessionExpiredError(message, { outcome: 'not-applied' })
-    if (operation.kind === 'page') this.#source.refresh(this.#map.epoch + 1n)
+    if (isWrite(operation) && !placed) return new SessionExpiredError(message, { outcome: 'not-applied' })
+    if (placed) this.#source.refresh(this.#map.epoch + 1n)
     return new WrongShardError(message, { outcome: 'not-applied', epoch: this.#map.epoch })
   }
 

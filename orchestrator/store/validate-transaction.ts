@@ -12,6 +12,7 @@ import {
   type TransactionOperation,
 } from '../core/transaction.js'
 import { CrossShardError, InvalidArgumentError, type KvError, TooLargeError } from '../errors/index.js'
+import { faultOfLease } from './validate-lease.js'
 import { faultOfTtl } from './validate-ttl.js'
 
 /** What is wrong with a transaction by itself, if anything: each node would refuse the same. */
@@ -56,7 +57,8 @@ function faultOfStep(step: Step): KvError | undefined {
   if ((step.kind === 'put' || step.kind === 'delete') && step.returnPrevious === true) {
     return invalid('a transaction gives no previous value: put a get before the operation')
   }
-  return 'ttlMs' in step ? faultOfTtl(step.ttlMs) : undefined
+  if (step.kind !== 'put') return undefined
+  return faultOfTtl(step.ttlMs) ?? (step.lease && faultOfLease(step.lease))
 }
 
 function faultOfKeys(keys: readonly Uint8Array[], { keyBytesMax }: Limits): KvError | undefined {

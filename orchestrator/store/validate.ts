@@ -1,6 +1,7 @@
 import type { Limits } from '../core/limits.js'
 import { type Operation, valueBytesOf } from '../core/operation.js'
 import { InvalidArgumentError, type KvError, TooLargeError } from '../errors/index.js'
+import { faultOfLease } from './validate-lease.js'
 import { faultOfTransaction } from './validate-transaction.js'
 import { faultOfTtl } from './validate-ttl.js'
 
@@ -12,6 +13,11 @@ export function faultOf(operation: Operation, limits: Limits): KvError | undefin
   if (key > limits.keyBytesMax) return tooLarge('key', key, limits.keyBytesMax)
   const mortal = 'ttlMs' in operation ? faultOfTtl(operation.ttlMs) : undefined
   if (mortal !== undefined) return mortal
+  if ('lease' in operation && operation.lease !== undefined) {
+    const ttlMs = operation.kind === 'grant-lease' ? operation.ttlMs : undefined
+    const unknown = faultOfLease(operation.lease, ttlMs)
+    if (unknown !== undefined) return unknown
+  }
   const value = valueBytesOf(operation)
   if (value <= limits.valueBytesMax) return undefined
   const what = operation.kind === 'compare-and-set' ? 'value and the expected one' : 'value'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Operation, type Result, TTL_MS_MAX } from '../core/operation.js'
+import { ANY_KEY, type Operation, type Result, TTL_MS_MAX } from '../core/operation.js'
 import { PARTITIONS } from '../core/slot.js'
 import { makeClusterMap } from '../core/topology.js'
 import { CODES, type Code, type KvError, kvError, OUTCOMES, type Outcome } from '../errors/index.js'
@@ -18,15 +18,20 @@ const returnPrevious = maybe(fc.boolean())
 const ttlMs = maybe(fc.integer({ min: 0, max: TTL_MS_MAX }))
 const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
 const previous = maybe(fc.record({ value: bytes, version }))
+const lease = maybe(bytes)
+const parts = { key: fc.constant(ANY_KEY), lease: bytes, shard: fc.nat(), partitions: bytes }
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({ kind: fc.constant('get' as const), key: bytes }),
-  fc.record({ kind: fc.constant('put' as const), key: bytes, value: bytes, ifVersion, returnPrevious, ttlMs }),
+  fc.record({ kind: fc.constant('put' as const), key: bytes, value: bytes, ifVersion, returnPrevious, ttlMs, lease }),
   fc.record({ kind: fc.constant('delete' as const), key: bytes, ifVersion, returnPrevious }),
   fc.record({ kind: fc.constant('append' as const), key: bytes, value: bytes }),
   fc.record({ kind: fc.constant('compare-and-set' as const), key: bytes, expected: maybe(bytes), value: bytes }),
   fc.record({ kind: fc.constant('increment' as const), key: bytes, by: int64 }),
   fc.record({ kind: fc.constant('touch' as const), key: bytes, ttlMs }),
   fc.record({ kind: fc.constant('ttl-of' as const), key: bytes }),
+  fc.record({ kind: fc.constant('grant-lease' as const), ...parts, ttlMs: fc.integer({ min: 0, max: TTL_MS_MAX }) }),
+  fc.record({ kind: fc.constant('keep-alive' as const), ...parts }),
+  fc.record({ kind: fc.constant('revoke-lease' as const), ...parts }),
 )
 const result: fc.Arbitrary<Result> = fc.oneof(
   fc.record({ kind: fc.constant('get' as const), found: fc.boolean(), value: bytes, version, ttlMs }),
@@ -37,6 +42,9 @@ const result: fc.Arbitrary<Result> = fc.oneof(
   fc.record({ kind: fc.constant('increment' as const), value: int64, version }),
   fc.record({ kind: fc.constant('touch' as const), existed: fc.boolean() }),
   fc.record({ kind: fc.constant('ttl-of' as const), found: fc.boolean(), ttlMs }),
+  fc.record({ kind: fc.constant('grant-lease' as const) }),
+  fc.record({ kind: fc.constant('keep-alive' as const), ttlMs: fc.maxSafeNat() }),
+  fc.record({ kind: fc.constant('revoke-lease' as const), existed: fc.boolean(), more: fc.boolean() }),
 )
 const error: fc.Arbitrary<KvError> = fc
   .record({

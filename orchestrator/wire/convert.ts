@@ -3,6 +3,7 @@ import { InternalError, KvError } from '../errors/index.js'
 import { pageFromWire, pageResultFromWire, pageResultToWire, pageToWire } from './convert-page.js'
 import { errorFromWire, errorToWire } from './errors.js'
 import type { Operation as WireOperation, Result as WireResult } from './gen/kvorum/v1/kv.js'
+import { leaseFromWire, leaseResultFromWire, leaseResultToWire, leaseToWire } from './lease.js'
 import {
   transactionFromWire,
   transactionResultFromWire,
@@ -36,6 +37,10 @@ export function operationToWire(operation: Operation): WireOperation {
       return unstamped({ $case: 'openSession', value: operation })
     case 'page':
       return unstamped({ $case: 'page', value: pageToWire(operation) })
+    case 'grant-lease':
+    case 'keep-alive':
+    case 'revoke-lease':
+      return unstamped(leaseToWire(operation))
   }
 }
 
@@ -56,6 +61,7 @@ export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operat
         ifVersion: kind.value.ifVersion,
         returnPrevious: kind.value.returnPrevious,
         ttlMs: narrow(kind.value.ttlMs),
+        lease: kind.value.lease,
       }
     case 'delete':
       return {
@@ -91,6 +97,10 @@ export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operat
       }
     case 'page':
       return pageFromWire(kind.value)
+    case 'grantLease':
+    case 'keepAlive':
+    case 'revokeLease':
+      return leaseFromWire(kind)
     case undefined:
       return undefined
   }
@@ -121,6 +131,10 @@ export function resultToWire(result: Result | KvError): WireResult {
       return { kind: { $case: 'openSession', value: result } }
     case 'page':
       return { kind: { $case: 'page', value: pageResultToWire(result) } }
+    case 'grant-lease':
+    case 'keep-alive':
+    case 'revoke-lease':
+      return leaseResultToWire(result)
   }
 }
 
@@ -139,6 +153,9 @@ const CASES: Readonly<Record<Operation['kind'], Case>> = {
   transaction: 'transaction',
   'open-session': 'openSession',
   page: 'page',
+  'grant-lease': 'grantLease',
+  'keep-alive': 'keepAlive',
+  'revoke-lease': 'revokeLease',
 }
 
 /** What a peer answered to `asked`. An answer of another kind than the question is a fault of the peer. */
@@ -174,6 +191,10 @@ export function resultFromWire({ kind }: WireResult, asked: Operation['kind']): 
       return { kind: 'open-session', id: kind.value.id }
     case 'page':
       return pageResultFromWire(kind.value)
+    case 'grantLease':
+    case 'keepAlive':
+    case 'revokeLease':
+      return leaseResultFromWire(kind)
   }
 }
 

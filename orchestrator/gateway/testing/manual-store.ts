@@ -81,6 +81,10 @@ export class MapStore implements OperationStore {
         return { kind: 'open-session', id: new Uint8Array(16) }
       case 'page':
         return { kind: 'page', entries: [], count: this.#rows.size, next: undefined }
+      case 'grant-lease':
+      case 'keep-alive':
+      case 'revoke-lease':
+        throw new TypeError('no test asks this store for a lease')
     }
   }
 }

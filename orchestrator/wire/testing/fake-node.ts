@@ -1,4 +1,4 @@
-import type { Operation, Result, Stamp } from '../../core/operation.js'
+import { isPlaced, type Operation, type Result, type Stamp } from '../../core/operation.js'
 import { PARTITIONS } from '../../core/slot.js'
 import { type ClusterMap, makeClusterMap } from '../../core/topology.js'
 import { type KvError, NotLeaderError, PreconditionFailedError, UnsupportedError } from '../../errors/index.js'
@@ -6,6 +6,7 @@ import { type BatchCall, type BatchMessage, BatchStream } from '../batch-stream.
 import { type Listener, listen } from '../listener.js'
 import type { PeerIdentity } from '../peer.js'
 import { kvService } from '../services.js'
+import { FakeLeases } from './fake-leases.js'
 import { refusal } from './identity.js'
 import { transactOn } from './transact.js'
 
@@ -36,6 +37,7 @@ export class FakeNode {
   /** Several nodes of one shard may share their rows. */
   /** How long those of them live that do not live for ever. */
   readonly ttls = new Map<string, number>()
+  readonly leases = new FakeLeases((key) => this.rows.delete(key))
 
   static async start(port = 0, rows = new Map<string, Row>()): Promise<FakeNode> {
     const node = new FakeNode(rows)
@@ -108,6 +110,7 @@ export class FakeNode {
     }
     if (operation.kind === 'transaction') return transactOn(operation, this.rows, (one) => this.execute(one))
     if (operation.kind === 'open-session') return { kind: 'open-session', id: this.#newSession() }
+    if (isPlaced(operation) && operation.kind !== 'page') return this.leases.execute(operation)
     if (operation.kind === 'page') return { kind: 'page', entries: [], count: this.rows.size, next: undefined }
     const version = row?.version ?? 0n
     if (operation.kind === 'append') {
@@ -130,6 +133,8 @@ export class FakeNode {
     if (operation.ifVersion !== undefined && operation.ifVersion !== version) return failed
     const previous = operation.returnPrevious ? row : undefined
     if (operation.kind === 'delete') return { kind: 'delete', existed: this.rows.delete(key), previous }
+    const gone = this.leases.attach(key, operation.lease)
+    if (gone !== undefined) return gone
     this.rows.set(key, { value: operation.value, version: version + 1n })
     this.#live(key, operation.ttlMs)
     return { kind: 'put', version: version + 1n, previous }

@@ -1,6 +1,6 @@
 // Who answers: nodes of shards, which lead or not, and gateways. What they agree on (who leads, who owns what, what each
 // shard remembers of sessions) is taken for granted, as the promise of Raft; what a client sees of it is left to chance.
-import { isWrite, type Operation, type Stamp } from '../../../core/operation.js'
+import { isPlaced, isWrite, type Operation, type Stamp } from '../../../core/operation.js'
 import { type Code, KvError, kvError, type LeaderHint, type Outcome } from '../../../errors/index.js'
 import type { Chance } from '../chance.js'
 import { type Answer, refusal, SimSessions } from '../sim-sessions.js'
@@ -88,7 +88,7 @@ export class SimShard {
     if (operation.kind === 'open-session') return this.sessions.open()
     if (operation.kind === 'transaction') throw new Error('no client of this world sends one')
     if (operation.kind === 'touch' || operation.kind === 'ttl-of') throw new Error('nothing lives for a time here')
-    if (operation.kind === 'page') throw new Error('nobody scans here')
+    if (isPlaced(operation)) throw new Error('nobody scans here, or asks for leases')
     if (!isWrite(operation)) return this.#owns(operation) ? truth.execute(operation) : this.wrongShard()
     if (stamp === undefined) throw new Error('a write came without a number')
     return this.sessions.once(stamp, operation, () =>

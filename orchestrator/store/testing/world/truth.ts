@@ -1,10 +1,14 @@
 // The data itself, one copy of it, with all that it ever was. What a call was told is held against that: it must be what
 // one execution says, between the call's beginning and its end. Nothing here knows of sessions, numbers or attempts.
-import { isWrite, type Operation, type Result } from '../../../core/operation.js'
+import type { LeaseOperation } from '../../../core/lease.js'
+import { isPlaced, isWrite, type Operation, type Result } from '../../../core/operation.js'
 import { KvError } from '../../../errors/index.js'
 import { type Answer, refusal } from '../sim-sessions.js'
 
-type DataOperation = Exclude<Operation, { kind: 'open-session' | 'page' | 'touch' | 'transaction' | 'ttl-of' }>
+type DataOperation = Exclude<
+  Operation,
+  LeaseOperation | { kind: 'open-session' | 'page' | 'touch' | 'transaction' | 'ttl-of' }
+>
 
 /** What a key was from a moment on, until its next state. */
 interface State {
@@ -158,7 +162,7 @@ export function bytesOf(text: string): Uint8Array {
 
 /** Those writes that this world knows. */
 export function isNumbered(operation: Operation): operation is Exclude<DataOperation, { kind: 'get' }> {
-  return isWrite(operation) && operation.kind !== 'touch' && operation.kind !== 'transaction'
+  return isWrite(operation) && operation.kind !== 'touch' && operation.kind !== 'transaction' && !isPlaced(operation)
 }
 
 /** The value that a write writes, or adds, is its number; a delete has a key of its own that is called so. */
