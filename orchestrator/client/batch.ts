@@ -3,6 +3,7 @@ import { describe } from '../core/words.js'
 import { KvError } from '../errors/index.js'
 import { checkOptions, type Names } from './arguments.js'
 import { REQUEST_OPTIONS, type ReadOptions, type RequestOptions } from './front.js'
+import { type Lease, leaseOf } from './lease.js'
 import { type Bytes, Hit, toBytes } from './values.js'
 
 export interface ConditionOptions {
@@ -27,6 +28,11 @@ export interface PutConditionOptions extends ConditionOptions {
    * key has; `compareAndSet` ends it.
    */
   readonly ttlMs?: number
+  /**
+   * The lease that the key belongs to from now on, or its id: the key is deleted with it. LEASE_NOT_FOUND if that is gone. Without it
+   * the key belongs to none, whatever it had before. `append`, `increment` and `touch` leave it where it is; `compareAndSet` takes it out.
+   */
+  readonly lease?: Lease | string
 }
 
 export interface TouchOptions {
@@ -38,7 +44,12 @@ export type BoundOptions = Pick<ReadOptions, 'staleMs'>
 
 export const CONDITION_OPTIONS: Names<ConditionOptions> = { ifVersion: true, returnPrevious: true }
 export const TOUCH_OPTIONS: Names<TouchOptions> = { ttlMs: true }
-export const PUT_OPTIONS: Names<PutConditionOptions> = { ...CONDITION_OPTIONS, ...TOUCH_OPTIONS, ifAbsent: true }
+export const PUT_OPTIONS: Names<PutConditionOptions> = {
+  ...CONDITION_OPTIONS,
+  ...TOUCH_OPTIONS,
+  ifAbsent: true,
+  lease: true,
+}
 const BOUND_OPTIONS: Names<BoundOptions> = { staleMs: true }
 
 export interface Stored {
@@ -146,7 +157,16 @@ export function putOperation(key: Bytes, value: Bytes, options: PutConditionOpti
   if (typeof ifAbsent !== 'boolean') throw new TypeError(`ifAbsent must be true or false, not ${describe(ifAbsent)}`)
   if (ifAbsent && options.ifVersion !== undefined) throw new TypeError('ifVersion and ifAbsent exclude each other')
   const ifVersion = ifAbsent ? 0n : options.ifVersion
-  return { kind: 'put', key: toBytes(key, 'key'), value: toBytes(value, 'value'), ifVersion, returnPrevious, ttlMs }
+  const lease = leaseOf(options.lease)
+  return {
+    kind: 'put',
+    key: toBytes(key, 'key'),
+    value: toBytes(value, 'value'),
+    ifVersion,
+    returnPrevious,
+    ttlMs,
+    lease,
+  }
 }
 
 export function compareAndSetOperation(key: Bytes, expected: Bytes | null, value: Bytes): Operation {
@@ -183,6 +203,10 @@ export function replyOf(operation: Operation, result: Result): Reply {
       throw new TypeError('sessions are opened below the client')
     case 'page':
       throw new TypeError('pages are what a scan reads')
+    case 'grant-lease':
+    case 'keep-alive':
+    case 'revoke-lease':
+      throw new TypeError('leases are asked for shard by shard')
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
-import type { Operation } from '../core/operation.js'
+import { isPlaced, type Operation } from '../core/operation.js'
 import type { Rng } from '../core/rng.js'
 import { type ClusterMap, shardOf } from '../core/topology.js'
 import type { KvError } from '../errors/index.js'
@@ -101,13 +101,13 @@ export class Gateway implements Engine, Router {
   /** The epoch to look for: one that is newer than ours if the map would send the write there again. */
   #newerThan({ stamp, operation }: Call, seen: bigint): bigint {
     const map = this.#map
-    if (map === undefined || stamp?.session.shard !== shardOf(map, operation.key) || seen > map.epoch) return seen
+    if (map === undefined || stamp?.session.shard !== shardFor(map, operation) || seen > map.epoch) return seen
     return map.epoch + 1n
   }
 
   #stamp(call: Call): boolean {
     this.#maps.start()
-    if (this.#map !== undefined) return this.#sessions.stamp(call, shardOf(this.#map, call.operation.key))
+    if (this.#map !== undefined) return this.#sessions.stamp(call, shardFor(this.#map, call.operation))
     this.#unmapped.add(call)
     this.#executor.park(call)
     return false
@@ -118,9 +118,14 @@ export class Gateway implements Engine, Router {
     if (map === undefined || map === before) return
     this.#map = map
     this.#executor.reroute((call) => {
-      const { key } = call.operation
-      return before === undefined ? this.#unmapped.has(call) : shardOf(map, key) !== shardOf(before, key)
+      const { operation } = call
+      return before === undefined ? this.#unmapped.has(call) : shardFor(map, operation) !== shardFor(before, operation)
     })
     this.#sessions.retain(new Set(map.shards.map(({ id }) => id)))
   }
+}
+
+/** Whose number a write takes. */
+function shardFor(map: ClusterMap, operation: Operation): number {
+  return isPlaced(operation) ? operation.shard : shardOf(map, operation.key)
 }

@@ -18,6 +18,8 @@ export {
   type WithPrevious,
   type WriteOptions,
 } from './kv-client.js'
+export type { GrantOptions, Lease, Leases } from './lease.js'
+export type { HoldOptions, LeaseHold } from './lease-hold.js'
 export { RequestWrapper, type RequestWrapperOptions } from './request-wrapper.js'
 export type { CountOptions, RangeChoice, ScannedEntry, ScannedKey, ScanOptions } from './scan.js'
 export {

@@ -28,6 +28,7 @@ import {
 } from './batch.js'
 import { type Engine, Front, READ_OPTIONS, REQUEST_OPTIONS, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
+import { Leases } from './lease.js'
 import { MapWatcher } from './map-watcher.js'
 import {
   COUNT_OPTIONS,
@@ -132,6 +133,8 @@ export class KvClient {
   readonly #watches: Watches
   readonly #pages: PageSource
   readonly #deadlineMs: number
+  /** Owners of many keys, which are deleted with them: `grant` makes one, and `of` names one by its id. */
+  readonly lease: Leases
   #closed: Promise<void> | undefined
 
   private constructor({ engine, watches, maps, source, limits }: Parts) {
@@ -140,6 +143,7 @@ export class KvClient {
     this.#deadlineMs = limits.deadlineMs
     const execute: PageSource['execute'] = (operation, options) => this.#execute(operation, options)
     this.#pages = { maps: source, clock: systemClock, execute }
+    this.lease = new Leases({ pages: this.#pages, clock: systemClock, rng: systemRng, deadlineMs: limits.deadlineMs })
     const explain = (error: KvError) => this.#explained(error)
     this.#front = new Front({ engine, limits, clock: systemClock, explain })
   }
@@ -289,7 +293,7 @@ export class KvClient {
     if (typeof drainMs !== 'number' || !(drainMs >= 0)) {
       throw new TypeError(`drainMs must be a number of ms from 0 on, not ${describe(drainMs)}`)
     }
-    this.#closed ??= Promise.all([this.#watches.close(), this.#front.drain(drainMs)]).then(() => {})
+    this.#closed ??= Promise.all([this.lease.close(), this.#watches.close(), this.#front.drain(drainMs)]).then(() => {})
     return this.#closed
   }
 

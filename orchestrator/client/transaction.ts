@@ -30,7 +30,9 @@ export interface Op<Reply = OpReply> {
 export type OpReply = Hit | null | Stored | Deleted | Appended | bigint
 
 const OPTIONS = {
-  put: { ifVersion: true, ifAbsent: true, ttlMs: true } satisfies Names<Omit<PutConditionOptions, 'returnPrevious'>>,
+  put: { ifVersion: true, ifAbsent: true, ttlMs: true, lease: true } satisfies Names<
+    Omit<PutConditionOptions, 'returnPrevious'>
+  >,
   delete: { ifVersion: true } satisfies Names<Pick<ConditionOptions, 'ifVersion'>>,
 } as const
 
