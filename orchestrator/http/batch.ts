@@ -4,6 +4,7 @@ import { type KvError, OverloadedError, TooLargeError } from '../errors/index.js
 import { json } from './answer.js'
 import { expectationOf, sumOf } from './compare.js'
 import { noCondition, noIdempotencyKey } from './conditions.js'
+import { livesBy } from './lease-schemas.js'
 import type { Asking, Operations } from './operations.js'
 import { problemOf } from './problem.js'
 import { type Route, route } from './route.js'
@@ -83,7 +84,7 @@ function operationOf(one: BatchOperationJson): Operation {
     case 'get':
       return { kind: 'get', key, staleMs: one.stale_ms }
     case 'put':
-      return { kind: 'put', key, value: bytesFrom(one.value, 'value'), ...optionsOf(one), ttlMs: one.ttl_ms }
+      return { kind: 'put', key, value: bytesFrom(one.value, 'value'), ...optionsOf(one), ...livesBy(one) }
     case 'delete':
       return { kind: 'delete', key, ...optionsOf(one) }
     case 'append':
@@ -149,6 +150,9 @@ export function inJson(result: Result): BatchResultJson {
     case 'transaction':
     case 'open-session':
     case 'page':
+    case 'grant-lease':
+    case 'keep-alive':
+    case 'revoke-lease':
       throw new TypeError('no operation of a batch')
   }
 }

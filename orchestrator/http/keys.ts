@@ -3,6 +3,7 @@ import type { Limits } from '../core/limits.js'
 import { InvalidArgumentError, KvError } from '../errors/index.js'
 import { type Answer, bytes, empty, json, prefersBytes } from './answer.js'
 import { conditionFailed, etagOf, noCondition, noIdempotencyKey, readCondition, writeCondition } from './conditions.js'
+import { livesBy } from './lease-schemas.js'
 import { HttpRefusal } from './problem.js'
 import { type BodyRule, type HeaderNote, type Route, route } from './route.js'
 import {
@@ -104,7 +105,7 @@ const put = route({
     const ifVersion = writeCondition(headers)
     const returnPrevious = query.return_previous
     const value = bytesOf(body)
-    const operation = { kind: 'put', key, value, ifVersion, returnPrevious, ttlMs: query.ttl_ms } as const
+    const operation = { kind: 'put', key, value, ifVersion, returnPrevious, ...livesBy(query) } as const
     const asking = { timeoutMs: query.timeout_ms, signal, hold }
     const { version, previous } = await conditional(() => operations.run(operation, asking), ifVersion)
     const answer = { version: String(version), ...previously(previous) }

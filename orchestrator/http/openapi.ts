@@ -1,5 +1,6 @@
 // The OpenAPI document, made of the routes and schemas that requests are really checked with.
 import { z } from 'zod'
+import { LEASE_ID } from '../core/lease.js'
 import { EVENT_STREAM } from './events.js'
 import { PROBLEM_TYPE } from './problem.js'
 import type { AnswerNote, BodyRule, Route } from './route.js'
@@ -23,6 +24,11 @@ const OF_THE_STORE: Readonly<Record<number, string>> = {
   501: 'A node does not know the operation: upgrade it.',
   502: 'A node is not whom the cluster map says.',
   503: 'No leader could be reached, or the gateway stops.',
+}
+
+const LEASE = {
+  ...{ name: 'lease', in: 'path', required: true },
+  ...{ description: 'The id of a lease.', schema: { type: 'string', pattern: LEASE_ID.source } },
 }
 
 const OF_A_KEY: Readonly<Record<number, string>> = { 414: 'The key is too long.' }
@@ -86,6 +92,7 @@ function headOf(route: Route, path: string, index: number): Json {
 }
 
 function pathParameters(path: string): Json[] {
+  if (path.includes('{lease}')) return [LEASE]
   if (!path.includes('{key}')) return []
   const description = 'The key: any bytes, percent-encoded where they are not plain; a slash is %2F.'
   return [{ name: 'key', in: 'path', required: true, description, schema: { type: 'string', minLength: 1 } }]

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js'
+import type { LeaseOptions, LeaseStore } from '../core/lease.js'
 import type { Limits } from '../core/limits.js'
 import {
   type GetResult,
@@ -27,6 +28,8 @@ export interface OperationStore {
   full?(): KvError | undefined
   /** Undefined: it has no ranges. */
   readonly ranges?: RangeStore | undefined
+  /** Undefined: it has no leases. */
+  readonly leases?: LeaseStore | undefined
 }
 
 /** What one request may use of the Store. */
@@ -99,6 +102,28 @@ export class Operations {
 
   count(range: Range, { timeoutMs, signal }: Asking): Promise<number> {
     return this.#ranges.count(range, { deadlineMs: timeoutMs ?? this.limits.deadlineMs, signal })
+  }
+
+  grantLease(id: Uint8Array, ttlMs: number, asking: Asking): Promise<void> {
+    return this.#leases.grantLease(id, ttlMs, this.#options(asking))
+  }
+
+  keepAlive(id: Uint8Array, asking: Asking): Promise<number> {
+    return this.#leases.keepAlive(id, this.#options(asking))
+  }
+
+  revokeLease(id: Uint8Array, asking: Asking): Promise<boolean> {
+    return this.#leases.revokeLease(id, this.#options(asking))
+  }
+
+  #options({ timeoutMs, signal }: Asking): LeaseOptions {
+    return { deadlineMs: timeoutMs ?? this.limits.deadlineMs, signal }
+  }
+
+  get #leases(): LeaseStore {
+    const { leases } = this.#store
+    if (leases === undefined) throw new UnsupportedError('no leases are served here', { outcome: 'not-applied' })
+    return leases
   }
 
   get #ranges(): RangeStore {

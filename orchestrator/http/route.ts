@@ -20,7 +20,7 @@ export interface Services {
 
 /** A request that was checked. */
 export interface Asked<Query, Body> {
-  /** Of the path; empty where the path has none. */
+  /** What the path names, a key or a lease; empty where it names nothing. */
   readonly key: Buffer
   readonly query: Query
   readonly headers: IncomingHttpHeaders

@@ -1,10 +1,11 @@
 import { HttpRefusal } from './problem.js'
 import type { Route } from './route.js'
 
-const KEY = '{key}'
+/** What stands for a part of a path that the request chooses. */
+const CHOSEN = /^\{.*\}$/
 const NO_KEY = Buffer.alloc(0)
 
-/** What a path allows, and the key in it. */
+/** What a path allows, and the key in it, or whatever else it names. */
 export interface Match {
   /** For the Allow header. */
   readonly allow: string
@@ -26,13 +27,13 @@ export class Router {
     const here = this.#paths.filter(({ parts }) => fits(parts, segments))
     const [first] = here
     if (first === undefined) throw new HttpRefusal(404, 'NO_SUCH_PATH', 'there is nothing under this path')
-    const at = first.parts.indexOf(KEY)
+    const at = first.parts.findIndex((part) => CHOSEN.test(part))
     const methods = here.flatMap(({ route: { method } }) => (method === 'GET' ? [method, 'HEAD'] : [method]))
     const allow = [...methods, 'OPTIONS'].join(', ')
     return {
       allow,
       key: segments[at] ?? NO_KEY,
-      hasKey: at >= 0,
+      hasKey: first.parts[at] === '{key}',
       choose: (method) => {
         const wanted = method === 'HEAD' ? 'GET' : method
         const found = here.find(({ route }) => route.method === wanted)
@@ -45,5 +46,5 @@ export class Router {
 
 function fits(parts: readonly string[], segments: readonly Buffer[]): boolean {
   if (parts.length !== segments.length) return false
-  return parts.every((part, index) => part === KEY || segments[index]?.equals(Buffer.from(part)) === true)
+  return parts.every((part, index) => CHOSEN.test(part) || segments[index]?.equals(Buffer.from(part)) === true)
 }

@@ -3,6 +3,7 @@ import { BATCH_ROUTES } from './batch.js'
 import { CLUSTER_ROUTES } from './cluster.js'
 import { COMPARE_ROUTES } from './compare.js'
 import { KEY_ROUTES } from './keys.js'
+import { LEASE_ROUTES } from './leases.js'
 import { documentOf } from './openapi.js'
 import { RANGE_ROUTES } from './ranges.js'
 import { type Route, route } from './route.js'
@@ -28,6 +29,7 @@ export const ROUTES: readonly Route[] = [
   ...KEY_ROUTES,
   ...COMPARE_ROUTES,
   ...TTL_ROUTES,
+  ...LEASE_ROUTES,
   ...RANGE_ROUTES,
   ...WATCH_ROUTES,
   ...BATCH_ROUTES,

@@ -1,5 +1,6 @@
 // What comes in and what goes out, once: these schemas check requests, and the OpenAPI document is made of them.
 import { z } from 'zod'
+import { LEASE_ID } from '../core/lease.js'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { type GetResult, type Previous, TTL_MS_MAX } from '../core/operation.js'
 import { SCAN_ENTRIES_MAX } from '../core/range.js'
@@ -128,6 +129,11 @@ export const ReplaceQuery = z.strictObject({
 const LIVES = 'How long the key lives, ms; deleted soon after that and never before. Without it: for ever.'
 const ttlMs = z.int().min(1).max(TTL_MS_MAX).meta({ description: LIVES })
 
+const leaseId = z
+  .string()
+  .regex(LEASE_ID)
+  .meta({ description: 'The id of the lease that the key belongs to from now on, and is deleted with.' })
+
 export const PutQuery = ReplaceQuery.extend({
   ttl_ms: z
     .string()
@@ -136,6 +142,7 @@ export const PutQuery = ReplaceQuery.extend({
     .pipe(ttlMs)
     .optional()
     .meta({ description: LIVES }),
+  lease: leaseId.optional(),
 })
 export const ReadQuery = z.strictObject({
   timeout_ms: timeoutMs,
@@ -262,7 +269,14 @@ export const Sum = named(
   z.strictObject({ value: z.string().regex(/^-?[0-9]+$/), version }),
 )
 
-const putting = { op: z.literal('put'), key: Key, value: Bytes, if_version: ifVersion, ttl_ms: ttlMs.optional() }
+const putting = {
+  op: z.literal('put'),
+  key: Key,
+  value: Bytes,
+  if_version: ifVersion,
+  ttl_ms: ttlMs.optional(),
+  lease: leaseId.optional(),
+}
 
 const TransactionOperation = named(
   'TransactionOperation',

@@ -11,6 +11,7 @@ import { json } from './answer.js'
 import { inJson } from './batch.js'
 import { noCondition, noIdempotencyKey } from './conditions.js'
 import { AROUND_BYTES, ESCAPED_BYTES_MAX } from './keys.js'
+import { livesBy } from './lease-schemas.js'
 import { type Route, route } from './route.js'
 import {
   bytesFrom,
@@ -89,7 +90,7 @@ function stepOf(one: TransactionOperationJson): Step {
         key,
         value: bytesFrom(one.value, 'value'),
         ifVersion: versionOf(one.if_version),
-        ttlMs: one.ttl_ms,
+        ...livesBy(one),
       }
     case 'delete':
       return { kind: 'delete', key, ifVersion: versionOf(one.if_version) }

@@ -73,6 +73,9 @@ export class MapStore implements OperationStore {
       case 'open-session':
         throw new TypeError('no client of HTTP opens a session')
       case 'page':
+      case 'grant-lease':
+      case 'keep-alive':
+      case 'revoke-lease':
         throw new TypeError('scans come as a whole')
     }
   }
