@@ -18,12 +18,30 @@ const HELP: Readonly<Record<string, Help>> = {
     absent: 'the key has no value',
     failed: SENT,
   },
-  put: { examples: ["put user:1 'Ada'", 'put code:1 123456 --ttl 30s'], done: 'stored', failed: SENT },
+  put: {
+    examples: [
+      "put user:1 'Ada'",
+      'put code:1 123456 --ttl 30s',
+      'put node:1 up --lease 00112233445566778899aabbccddeeff',
+    ],
+    done: 'stored',
+    failed: SENT,
+  },
   ttl: { examples: ['ttl code:1'], done: 'printed', absent: 'the key has no value', failed: SENT },
   touch: {
     examples: ['touch code:1 --ttl 5m', 'touch code:1'],
     done: 'it lives for so long from now on, or for ever',
     absent: 'the key has no value',
+    failed: SENT,
+  },
+  lease: {
+    examples: [
+      'lease grant --ttl 30s',
+      'lease keep-alive 00112233445566778899aabbccddeeff',
+      'lease revoke 00112233445566778899aabbccddeeff',
+    ],
+    done: 'made, kept alive (with --once), or ended',
+    absent: 'the lease is gone',
     failed: SENT,
   },
   append: { examples: ["append log 'a line'"], done: 'added', failed: SENT },

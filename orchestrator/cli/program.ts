@@ -17,6 +17,7 @@ import { DEFAULT_DELAY_MS, DEFAULT_FOR_S, DIRECTIONS, FAULTS, type FaultFlags, t
 import { DEFAULT_ADDRESS, wholeNumber } from './flags.js'
 import { get } from './get.js'
 import { helpOf } from './help.js'
+import { addLease, LEASE_FLAG, type LeaseFlag, leaseId } from './lease.js'
 import { NODE_ORDERS, type NodeFlags, nodeTaskOf, orderNode } from './node.js'
 import { listOperations, STEERS, showOperation, steerOperation } from './operations.js'
 import { put } from './put.js'
@@ -97,10 +98,12 @@ function programFor(
     )
   command('put <key> <value>', "set a key's value")
     .option('--ttl <time>', TTL_FLAG, duration)
-    .action((key: string, value: string, { json, ttl }: Flags & TtlFlag) =>
-      perform({ name: 'put', key, json, writes: true }, (form, to) => put(key, value, ttl, form, to, context)),
+    .option('--lease <id>', LEASE_FLAG, leaseId)
+    .action((key: string, value: string, { json, ...lives }: Flags & TtlFlag & LeaseFlag) =>
+      perform({ name: 'put', key, json, writes: true }, (form, to) => put(key, value, lives, form, to, context)),
     )
   addTtl(command, perform, context)
+  addLease(command, perform, context)
   command('append <key> <value>', "add to the end of a key's value; prints its length in bytes").action(
     (key: string, value: string, { json }: Flags) =>
       perform({ name: 'append', key, json, writes: true }, (form, to) => append(key, value, form, to, context)),

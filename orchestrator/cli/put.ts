@@ -1,17 +1,20 @@
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
-import { withClient } from './with-client.js'
+import type { LeaseFlag } from './lease.js'
+import type { TtlFlag } from './ttl.js'
+import { withKv } from './with-kv.js'
 
-/** Sets the key's value, for ever or for a time. */
+/** Sets the key's value, for ever, for a time, or for as long as a lease lives. */
 export async function put(
   key: string,
   value: string,
-  ttlMs: number | undefined,
+  { ttl, lease }: TtlFlag & LeaseFlag,
   { json }: Form,
   connection: Connection,
   { out }: Context,
 ): Promise<number> {
-  await withClient(connection, (client) => client.put(key, value, ttlMs === undefined ? {} : { ttlMs }))
+  const lives = { ...(ttl !== undefined && { ttlMs: ttl }), ...(lease !== undefined && { lease }) }
+  await withKv(connection, (kv, left) => kv.put(key, value, { ...left(), ...lives }))
   out(json ? `${JSON.stringify({ ok: true, key })}\n` : 'ok\n')
   return EXIT.ok
 }
