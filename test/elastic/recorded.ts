@@ -10,6 +10,7 @@ import { Clients } from '../chaos/run/clients.js'
 import { HISTORY, judge } from '../chaos/run/judge.js'
 import type { Counts, Violation } from '../chaos/run/result.js'
 import { KeyWatchers } from '../chaos/traffic/key-watchers.js'
+import { LeaseHolders } from '../chaos/traffic/lease-holders.js'
 import { NodeReaders } from '../chaos/traffic/node-readers.js'
 import { Recorder } from '../chaos/traffic/recorder.js'
 import { Traffic } from '../chaos/traffic/traffic.js'
@@ -60,6 +61,7 @@ export async function recorded<T>(
   const clients = await Clients.open(endpoints, map, calls.watch)
   const recorder = new Recorder(calls.watch)
   const watchers = await KeyWatchers.open(endpoints, prefixOf(seed))
+  const holders = await LeaseHolders.open(endpoints, prefixOf(seed))
   const load = startLoad(map, clients, recorder, { seed, width, firstFormat })
   try {
     await calls.more(CALLS_AROUND)
@@ -73,6 +75,9 @@ export async function recorded<T>(
     const unwatched = (await watchers.faults(recorder.lines, { mayCompact: false })).map(
       (what): Violation => ({ kind: 'not watched', what }),
     )
+    const unleased = (await holders.faults()).map((what): Violation => ({ kind: 'not as its lease', what }))
+    // Else nothing was tested.
+    if (!firstFormat && holders.reads === 0) throw new Error('no key of a lease was read')
     const unread = await readAll(load.traffic, clients)
     const header = {
       seed,
@@ -93,12 +98,12 @@ export async function recorded<T>(
       lateMs: LATE_MS,
       signal,
     })
-    const all = [...unread, ...unwatched, ...violations]
+    const all = [...unread, ...unwatched, ...unleased, ...violations]
     const failures = failuresOf(recorder.lines)
     if (all.length + failures.length + counts.undecided === 0) rmSync(folder, { recursive: true })
     return { value, violations: all, failures, counts, gapMs, folder }
   } finally {
-    await Promise.all([clients.close(), load.stop(), watchers.close()])
+    await Promise.all([clients.close(), load.stop(), watchers.close(), holders.close()])
   }
 }
 

@@ -58,6 +58,7 @@ test.each([
   ['getting-started', /^Ada\nthe key is there already, with version \d+\ntrue null\n$/],
   ['counters', /^100\n50n\n50\n$/],
   ['lock', /^1\nfalse\ntrue\n$/],
+  ['presence', /^1\nnot here any more: CANCELLED\nnull null\n$/],
   ['batch', /^stored 5n\nPRECONDITION_FAILED, not-applied\n3\n$/],
 ])('%s says what its comments say, and ends by itself', async (name, says) => {
   const { stdout, stderr } = await node(`${name}.js`, cluster.address)

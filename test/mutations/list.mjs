@@ -2,6 +2,7 @@
 import { BULK } from './bulk.mjs'
 import { CONDITIONS } from './conditions.mjs'
 import { ELASTIC } from './elastic.mjs'
+import { LEASES } from './leases.mjs'
 import { SCAN } from './scan.mjs'
 import { TRANSACTIONS } from './transactions.mjs'
 import { TTL } from './ttl.mjs'
@@ -350,6 +351,7 @@ export const MUTATIONS = [
   ...TTL,
   ...ELASTIC,
   ...BULK,
+  ...LEASES,
   ...SCAN,
   ...TRANSACTIONS,
   ...WATCH,

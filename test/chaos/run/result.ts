@@ -13,6 +13,7 @@ export interface Violation {
     | 'not atomic'
     | 'too stale'
     | 'not watched'
+    | 'not as its lease'
     | 'does not come back'
     | 'could not be healed'
     | 'could not be read'

@@ -11,6 +11,7 @@ import { writeHistory } from '../model/format.js'
 import type { LiveScene } from '../scene.js'
 import { CALM, type Gap, gapsOf } from '../service/gaps.js'
 import { KeyWatchers } from '../traffic/key-watchers.js'
+import { LeaseHolders } from '../traffic/lease-holders.js'
 import { NodeReaders } from '../traffic/node-readers.js'
 import { NodeWriters } from '../traffic/node-writers.js'
 import { micros, Recorder, type Watcher } from '../traffic/recorder.js'
@@ -46,6 +47,7 @@ export async function runRound(round: Round): Promise<RoundResult | undefined> {
   round.phase('faults')
   const recorder = new Recorder(watch)
   const watchers = settings.light ? undefined : await KeyWatchers.open(clients.endpoints, prefixOf(round))
+  const holders = settings.light ? undefined : await LeaseHolders.open(clients.endpoints, prefixOf(round))
   const load = startLoad(round, recorder)
   let injections: Injections
   let back: Back
@@ -59,11 +61,12 @@ export async function runRound(round: Round): Promise<RoundResult | undefined> {
     // Nothing in flight is waited for when the run is over.
     if (scene.signal.aborted) await clients.close()
     await load.stop()
-    if (scene.signal.aborted) await watchers?.close()
+    if (scene.signal.aborted) await Promise.all([watchers?.close(), holders?.close()])
   }
   if (scene.signal.aborted) return undefined
   const unwatched = (await watchers?.faults(recorder.lines, { mayCompact: true })) ?? []
-  await watchers?.close()
+  const unleased = (await holders?.faults()) ?? []
+  await Promise.all([watchers?.close(), holders?.close()])
   const gaps = [...calmGaps(round, startMs), ...gapsOf(injections.done, scene.shards, clients.longestGapMs)]
   clients.forget(performance.now())
   round.phase('last reads')
@@ -83,6 +86,7 @@ export async function runRound(round: Round): Promise<RoundResult | undefined> {
     ...back.violations,
     ...unread,
     ...unwatched.map((what): Violation => ({ kind: 'not watched', what })),
+    ...unleased.map((what): Violation => ({ kind: 'not as its lease', what })),
     ...violations,
   ]
   if (all.length === 0 && counts.undecided === 0) rmSync(folder, { recursive: true, force: true })
