@@ -226,6 +226,8 @@ function orchestratorOptions(config: Started, nodes: Nodes, telemetry: Telemetry
     leaderSettleMs,
     replaceAfterMs,
     replaceMachineAfterMs,
+    // Not the gateway's: what it has on its way is bounded apart from that, and travels in messages of its own.
+    openKeys: (map) => new Store({ map, limits: limitsOf(config) }),
   }
 }
 

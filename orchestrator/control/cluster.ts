@@ -20,6 +20,7 @@ import type { Links } from './links.js'
 import { expectRegistry, lostRegistry } from './lost-registry.js'
 import { tellAbsentMachines } from './machine-news.js'
 import { MapPublisher } from './map-publisher.js'
+import type { OpenKeys } from './operations/kind.js'
 import { describePlan } from './plan.js'
 import { tellPrograms } from './program-news.js'
 import { type ClusterRecord, Registry } from './registry.js'
@@ -55,6 +56,8 @@ export interface ClusterOptions {
   readonly replaceMachineAfterMs?: number
   /** How long people's tools wait for meta; for tests. */
   readonly patienceMs?: number
+  /** For operations on keys. Default: none begins. */
+  readonly openKeys?: OpenKeys
   /** Default PARTITIONS_PER_MOVE_MAX. */
   readonly partitionsPerMoveMax?: number
   /** Who holds the control lease: a name that no other process has, and where its gateway listens. Default: a random one. */

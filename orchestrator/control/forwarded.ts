@@ -84,6 +84,11 @@ export function forwardedHandlers(deps: ForwardDeps): ControlHandlers {
         (link) => link.upgrade(program, CALL),
         (own) => own.upgrade(program),
       ),
+    deletePrefix: (prefix, all) =>
+      order(
+        (link) => link.deletePrefix(prefix, { ...CALL, all }),
+        (own) => own.deletePrefix(prefix, all),
+      ),
     steer: (id, steer) =>
       order(
         (link) => link.steer(id, steer, CALL),

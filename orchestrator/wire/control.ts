@@ -4,9 +4,11 @@ import { Channel } from './channel.js'
 import {
   Condition,
   ControlService,
+  type DeletePrefixRequest,
   type DrainRequest as DrainOrder,
   type DrainResponse,
   type GroupReport,
+  type KeysProgress,
   MoveState,
   type NodeReport,
   type Operation,
@@ -34,6 +36,7 @@ export {
   type DrainOrder,
   type DrainResponse,
   type GroupReport,
+  type KeysProgress,
   MoveState,
   type NodeReport,
   type Operation,
@@ -57,6 +60,8 @@ export interface ControlHandlers {
   replaceNode(node: string): Promise<Operation>
   /** Has a node or a machine lead nothing, or lead again. Asked again, it says what is left to be moved. */
   drain(order: DrainOrder): Promise<DrainResponse>
+  /** Every key that begins so; `all` for the empty prefix. */
+  deletePrefix(prefix: Uint8Array, all: boolean): Promise<Operation>
   operations(): Promise<Operation[]>
   /** The operation now and whenever it has got further, until it has ended or `signal` is aborted. */
   watch(id: string, signal: AbortSignal): AsyncIterable<Operation>
@@ -90,6 +95,11 @@ export function controlService(handlers: ControlHandlers, clock: Clock = systemC
         clock,
       ),
       drain: unary((order: DrainOrder) => handlers.drain(order), 'write', clock),
+      deletePrefix: unary(
+        async ({ prefix, all }: DeletePrefixRequest) => ({ operation: await handlers.deletePrefix(prefix, all) }),
+        'write',
+        clock,
+      ),
       operations: unary(async (_: OperationsRequest) => ({ operations: await handlers.operations() }), 'read', clock),
       watchOperation: serverStream(({ id }: WatchOperationRequest, signal) => answers(handlers.watch(id, signal))),
       steerOperation: unary(
@@ -159,6 +169,15 @@ export class ControlClient {
   /** Has a node or a machine lead nothing, or lead again; with `dryRun` only says what would be moved. Asked again: what is left. */
   drain(order: DrainOrder, { deadlineMs }: Patience): Promise<DrainResponse> {
     return this.#channel.unary(ControlService.drain, order, order.dryRun ? 'read' : 'write', deadlineMs)
+  }
+
+  /** Begins to delete every key that begins so; `all` has to say that the empty prefix is meant. */
+  async deletePrefix(
+    prefix: Uint8Array,
+    { deadlineMs, all }: Patience & { readonly all: boolean },
+  ): Promise<Operation> {
+    const request = { prefix, all }
+    return present((await this.#channel.unary(ControlService.deletePrefix, request, 'write', deadlineMs)).operation)
   }
 
   async operations({ deadlineMs }: Patience): Promise<readonly Operation[]> {

@@ -28,5 +28,8 @@ function underWay(record: OperationRecord): number[] {
       return record.changes.flatMap(({ state, shard }) => (state === 'running' ? [shard] : []))
     case 'replace':
       return [record.shard]
+    // It asks whoever leads.
+    case 'delete-prefix':
+      return []
   }
 }

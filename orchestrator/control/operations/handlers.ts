@@ -12,8 +12,10 @@ import {
 import { ImportPhase, type ImportResponse } from '../../wire/node-admin.js'
 import { StartFault } from '../faults.js'
 import type { Programs } from '../programs.js'
+import type { OperationView } from './carrier.js'
+import { deletePrefixProgress, wishForDeletion } from './delete-prefix.js'
 import { kindOf } from './kinds.js'
-import type { Operations, OperationView, SteerHow } from './operations.js'
+import type { Operations, SteerHow } from './operations.js'
 import type { OperationRecord } from './record.js'
 import { wishForReplacement } from './replace.js'
 import { wishForReplicas } from './replicas.js'
@@ -75,6 +77,8 @@ export function operationHandlers(
       const wish = wishForReplacement(expectValid(idSchema, node, NODE_WANTED))
       return toWire(await patiently(limit, (signal) => operations.begin(wish, signal)))
     },
+    deletePrefix: async (prefix, all) =>
+      toWire(await patiently(limit, async (signal) => operations.begin(wishForDeletion(prefix, all), signal))),
     operations: async () => (await patiently(limit, (signal) => operations.list(signal))).map(toWire),
     watch: async function* (id, signal) {
       const valid = expectValid(idSchema, id, ID_WANTED)
@@ -135,7 +139,7 @@ function invalid(message: string): InvalidArgumentError {
   return new InvalidArgumentError(message, { outcome: 'not-applied' })
 }
 
-export function toWire({ record, detail, progress }: OperationView): Operation {
+export function toWire({ record, detail, progress, keys }: OperationView): Operation {
   const { id, kind, begunAt, endedAt } = record
   const moves = record.kind === 'reshard' ? record.moves : []
   return {
@@ -153,6 +157,7 @@ export function toWire({ record, detail, progress }: OperationView): Operation {
       progress === undefined
         ? detail || (kindOf(record).trouble?.(record) ?? '')
         : `${detail}: ${PHASES[progress.phase]}`,
+    keys: record.kind === 'delete-prefix' ? deletePrefixProgress(record, keys) : undefined,
   }
 }
 

@@ -70,6 +70,17 @@ test('one that has not ended is given in the place of another', async () => {
   expect(journal.operations).toEqual([operation('a')])
 })
 
+test('what works on keys goes on beside what changes the cluster, one of each', async () => {
+  const journal = journalOn(new FakeStore())
+  const { fromShards: _, toShards: __, turned: ___, retiring: ____, moves: _____, ...common } = operation('a')
+  const deletion = (id: string): OperationRecord => {
+    return { ...common, id, kind: 'delete-prefix', prefix: 'YTo=', again: false, deleted: 0, passed: 0 }
+  }
+  const given = [operation('a'), deletion('b'), operation('c'), deletion('d')]
+  const all = await Promise.all(given.map((one) => journal.create(one, signal)))
+  expect(all.map(({ id }) => id)).toEqual(['a', 'b', 'a', 'b'])
+})
+
 test('an epoch is never given twice, whoever asks, and is above every map', async () => {
   const store = new FakeStore()
   const given = [await journalOn(store).nextEpoch(7n, signal), await journalOn(store).nextEpoch(3n, signal)]

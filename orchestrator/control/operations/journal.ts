@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Turns } from '../../core/turns.js'
 import { InternalError, UnsupportedError } from '../../errors/index.js'
 import type { MetaKeys } from '../meta-keys.js'
-import { isOver, type OperationRecord, operationSchema } from './record.js'
+import { isOver, laneOf, type OperationRecord, operationSchema } from './record.js'
 import { type Debt, debtSchema } from './reshard-record.js'
 
 // What is to be done and what has been, in meta: the index under one key, each operation under its own. The index is
@@ -58,10 +58,10 @@ export class Journal {
     return this.#alone(signal, async () => this.operations)
   }
 
-  /** Writes a new operation down, and gives it; the one that has not ended, if there is one. */
+  /** Writes a new operation down, and gives it; the one of its lane that has not ended, if there is one. */
   create(record: OperationRecord, signal: AbortSignal): Promise<OperationRecord> {
     return this.#alone(signal, async (index) => {
-      const open = this.operations.find((one) => !isOver(one))
+      const open = this.operations.find((one) => !isOver(one) && laneOf(one) === laneOf(record))
       if (open !== undefined) return open
       await this.#writeIndex({ ...index, ids: [record.id, ...(await this.#pruned(index.ids, signal))] }, signal)
       await this.#writeOperation(record, 0n, signal)

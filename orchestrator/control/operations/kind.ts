@@ -1,4 +1,7 @@
 import type { Clock } from '../../core/clock.js'
+import type { MapSource } from '../../core/map-source.js'
+import type { DeleteResult } from '../../core/operation.js'
+import type { RangeStore } from '../../core/range.js'
 import type { Telemetry } from '../../telemetry/index.js'
 import type { ImportResponse } from '../../wire/node-admin.js'
 import type { Fleet } from '../fleet.js'
@@ -6,7 +9,17 @@ import type { Leaders } from '../leaders/leaders.js'
 import type { MapPublisher } from '../map-publisher.js'
 import type { Programs } from '../programs.js'
 import type { Journal } from './journal.js'
-import type { OperationRecord } from './record.js'
+import type { Lane, OperationRecord } from './record.js'
+
+/** The keys of the whole cluster, for an operation that works on them. Calls reject with a KvError. */
+export interface KeyStore extends RangeStore {
+  /** Deletes the key if it has this version, when one is named; else PRECONDITION_FAILED. */
+  delete(key: Uint8Array, options: { readonly ifVersion?: bigint; readonly deadlineMs: number }): Promise<DeleteResult>
+  /** Ends what is under way, with an honest outcome. Closed already: does nothing. */
+  close(): void
+}
+
+export type OpenKeys = (maps: MapSource) => KeyStore
 
 /** What operations work with. */
 export interface OperationParts {
@@ -25,6 +38,14 @@ export interface OperationParts {
   /** How long a node may take to end, and how long to get any further when it starts. */
   readonly stopTimeoutMs: number
   readonly startTimeoutMs: number
+  /** Opens a way to the keys, for whoever closes it. Absent: there is none, and no operation that would need it begins. */
+  readonly openKeys?: OpenKeys
+}
+
+/** How far one is that works on keys. */
+export interface KeysProgress {
+  readonly deleted: number
+  readonly passed: number
 }
 
 /** The same, and whom to tell how far it is. */
@@ -35,6 +56,8 @@ export interface OperationTools extends OperationParts {
   readonly owed: () => void
   /** How far the move under way is. */
   readonly heard: (progress: ImportResponse) => void
+  /** How far it is with the keys. */
+  readonly walked: (progress: KeysProgress) => void
 }
 
 /** A part of an operation, for people. */
@@ -64,8 +87,12 @@ export interface Kind<Record extends OperationRecord> {
 
 /** What a person asks for. */
 export interface Wish {
+  /** Default cluster. */
+  readonly lane?: Lane
   /** Whether this operation, which is under way, does it. */
   readonly isMetBy: (open: OperationRecord) => boolean
+  /** What that one becomes when this is asked for beside it. Absent: what it is. */
+  readonly join?: (open: OperationRecord) => OperationRecord
   /** The operation that would do it now, without an id; one that is done when there is nothing to do. Throws when it cannot be. */
   readonly plan: (parts: OperationParts) => OperationRecord
   /** Throws a StartFault or a KvError when it could not begin now, whatever the plan. */

@@ -1,3 +1,4 @@
+import { deletePrefix } from './delete-prefix.js'
 import type { Kind } from './kind.js'
 import type { Records } from './record.js'
 import { replace } from './replace.js'
@@ -10,6 +11,7 @@ const KINDS: { readonly [Name in keyof Records]: Kind<Records[Name]> } = {
   rolling,
   replicas,
   replace,
+  'delete-prefix': deletePrefix,
 }
 
 /** What operations of this one's kind do. */

@@ -2,66 +2,42 @@ import { once } from 'node:events'
 import { sleep } from '../../core/clock.js'
 import type { Rng } from '../../core/rng.js'
 import { InvalidArgumentError } from '../../errors/index.js'
-import type { ImportResponse } from '../../wire/node-admin.js'
 import { Changes } from '../changes.js'
 import { refused } from '../faults.js'
-import { Rounds } from '../rounds.js'
+import { Carrier, type OperationView } from './carrier.js'
 import { Debts } from './debts.js'
 import { forecast } from './forecast.js'
-import type { OperationParts, OperationTools, Wish } from './kind.js'
+import type { OperationParts, Wish } from './kind.js'
 import { kindOf } from './kinds.js'
-import { isOver, type OperationRecord } from './record.js'
-import { Stumbles } from './stumbles.js'
+import { isOver, type Lane, laneOf, type OperationRecord } from './record.js'
 
 export interface OperationsDeps extends OperationParts {
   readonly rng: Rng
 }
 
-/** An operation as people see it: with what is known of the move under way. */
-export interface OperationView {
-  readonly record: OperationRecord
-  /** What it does now. */
-  readonly detail: string
-  /** Of the move under way. */
-  readonly progress: ImportResponse | undefined
-}
-
 export type SteerHow = 'pause' | 'resume' | 'cancel'
 
-const RETRY_MS = 1_000
 /** Progress comes often. People need it less often. */
 const TELL_EVERY_MS = 200
 
-/** The operations of a cluster: one at a time, carried on by whoever runs it. */
+/** The operations of a cluster: one of each lane at a time, carried on by whoever runs it. */
 export class Operations {
-  readonly #rounds: Rounds
+  readonly #carriers: Readonly<Record<Lane, Carrier>>
   readonly #debts: Debts
-  readonly #stumbles: Stumbles
   readonly #changes = new Changes()
   readonly #closed = new AbortController()
-  /** Aborted when the operation that is under way is cancelled. */
-  #recalled = new AbortController()
-  /** The state of the operation that is under way, as it was when it was taken up last. */
-  #carried: OperationRecord['state'] | undefined
   /** What callers have begun. */
   readonly #begun = new Set<Promise<unknown>>()
-  #detail = ''
-  #progress: ImportResponse | undefined
 
   constructor(private readonly deps: OperationsDeps) {
-    this.#rounds = new Rounds({
-      work: (signal) => this.#carryOn(signal),
-      failed: (error) => this.#stumbled(error),
-      pauseMs: RETRY_MS,
-      clock: deps.clock,
-    })
     this.#debts = new Debts(deps)
-    this.#stumbles = new Stumbles(deps.clock)
+    const hooks = { changed: () => this.#changes.tell(), owed: () => this.#debts.ask() }
+    this.#carriers = { cluster: new Carrier('cluster', deps, hooks), keys: new Carrier('keys', deps, hooks) }
   }
 
   /** Carries on what an earlier orchestrator left, if there is anything. */
   start(): void {
-    this.#rounds.ask()
+    for (const carrier of Object.values(this.#carriers)) carrier.ask()
     this.#debts.ask()
   }
 
@@ -74,8 +50,10 @@ export class Operations {
   }
 
   async #begin(wish: Wish, signal: AbortSignal): Promise<OperationView> {
-    const open = await this.#unfinished(signal)
-    if (open !== undefined) return this.#joined(open, wish)
+    const carrier = this.#carriers[wish.lane ?? 'cluster']
+    const open = await carrier.unfinished(signal)
+    const joined = open && (await this.#joined(open, wish, signal))
+    if (joined !== undefined) return this.#view(joined)
     const planned = wish.plan(this.deps)
     if (isOver(planned)) return this.#view(planned)
     await wish.expectPossible(this.deps)
@@ -83,10 +61,10 @@ export class Operations {
     try {
       const first = await this.deps.journal.create(record, signal)
       // Somebody else asked at the same moment. A second plan would be for a map that is gone by then.
-      if (first !== record) return this.#joined(first, wish)
+      if (first !== record) return await this.#begin(wish, signal)
     } finally {
       // Also after a failure: what is written is carried on.
-      this.#rounds.ask()
+      carrier.ask()
     }
     this.deps.telemetry.emit('operation.begun', { id: record.id, what: kindOf(record).describe(record) })
     this.#changes.tell()
@@ -111,10 +89,10 @@ export class Operations {
   async #steer(id: string, how: SteerHow, signal: AbortSignal): Promise<OperationView> {
     await this.#find(id, signal)
     const record = await this.deps.journal.update(id, (now) => steered(now, how), signal)
-    // Not when it is cancelled once more: what is under way by then are the moves that lead back.
-    if (record.state !== this.#carried) this.#recalled.abort(new Error('cancelled'))
+    const carrier = this.#carriers[laneOf(record)]
+    carrier.steered(record)
     this.#changes.tell()
-    this.#rounds.ask()
+    carrier.ask()
     return this.#view(record)
   }
 
@@ -155,46 +133,8 @@ export class Operations {
   /** What is under way stays as it is, for whoever comes next. */
   async close(): Promise<void> {
     this.#closed.abort(new Error('the orchestrator stops'))
-    await Promise.all([this.#rounds.close(), this.#debts.close(), Promise.allSettled(this.#begun)])
-  }
-
-  async #carryOn(signal: AbortSignal): Promise<void> {
-    const record = await this.#unfinished(signal)
-    if (record === undefined) return
-    this.#recalled = new AbortController()
-    this.#carried = record.state
-    this.#detail = ''
-    const tools: OperationTools = {
-      ...this.deps,
-      owed: () => this.#debts.ask(),
-      doing: (what: string) => {
-        this.#detail = what
-        this.#progress = undefined
-        this.#changes.tell()
-      },
-      heard: (progress: ImportResponse) => {
-        this.#progress = progress
-        this.#changes.tell()
-      },
-    }
-    await kindOf(record).run(record, tools, this.#recalled.signal, signal)
-    const now = this.deps.journal.operations.find(({ id }) => id === record.id)
-    this.#stumbles.forget()
-    if (now !== undefined && isOver(now)) this.deps.telemetry.emit('operation.ended', { id: now.id, how: now.state })
-    this.#detail = ''
-    this.#progress = undefined
-    this.#changes.tell()
-  }
-
-  #stumbled(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error)
-    if (this.#stumbles.isNews(reason)) this.deps.telemetry.emit('operation.stumbled', { reason })
-    this.#detail = `tried again: ${reason}`
-    this.#changes.tell()
-  }
-
-  async #unfinished(signal: AbortSignal): Promise<OperationRecord | undefined> {
-    return (await this.deps.journal.load(signal)).find((record) => !isOver(record))
+    const carried = Object.values(this.#carriers).map((carrier) => carrier.close())
+    await Promise.all([...carried, this.#debts.close(), Promise.allSettled(this.#begun)])
   }
 
   async #find(id: string, signal: AbortSignal): Promise<OperationRecord> {
@@ -204,14 +144,18 @@ export class Operations {
     throw new InvalidArgumentError(message, { outcome: 'not-applied' })
   }
 
-  #joined(open: OperationRecord, wish: Wish): OperationView {
-    if (wish.isMetBy(open)) return this.#view(open)
-    throw refused(`operation ${open.id} is under way; kvorum operations shows it, and how to cancel it`)
+  /** What is under way, when it does what is wished for; undefined: it has just ended. */
+  async #joined(open: OperationRecord, wish: Wish, signal: AbortSignal): Promise<OperationRecord | undefined> {
+    const { join, isMetBy } = wish
+    if (!isMetBy(open))
+      throw refused(`operation ${open.id} is under way; kvorum operations shows it, and how to cancel it`)
+    if (join === undefined) return open
+    const now = await this.deps.journal.update(open.id, (one) => (isMetBy(one) ? join(one) : one), signal)
+    return isMetBy(now) ? now : undefined
   }
 
   #view(record: OperationRecord): OperationView {
-    const active = !isOver(record)
-    return { record, detail: active ? this.#detail : '', progress: active ? this.#progress : undefined }
+    return this.#carriers[laneOf(record)].view(record)
   }
 }
 

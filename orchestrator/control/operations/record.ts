@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { type DeletePrefixRecord, deletePrefixSchema } from './delete-record.js'
 import { replaceSchema } from './replace-record.js'
 import { replicasSchema } from './replicas-record.js'
 import { reshardSchema } from './reshard-record.js'
@@ -12,13 +13,14 @@ export interface Records {
   readonly rolling: RollingRecord
   readonly replicas: z.output<typeof replicasSchema>
   readonly replace: z.output<typeof replaceSchema>
+  readonly 'delete-prefix': DeletePrefixRecord
 }
 
 export type OperationRecord = Records[keyof Records]
 
 export const operationSchema: z.ZodType<OperationRecord> = z.preprocess(
   withKind,
-  z.discriminatedUnion('kind', [reshardSchema, rollingSchema, replicasSchema, replaceSchema]),
+  z.discriminatedUnion('kind', [reshardSchema, rollingSchema, replicasSchema, replaceSchema, deletePrefixSchema]),
 )
 
 /** There was only one kind, and it had no name. */
@@ -29,4 +31,11 @@ function withKind(row: unknown): unknown {
 
 export function isOver({ state }: Pick<OperationRecord, 'state'>): boolean {
   return state === 'done' || state === 'cancelled'
+}
+
+/** What operations work on. One of each is under way at a time: those that change the cluster know nothing of what is in it. */
+export type Lane = 'cluster' | 'keys'
+
+export function laneOf({ kind }: Pick<OperationRecord, 'kind'>): Lane {
+  return kind === 'delete-prefix' ? 'keys' : 'cluster'
 }

@@ -8,7 +8,7 @@ import type { Group } from '../group.js'
 import type { Supervisor } from '../supervisor.js'
 import { isGone } from './gone.js'
 import type { Operations } from './operations.js'
-import { isOver } from './record.js'
+import { isOver, laneOf } from './record.js'
 import { hasMajorityWithout, wishForReplacement } from './replace.js'
 
 export interface ReplacerDeps {
@@ -158,7 +158,7 @@ export class Replacer {
   /** An operation that is not a replacement may wait for the very node, or be paused: then only a person can end that. */
   async #otherWork(signal: AbortSignal): Promise<string | undefined> {
     const all = await this.deps.operations.list(signal)
-    const open = all.find(({ record }) => !isOver(record) && record.kind !== 'replace')
+    const open = all.find(({ record }) => !isOver(record) && laneOf(record) === 'cluster' && record.kind !== 'replace')
     return open && `operation ${open.record.id} (${open.record.kind}) is under way; cancel it if it does not get on`
   }
 

@@ -6,7 +6,7 @@ import { seededRng } from '../../core/rng.js'
 import { silent, type Telemetry } from '../../telemetry/index.js'
 import type { Operation } from '../../wire/control.js'
 import { PartitionState } from '../../wire/node-admin.js'
-import { type Cluster, type Stop, startCluster } from '../cluster.js'
+import { type Cluster, type ClusterOptions, type Stop, startCluster } from '../cluster.js'
 import { DataDirectory, groupName } from '../data-directory.js'
 import type { FakeMachines } from './fake-machines.js'
 import type { FakeWorld } from './fake-world.js'
@@ -35,6 +35,7 @@ export interface StartOptions {
   readonly telemetry?: Telemetry
   readonly partitionsPerMoveMax?: number
   readonly patienceMs?: number
+  readonly openKeys?: ClusterOptions['openKeys']
 }
 
 const starts = new WeakMap<FakeWorld, number>()
@@ -62,6 +63,7 @@ export function start(given: StartOptions): Promise<Cluster> {
     partitionsPerMoveMax = 1024,
     // Two seconds of the machine.
     patienceMs = 200_000,
+    openKeys,
   } = given
   const options = {
     directory: new DataDirectory(folder),
@@ -81,6 +83,7 @@ export function start(given: StartOptions): Promise<Cluster> {
     replaceAfterMs,
     replaceMachineAfterMs,
     partitionsPerMoveMax,
+    openKeys,
   }
   return startCluster(options, never)
 }

@@ -127,6 +127,7 @@ export class Several {
         drain: async (order) => reach(address).control.drain(order),
         restart: async (node) => reach(address).control.restart(node),
         upgrade: async (program) => reach(address).control.upgrade(program),
+        deletePrefix: async (prefix, { all }) => reach(address).control.deletePrefix(prefix, all),
         operations: () => reach(address).control.operations(),
         steer: async (id, steer) => reach(address).control.steer(id, steer),
         watch: async function* (id, signal) {

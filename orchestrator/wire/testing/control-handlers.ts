@@ -8,5 +8,6 @@ export function controlHandlers(some: Partial<ControlHandlers>): ControlHandlers
   }
   const unserved = async () => refuse()
   const starts = { scale: unserved, replicas: unserved, replaceNode: unserved, restart: unserved, upgrade: unserved }
-  return { status: unserved, ...starts, drain: unserved, operations: unserved, watch: refuse, steer: unserved, ...some }
+  const acts = { drain: unserved, deletePrefix: unserved, operations: unserved, steer: unserved }
+  return { status: unserved, ...starts, ...acts, watch: refuse, ...some }
 }

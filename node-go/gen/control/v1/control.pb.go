@@ -963,6 +963,103 @@ func (x *LeaderMove) GetDetail() string {
 	return ""
 }
 
+type DeletePrefixRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Any bytes. Empty: every key there is, which `all` has to say as well.
+	Prefix        []byte `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	All           bool   `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletePrefixRequest) Reset() {
+	*x = DeletePrefixRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletePrefixRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletePrefixRequest) ProtoMessage() {}
+
+func (x *DeletePrefixRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletePrefixRequest.ProtoReflect.Descriptor instead.
+func (*DeletePrefixRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DeletePrefixRequest) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *DeletePrefixRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type DeletePrefixResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operation     *Operation             `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletePrefixResponse) Reset() {
+	*x = DeletePrefixResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletePrefixResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletePrefixResponse) ProtoMessage() {}
+
+func (x *DeletePrefixResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletePrefixResponse.ProtoReflect.Descriptor instead.
+func (*DeletePrefixResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DeletePrefixResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
 type OperationsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -971,7 +1068,7 @@ type OperationsRequest struct {
 
 func (x *OperationsRequest) Reset() {
 	*x = OperationsRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[13]
+	mi := &file_control_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -983,7 +1080,7 @@ func (x *OperationsRequest) String() string {
 func (*OperationsRequest) ProtoMessage() {}
 
 func (x *OperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[13]
+	mi := &file_control_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -996,7 +1093,7 @@ func (x *OperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperationsRequest.ProtoReflect.Descriptor instead.
 func (*OperationsRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 type OperationsResponse struct {
@@ -1008,7 +1105,7 @@ type OperationsResponse struct {
 
 func (x *OperationsResponse) Reset() {
 	*x = OperationsResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[14]
+	mi := &file_control_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1117,7 @@ func (x *OperationsResponse) String() string {
 func (*OperationsResponse) ProtoMessage() {}
 
 func (x *OperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[14]
+	mi := &file_control_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1130,7 @@ func (x *OperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperationsResponse.ProtoReflect.Descriptor instead.
 func (*OperationsResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OperationsResponse) GetOperations() []*Operation {
@@ -1052,7 +1149,7 @@ type WatchOperationRequest struct {
 
 func (x *WatchOperationRequest) Reset() {
 	*x = WatchOperationRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[15]
+	mi := &file_control_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1161,7 @@ func (x *WatchOperationRequest) String() string {
 func (*WatchOperationRequest) ProtoMessage() {}
 
 func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[15]
+	mi := &file_control_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1174,7 @@ func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
 func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchOperationRequest) GetId() string {
@@ -1096,7 +1193,7 @@ type WatchOperationResponse struct {
 
 func (x *WatchOperationResponse) Reset() {
 	*x = WatchOperationResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[16]
+	mi := &file_control_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1108,7 +1205,7 @@ func (x *WatchOperationResponse) String() string {
 func (*WatchOperationResponse) ProtoMessage() {}
 
 func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[16]
+	mi := &file_control_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1121,7 +1218,7 @@ func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
 func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchOperationResponse) GetOperation() *Operation {
@@ -1141,7 +1238,7 @@ type SteerOperationRequest struct {
 
 func (x *SteerOperationRequest) Reset() {
 	*x = SteerOperationRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[17]
+	mi := &file_control_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1250,7 @@ func (x *SteerOperationRequest) String() string {
 func (*SteerOperationRequest) ProtoMessage() {}
 
 func (x *SteerOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[17]
+	mi := &file_control_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1263,7 @@ func (x *SteerOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerOperationRequest.ProtoReflect.Descriptor instead.
 func (*SteerOperationRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SteerOperationRequest) GetId() string {
@@ -1192,7 +1289,7 @@ type SteerOperationResponse struct {
 
 func (x *SteerOperationResponse) Reset() {
 	*x = SteerOperationResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[18]
+	mi := &file_control_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1301,7 @@ func (x *SteerOperationResponse) String() string {
 func (*SteerOperationResponse) ProtoMessage() {}
 
 func (x *SteerOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[18]
+	mi := &file_control_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1314,7 @@ func (x *SteerOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerOperationResponse.ProtoReflect.Descriptor instead.
 func (*SteerOperationResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SteerOperationResponse) GetOperation() *Operation {
@@ -1241,15 +1338,17 @@ type Operation struct {
 	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
 	// Of an operation without moves: what is done and what is to be done, in order.
 	Steps []*Step `protobuf:"bytes,8,rep,name=steps,proto3" json:"steps,omitempty"`
-	// For programs: "reshard", "replicas", "replace".
-	Kind          string `protobuf:"bytes,9,opt,name=kind,proto3" json:"kind,omitempty"`
+	// For programs: "reshard", "replicas", "replace", "rolling", "delete-prefix".
+	Kind string `protobuf:"bytes,9,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Of one that works on keys.
+	Keys          *KeysProgress `protobuf:"bytes,10,opt,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_control_v1_control_proto_msgTypes[19]
+	mi := &file_control_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1360,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[19]
+	mi := &file_control_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1373,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Operation) GetId() string {
@@ -1340,6 +1439,85 @@ func (x *Operation) GetKind() string {
 	return ""
 }
 
+func (x *Operation) GetKeys() *KeysProgress {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+type KeysProgress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those that begin so.
+	Prefix []byte `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// How many there were when it began. Absent: not counted yet, or they could not be counted.
+	Total *uint64 `protobuf:"varint,2,opt,name=total,proto3,oneof" json:"total,omitempty"`
+	// At least so many: those between the last note and a death of who carried it on are not in it.
+	Deleted uint64 `protobuf:"varint,3,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// Written, or deleted by somebody else, between the look at them and their turn, and left alone. As `deleted`.
+	Passed        uint64 `protobuf:"varint,4,opt,name=passed,proto3" json:"passed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeysProgress) Reset() {
+	*x = KeysProgress{}
+	mi := &file_control_v1_control_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeysProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeysProgress) ProtoMessage() {}
+
+func (x *KeysProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeysProgress.ProtoReflect.Descriptor instead.
+func (*KeysProgress) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *KeysProgress) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *KeysProgress) GetTotal() uint64 {
+	if x != nil && x.Total != nil {
+		return *x.Total
+	}
+	return 0
+}
+
+func (x *KeysProgress) GetDeleted() uint64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
+func (x *KeysProgress) GetPassed() uint64 {
+	if x != nil {
+		return x.Passed
+	}
+	return 0
+}
+
 type Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// For people: "add a node to shard-1".
@@ -1352,7 +1530,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_control_v1_control_proto_msgTypes[20]
+	mi := &file_control_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1542,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[20]
+	mi := &file_control_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1555,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Step) GetWhat() string {
@@ -1420,7 +1598,7 @@ type PlannedMove struct {
 
 func (x *PlannedMove) Reset() {
 	*x = PlannedMove{}
-	mi := &file_control_v1_control_proto_msgTypes[21]
+	mi := &file_control_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +1610,7 @@ func (x *PlannedMove) String() string {
 func (*PlannedMove) ProtoMessage() {}
 
 func (x *PlannedMove) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[21]
+	mi := &file_control_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +1623,7 @@ func (x *PlannedMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedMove.ProtoReflect.Descriptor instead.
 func (*PlannedMove) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PlannedMove) GetFromShard() uint32 {
@@ -1512,7 +1690,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[22]
+	mi := &file_control_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1524,7 +1702,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[22]
+	mi := &file_control_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1537,7 +1715,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 type StatusResponse struct {
@@ -1552,7 +1730,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[23]
+	mi := &file_control_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1742,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[23]
+	mi := &file_control_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1755,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *StatusResponse) GetEpoch() uint64 {
@@ -1606,7 +1784,7 @@ type GroupReport struct {
 
 func (x *GroupReport) Reset() {
 	*x = GroupReport{}
-	mi := &file_control_v1_control_proto_msgTypes[24]
+	mi := &file_control_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1618,7 +1796,7 @@ func (x *GroupReport) String() string {
 func (*GroupReport) ProtoMessage() {}
 
 func (x *GroupReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[24]
+	mi := &file_control_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1631,7 +1809,7 @@ func (x *GroupReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupReport.ProtoReflect.Descriptor instead.
 func (*GroupReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GroupReport) GetShard() uint32 {
@@ -1677,7 +1855,7 @@ type NodeReport struct {
 
 func (x *NodeReport) Reset() {
 	*x = NodeReport{}
-	mi := &file_control_v1_control_proto_msgTypes[25]
+	mi := &file_control_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1867,7 @@ func (x *NodeReport) String() string {
 func (*NodeReport) ProtoMessage() {}
 
 func (x *NodeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[25]
+	mi := &file_control_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1880,7 @@ func (x *NodeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
 func (*NodeReport) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *NodeReport) GetName() string {
@@ -1802,7 +1980,12 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\tR\x02to\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\"\x13\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\"?\n" +
+	"\x13DeletePrefixRequest\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\fR\x06prefix\x12\x10\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\"K\n" +
+	"\x14DeletePrefixResponse\x123\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"\x13\n" +
 	"\x11OperationsRequest\"K\n" +
 	"\x12OperationsResponse\x125\n" +
 	"\n" +
@@ -1816,7 +1999,7 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x05steer\x18\x02 \x01(\x0e2\x11.control.v1.SteerR\x05steer\"M\n" +
 	"\x16SteerOperationResponse\x123\n" +
-	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"\x9a\x02\n" +
+	"\toperation\x18\x01 \x01(\v2\x15.control.v1.OperationR\toperation\"\xc8\x02\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\x120\n" +
@@ -1826,7 +2009,15 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x05moves\x18\x06 \x03(\v2\x17.control.v1.PlannedMoveR\x05moves\x12\x16\n" +
 	"\x06detail\x18\a \x01(\tR\x06detail\x12&\n" +
 	"\x05steps\x18\b \x03(\v2\x10.control.v1.StepR\x05steps\x12\x12\n" +
-	"\x04kind\x18\t \x01(\tR\x04kind\"_\n" +
+	"\x04kind\x18\t \x01(\tR\x04kind\x12,\n" +
+	"\x04keys\x18\n" +
+	" \x01(\v2\x18.control.v1.KeysProgressR\x04keys\"}\n" +
+	"\fKeysProgress\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\fR\x06prefix\x12\x19\n" +
+	"\x05total\x18\x02 \x01(\x04H\x00R\x05total\x88\x01\x01\x12\x18\n" +
+	"\adeleted\x18\x03 \x01(\x04R\adeleted\x12\x16\n" +
+	"\x06passed\x18\x04 \x01(\x04R\x06passedB\b\n" +
+	"\x06_total\"_\n" +
 	"\x04Step\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x12+\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x15.control.v1.StepStateR\x05state\x12\x16\n" +
@@ -1891,7 +2082,7 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\fCONDITION_UP\x10\x01\x12\x14\n" +
 	"\x10CONDITION_SILENT\x10\x02\x12\x12\n" +
 	"\x0eCONDITION_DOWN\x10\x03\x12\x12\n" +
-	"\x0eCONDITION_HELD\x10\x042\xe6\x05\n" +
+	"\x0eCONDITION_HELD\x10\x042\xb9\x06\n" +
 	"\aControl\x12?\n" +
 	"\x06Status\x12\x19.control.v1.StatusRequest\x1a\x1a.control.v1.StatusResponse\x12<\n" +
 	"\x05Scale\x12\x18.control.v1.ScaleRequest\x1a\x19.control.v1.ScaleResponse\x12B\n" +
@@ -1899,7 +2090,8 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\aUpgrade\x12\x1a.control.v1.UpgradeRequest\x1a\x1b.control.v1.UpgradeResponse\x12E\n" +
 	"\bReplicas\x12\x1b.control.v1.ReplicasRequest\x1a\x1c.control.v1.ReplicasResponse\x12N\n" +
 	"\vReplaceNode\x12\x1e.control.v1.ReplaceNodeRequest\x1a\x1f.control.v1.ReplaceNodeResponse\x12<\n" +
-	"\x05Drain\x12\x18.control.v1.DrainRequest\x1a\x19.control.v1.DrainResponse\x12K\n" +
+	"\x05Drain\x12\x18.control.v1.DrainRequest\x1a\x19.control.v1.DrainResponse\x12Q\n" +
+	"\fDeletePrefix\x12\x1f.control.v1.DeletePrefixRequest\x1a .control.v1.DeletePrefixResponse\x12K\n" +
 	"\n" +
 	"Operations\x12\x1d.control.v1.OperationsRequest\x1a\x1e.control.v1.OperationsResponse\x12Y\n" +
 	"\x0eWatchOperation\x12!.control.v1.WatchOperationRequest\x1a\".control.v1.WatchOperationResponse0\x01\x12W\n" +
@@ -1918,7 +2110,7 @@ func file_control_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_control_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_control_v1_control_proto_goTypes = []any{
 	(Steer)(0),                     // 0: control.v1.Steer
 	(StepState)(0),                 // 1: control.v1.StepState
@@ -1938,68 +2130,75 @@ var file_control_v1_control_proto_goTypes = []any{
 	(*DrainRequest)(nil),           // 15: control.v1.DrainRequest
 	(*DrainResponse)(nil),          // 16: control.v1.DrainResponse
 	(*LeaderMove)(nil),             // 17: control.v1.LeaderMove
-	(*OperationsRequest)(nil),      // 18: control.v1.OperationsRequest
-	(*OperationsResponse)(nil),     // 19: control.v1.OperationsResponse
-	(*WatchOperationRequest)(nil),  // 20: control.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil), // 21: control.v1.WatchOperationResponse
-	(*SteerOperationRequest)(nil),  // 22: control.v1.SteerOperationRequest
-	(*SteerOperationResponse)(nil), // 23: control.v1.SteerOperationResponse
-	(*Operation)(nil),              // 24: control.v1.Operation
-	(*Step)(nil),                   // 25: control.v1.Step
-	(*PlannedMove)(nil),            // 26: control.v1.PlannedMove
-	(*StatusRequest)(nil),          // 27: control.v1.StatusRequest
-	(*StatusResponse)(nil),         // 28: control.v1.StatusResponse
-	(*GroupReport)(nil),            // 29: control.v1.GroupReport
-	(*NodeReport)(nil),             // 30: control.v1.NodeReport
-	(*v1.PartitionRange)(nil),      // 31: node.v1.PartitionRange
-	(*v1.NodeStatus)(nil),          // 32: node.v1.NodeStatus
+	(*DeletePrefixRequest)(nil),    // 18: control.v1.DeletePrefixRequest
+	(*DeletePrefixResponse)(nil),   // 19: control.v1.DeletePrefixResponse
+	(*OperationsRequest)(nil),      // 20: control.v1.OperationsRequest
+	(*OperationsResponse)(nil),     // 21: control.v1.OperationsResponse
+	(*WatchOperationRequest)(nil),  // 22: control.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil), // 23: control.v1.WatchOperationResponse
+	(*SteerOperationRequest)(nil),  // 24: control.v1.SteerOperationRequest
+	(*SteerOperationResponse)(nil), // 25: control.v1.SteerOperationResponse
+	(*Operation)(nil),              // 26: control.v1.Operation
+	(*KeysProgress)(nil),           // 27: control.v1.KeysProgress
+	(*Step)(nil),                   // 28: control.v1.Step
+	(*PlannedMove)(nil),            // 29: control.v1.PlannedMove
+	(*StatusRequest)(nil),          // 30: control.v1.StatusRequest
+	(*StatusResponse)(nil),         // 31: control.v1.StatusResponse
+	(*GroupReport)(nil),            // 32: control.v1.GroupReport
+	(*NodeReport)(nil),             // 33: control.v1.NodeReport
+	(*v1.PartitionRange)(nil),      // 34: node.v1.PartitionRange
+	(*v1.NodeStatus)(nil),          // 35: node.v1.NodeStatus
 }
 var file_control_v1_control_proto_depIdxs = []int32{
-	24, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
-	24, // 1: control.v1.RestartResponse.operation:type_name -> control.v1.Operation
-	24, // 2: control.v1.UpgradeResponse.operation:type_name -> control.v1.Operation
-	24, // 3: control.v1.ReplicasResponse.operation:type_name -> control.v1.Operation
-	24, // 4: control.v1.ReplaceNodeResponse.operation:type_name -> control.v1.Operation
+	26, // 0: control.v1.ScaleResponse.operation:type_name -> control.v1.Operation
+	26, // 1: control.v1.RestartResponse.operation:type_name -> control.v1.Operation
+	26, // 2: control.v1.UpgradeResponse.operation:type_name -> control.v1.Operation
+	26, // 3: control.v1.ReplicasResponse.operation:type_name -> control.v1.Operation
+	26, // 4: control.v1.ReplaceNodeResponse.operation:type_name -> control.v1.Operation
 	17, // 5: control.v1.DrainResponse.moves:type_name -> control.v1.LeaderMove
-	24, // 6: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
-	24, // 7: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
-	0,  // 8: control.v1.SteerOperationRequest.steer:type_name -> control.v1.Steer
-	24, // 9: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
-	2,  // 10: control.v1.Operation.state:type_name -> control.v1.OperationState
-	26, // 11: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
-	25, // 12: control.v1.Operation.steps:type_name -> control.v1.Step
-	1,  // 13: control.v1.Step.state:type_name -> control.v1.StepState
-	31, // 14: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
-	3,  // 15: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
-	29, // 16: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
-	30, // 17: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
-	4,  // 18: control.v1.NodeReport.condition:type_name -> control.v1.Condition
-	32, // 19: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
-	27, // 20: control.v1.Control.Status:input_type -> control.v1.StatusRequest
-	5,  // 21: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
-	7,  // 22: control.v1.Control.Restart:input_type -> control.v1.RestartRequest
-	9,  // 23: control.v1.Control.Upgrade:input_type -> control.v1.UpgradeRequest
-	11, // 24: control.v1.Control.Replicas:input_type -> control.v1.ReplicasRequest
-	13, // 25: control.v1.Control.ReplaceNode:input_type -> control.v1.ReplaceNodeRequest
-	15, // 26: control.v1.Control.Drain:input_type -> control.v1.DrainRequest
-	18, // 27: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
-	20, // 28: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
-	22, // 29: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
-	28, // 30: control.v1.Control.Status:output_type -> control.v1.StatusResponse
-	6,  // 31: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
-	8,  // 32: control.v1.Control.Restart:output_type -> control.v1.RestartResponse
-	10, // 33: control.v1.Control.Upgrade:output_type -> control.v1.UpgradeResponse
-	12, // 34: control.v1.Control.Replicas:output_type -> control.v1.ReplicasResponse
-	14, // 35: control.v1.Control.ReplaceNode:output_type -> control.v1.ReplaceNodeResponse
-	16, // 36: control.v1.Control.Drain:output_type -> control.v1.DrainResponse
-	19, // 37: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
-	21, // 38: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
-	23, // 39: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
-	30, // [30:40] is the sub-list for method output_type
-	20, // [20:30] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	26, // 6: control.v1.DeletePrefixResponse.operation:type_name -> control.v1.Operation
+	26, // 7: control.v1.OperationsResponse.operations:type_name -> control.v1.Operation
+	26, // 8: control.v1.WatchOperationResponse.operation:type_name -> control.v1.Operation
+	0,  // 9: control.v1.SteerOperationRequest.steer:type_name -> control.v1.Steer
+	26, // 10: control.v1.SteerOperationResponse.operation:type_name -> control.v1.Operation
+	2,  // 11: control.v1.Operation.state:type_name -> control.v1.OperationState
+	29, // 12: control.v1.Operation.moves:type_name -> control.v1.PlannedMove
+	28, // 13: control.v1.Operation.steps:type_name -> control.v1.Step
+	27, // 14: control.v1.Operation.keys:type_name -> control.v1.KeysProgress
+	1,  // 15: control.v1.Step.state:type_name -> control.v1.StepState
+	34, // 16: control.v1.PlannedMove.partitions:type_name -> node.v1.PartitionRange
+	3,  // 17: control.v1.PlannedMove.state:type_name -> control.v1.MoveState
+	32, // 18: control.v1.StatusResponse.groups:type_name -> control.v1.GroupReport
+	33, // 19: control.v1.GroupReport.nodes:type_name -> control.v1.NodeReport
+	4,  // 20: control.v1.NodeReport.condition:type_name -> control.v1.Condition
+	35, // 21: control.v1.NodeReport.status:type_name -> node.v1.NodeStatus
+	30, // 22: control.v1.Control.Status:input_type -> control.v1.StatusRequest
+	5,  // 23: control.v1.Control.Scale:input_type -> control.v1.ScaleRequest
+	7,  // 24: control.v1.Control.Restart:input_type -> control.v1.RestartRequest
+	9,  // 25: control.v1.Control.Upgrade:input_type -> control.v1.UpgradeRequest
+	11, // 26: control.v1.Control.Replicas:input_type -> control.v1.ReplicasRequest
+	13, // 27: control.v1.Control.ReplaceNode:input_type -> control.v1.ReplaceNodeRequest
+	15, // 28: control.v1.Control.Drain:input_type -> control.v1.DrainRequest
+	18, // 29: control.v1.Control.DeletePrefix:input_type -> control.v1.DeletePrefixRequest
+	20, // 30: control.v1.Control.Operations:input_type -> control.v1.OperationsRequest
+	22, // 31: control.v1.Control.WatchOperation:input_type -> control.v1.WatchOperationRequest
+	24, // 32: control.v1.Control.SteerOperation:input_type -> control.v1.SteerOperationRequest
+	31, // 33: control.v1.Control.Status:output_type -> control.v1.StatusResponse
+	6,  // 34: control.v1.Control.Scale:output_type -> control.v1.ScaleResponse
+	8,  // 35: control.v1.Control.Restart:output_type -> control.v1.RestartResponse
+	10, // 36: control.v1.Control.Upgrade:output_type -> control.v1.UpgradeResponse
+	12, // 37: control.v1.Control.Replicas:output_type -> control.v1.ReplicasResponse
+	14, // 38: control.v1.Control.ReplaceNode:output_type -> control.v1.ReplaceNodeResponse
+	16, // 39: control.v1.Control.Drain:output_type -> control.v1.DrainResponse
+	19, // 40: control.v1.Control.DeletePrefix:output_type -> control.v1.DeletePrefixResponse
+	21, // 41: control.v1.Control.Operations:output_type -> control.v1.OperationsResponse
+	23, // 42: control.v1.Control.WatchOperation:output_type -> control.v1.WatchOperationResponse
+	25, // 43: control.v1.Control.SteerOperation:output_type -> control.v1.SteerOperationResponse
+	33, // [33:44] is the sub-list for method output_type
+	22, // [22:33] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_control_v1_control_proto_init() }
@@ -2007,13 +2206,14 @@ func file_control_v1_control_proto_init() {
 	if File_control_v1_control_proto != nil {
 		return
 	}
+	file_control_v1_control_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_v1_control_proto_rawDesc), len(file_control_v1_control_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	Control_Replicas_FullMethodName       = "/control.v1.Control/Replicas"
 	Control_ReplaceNode_FullMethodName    = "/control.v1.Control/ReplaceNode"
 	Control_Drain_FullMethodName          = "/control.v1.Control/Drain"
+	Control_DeletePrefix_FullMethodName   = "/control.v1.Control/DeletePrefix"
 	Control_Operations_FullMethodName     = "/control.v1.Control/Operations"
 	Control_WatchOperation_FullMethodName = "/control.v1.Control/WatchOperation"
 	Control_SteerOperation_FullMethodName = "/control.v1.Control/SteerOperation"
@@ -53,6 +54,9 @@ type ControlClient interface {
 	// Has a node, or all of a machine, lead nothing until it is undone; durable before it takes effect. Asked for again: says what
 	// is left to be done.
 	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error)
+	// Deletes every key that begins so, as an operation. Asked for again with the same prefix while it runs: the same operation.
+	// What is written meanwhile may be deleted with the others; what is written when it has ended never is.
+	DeletePrefix(ctx context.Context, in *DeletePrefixRequest, opts ...grpc.CallOption) (*DeletePrefixResponse, error)
 	// Those that run, and the last ones that have ended; newest first.
 	Operations(ctx context.Context, in *OperationsRequest, opts ...grpc.CallOption) (*OperationsResponse, error)
 	// The operation now and whenever it has got further; ends when it has ended.
@@ -139,6 +143,16 @@ func (c *controlClient) Drain(ctx context.Context, in *DrainRequest, opts ...grp
 	return out, nil
 }
 
+func (c *controlClient) DeletePrefix(ctx context.Context, in *DeletePrefixRequest, opts ...grpc.CallOption) (*DeletePrefixResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeletePrefixResponse)
+	err := c.cc.Invoke(ctx, Control_DeletePrefix_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *controlClient) Operations(ctx context.Context, in *OperationsRequest, opts ...grpc.CallOption) (*OperationsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(OperationsResponse)
@@ -198,6 +212,9 @@ type ControlServer interface {
 	// Has a node, or all of a machine, lead nothing until it is undone; durable before it takes effect. Asked for again: says what
 	// is left to be done.
 	Drain(context.Context, *DrainRequest) (*DrainResponse, error)
+	// Deletes every key that begins so, as an operation. Asked for again with the same prefix while it runs: the same operation.
+	// What is written meanwhile may be deleted with the others; what is written when it has ended never is.
+	DeletePrefix(context.Context, *DeletePrefixRequest) (*DeletePrefixResponse, error)
 	// Those that run, and the last ones that have ended; newest first.
 	Operations(context.Context, *OperationsRequest) (*OperationsResponse, error)
 	// The operation now and whenever it has got further; ends when it has ended.
@@ -234,6 +251,9 @@ func (UnimplementedControlServer) ReplaceNode(context.Context, *ReplaceNodeReque
 }
 func (UnimplementedControlServer) Drain(context.Context, *DrainRequest) (*DrainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Drain not implemented")
+}
+func (UnimplementedControlServer) DeletePrefix(context.Context, *DeletePrefixRequest) (*DeletePrefixResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeletePrefix not implemented")
 }
 func (UnimplementedControlServer) Operations(context.Context, *OperationsRequest) (*OperationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Operations not implemented")
@@ -391,6 +411,24 @@ func _Control_Drain_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Control_DeletePrefix_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeletePrefixRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).DeletePrefix(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_DeletePrefix_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).DeletePrefix(ctx, req.(*DeletePrefixRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Control_Operations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(OperationsRequest)
 	if err := dec(in); err != nil {
@@ -472,6 +510,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Drain",
 			Handler:    _Control_Drain_Handler,
+		},
+		{
+			MethodName: "DeletePrefix",
+			Handler:    _Control_DeletePrefix_Handler,
 		},
 		{
 			MethodName: "Operations",

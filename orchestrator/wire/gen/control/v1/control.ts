@@ -22,6 +22,8 @@ import {
 } from "@grpc/grpc-js";
 import { NodeStatus, PartitionRange } from "../../node/v1/node.js";
 
+const NO_BYTES = new Uint8Array(0);
+
 export const protobufPackage = "control.v1";
 
 export const protobufFileName = "control/v1/control.proto";
@@ -190,6 +192,16 @@ export interface LeaderMove {
   detail: string;
 }
 
+export interface DeletePrefixRequest {
+  /** Any bytes. Empty: every key there is, which `all` has to say as well. */
+  prefix: Uint8Array;
+  all: boolean;
+}
+
+export interface DeletePrefixResponse {
+  operation: Operation | undefined;
+}
+
 export interface OperationsRequest {
 }
 
@@ -227,8 +239,23 @@ export interface Operation {
   detail: string;
   /** Of an operation without moves: what is done and what is to be done, in order. */
   steps: Step[];
-  /** For programs: "reshard", "replicas", "replace". */
+  /** For programs: "reshard", "replicas", "replace", "rolling", "delete-prefix". */
   kind: string;
+  /** Of one that works on keys. */
+  keys: KeysProgress | undefined;
+}
+
+export interface KeysProgress {
+  /** Those that begin so. */
+  prefix: Uint8Array;
+  /** How many there were when it began. Absent: not counted yet, or they could not be counted. */
+  total?:
+    | bigint
+    | undefined;
+  /** At least so many: those between the last note and a death of who carried it on are not in it. */
+  deleted: bigint;
+  /** Written, or deleted by somebody else, between the look at them and their turn, and left alone. As `deleted`. */
+  passed: bigint;
 }
 
 export interface Step {
@@ -985,6 +1012,109 @@ export const LeaderMove: MessageFns<LeaderMove> = {
   },
 };
 
+function createBaseDeletePrefixRequest(): DeletePrefixRequest {
+  return { prefix: NO_BYTES, all: false };
+}
+
+export const DeletePrefixRequest: MessageFns<DeletePrefixRequest> = {
+  encode(message: DeletePrefixRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.prefix.length !== 0) {
+      writer.uint32(10).bytes(message.prefix);
+    }
+    if (message.all !== false) {
+      writer.uint32(16).bool(message.all);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeletePrefixRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeletePrefixRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.prefix = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.all = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeletePrefixResponse(): DeletePrefixResponse {
+  return { operation: undefined };
+}
+
+export const DeletePrefixResponse: MessageFns<DeletePrefixResponse> = {
+  encode(message: DeletePrefixResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== undefined) {
+      Operation.encode(message.operation, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeletePrefixResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeletePrefixResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = Operation.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseOperationsRequest(): OperationsRequest {
   return {};
 }
@@ -1262,7 +1392,18 @@ export const SteerOperationResponse: MessageFns<SteerOperationResponse> = {
 };
 
 function createBaseOperation(): Operation {
-  return { id: "", what: "", state: 0, begunAt: 0n, endedAt: 0n, moves: [], detail: "", steps: [], kind: "" };
+  return {
+    id: "",
+    what: "",
+    state: 0,
+    begunAt: 0n,
+    endedAt: 0n,
+    moves: [],
+    detail: "",
+    steps: [],
+    kind: "",
+    keys: undefined,
+  };
 }
 
 export const Operation: MessageFns<Operation> = {
@@ -1299,6 +1440,9 @@ export const Operation: MessageFns<Operation> = {
     }
     if (message.kind !== "") {
       writer.uint32(74).string(message.kind);
+    }
+    if (message.keys !== undefined) {
+      KeysProgress.encode(message.keys, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1386,6 +1530,102 @@ export const Operation: MessageFns<Operation> = {
             }
 
             message.kind = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.keys = KeysProgress.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseKeysProgress(): KeysProgress {
+  return { prefix: NO_BYTES, total: undefined, deleted: 0n, passed: 0n };
+}
+
+export const KeysProgress: MessageFns<KeysProgress> = {
+  encode(message: KeysProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.prefix.length !== 0) {
+      writer.uint32(10).bytes(message.prefix);
+    }
+    if (message.total !== undefined) {
+      if (BigInt.asUintN(64, message.total) !== message.total) {
+        throw new globalThis.Error("value provided for field message.total of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.total);
+    }
+    if (message.deleted !== 0n) {
+      if (BigInt.asUintN(64, message.deleted) !== message.deleted) {
+        throw new globalThis.Error("value provided for field message.deleted of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.deleted);
+    }
+    if (message.passed !== 0n) {
+      if (BigInt.asUintN(64, message.passed) !== message.passed) {
+        throw new globalThis.Error("value provided for field message.passed of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.passed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeysProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeysProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.prefix = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.total = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.deleted = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.passed = reader.uint64() as bigint;
             continue;
           }
         }
@@ -1965,6 +2205,20 @@ export const ControlService = {
     responseSerialize: (value: DrainResponse): Buffer => Buffer.from(DrainResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DrainResponse => DrainResponse.decode(value),
   },
+  /**
+   * Deletes every key that begins so, as an operation. Asked for again with the same prefix while it runs: the same operation.
+   * What is written meanwhile may be deleted with the others; what is written when it has ended never is.
+   */
+  deletePrefix: {
+    path: "/control.v1.Control/DeletePrefix" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeletePrefixRequest): Buffer => Buffer.from(DeletePrefixRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeletePrefixRequest => DeletePrefixRequest.decode(value),
+    responseSerialize: (value: DeletePrefixResponse): Buffer =>
+      Buffer.from(DeletePrefixResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeletePrefixResponse => DeletePrefixResponse.decode(value),
+  },
   /** Those that run, and the last ones that have ended; newest first. */
   operations: {
     path: "/control.v1.Control/Operations" as const,
@@ -2022,6 +2276,11 @@ export interface ControlServer extends UntypedServiceImplementation {
    * is left to be done.
    */
   drain: handleUnaryCall<DrainRequest, DrainResponse>;
+  /**
+   * Deletes every key that begins so, as an operation. Asked for again with the same prefix while it runs: the same operation.
+   * What is written meanwhile may be deleted with the others; what is written when it has ended never is.
+   */
+  deletePrefix: handleUnaryCall<DeletePrefixRequest, DeletePrefixResponse>;
   /** Those that run, and the last ones that have ended; newest first. */
   operations: handleUnaryCall<OperationsRequest, OperationsResponse>;
   /** The operation now and whenever it has got further; ends when it has ended. */
@@ -2148,6 +2407,25 @@ export interface ControlClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DrainResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Deletes every key that begins so, as an operation. Asked for again with the same prefix while it runs: the same operation.
+   * What is written meanwhile may be deleted with the others; what is written when it has ended never is.
+   */
+  deletePrefix(
+    request: DeletePrefixRequest,
+    callback: (error: ServiceError | null, response: DeletePrefixResponse) => void,
+  ): ClientUnaryCall;
+  deletePrefix(
+    request: DeletePrefixRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeletePrefixResponse) => void,
+  ): ClientUnaryCall;
+  deletePrefix(
+    request: DeletePrefixRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeletePrefixResponse) => void,
   ): ClientUnaryCall;
   /** Those that run, and the last ones that have ended; newest first. */
   operations(
