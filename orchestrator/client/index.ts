@@ -9,6 +9,7 @@ export type {
   Stored,
   TouchOptions,
 } from './batch.js'
+export type { DeletePrefixOptions, PrefixDeletion } from './deletion.js'
 export type { ReadOptions, RequestOptions } from './front.js'
 export {
   KvClient,

@@ -26,6 +26,7 @@ import {
   TOUCH_OPTIONS,
   type TouchOptions,
 } from './batch.js'
+import { DELETE_PREFIX_OPTIONS, type DeletePrefixOptions, Deletions, type PrefixDeletion } from './deletion.js'
 import { type Engine, Front, READ_OPTIONS, REQUEST_OPTIONS, type ReadOptions, type RequestOptions } from './front.js'
 import { Gateway } from './gateway.js'
 import { Leases } from './lease.js'
@@ -103,6 +104,7 @@ const OPTIONS = {
   ttlOf: REQUEST_OPTIONS,
   scan: SCAN_OPTIONS,
   count: COUNT_OPTIONS,
+  deletePrefix: DELETE_PREFIX_OPTIONS,
   watch: WATCH_OPTIONS,
   close: { drainMs: true },
 } as const
@@ -113,6 +115,7 @@ const DRAIN_MS = 5000
 interface Parts {
   readonly engine: Engine
   readonly watches: Watches
+  readonly deletions: Deletions
   readonly maps: MapWatcher
   /** Of the map watcher. */
   readonly source: MapCell
@@ -131,15 +134,17 @@ export class KvClient {
   readonly #front: Front
   readonly #maps: MapWatcher
   readonly #watches: Watches
+  readonly #deletions: Deletions
   readonly #pages: PageSource
   readonly #deadlineMs: number
   /** Owners of many keys, which are deleted with them: `grant` makes one, and `of` names one by its id. */
   readonly lease: Leases
   #closed: Promise<void> | undefined
 
-  private constructor({ engine, watches, maps, source, limits }: Parts) {
+  private constructor({ engine, watches, deletions, maps, source, limits }: Parts) {
     this.#maps = maps
     this.#watches = watches
+    this.#deletions = deletions
     this.#deadlineMs = limits.deadlineMs
     const execute: PageSource['execute'] = (operation, options) => this.#execute(operation, options)
     this.#pages = { maps: source, clock: systemClock, execute }
@@ -159,7 +164,8 @@ export class KvClient {
       const engine = engineFor(options.mode ?? 'auto', endpoints, maps, source, limits)
       const mode = options.mode ?? 'auto'
       const watches = new Watches({ mode, endpoints, maps: source, clock: systemClock, rng: systemRng })
-      return new KvClient({ engine, watches, maps, source, limits })
+      const deletions = new Deletions({ endpoints, deadlineMs: limits.deadlineMs, clock: systemClock })
+      return new KvClient({ engine, watches, deletions, maps, source, limits })
     } catch (error) {
       maps.close()
       throw error
@@ -266,6 +272,16 @@ export class KvClient {
     return keys
   }
 
+  /**
+   * Deletes every key that begins so, as work that goes on without this client; resolves when it is done, with `detach` when it has
+   * begun. Done, every key is gone that was there when this was called and that nobody has written since. What is written while it
+   * runs may be deleted with the others; what is written when it has ended is not. Cancelled by a person: CANCELLED.
+   */
+  deletePrefix(prefix: Bytes, options: DeletePrefixOptions = {}): Promise<PrefixDeletion> {
+    checkOptions(options, OPTIONS.deletePrefix, 'deletePrefix')
+    return this.#deletions.deletePrefix(prefix, options)
+  }
+
   /** Several operations at once, each with a result of its own. */
   batch<Results extends readonly BatchResult[] = []>(): Batch<Results> {
     return new Batch<Results>((operation, options) => this.#execute(operation, options))
@@ -293,8 +309,12 @@ export class KvClient {
     if (typeof drainMs !== 'number' || !(drainMs >= 0)) {
       throw new TypeError(`drainMs must be a number of ms from 0 on, not ${describe(drainMs)}`)
     }
-    this.#closed ??= Promise.all([this.lease.close(), this.#watches.close(), this.#front.drain(drainMs)]).then(() => {})
+    this.#closed ??= this.#end(drainMs)
     return this.#closed
+  }
+
+  async #end(drainMs: number): Promise<void> {
+    await Promise.all([this.lease, this.#watches, this.#deletions].map((one) => one.close()).concat(this.#front.drain(drainMs)))
   }
 
   async #reply(operation: Operation, options: RequestOptions | undefined): Promise<BatchResult> {
