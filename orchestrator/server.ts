@@ -172,9 +172,18 @@ async function openHttp(
   const { host, insecure } = config
   const port = httpPortOf(config)
   if (port === undefined) return undefined
-  const status = () => orchestrator.control.status()
-  const watches = clusterWatches(orchestrator.maps)
-  return serveHttp({ store, status, watches, host, port, insecure, limits: limitsOf(config), telemetry })
+  const { control, maps } = orchestrator
+  return serveHttp({
+    store,
+    status: () => control.status(),
+    control,
+    watches: clusterWatches(maps),
+    host,
+    port,
+    insecure,
+    limits: limitsOf(config),
+    telemetry,
+  })
 }
 
 /** A port that is in use is better told before a dozen processes are started. */

@@ -33,11 +33,16 @@ test('it names every path and method', async () => {
     '/v1/leases post',
     '/v1/leases/{lease}/keep-alive post',
     '/v1/leases/{lease} delete',
-    '/v1/keys get head',
+    '/v1/keys get head delete',
     '/v1/count get head',
     '/v1/watch get head',
     '/v1/batch post',
     '/v1/txn post',
+    '/v1/operations get head post',
+    '/v1/operations/{id} get head',
+    '/v1/operations/{id}/pause post',
+    '/v1/operations/{id}/resume post',
+    '/v1/operations/{id}/cancel post',
     '/v1/status get head',
     '/status get head',
     '/healthz get head',
@@ -60,10 +65,10 @@ test('a path of the document answers as the document says', async () => {
   const { paths } = await read()
   for (const [path, methods] of Object.entries(paths)) {
     for (const [method, { responses }] of Object.entries(methods)) {
-      const { status } = await ask(path.replace('{key}', 'k'), { method: method.toUpperCase() })
+      const { status } = await ask(path.replace(/\{\w+\}/, 'k'), { method: method.toUpperCase() })
       expect(Object.keys(responses), `${method} ${path}`).toContain(String(status))
     }
-    const allow = (await ask(path.replace('{key}', 'k'), { method: 'OPTIONS' })).headers.get('allow')
+    const allow = (await ask(path.replace(/\{\w+\}/, 'k'), { method: 'OPTIONS' })).headers.get('allow')
     expect(allow).toBe([...Object.keys(methods).map((method) => method.toUpperCase()), 'OPTIONS'].join(', '))
   }
 })

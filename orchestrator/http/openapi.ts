@@ -93,15 +93,22 @@ function headOf(route: Route, path: string, index: number): Json {
 
 function pathParameters(path: string): Json[] {
   if (path.includes('{lease}')) return [LEASE]
+  if (path.includes('{id}')) {
+    const description = 'The id of the operation.'
+    return [{ name: 'id', in: 'path', required: true, description, schema: { type: 'string', minLength: 1 } }]
+  }
   if (!path.includes('{key}')) return []
   const description = 'The key: any bytes, percent-encoded where they are not plain; a slash is %2F.'
   return [{ name: 'key', in: 'path', required: true, description, schema: { type: 'string', minLength: 1 } }]
 }
 
 function queryParameters({ query }: Route): Json[] {
-  const { properties = {} } = schemaOf(query) as { properties?: Record<string, Json> }
+  const { properties = {}, required = [] } = schemaOf(query) as {
+    properties?: Record<string, Json>
+    required?: string[]
+  }
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({
-    ...{ name, in: 'query', required: false },
+    ...{ name, in: 'query', required: required.includes(name) },
     ...{ description, schema },
   }))
 }

@@ -34,6 +34,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
 export const HTTP_CODES = [
   'KEY_ABSENT',
   'NO_SUCH_PATH',
+  'NO_SUCH_OPERATION',
   'METHOD_NOT_ALLOWED',
   'CONDITION_FAILED',
   'KEY_TOO_LONG',
@@ -116,6 +117,7 @@ function heading(status: number, detail: string): Pick<Problem, 'type' | 'title'
 const HTTP_ADVICE: Readonly<Record<HttpCode, string>> = {
   KEY_ABSENT: 'The key has no value: PUT one.',
   NO_SUCH_PATH: 'GET /v1/openapi.json lists every path; a slash inside a key is written %2F.',
+  NO_SUCH_OPERATION: 'GET /v1/operations lists those that are under way, and the last ones.',
   METHOD_NOT_ALLOWED: 'The Allow header lists the methods of this path.',
   CONDITION_FAILED: 'GET the key, decide anew, and send the ETag that the answer had.',
   KEY_TOO_LONG: 'Use a shorter key.',

@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { z } from 'zod'
+import type { Clock } from '../core/clock.js'
 import type { Limits } from '../core/limits.js'
-import type { StatusResponse } from '../wire/control.js'
+import type { ControlHandlers, StatusResponse } from '../wire/control.js'
 import type { Answer, Streamed } from './answer.js'
 import type { Hold } from './held.js'
 import type { Operations } from './operations.js'
@@ -9,18 +10,23 @@ import type { Watches } from './watches.js'
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 
+/** What is asked of the orchestrator about operations of the cluster. */
+export type OperationControl = Pick<ControlHandlers, 'deletePrefix' | 'operations' | 'watch' | 'steer'>
+
 /** What handlers have to work with. */
 export interface Services {
   readonly operations: Operations
   readonly watches: Watches
   /** Every node as the orchestrator sees it now. */
   readonly status: () => Promise<StatusResponse>
+  readonly control: OperationControl
+  readonly clock: Clock
   readonly draining: () => boolean
 }
 
 /** A request that was checked. */
 export interface Asked<Query, Body> {
-  /** What the path names, a key or a lease; empty where it names nothing. */
+  /** What the path names: a key, a lease or an operation; empty where it names nothing. */
   readonly key: Buffer
   readonly query: Query
   readonly headers: IncomingHttpHeaders

@@ -2,6 +2,7 @@ import { json } from './answer.js'
 import { BATCH_ROUTES } from './batch.js'
 import { CLUSTER_ROUTES } from './cluster.js'
 import { COMPARE_ROUTES } from './compare.js'
+import { OPERATION_ROUTES } from './deletion.js'
 import { KEY_ROUTES } from './keys.js'
 import { LEASE_ROUTES } from './leases.js'
 import { documentOf } from './openapi.js'
@@ -34,6 +35,7 @@ export const ROUTES: readonly Route[] = [
   ...WATCH_ROUTES,
   ...BATCH_ROUTES,
   ...TRANSACTION_ROUTES,
+  ...OPERATION_ROUTES,
   ...CLUSTER_ROUTES,
   document,
 ]

@@ -20,7 +20,7 @@ export function named<T extends z.ZodType>(id: string, description: string, sche
 /** Strict: padded, and no bits that mean nothing. */
 const BASE64 = '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'
 
-const base64 = z
+export const base64 = z
   .string()
   // Not by the pattern: an engine that backtracks must not see megabytes.
   .refine((text) => Buffer.from(text, 'base64').toString('base64') === text, 'must be base64, padded')
@@ -107,7 +107,7 @@ const inQuery = (schema: ReturnType<typeof ms>) =>
     .transform(Number)
     .pipe(schema)
 
-const timeoutMs = inQuery(ms(1))
+export const timeoutMs = inQuery(ms(1))
   .optional()
   .meta({ description: 'How long the request may take. Default: --deadline-ms of the orchestrator.' })
 
@@ -153,14 +153,12 @@ export const ReadQuery = z.strictObject({
 })
 
 /** What is no UTF-8 becomes this character on its way here: to look for it would be to look for something else. */
-export const bound = (description: string) =>
-  z
-    .string()
-    .max(1024)
-    .regex(/^[^\uFFFD]*$/, { error: 'must be UTF-8, percent-encoded, without U+FFFD' })
-    .optional()
-    .meta({ description })
-const flag = (description: string) =>
+export const textOfKeys = z
+  .string()
+  .max(1024)
+  .regex(/^[^\uFFFD]*$/, { error: 'must be UTF-8, percent-encoded, without U+FFFD' })
+export const bound = (description: string) => textOfKeys.optional().meta({ description })
+export const flag = (description: string) =>
   z
     .enum(['true', 'false'])
     .transform((text) => text === 'true')

@@ -5,7 +5,7 @@ import { DEFAULT_LIMITS } from '../core/limits.js'
 import { ManualClock } from '../core/testing/manual-clock.js'
 import type { Events, Telemetry } from '../telemetry/index.js'
 import { serveHttp } from './index.js'
-import { inJson, serving } from './testing/serving.js'
+import { idle, inJson, serving } from './testing/serving.js'
 import { ManualStore, MapStore } from './testing/stores.js'
 
 const json = (body: string, more = '') =>
@@ -244,7 +244,13 @@ test('a port that is taken is one clear error', async () => {
 })
 
 test('an address beyond this machine must be asked for by name', async () => {
-  const options = { store: new MapStore(), status: () => Promise.reject(new Error()), host: '0.0.0.0', port: 0 }
+  const options = {
+    store: new MapStore(),
+    status: () => Promise.reject(new Error()),
+    control: idle(),
+    host: '0.0.0.0',
+    port: 0,
+  }
   await expect(serveHttp(options)).rejects.toMatchObject({ code: 'NOT_LOOPBACK' })
   const gateway = await serveHttp({ ...options, insecure: true })
   await gateway.close()

@@ -10,6 +10,7 @@ import { Held } from './held.js'
 import { type OperationStore, Operations } from './operations.js'
 import { Pipelines } from './pipelines.js'
 import { HttpRefusal } from './problem.js'
+import type { OperationControl } from './route.js'
 import { ROUTES } from './routes.js'
 import { problemAnswer, rawAnswer } from './send.js'
 import { Watches, type WatchSource } from './watches.js'
@@ -18,6 +19,7 @@ export interface HttpOptions {
   readonly store: OperationStore
   /** Every node as the orchestrator sees it now. */
   readonly status: () => Promise<StatusResponse>
+  readonly control: OperationControl
   /** Opens a watch of the whole cluster. Undefined: it has none. */
   readonly watches?: WatchSource | undefined
   readonly host: string
@@ -63,7 +65,7 @@ export interface HttpGateway {
 
 /** Serves HTTP/JSON from one Store. Rejects with a ListenError when the address cannot be had. */
 export async function serveHttp(options: HttpOptions): Promise<HttpGateway> {
-  const { store, status, limits = DEFAULT_LIMITS, telemetry = silent, clock = systemClock } = options
+  const { store, status, control, limits = DEFAULT_LIMITS, telemetry = silent, clock = systemClock } = options
   const host = options.host === 'localhost' ? '127.0.0.1' : options.host
   const loopback = isLoopback(host)
   if (!loopback && options.insecure !== true) {
@@ -72,7 +74,7 @@ export async function serveHttp(options: HttpOptions): Promise<HttpGateway> {
   let draining = false
   const operations = new Operations(store, limits, clock, telemetry)
   const watches = new Watches(options.watches, clock)
-  const services = { operations, watches, status: shared(status), draining: () => draining }
+  const services = { operations, watches, status: shared(status), control, clock, draining: () => draining }
   const held = new Held(limits.inFlightBytesMax)
   const front = new Front({ routes: ROUTES, services, held, clock, loopback })
   const server = serverFor(front, clock, { ...PATIENCE, ...options.patience })

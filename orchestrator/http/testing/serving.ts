@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { afterEach } from 'vitest'
+import { PreconditionFailedError } from '../../errors/index.js'
 import { Condition, emptyStatus, type StatusResponse } from '../../wire/control.js'
 import { Role } from '../../wire/node-admin.js'
 import { type HttpOptions, serveHttp } from '../index.js'
@@ -13,7 +14,7 @@ afterEach(async () => {
 /** Closed at the end of the test. */
 export async function serving(store: OperationStore, options: Partial<HttpOptions> = {}) {
   const status = async () => statusWith([1])
-  const gateway = await serveHttp({ store, status, host: '127.0.0.1', port: 0, ...options })
+  const gateway = await serveHttp({ store, status, control: idle(), host: '127.0.0.1', port: 0, ...options })
   open.push(() => gateway.close())
   const url = `http://${gateway.address}`
   return {
@@ -22,6 +23,12 @@ export async function serving(store: OperationStore, options: Partial<HttpOption
     ask: (path: string, init?: RequestInit) => fetch(url + path, init),
     raw: (text: string | Buffer) => raw(Number(gateway.address.split(':').at(-1)), text),
   }
+}
+
+/** There are no operations, and none begins. */
+export function idle(): HttpOptions['control'] {
+  const refuse = () => Promise.reject(new PreconditionFailedError('not here', { outcome: 'not-applied' }))
+  return { deletePrefix: refuse, steer: refuse, operations: async () => [], watch: async function* () {} }
 }
 
 /** Two shards, of which these have a leader. */
