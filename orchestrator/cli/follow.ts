@@ -78,7 +78,8 @@ async function follow(
     if (!json) context.warn(`${words}\n`)
   }
   const { id, what } = begun
-  say(`operation ${began}: ${what}; it goes on without this command, kvorum operations cancel ${id} takes it back`)
+  const undo = begun.keys === null ? 'takes it back' : 'ends it: what is deleted by then stays deleted'
+  say(`operation ${began}: ${what}; it goes on without this command, kvorum operations cancel ${id} ${undo}`)
   if (begun.state === 'paused') say(`it is paused: kvorum operations resume ${id} lets it go on`)
   const progress = new Progress(context, clock)
   let last = begun

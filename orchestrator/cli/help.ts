@@ -45,7 +45,11 @@ const HELP: Readonly<Record<string, Help>> = {
     failed: SENT,
   },
   append: { examples: ["append log 'a line'"], done: 'added', failed: SENT },
-  delete: { examples: ['delete user:1'], done: 'the key has no value now', failed: SENT },
+  delete: {
+    examples: ['delete user:1', 'delete --prefix user: --dry-run', 'delete --prefix user: --detach'],
+    done: 'the key has no value now, or every key with the prefix is gone (with --detach: begun)',
+    failed: `${SENT}; or of a prefix: it was cancelled, or could not be followed`,
+  },
   txn: {
     examples: ['txn transfer.json', 'txn - --json < transfer.json'],
     done: 'carried out, also if a condition did not hold',

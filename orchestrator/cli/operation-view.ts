@@ -1,10 +1,18 @@
 import Table from 'cli-table3'
-import { MoveState, type Operation, OperationState, type PlannedMove, StepState } from '../wire/control.js'
+import { decodeText } from '../core/text.js'
+import {
+  type KeysProgress,
+  MoveState,
+  type Operation,
+  OperationState,
+  type PlannedMove,
+  StepState,
+} from '../wire/control.js'
 
 /** An operation as `--json` prints it: stable, for programs. */
 export interface OperationView {
   readonly id: string
-  /** reshard, replicas, replace, rolling. */
+  /** reshard, replicas, replace, rolling, delete-prefix. */
   readonly kind: string
   readonly what: string
   /** running, paused, cancelling, done, cancelled. */
@@ -18,6 +26,18 @@ export interface OperationView {
   readonly moves: readonly MoveView[]
   /** Of a kind that moves no partitions. */
   readonly steps: readonly StepView[]
+  /** Of a kind that works on keys; null: of none. */
+  readonly keys: KeysView | null
+}
+
+interface KeysView {
+  /** A text, or base64 for what is none. */
+  readonly prefix: string | { readonly base64: string }
+  /** How many there were; null: nobody knows. */
+  readonly total: number | null
+  readonly deleted: number
+  /** Written meanwhile, and left alone. */
+  readonly passed: number
 }
 
 interface StepView {
@@ -64,7 +84,7 @@ const STEP_STATES: Readonly<Record<StepState, string>> = {
 }
 
 export function viewOf(operation: Operation): OperationView {
-  const { id, kind, what, state, begunAt, endedAt, detail, moves, steps } = operation
+  const { id, kind, what, state, begunAt, endedAt, detail, moves, steps, keys } = operation
   const count = (some: readonly PlannedMove[]) => some.reduce((sum, move) => sum + sizeOf(move), 0)
   return {
     id,
@@ -77,6 +97,16 @@ export function viewOf(operation: Operation): OperationView {
     partitions: { moved: count(moves.filter((move) => move.state === MoveState.DONE)), total: count(moves) },
     moves: moves.map(moveView),
     steps: steps.map((step) => ({ what: step.what, state: STEP_STATES[step.state], detail: step.detail })),
+    keys: keys === undefined ? null : keysView(keys),
+  }
+}
+
+function keysView({ prefix, total, deleted, passed }: KeysProgress): KeysView {
+  return {
+    prefix: decodeText(prefix) ?? { base64: Buffer.from(prefix).toString('base64') },
+    total: total === undefined ? null : Number(total),
+    deleted: Number(deleted),
+    passed: Number(passed),
   }
 }
 
@@ -102,8 +132,13 @@ export function isStuck({ state, detail, steps }: OperationView): boolean {
   return state === 'paused' && detail !== '' && steps.length > 0 && steps.every((step) => step.state !== 'running')
 }
 
-/** How much of it is done: in partitions, or in steps where none are moved. */
-export function amountOf({ kind, partitions, steps }: OperationView): Amount {
+/** How much of it is done: in partitions or keys, or in steps where there are none. A total of keys is 0 when nobody knows it. */
+export function amountOf({ kind, partitions, steps, keys }: OperationView): Amount {
+  if (keys !== null) {
+    const done = keys.deleted + keys.passed
+    // There may be more by now.
+    return { done, total: keys.total === null ? 0 : Math.max(keys.total, done), unit: 'keys' }
+  }
   if (kind === 'reshard') return { done: partitions.moved, total: partitions.total, unit: 'partitions' }
   return { done: steps.filter(({ state }) => state === 'done').length, total: steps.length, unit: 'steps' }
 }
@@ -116,7 +151,7 @@ export function skippedIn({ steps }: OperationView): readonly StepView[] {
 interface Amount {
   readonly done: number
   readonly total: number
-  readonly unit: 'partitions' | 'steps'
+  readonly unit: 'partitions' | 'steps' | 'keys'
 }
 
 /** The same in words. */
@@ -124,6 +159,7 @@ export function amountText(view: OperationView): string {
   const { done, total, unit } = amountOf(view)
   const skipped = skippedIn(view).length
   if (total > 0) return `${done} of ${total} ${unit}${skipped === 0 ? '' : `, ${skipped} skipped`}`
+  if (view.keys?.total === null) return `${done} ${unit}`
   return view.state.startsWith('cancel') ? 'nothing to take back' : 'nothing to do'
 }
 

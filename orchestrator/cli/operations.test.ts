@@ -83,6 +83,7 @@ function operation(done: number, changes: Partial<Operation> = {}): Operation {
     moves: [move(1, 4, state(0)), move(2, 4, state(1))],
     steps: [],
     detail: '',
+    keys: undefined,
     ...changes,
   }
 }
@@ -349,6 +350,7 @@ describe('operations', () => {
           endedAt: null,
           detail: 'moving partitions from shard 1 to shard 4: copying',
           partitions: { moved: 10, total: 20 },
+          keys: null,
           amount: { done: 10, total: 20, unit: 'partitions' },
         },
       ],

@@ -9,6 +9,7 @@ import { chaos } from './chaos.js'
 import type { Connection, Context, Form } from './context.js'
 import { addDataCommands } from './data-commands.js'
 import { remove } from './delete.js'
+import { type PrefixFlags, prefixTaskOf, removePrefix } from './delete-prefix.js'
 import { drain } from './drain.js'
 import { EXIT } from './exit-codes.js'
 import { type Task, tellFailure } from './failure.js'
@@ -108,9 +109,7 @@ function programFor(
     (key: string, value: string, { json }: Flags) =>
       perform({ name: 'append', key, json, writes: true }, (form, to) => append(key, value, form, to, context)),
   )
-  command('delete <key>', 'delete a key').action((key: string, { json }: Flags) =>
-    perform({ name: 'delete', key, json, writes: true }, (form, to) => remove(key, form, to, context)),
-  )
+  addDelete(command, perform, context)
   command('txn <file>', 'carry out a transaction, written as JSON in a file or on stdin (-)')
     .addHelpText('after', TXN_HELP)
     .action((file: string, { json }: Flags) => {
@@ -140,6 +139,25 @@ function programFor(
 
 export type MakeCommand = (name: string, about: string) => Command
 export type Perform = (asked: Asked, work: Work) => Promise<void>
+
+function addDelete(command: MakeCommand, perform: Perform, context: Context): void {
+  command(
+    'delete [key]',
+    'delete a key, or every key with a prefix while the cluster serves; returns when that is done',
+  )
+    .option('--prefix <text>', 'every key that begins so')
+    .option('--prefix-hex <bytes>', 'the same for bytes that are no text, like ff00')
+    .option('--all', 'every key there is')
+    .option('--detach', 'return when it has begun; it goes on by itself')
+    .option('--dry-run', 'show how many keys there are, and do nothing')
+    .addHelpText('after', '\nA key that is written while its prefix is being deleted may be deleted with the others.')
+    .action((key: string | undefined, { json, ...flags }: Flags & PrefixFlags) => {
+      const task = prefixTaskOf(key, flags)
+      return perform({ name: 'delete', key, json, writes: true }, (form, to) =>
+        task === undefined ? remove(key ?? '', form, to, context) : removePrefix(task, form, to, context),
+      )
+    })
+}
 
 function addRanges(command: MakeCommand, perform: Perform, context: Context): void {
   const ranged = (name: string, about: string) =>
@@ -228,7 +246,7 @@ function addOperations(command: MakeCommand, perform: Perform, context: Context)
   command('operations [how] [id]', `list what is and was under way; or ${STEERS.join(', ')} one of them, by its id`)
     .addHelpText(
       'after',
-      '\nA pause begins behind the move, step or node that is under way; a cancelled operation takes back what it has done.',
+      '\nA pause begins behind the move, step or node that is under way; a cancelled operation takes back what it has done, but for keys that it has deleted.',
     )
     .action((word: string | undefined, id: string | undefined, { json }: Flags) => {
       if (word === undefined) {

@@ -27,7 +27,7 @@ export class Progress {
       this.#line.draw(this.#bar(view))
       return
     }
-    const line = `${this.#share(view)}${view.detail === '' ? '' : `, ${withoutPhase(view.detail)}`}`
+    const line = `${this.#words(view)}${view.detail === '' ? '' : `, ${withoutPhase(view.detail)}`}`
     if (line === this.#lastLine) return
     this.#lastLine = line
     this.context.warn(`${line}\n`)
@@ -41,13 +41,18 @@ export class Progress {
   #bar(view: OperationView): string {
     const { done, total } = amountOf(view)
     const share = total === 0 ? 1 : done / total
+    // How many keys there are is not known from the beginning.
+    const bar = view.keys?.total === null ? '' : barOf(share)
     const bytes = view.moves.length === 0 ? '' : sizeText(view.moves.reduce((sum, move) => sum + move.bytes, 0))
-    const parts = [barOf(share), amountText(view), bytes, this.#eta(view), view.detail]
+    const parts = [bar, amountText(view), bytes, this.#eta(view), view.detail]
     return parts.filter((part) => part !== '').join('  ')
   }
 
-  #share(view: OperationView): string {
-    return `${view.state}: ${amountText(view)}`
+  #words(view: OperationView): string {
+    const { done, total, unit } = amountOf(view)
+    // Moves and steps are few. Of keys a line for every tenth will do.
+    const amount = view.keys === null ? amountText(view) : `${tenthsOf(done, total)}${unit}`
+    return `${view.state}: ${amount}`
   }
 
   /** By what has been done since this looks. Nothing of it is known before the first move or step has ended. */
@@ -59,6 +64,10 @@ export class Progress {
     const elapsedMs = this.clock.monotonic() - this.#began
     return `ETA ${spanOf((elapsedMs / since) * left)}`
   }
+}
+
+function tenthsOf(done: number, total: number): string {
+  return total === 0 ? '' : `${Math.floor((done / total) * 10) * 10} % of ${total} `
 }
 
 /** A phase lasts for moments: in lines it would be noise. */

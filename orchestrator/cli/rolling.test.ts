@@ -60,6 +60,7 @@ function operation(done: number, changes: Partial<Operation> = {}): Operation {
     moves: [],
     steps,
     detail: '',
+    keys: undefined,
     ...changes,
   }
 }
