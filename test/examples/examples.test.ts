@@ -59,6 +59,7 @@ test.each([
   ['counters', /^100\n50n\n50\n$/],
   ['lock', /^1\nfalse\ntrue\n$/],
   ['presence', /^1\nnot here any more: CANCELLED\nnull null\n$/],
+  ['prefix', /^done 3\n1\n$/],
   ['batch', /^stored 5n\nPRECONDITION_FAILED, not-applied\n3\n$/],
 ])('%s says what its comments say, and ends by itself', async (name, says) => {
   const { stdout, stderr } = await node(`${name}.js`, cluster.address)

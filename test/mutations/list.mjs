@@ -1,6 +1,7 @@
 // Faults that a test must find. `find` is in its file exactly once; `shows` is in what the test then prints.
 import { BULK } from './bulk.mjs'
 import { CONDITIONS } from './conditions.mjs'
+import { DELETION } from './deletion.mjs'
 import { ELASTIC } from './elastic.mjs'
 import { LEASES } from './leases.mjs'
 import { SCAN } from './scan.mjs'
@@ -349,6 +350,7 @@ export const MUTATIONS = [
   },
   ...CONDITIONS,
   ...TTL,
+  ...DELETION,
   ...ELASTIC,
   ...BULK,
   ...LEASES,
