@@ -5,7 +5,7 @@
 import './build/node-version.mjs'
 
 /** Programs with a folder of their own under bench/. */
-const PROGRAMS = ['core', 'fleet', 'overload', 'peers', 'placement', 'reshard', 'rolling', 'scale']
+const PROGRAMS = ['core', 'deletion', 'fleet', 'overload', 'peers', 'placement', 'reshard', 'rolling', 'scale']
 
 const named = PROGRAMS.find((name) => name === process.argv[2])
 if (named !== undefined) process.argv.splice(2, 1)

@@ -1,13 +1,13 @@
 // npm run bench -- rolling [--rate 5000] [--shards 3] [--replicas 3]
 // Restarts every node of a cluster, one after the other, under a load of a fixed rate, and shows how long the calls took.
-import Table from 'cli-table3'
 import { Command } from 'commander'
 import { readOptions, wholeNumber } from '../../orchestrator/cli/flags.js'
 import { KvClient } from '../../orchestrator/client/index.js'
 import { ControlClient, OperationState } from '../../orchestrator/wire/control.js'
 import { Cluster } from '../../test/harness/cluster.js'
 import { INTERRUPTED, interrupted, listenForSignals, untilInterrupted } from '../load/interrupt.js'
-import { Traffic } from './traffic.js'
+import { latencies } from '../load/latencies.js'
+import { Traffic } from '../load/traffic.js'
 
 interface Flags {
   readonly rate: number
@@ -58,7 +58,7 @@ async function measure(cluster: Cluster, rate: number): Promise<void> {
     const took = await load.during('rolling restart', () => restart(control, load))
     await load.phase('after', CALM_MS)
     await load.stop()
-    console.log(render(load))
+    console.log(latencies(load))
     console.log(`every node was restarted in ${(took / 1_000).toFixed(1)} s`)
     for (const line of load.story) console.log(line)
   } finally {
@@ -75,16 +75,6 @@ async function restart(control: ControlClient, load: Traffic): Promise<void> {
     last = detail
     if (state === OperationState.PAUSED) throw new Error(detail)
   }
-}
-
-function render({ phases }: Traffic): string {
-  const head = ['', 'calls a second', 'failed', 'p50, ms', 'p99', 'p99.9', 'worst']
-  const table = new Table({ head, style: { head: [], border: [] } })
-  for (const { name, ms, latency, failed } of phases) {
-    const times = [latency.percentile(50), latency.percentile(99), latency.percentile(99.9), latency.maxMs]
-    table.push([name, Math.round((latency.count / ms) * 1_000), failed, ...times.map((one) => one.toFixed(1))])
-  }
-  return table.toString()
 }
 
 try {

@@ -2,11 +2,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { controlService, type StatusResponse } from '../wire/control.js'
 import { listen } from '../wire/listener.js'
 import { controlHandlers } from '../wire/testing/control-handlers.js'
-import { servePages } from './testing/pages.js'
-import { Scene } from './testing/scene.js'
 import { interruptibly } from './interrupt.js'
 import { runCommand } from './program.js'
+import { servePages } from './testing/pages.js'
 import { plainContext } from './testing/plain-context.js'
+import { Scene } from './testing/scene.js'
 
 // What Ctrl-C does inside the shell: the command ends, silently, and the process goes on.
 

@@ -314,7 +314,9 @@ export class KvClient {
   }
 
   async #end(drainMs: number): Promise<void> {
-    await Promise.all([this.lease, this.#watches, this.#deletions].map((one) => one.close()).concat(this.#front.drain(drainMs)))
+    await Promise.all(
+      [this.lease, this.#watches, this.#deletions].map((one) => one.close()).concat(this.#front.drain(drainMs)),
+    )
   }
 
   async #reply(operation: Operation, options: RequestOptions | undefined): Promise<BatchResult> {

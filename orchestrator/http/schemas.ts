@@ -312,7 +312,8 @@ function wordsForCondition(input: unknown): string {
   }
   if ('value' in given)
     return 'must have a key that is not empty, a comparison ("==" or "!=") and a value (a text or {"base64": "..."}), and no more'
-  if ('exists' in given) return 'must have a key that is not empty, a comparison ("==" or "!=") and exists (true or false), and no more'
+  if ('exists' in given)
+    return 'must have a key that is not empty, a comparison ("==" or "!=") and exists (true or false), and no more'
   return 'must have a key that is not empty, a comparison, and one of version, value and exists to compare with'
 }
 

@@ -72,7 +72,9 @@ describe.each(['direct', 'gateway', 'auto'] as const)('mode %s', (mode) => {
   })
 })
 
-test('a lease outlives the leaders of all shards, and ends in time under the next ones', { timeout: 60_000 }, async () => {
+test('a lease outlives the leaders of all shards, and ends in time under the next ones', {
+  timeout: 60_000,
+}, async () => {
   const kv = await connect('direct')
   const [kept, left] = [await kv.lease.grant({ ttlMs: 10_000 }), await kv.lease.grant({ ttlMs: TTL_MS })]
   const hold = kept.hold()
@@ -89,7 +91,8 @@ test('a lease outlives the leaders of all shards, and ends in time under the nex
 
 test('over HTTP', async () => {
   const ask = async (method: string, path: string, body?: unknown) => {
-    const init = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+    const init =
+      body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
     const answer = await fetch(`http://${cluster.httpAddress}${path}`, { method, ...init })
     return [answer.status, await answer.json()]
   }

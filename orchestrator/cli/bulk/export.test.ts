@@ -2,9 +2,9 @@ import { appendFileSync, existsSync, readdirSync, truncateSync, writeFileSync } 
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { UnsupportedError } from '../../errors/index.js'
-import { FORMATS } from './format.js'
 import { servePages } from '../testing/pages.js'
 import { Scene } from '../testing/scene.js'
+import { FORMATS } from './format.js'
 
 let scene: Scene
 beforeEach(async () => {

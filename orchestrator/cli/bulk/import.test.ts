@@ -184,5 +184,8 @@ test.each([
 test('where nothing can be kept it says so', async () => {
   refuseOnce(name(1_500))
   const { code, warned } = await scene.run('import', scene.file('a.jsonl', lines()), '--state', scene.path('no/where'))
-  expect({ code, warned }).toEqual({ code: 2, warned: expect.stringMatching(/how far it is cannot be kept in .*ENOENT/) })
+  expect({ code, warned }).toEqual({
+    code: 2,
+    warned: expect.stringMatching(/how far it is cannot be kept in .*ENOENT/),
+  })
 })

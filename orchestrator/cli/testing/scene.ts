@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { FakeCluster } from '../../client/testing/fake-cluster.js'
 import type { Context } from '../context.js'
 import { runCommand } from '../program.js'
-import { plainContext } from './plain-context.js'
 import { servePages } from './pages.js'
+import { plainContext } from './plain-context.js'
 
 export interface Said {
   readonly code: number

@@ -76,7 +76,8 @@ class LeaseHolder {
       this.ending.set(key, revokes ? 'was revoked' : 'is kept alive by nobody')
       const put = await attempt(this.#client.put(key, name, { lease }))
       if (!(put instanceof KvError)) held.push(key)
-      else if (put.code === 'LEASE_NOT_FOUND' && performance.now() < until) this.#fault(name, 'was lost before its time')
+      else if (put.code === 'LEASE_NOT_FOUND' && performance.now() < until)
+        this.#fault(name, 'was lost before its time')
     }
     for (let round = 0; round < ROUNDS && !this.#stop.signal.aborted; round++) {
       const began = performance.now()

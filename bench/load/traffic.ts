@@ -1,8 +1,8 @@
 // What callers at a fixed rate notice while something else goes on.
 import { setTimeout as pause } from 'node:timers/promises'
 import type { KvClient } from '../../orchestrator/client/index.js'
-import { Latency } from '../load/latency.js'
-import { OpenLoop } from '../load/open-loop.js'
+import { Latency } from './latency.js'
+import { OpenLoop } from './open-loop.js'
 
 const KEYS = 10_000
 const VALUE = Buffer.alloc(100, 'v')
