@@ -11,7 +11,7 @@ import type { DataDirectory } from './data-directory.js'
 import type { Driver } from './drivers/driver.js'
 import { StartFault } from './faults.js'
 import { FencedStore } from './fence.js'
-import { firstStartOf, removeUnplanned } from './first-start.js'
+import { adviceFor, firstStartOf, removeUnplanned } from './first-start.js'
 import { Fleet } from './fleet.js'
 import type { Group } from './group.js'
 import type { Lease } from './lease.js'
@@ -189,7 +189,7 @@ async function startGroups(
   const parts = { clusterId, meta, store, lead, recorded, shards: () => fleet.shards, lastMap, telemetry, clock }
   try {
     telemetry.emit('start.progress', { doing: describePlan(record), seconds: 0 })
-    const map = await inTime(fleet, options, stop.asked, async (signal) => {
+    const map = await inTime(fleet, { ...options, isFirst: lastMap === undefined }, stop.asked, async (signal) => {
       const first = await bringUp(parts, signal)
       // Before anybody can join: who takes over later finds every group in meta.
       if (lastMap === undefined) await recorded(signal)
@@ -237,7 +237,7 @@ function greatestIn(map: ClusterMap): number {
 /** Runs a start, telling how far it has got, until it is done, takes too long or is not wanted any more. */
 async function inTime<T>(
   fleet: Fleet,
-  { clock, telemetry, startTimeoutMs }: ClusterOptions,
+  { clock, telemetry, startTimeoutMs, isFirst, directory }: ClusterOptions & { readonly isFirst: boolean },
   asked: AbortSignal,
   start: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
@@ -246,7 +246,8 @@ async function inTime<T>(
   const late = clock.setTimeout(() => {
     const why = missing().map((group) => `${group.waitsFor()}: ${group.troubles()}`)
     const what = why.join('; ') || 'the shards to take over their partitions'
-    over.abort(new StartFault(`not ready after ${startTimeoutMs / 1000} s; still waiting for ${what}`))
+    const advice = isFirst ? adviceFor(fleet.all, directory) : ''
+    over.abort(new StartFault(`not ready after ${startTimeoutMs / 1000} s; still waiting for ${what}${advice}`))
   }, startTimeoutMs)
   const progress = tellProgress(missing, telemetry, clock, over.signal)
   try {

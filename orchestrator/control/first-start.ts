@@ -1,4 +1,5 @@
-import { nodeName } from './data-directory.js'
+import { type DataDirectory, nodeName } from './data-directory.js'
+import type { Group } from './group.js'
 import { type LeftoverDeps, removeLeaver } from './leftovers.js'
 import { placesFrom } from './membership.js'
 import type { Registry } from './registry.js'
@@ -26,4 +27,13 @@ export async function removeUnplanned(shape: Shape, deps: LeftoverDeps): Promise
   const planned = new Set(placesFrom(0, shape, []).map(nodeName))
   const gone = (await deps.registry.nodes()).filter((record) => !planned.has(nodeName(record)))
   await Promise.all(gone.map((record) => removeLeaver(record, deps)))
+}
+
+/** What a person can do when a first start waits for machines that do not answer; empty when it does not. */
+export function adviceFor(groups: readonly Group[], { given }: DataDirectory): string {
+  const silent = groups.flatMap(({ nodes }) => nodes).filter(({ doubt }) => doubt !== undefined)
+  const machines = [...new Set(silent.map(({ spec }) => spec.machine))].join(', ')
+  if (machines === '') return ''
+  const again = `start the agent of ${machines} again, or empty ${given} and the --data of every agent, and start without it`
+  return `. This is the first start, and nobody has been served: ${again}`
 }

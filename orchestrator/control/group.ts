@@ -273,7 +273,9 @@ export class Group {
     const { voters } = this
     const admins = voters.map((node) => node.admin).filter((admin) => admin !== undefined)
     if (admins.length < voters.length) return
-    await Promise.all(admins.map((admin) => admin.bootstrap(members)))
+    // One that could not be told has been replaced: the others know the members of now from Raft, and would refuse them here.
+    const isTold = this.isReady && voters.every(({ status }) => status !== undefined && status.state !== State.WAITING)
+    if (!isTold) await Promise.all(admins.map((admin) => admin.bootstrap(members)))
     await this.change((now) => ({ ...now, bootstrapped: true }))
   }
 

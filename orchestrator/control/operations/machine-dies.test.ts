@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type Operation, OperationState, StepState } from '../../wire/control.js'
 import type { Cluster } from '../cluster.js'
+import { DataDirectory } from '../data-directory.js'
+import { Registry } from '../registry.js'
 import { dieAt } from '../testing/die-at.js'
 import { FakeMachines } from '../testing/fake-machines.js'
 import { FakeWorld } from '../testing/fake-world.js'
@@ -170,23 +172,25 @@ describe('a rolling restart', () => {
   })
 })
 
-describe('a shard that is added', () => {
-  /** The machine of that node dies at the moment of its first call of this kind. The others elect a leader, if they can. */
-  function dyingAt(call: string, node: string): { readonly pass: Pass; machine: string } {
-    const scene: { readonly pass: Pass; machine: string } = {
-      machine: '',
-      pass: async (what) => {
-        const [verb, address] = what.split(' ')
-        if (verb === 'setPeers' && scene.machine !== '' && world.shard(2).leader === undefined) world.depose(2)
-        const met = [...world.running].find((one) => one.address === address && one.data.spec.name === node)
-        if (verb !== call || met === undefined || scene.machine !== '') return
-        scene.machine = met.data.spec.machine ?? ''
-        machines.powerOff(scene.machine)
-      },
-    }
-    return scene
+/** The machine of that node dies at the moment of its first call of this kind. The others elect a leader, if they can. */
+function dyingAt(call: string, node: string): { readonly pass: Pass; machine: string } {
+  const shard = Number(/^shard-(\d+)/.exec(node)?.[1])
+  const scene: { readonly pass: Pass; machine: string } = {
+    machine: '',
+    pass: async (what) => {
+      const [verb, address] = what.split(' ')
+      const isOver = verb === 'setPeers' && scene.machine !== ''
+      for (const one of [0, shard]) if (isOver && world.shard(one).leader === undefined) world.depose(one)
+      const met = [...world.running].find((one) => one.address === address && one.data.spec.name === node)
+      if (verb !== call || met === undefined || scene.machine !== '') return
+      scene.machine = met.data.spec.machine ?? ''
+      machines.powerOff(scene.machine)
+    },
   }
+  return scene
+}
 
+describe('a shard that is added', () => {
   test.each([
     ['has told who it is', 'watch'],
     ['is told who the members are', 'bootstrap'],
@@ -289,3 +293,37 @@ test('an orchestrator that dies at any step of a rolling restart beside a machin
   }
   for (const step of ['meta', 'spawn', 'setNodes', 'transfer']) expect([...met]).toContain(step)
 }, 300_000)
+
+describe('a first start', () => {
+  test('that loses a machine while its node there is told who the members are serves, and has another one elsewhere', async () => {
+    scenery('m1', 'm2', 'm3', 'm4', 'm5')
+    const dying = dyingAt('bootstrap', 'shard-1/node-3')
+    const cluster = await start({ shards: 1, replicas: 3, pass: dying.pass, startTimeoutMs: 500_000 })
+    expect(dying.machine).not.toBe('')
+    await deserted(cluster, dying.machine)
+    machines.connect(dying.machine)
+    await whole(cluster)
+    await cluster.stop(never.forced)
+    // A member that waits from then on has lost its log.
+    const registry = await Registry.open(new DataDirectory(folder), 1)
+    expect((await registry.groups()).map(({ bootstrapped }) => bootstrapped)).toEqual([true, true])
+    await registry.close()
+  })
+
+  test('that cannot go on without a machine says what a person can do', async () => {
+    scenery('m1', 'm2', 'm3')
+    const dying = dyingAt('watch', 'shard-1/node-3')
+    const failure = await start({ shards: 1, replicas: 3, pass: dying.pass, startTimeoutMs: 20_000 }).catch(
+      (error) => error,
+    )
+    expect(failure.message).toMatch(/^not ready after 20 s; still waiting for .*shard-1 \(2 of 3 nodes are up/)
+    expect(failure.message).toContain(`machine ${dying.machine} does not answer`)
+    expect(failure.message).toContain(
+      `This is the first start, and nobody has been served: start the agent of ${dying.machine} again, or empty ${folder} and the --data of every agent, and start without it`,
+    )
+    machines.connect(dying.machine)
+    const cluster = await start({ shards: 1, replicas: 3 })
+    await whole(cluster)
+    await cluster.stop(never.forced)
+  })
+})

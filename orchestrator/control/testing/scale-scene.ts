@@ -36,6 +36,7 @@ export interface StartOptions {
   readonly partitionsPerMoveMax?: number
   readonly patienceMs?: number
   readonly openKeys?: ClusterOptions['openKeys']
+  readonly startTimeoutMs?: number
 }
 
 const starts = new WeakMap<FakeWorld, number>()
@@ -64,6 +65,8 @@ export function start(given: StartOptions): Promise<Cluster> {
     // Two seconds of the machine.
     patienceMs = 200_000,
     openKeys,
+    // A minute of the machine, however busy it is.
+    startTimeoutMs = 6_000_000,
   } = given
   const options = {
     directory: new DataDirectory(folder),
@@ -75,8 +78,7 @@ export function start(given: StartOptions): Promise<Cluster> {
     // Two orchestrators never give the same ids.
     rng: seededRng(startsOf(world)),
     pid: 1,
-    // A minute of the machine, however busy it is.
-    startTimeoutMs: 6_000_000,
+    startTimeoutMs,
     patienceMs,
     stopTimeoutMs: 1_000,
     lingerMs,
