@@ -10,9 +10,9 @@ export const CONDITIONS = [
     says: 'a compare-and-set takes any value for the expected one',
     file: 'node-go/fsm/conditional.go',
     find: '(before.version == 0 || !bytes.Equal(before.value, c.Expected)):',
-    replace: 'before.version == 0:',
-    test: RECORDED,
-    shows: /no order of its/,
+    replace: '(before.version == 0 || !bytes.Equal(before.value, before.value)):',
+    test: STATE_MACHINE,
+    shows: /--- FAIL: TestCompareAndSet/,
   },
   {
     name: 'increment-twice',

@@ -59,6 +59,7 @@ const TTL_MS = { min: 20, max: 1_500 }
 const FOREVER_SHARE = 0.15
 /** Transfers that are to take place only if the account that gives has the balance that somebody was told last. */
 const EXPECTING_SHARE = 0.5
+/** Of the values and balances that are asked for: those that a key has never had. */
 const WRONG_SHARE = 0.3
 /** Sums that differ say which increments are in them, and which of them twice. */
 const INCREMENT_MAX = 1_000_000
@@ -209,7 +210,11 @@ export class Traffic {
     const life =
       key.use === 'mortal' && !random.chance(FOREVER_SHARE) ? { ttlMs: random.between(TTL_MS.min, TTL_MS.max) } : {}
     if (op === 'touch') return life
-    if (op === 'compare-and-set') return { expected: key.value, value: this.#recorder.freshValue() }
+    if (op === 'compare-and-set') {
+      // Now and then one that it has never had.
+      const expected = random.chance(WRONG_SHARE) ? this.#recorder.freshValue() : key.value
+      return { expected, value: this.#recorder.freshValue() }
+    }
     const conditional = way.versions && random.chance(CONDITIONAL_SHARE) && key.version !== undefined
     const condition = conditional && key.version !== undefined ? { ifVersion: key.version } : {}
     return op === 'delete' ? condition : { value: this.#recorder.freshValue(), ...condition, ...life }
@@ -268,7 +273,6 @@ function transferOn(key: HotKey, random: Random): Partial<Asked> {
   const known = key.balances[from]
   const by = random.between(1, INCREMENT_MAX)
   if (typeof known !== 'number' || !random.chance(EXPECTING_SHARE)) return { from, to, by }
-  // Now and then one that it has never had.
   const expected = known + (random.chance(WRONG_SHARE) ? by : 0)
   return { from, to, by, expected: String(expected) }
 }
