@@ -3,4 +3,4 @@
 package simulation
 
 // The race detector makes it ten times as slow, and there is only one goroutine.
-const stepsDefault = 2 * stepsOfSeed
+const stepsDefault = stepsOfSeed
