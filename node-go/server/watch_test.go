@@ -97,8 +97,11 @@ func TestAPositionThatIsNotReachedYetIsWaitedFor(t *testing.T) {
 	b := startWatched(t, 1<<20)
 	stream := b.watch(t, &kvorumv1.WatchRequest{From: &kvorumv1.WatchPosition{Index: 3, Skip: 1}})
 	b.node.hub.Observe(2, []fsm.Change{changeOf("a", 1, 1)})
-	// A later one is there, so that the first one has had its chance to begin too early.
-	next(t, b.watch(t, &kvorumv1.WatchRequest{From: &kvorumv1.WatchPosition{Index: 3}}))
+	// Nobody leads any more: whoever waits is sent elsewhere, and whoever does not wait begins too early.
+	b.node.lost.Store(true)
+	_, err := b.watch(t, &kvorumv1.WatchRequest{From: &kvorumv1.WatchPosition{Index: 3, Skip: 1}, ProgressMs: 100}).Recv()
+	expectStatus(t, err, pb.ErrorCode_ERROR_CODE_UNAVAILABLE)
+	b.node.lost.Store(false)
 	b.node.hub.Observe(3, []fsm.Change{
 		{Kind: fsm.ReleasedAway, First: 0, Last: 9, Holding: fsm.Holding{State: fsm.Released, Epoch: 6}},
 		changeOf("a", 1, 3),

@@ -1,6 +1,7 @@
 import { Option } from 'commander'
 import { VALUE_BYTES_TOP } from '../core/limits.js'
 import { bench } from './bench.js'
+import { addBulk } from './bulk/commands.js'
 import { type CasFlags, cas, casTaskOf } from './cas.js'
 import type { Context } from './context.js'
 import { numberIn, wholeNumber } from './flags.js'
@@ -55,4 +56,5 @@ export function addDataCommands(command: MakeCommand, perform: Perform, context:
     .action(({ json, ...task }: BenchFlags) =>
       perform({ name: 'bench', json }, (form, to) => bench(task, form, to, context)),
     )
+  addBulk(command, perform, context)
 }

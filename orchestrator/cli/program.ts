@@ -4,7 +4,6 @@ import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { KvError } from '../errors/index.js'
 import { addAgent } from './agent.js'
 import { append } from './append.js'
-import { addBulk } from './bulk/commands.js'
 import { chaos } from './chaos.js'
 import type { Connection, Context, Form } from './context.js'
 import { addDataCommands } from './data-commands.js'
@@ -80,12 +79,10 @@ function programFor(
     .version(context.version, '--version', 'print the version')
     .addHelpText('after', '\nExit codes: 0 done, 1 the key has no value or another one, 2 wrong usage, 3 failed.')
   const perform = async ({ name, key, writes = false, json = false, patienceMs }: Asked, work: Work) => {
-    const { address, timeout } = program.opts<{ address: string; timeout: number }>()
-    checkAddress(address)
+    const connection = connectionOf(program, patienceMs)
+    const { address } = connection
     const what = key === undefined ? name : `${name} ${shown(key)}`
-    const chosen = program.getOptionValueSource('timeout') !== 'default'
-    const timeoutMs = chosen ? timeout : (patienceMs ?? timeout)
-    done(await attempt({ what, address, writes, json }, { address, timeoutMs }, context, work))
+    done(await attempt({ what, address, writes, json }, connection, context, work))
   }
   // A command takes its options before or after it, so that `kvorum get k --address a` works as well.
   const command = (usage: string, about: string) => {
@@ -123,7 +120,6 @@ function programFor(
   addFaults(command, perform, context)
   addOperations(command, perform, context)
   addDataCommands(command, perform, context)
-  addBulk(command, perform, context)
   addAgent(program, context, done)
   const runLine: RunLine = (words, interrupted) => runCommand(words, environment, { ...context, interrupted })
   addShellCommands(program, environment, context, runLine, done)
@@ -313,6 +309,14 @@ interface Asked extends Flags {
   readonly writes?: boolean
   /** How long it may take unless --timeout says so; default: as all do. */
   readonly patienceMs?: number
+}
+
+/** Throws a TypeError for an address that cannot be one. */
+function connectionOf(program: Command, patienceMs: number | undefined): Connection {
+  const { address, timeout } = program.opts<{ address: string; timeout: number }>()
+  checkAddress(address)
+  const isDefault = program.getOptionValueSource('timeout') === 'default'
+  return { address, timeoutMs: isDefault ? (patienceMs ?? timeout) : timeout }
 }
 
 /** What a command does. Gives the exit code. */

@@ -16,7 +16,7 @@ const token = z
   .string()
   .meta({ description: 'To go on from: `from` of another request. It is the id of the event, too.' })
 
-export const Change = named(
+const Change = named(
   'Change',
   'Of an event `change`: what a write has made of a key.',
   z.union([

@@ -8,6 +8,7 @@ import { decodeText, encodeText } from '../core/text.js'
 import { InvalidArgumentError, OUTCOMES } from '../errors/index.js'
 import { INT64 } from './int64.js'
 import { PROBLEM_CODES } from './problem.js'
+import { givenVersion, VERSION, wordsForCondition } from './versions.js'
 
 /** The schemas that the document names. */
 export const NAMED = z.registry<{ id: string; description?: string }>()
@@ -73,29 +74,12 @@ export function previously(previous: Previous | undefined) {
   return previous === undefined ? {} : { previous: pairOf(previous) }
 }
 
-const VERSION = /^(?:0|[1-9][0-9]{0,18})$/
-
 /** Versions are uint64, which a JSON number cannot hold; no version has 20 digits. */
 export const version = named(
   'Version',
   'Of a key; each write gives it a greater one. The ETag is the same in quotes.',
   z.string().regex(VERSION),
 )
-
-/** As it is given: what a JSON number holds exactly may be one. */
-const GIVEN_VERSION =
-  'must be a version: a whole number from 0 on, as a text, like "12", where a JSON number is not exact (from 2^53 on)'
-const givenVersion = z
-  .union(
-    [
-      z.int({ error: GIVEN_VERSION }).min(0, { error: GIVEN_VERSION }),
-      z.string().regex(VERSION, { error: GIVEN_VERSION }),
-    ],
-    {
-      error: GIVEN_VERSION,
-    },
-  )
-  .meta({ description: 'A version, as answers have it; a number may be one up to 2^53 - 1.' })
 
 const ifVersion = givenVersion.optional().meta({ description: 'Applies only if the version is this one; "0": absent.' })
 const ms = (least: number) => z.int().min(least).max(DEADLINE_MS_MAX)
@@ -303,19 +287,6 @@ const Condition = named(
     { error: ({ input }) => wordsForCondition(input) },
   ),
 )
-
-/** None of the kinds fits: which one was meant is told by what it compares. */
-function wordsForCondition(input: unknown): string {
-  const given = typeof input === 'object' && input !== null ? input : {}
-  if ('version' in given) {
-    return 'must have a key that is not empty, a comparison ("==", "!=", "<" or ">") and a version (a whole number from 0 on; from 2^53 on as a text), and no more'
-  }
-  if ('value' in given)
-    return 'must have a key that is not empty, a comparison ("==" or "!=") and a value (a text or {"base64": "..."}), and no more'
-  if ('exists' in given)
-    return 'must have a key that is not empty, a comparison ("==" or "!=") and exists (true or false), and no more'
-  return 'must have a key that is not empty, a comparison, and one of version, value and exists to compare with'
-}
 
 export type ConditionJson = z.output<typeof Condition>
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js'
+import { type Clock, sleep } from '../core/clock.js'
 import { type KvError, OverloadedError, toKvError, UnsupportedError } from '../errors/index.js'
 import type { GatewayMessage, Watched } from '../wire/watch.js'
 import type { Streamed } from './answer.js'
@@ -137,11 +137,16 @@ function textOf(token: Uint8Array): string {
   return Buffer.from(token.buffer, token.byteOffset, token.byteLength).toString('base64url')
 }
 
-/** What it comes to, or undefined when that takes longer. */
-function within<T>(work: Promise<T>, clock: Clock, ms: number): Promise<T | undefined> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.setTimeout(() => resolve(undefined), ms)
-    // Whoever awaits the work later gets its failure again.
-    work.then(resolve, reject).finally(() => timer.cancel())
-  })
+/** What it comes to, or undefined when that takes longer. Whoever awaits the work later gets its failure again. */
+async function within<T>(work: Promise<T>, clock: Clock, ms: number): Promise<T | undefined> {
+  const over = new AbortController()
+  const patience = sleep(clock, ms, over.signal).then(
+    () => undefined,
+    () => undefined,
+  )
+  try {
+    return await Promise.race([work, patience])
+  } finally {
+    over.abort()
+  }
 }

@@ -51,6 +51,15 @@ export const WATCH = [
     shows: /is not the one of the token/,
   },
   {
+    name: 'waits-for-ever',
+    says: 'an activation waits for ever for the release of a shard that has come and gone',
+    file: 'orchestrator/store/watch/overdue.ts',
+    find: 'if (![...shards].every(isRead)) return',
+    replace: 'if (shards !== undefined) return',
+    test: 'orchestrator/store/watch/cluster-watch.test.ts',
+    shows: /came and went unseen/,
+  },
+  {
     name: 'entry-not-awaited',
     says: 'a watch in the middle of an entry begins before the replica has the entry',
     file: 'node-go/server/watch.go',

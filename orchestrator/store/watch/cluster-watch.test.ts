@@ -3,6 +3,7 @@ import { systemClock } from '../../core/clock.js'
 import { MapCell } from '../../core/map-source.js'
 import { seededRng } from '../../core/rng.js'
 import { PARTITIONS, partitionOf } from '../../core/slot.js'
+import { ManualClock } from '../../core/testing/manual-clock.js'
 import { makeClusterMap } from '../../core/topology.js'
 import { CancelledError, CompactedError, UnavailableError } from '../../errors/index.js'
 import type { HeldPartitions, NodeEvent, NodeMessage, Position, Watched, WatchLinks } from '../../wire/watch.js'
@@ -46,7 +47,7 @@ class Nodes implements Pick<WatchLinks, 'watch'> {
         if (step instanceof Error) throw step
         yield step
       }
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+      if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     } finally {
       this.open--
     }
@@ -221,6 +222,37 @@ describe('a shard that was taken away and added again', () => {
     expect((await first).value).toMatchObject({ events: [] })
     expect(nodes.asked.sort()).toEqual(['1 5', '2-5 9'])
   })
+})
+
+test('what a shard has told that came and went unseen: COMPACTED, when all others were read to their ends', async () => {
+  const k = Buffer.from('k')
+  const partition = { first: partitionOf(k), last: partitionOf(k) }
+  const release = { type: 'released', partitions: { ...partition, epoch: 2n, holding: 'gone' } } as const
+  // It gave the partition away, and has it back from somebody who is no more.
+  const back = { type: 'activated', partitions: { ...partition, epoch: 4n, holding: 'owned' } } as const
+  const nodes = new Nodes((_, from) =>
+    from === undefined
+      ? [begins(9, { ...ALL, epoch: 4n })]
+      : [begins(5, ALL), tells({ change: release, next: at(6) }, { change: back, next: at(7) }, put('k', 7, 8))],
+  )
+  const clock = new ManualClock()
+  const maps = new MapCell(mapOf(5n, 1, [1]))
+  const messages = watchCluster(
+    { maps, links: nodes, clock, rng: seededRng(1) },
+    { watched: WATCHED, token: await tokenAt(5), signal: new AbortController().signal },
+  )
+  await messages.next()
+  await messages.next()
+  const waiting = messages.next().catch((thrown: unknown) => thrown)
+  await expect.poll(() => clock.pending).toBeGreaterThan(0)
+  clock.advance(10_000)
+  const error = await waiting
+  expect(error).toBeInstanceOf(CompactedError)
+  expect(decodeToken(Buffer.from((error as CompactedError).token ?? '', 'base64url'), 'c').positions.get(1)).toEqual(
+    at(9),
+  )
+  expect(nodes.open).toBe(0)
+  expect(clock.pending).toBe(0)
 })
 
 test('its signal ends it with CANCELLED, and nothing is left', async () => {

@@ -3,9 +3,10 @@ import type { MapSource } from '../../core/map-source.js'
 import type { Rng } from '../../core/rng.js'
 import { hasHashTag, partitionOf } from '../../core/slot.js'
 import { CancelledError, CompactedError, type KvError, toKvError } from '../../errors/index.js'
-import type { GatewayMessage, KeyChange, NodeMessage, Watched, WatchLinks } from '../../wire/watch.js'
+import type { GatewayMessage, KeyChange, NodeMessage, Position, Watched, WatchLinks } from '../../wire/watch.js'
 import { Frontier } from './frontier.js'
 import { followShard } from './line.js'
+import { Overdue } from './overdue.js'
 import { decodeToken, tokenToText } from './token.js'
 
 export interface ClusterWatchOptions {
@@ -98,6 +99,17 @@ async function explained(
   return error
 }
 
+/** Where the shards' logs end now. */
+async function endsOf(
+  options: ClusterWatchOptions,
+  request: ClusterWatchRequest,
+): Promise<ReadonlyMap<number, Position>> {
+  for await (const { token } of watchCluster(options, request)) {
+    return decodeToken(token, options.maps.current().clusterId).positions
+  }
+  return new Map()
+}
+
 function cancelled(signal: AbortSignal): CancelledError {
   return new CancelledError('the watch was ended by its caller', {
     outcome: 'not-applied',
@@ -126,6 +138,7 @@ class ClusterWatch {
   readonly #deliveries: Delivery[] = []
   /** Marks of progress that were not given on yet. */
   readonly #marks = new Map<number, NodeMessage>()
+  readonly #overdue: Overdue
   #settled = false
   #failure: KvError | undefined
   #wake: () => void = () => {}
@@ -136,6 +149,8 @@ class ClusterWatch {
     const { clusterId } = options.maps.current()
     const from = request.token === undefined ? undefined : decodeToken(request.token, clusterId)
     this.#fresh = from === undefined
+    const ends = () => endsOf(options, { watched: request.watched, token: undefined, signal: this.#over.signal })
+    this.#overdue = new Overdue({ clock: options.clock, ends, wake: () => this.#wake() })
     this.#frontier = new Frontier(clusterId, partitionsOf(request.watched), from)
   }
 
@@ -151,8 +166,12 @@ class ClusterWatch {
       for (;;) {
         this.#followMap()
         const message = this.#next()
-        if (message !== undefined) yield message
-        else await this.#news()
+        if (message !== undefined) {
+          yield message
+        } else {
+          this.#overdue.check(this.#deliveries, this.#lines.keys(), (shard) => this.#frontier.position(shard))
+          await this.#news()
+        }
         if (signal.aborted) return
         if (this.#failure !== undefined) throw this.#failure
       }
@@ -169,6 +188,7 @@ class ClusterWatch {
     for (const delivery of this.#deliveries.splice(0)) delivery.taken()
     await Promise.all([...this.#lines.values()].map(({ done }) => done))
     await Promise.all(this.#ending)
+    await this.#overdue.close()
   }
 
   /** Waits until every shard has begun. False: partitions change hands just now. */

@@ -85,7 +85,9 @@ function presentOf({ maps, shard, incarnation }: LineOptions): ShardInfo | undef
 async function isNewerMap({ maps, clock, incarnation, signal }: LineOptions): Promise<boolean> {
   const given = new AbortController()
   const isThere = () => signal.aborted || maps.current().epoch >= incarnation
-  const unsubscribe = maps.subscribe(() => isThere() && given.abort())
+  const unsubscribe = maps.subscribe(() => {
+    if (isThere()) given.abort()
+  })
   const end = () => given.abort()
   signal.addEventListener('abort', end, { once: true })
   try {
