@@ -73,11 +73,12 @@ func (s *shard) expire() {
 	w := s.world
 	due, err := s.leader.fsm.Due(s.timeMs)
 	w.must(err)
-	if len(due.Keys) == 0 {
+	if len(due.Keys) == 0 && !due.Leases {
 		return
 	}
-	before := s.mortalsThere()
-	s.append(&pb.Command{Kind: &pb.Command_Expire{Expire: &pb.Expire{Keys: due.Keys}}})
+	before, leased := s.mortalsThere(), s.leasedThere()
+	s.append(&pb.Command{Kind: &pb.Command_Expire{Expire: &pb.Expire{Keys: due.Keys, Leases: due.Leases}}})
+	s.checkEnded(leased)
 	after := s.mortalsThere()
 	for name := range before {
 		known := w.mortals.due[name]

@@ -115,7 +115,8 @@ func (m *mover) step(step pb.MovePartitions_Step) *pb.Command {
 }
 
 func takesTimes(c *pb.Command) bool {
-	return slices.ContainsFunc(c.GetImport().GetRecords(), func(r *pb.ImportedRecord) bool { return r.GetTtlMs() > 0 })
+	return len(c.GetImport().GetLeases()) > 0 ||
+		slices.ContainsFunc(c.GetImport().GetRecords(), func(r *pb.ImportedRecord) bool { return r.GetTtlMs() > 0 || len(r.GetLease()) > 0 })
 }
 
 // propose is the job's own: the receiver's leader appends it. Its answer comes when that applies it, while it leads.
@@ -205,6 +206,7 @@ func (m *mover) round() {
 		for _, f := range frozen {
 			entry.Complete = append(entry.Complete, &pb.ImportedPartition{Partition: uint32(f.Partition), Floor: f.Version})
 		}
+		entry.Leases = leasesOf(m.export)
 		m.phase = completing
 	} else if m.phase == freezing || m.world.chance(3) {
 		m.phase = freezing
@@ -226,7 +228,9 @@ func (m *mover) copy(entry *pb.ImportRecords, key string) {
 }
 
 func (m *mover) record(key []byte, r engine.Record) *pb.ImportedRecord {
-	return &pb.ImportedRecord{Key: key, Value: bytes.Clone(r.Value), Version: r.Version, TtlMs: m.export.Left(r)}
+	lease, err := m.export.Lease(key)
+	m.world.must(err)
+	return &pb.ImportedRecord{Key: key, Value: bytes.Clone(r.Value), Version: r.Version, TtlMs: m.export.Left(r), Lease: lease}
 }
 
 func (m *mover) activate() {
@@ -268,6 +272,7 @@ func (m *mover) done() {
 	m.owner[m.half] = 1 - m.owner[m.half]
 	// The other shard counts by another time.
 	clear(m.world.mortals.due)
+	clear(m.world.leased.due)
 	m.close()
 	m.phase = idle
 }

@@ -26,7 +26,9 @@ type shard struct {
 
 	// committed has applied every entry: what the shard is at this moment, whoever has applied how much of it.
 	committed *fsm.FSM
-	replicas  []*replica
+	// result is what committed has answered to the newest entry.
+	result   *fsm.Applied
+	replicas []*replica
 	// leader answers, for what it applies first.
 	leader *replica
 	// asked are the requests in the entries that the leader has not applied yet.
@@ -102,7 +104,7 @@ func (s *shard) append(c *pb.Command) uint64 {
 	entry := &raft.Log{Index: s.last, Term: s.term, Type: raft.LogCommand, Data: data}
 	s.log = append(s.log, entry)
 	before := s.committed.Partitions()
-	s.committed.Apply(entry)
+	s.result, _ = s.committed.Apply(entry).(*fsm.Applied)
 	if s.committed.Partitions() != before {
 		w.checkOwners()
 	}
@@ -233,6 +235,7 @@ func (s *shard) settle() {
 	w.lookAtMortals()
 	want := s.replicas[0].content()
 	s.replicas[0].checkExpiryRows()
+	s.replicas[0].checkLeaseRows()
 	for _, r := range s.replicas[1:] {
 		if !bytes.Equal(r.content(), want) {
 			w.fail("shard %d: replicas 0 and %d have applied the same entries and differ", s.number, r.id)

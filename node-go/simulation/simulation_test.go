@@ -104,7 +104,7 @@ func requireAll(t *testing.T, happened map[string]int) {
 		"killed", "power cut idle", "power cut while applying", "power cut while merging", "power cut while restoring",
 		"install", "broken snapshot", "merge", "compact", "leader", "read",
 		"move", "moved", "move broken", "thawed", "went forward", "swept", "moving", "late step", "read now", "replaced", "upgrade", "not raised", "raised",
-		"mortal", "expired key",
+		"mortal", "expired key", "leased", "ended lease",
 	} {
 		if happened[what] == 0 {
 			t.Errorf("it never happened: %s", what)

@@ -33,6 +33,7 @@ type world struct {
 	answers []answer
 	truth   *truth
 	mortals mortals
+	leased  leased
 
 	// trace are the last steps, for whoever must understand a failure.
 	trace []string
@@ -61,7 +62,7 @@ type answer struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), seed: seed, truth: newTruth(), mortals: newMortals(), happened: map[string]int{},
+		t: t, random: rand.New(rand.NewPCG(seed, 1)), seed: seed, truth: newTruth(), mortals: newMortals(), leased: newLeased(), happened: map[string]int{},
 	}
 	w.mover = &mover{world: w, epoch: 1}
 	for i := range w.shards {
@@ -148,6 +149,7 @@ func (w *world) step() {
 		w.anyShard().raise()
 	case n < 1_011:
 		w.anyShard().writeMortal()
+		w.anyShard().writeLeased()
 	default:
 		w.anyShard().expire()
 	}

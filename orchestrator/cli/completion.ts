@@ -1,5 +1,6 @@
 import type { Command, Option } from 'commander'
 import { FAULTS } from './fault-task.js'
+import { LEASE_ORDERS } from './lease.js'
 import { NODE_ORDERS } from './node.js'
 import { STEERS } from './operations.js'
 
@@ -28,6 +29,7 @@ export interface Flag {
 
 const WORDS: Readonly<Record<string, readonly string[]>> = {
   fault: FAULTS,
+  lease: LEASE_ORDERS,
   node: NODE_ORDERS,
   operations: STEERS,
   completion: SHELLS,

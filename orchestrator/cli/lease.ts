@@ -26,8 +26,8 @@ interface Task {
   readonly once: boolean
 }
 
-const ORDERS = ['grant', 'keep-alive', 'revoke'] as const
-type Order = (typeof ORDERS)[number]
+export const LEASE_ORDERS = ['grant', 'keep-alive', 'revoke'] as const
+type Order = (typeof LEASE_ORDERS)[number]
 
 /** Takes an argument as a lease's id. */
 export function leaseId(text: string): string {
@@ -38,13 +38,13 @@ export function leaseId(text: string): string {
 export function addLease(command: MakeCommand, perform: Perform, context: Context): void {
   command(
     'lease <what> [id]',
-    `make a lease, keep it alive until Ctrl-C, or end it with all its keys: ${ORDERS.join(', ')}`,
+    `make a lease, keep it alive until Ctrl-C, or end it with all its keys: ${LEASE_ORDERS.join(', ')}`,
   )
     .option('--ttl <time>', 'of grant: how long it lives when nobody keeps it alive, from 1s on', duration)
     .option('--once', 'of keep-alive: once, and end')
     .action((what: string, id: string | undefined, { json, ttl, once = false }: LeaseFlags) => {
-      const order = ORDERS.find((one) => one === what)
-      if (order === undefined) throw new TypeError(`kvorum lease does ${ORDERS.join(', ')}; not ${what}`)
+      const order = LEASE_ORDERS.find((one) => one === what)
+      if (order === undefined) throw new TypeError(`kvorum lease does ${LEASE_ORDERS.join(', ')}; not ${what}`)
       const task = checked(order, { id, ttlMs: ttl, once })
       return perform({ name: `lease ${order}`, json, writes: true }, (form, to) => WAYS[order](task, form, to, context))
     })

@@ -1,12 +1,12 @@
 // What comes in and what goes out, once: these schemas check requests, and the OpenAPI document is made of them.
 import { z } from 'zod'
-import { LEASE_ID } from '../core/lease.js'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { type GetResult, type Previous, TTL_MS_MAX } from '../core/operation.js'
 import { SCAN_ENTRIES_MAX } from '../core/range.js'
 import { decodeText, encodeText } from '../core/text.js'
 import { InvalidArgumentError, OUTCOMES } from '../errors/index.js'
 import { INT64 } from './int64.js'
+import { leaseId } from './lease-id.js'
 import { PROBLEM_CODES } from './problem.js'
 import { givenVersion, VERSION, wordsForCondition } from './versions.js'
 
@@ -112,11 +112,6 @@ export const ReplaceQuery = z.strictObject({
 })
 const LIVES = 'How long the key lives, ms; deleted soon after that and never before. Without it: for ever.'
 const ttlMs = z.int().min(1).max(TTL_MS_MAX).meta({ description: LIVES })
-
-const leaseId = z
-  .string()
-  .regex(LEASE_ID)
-  .meta({ description: 'The id of the lease that the key belongs to from now on, and is deleted with.' })
 
 export const PutQuery = ReplaceQuery.extend({
   ttl_ms: z
@@ -251,14 +246,8 @@ export const Sum = named(
   z.strictObject({ value: z.string().regex(/^-?[0-9]+$/), version }),
 )
 
-const putting = {
-  op: z.literal('put'),
-  key: Key,
-  value: Bytes,
-  if_version: ifVersion,
-  ttl_ms: ttlMs.optional(),
-  lease: leaseId.optional(),
-}
+const lives = { ttl_ms: ttlMs.optional(), lease: leaseId.optional() }
+const putting = { op: z.literal('put'), key: Key, value: Bytes, if_version: ifVersion, ...lives }
 
 const TransactionOperation = named(
   'TransactionOperation',

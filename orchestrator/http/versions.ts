@@ -15,10 +15,11 @@ export const givenVersion = z
 export function wordsForCondition(input: unknown): string {
   const given = typeof input === 'object' && input !== null ? input : {}
   if ('version' in given) {
-    return 'must have a key, a comparison ("==", "!=", "<" or ">") and a version (a whole number from 0 on; from 2^53 on as a text), and no more'
+    return 'must have a key that is not empty, a comparison ("==", "!=", "<" or ">") and a version (a whole number from 0 on; from 2^53 on as a text), and no more'
   }
   if ('value' in given)
-    return 'must have a key, a comparison ("==" or "!=") and a value (a text or {"base64": "..."}), and no more'
-  if ('exists' in given) return 'must have a key, a comparison ("==" or "!=") and exists (true or false), and no more'
-  return 'must have a key, a comparison, and one of version, value and exists to compare with'
+    return 'must have a key that is not empty, a comparison ("==" or "!=") and a value (a text or {"base64": "..."}), and no more'
+  if ('exists' in given)
+    return 'must have a key that is not empty, a comparison ("==" or "!=") and exists (true or false), and no more'
+  return 'must have a key that is not empty, a comparison, and one of version, value and exists to compare with'
 }

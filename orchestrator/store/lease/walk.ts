@@ -1,5 +1,5 @@
 import type { LeaseOperation, LeaseResult } from '../../core/lease.js'
-import { CancelledError, KvError, kvError } from '../../errors/index.js'
+import { CancelledError, type KvError, kvError, toKvError } from '../../errors/index.js'
 import { ALL_PARTITIONS, byOwner, isWrongShard, MapChanges, type PageSource, type Patience } from '../scan/pages.js'
 
 /** Makes what one shard is asked. */
@@ -29,7 +29,7 @@ class Walk {
   readonly #giveUp: () => void
   /** Some shard has said yes, or may have. */
   #begun = false
-  #failure: unknown
+  #failure: KvError | undefined
 
   constructor(
     private readonly from: PageSource,
@@ -72,7 +72,7 @@ class Walk {
     this.asked.signal.removeEventListener('abort', this.#giveUp)
     const error = this.#failure
     if (error === undefined) return
-    if (!(error instanceof KvError) || !this.#begun || error.outcome !== 'not-applied') throw error
+    if (!this.#begun || error.outcome !== 'not-applied') throw error
     throw kvError(error.code, error.message, { ...error, outcome: 'unknown', cause: error })
   }
 
@@ -88,9 +88,10 @@ class Walk {
   }
 
   /** The loss of the lease says more than whatever else goes wrong, and what was cancelled because of it says nothing. */
-  #failed(error: unknown): void {
-    if (error instanceof KvError && error.outcome !== 'not-applied') this.#begun = true
-    const lost = error instanceof KvError && error.code === 'LEASE_NOT_FOUND'
+  #failed(thrown: unknown): void {
+    const error = toKvError(thrown, 'unknown')
+    if (error.outcome !== 'not-applied') this.#begun = true
+    const lost = error.code === 'LEASE_NOT_FOUND'
     if (lost || this.#failure === undefined) this.#failure = error
     if (lost) this.#over.abort(error)
   }

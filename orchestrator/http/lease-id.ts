@@ -1,0 +1,8 @@
+import { z } from 'zod'
+import { LEASE_ID } from '../core/lease.js'
+
+/** Of a put. */
+export const leaseId = z
+  .string()
+  .regex(LEASE_ID)
+  .meta({ description: 'The id of the lease that the key belongs to from now on, and is deleted with.' })
