@@ -2,6 +2,7 @@ import type { Limits } from '../core/limits.js'
 import { type Operation, PREVIOUS_BYTES_MAX, type Result, returnsPrevious } from '../core/operation.js'
 import { type KvError, OverloadedError, TooLargeError } from '../errors/index.js'
 import { json } from './answer.js'
+import { bytesFrom } from './bytes.js'
 import { expectationOf, sumOf } from './compare.js'
 import { noCondition, noIdempotencyKey } from './conditions.js'
 import { livesBy } from './lease-schemas.js'
@@ -13,7 +14,6 @@ import {
   BatchAnswer,
   type BatchOperationJson,
   type BatchResultJson,
-  bytesFrom,
   foundOf,
   previously,
   WriteQuery,

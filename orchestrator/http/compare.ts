@@ -2,10 +2,11 @@
 import type { z } from 'zod'
 import type { IncrementResult } from '../core/operation.js'
 import { type Answer, json } from './answer.js'
+import { bytesFrom } from './bytes.js'
 import { etagOf, noCondition, noIdempotencyKey } from './conditions.js'
 import { AROUND_BYTES, ESCAPED_BYTES_MAX, KEY } from './keys.js'
 import { type Route, route } from './route.js'
-import { bytesFrom, CompareAndSet, Increment, Sum, WriteQuery, Written } from './schemas.js'
+import { CompareAndSet, Increment, Sum, WriteQuery, Written } from './schemas.js'
 
 const compareAndSet = route({
   id: 'compareAndSet',

@@ -2,6 +2,7 @@
 import { sleep } from '../core/clock.js'
 import { type Operation, OperationState, Steer } from '../wire/control.js'
 import { type Answer, json } from './answer.js'
+import { bytesFrom, bytesTo } from './bytes.js'
 import {
   DeletePrefixQuery,
   NewOperation,
@@ -12,7 +13,7 @@ import {
 } from './operation-schemas.js'
 import { HttpRefusal } from './problem.js'
 import { type Asked, type Route, route, type Services } from './route.js'
-import { bytesFrom, bytesTo, NoQuery } from './schemas.js'
+import { NoQuery } from './schemas.js'
 
 const FRESH = { 'Cache-Control': 'no-cache' }
 const ID = '/v1/operations/{id}'

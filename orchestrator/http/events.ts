@@ -2,7 +2,9 @@
 // EventSource that has lost its connection sends it back as Last-Event-ID.
 import { z } from 'zod'
 import type { KeyChange } from '../wire/watch.js'
-import { Bytes, bytesTo, named, version } from './schemas.js'
+import { Bytes, bytesTo } from './bytes.js'
+import { named } from './named.js'
+import { version } from './schemas.js'
 
 export const EVENT_STREAM = 'text/event-stream'
 

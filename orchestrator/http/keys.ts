@@ -2,14 +2,13 @@ import type { z } from 'zod'
 import type { Limits } from '../core/limits.js'
 import { InvalidArgumentError, KvError } from '../errors/index.js'
 import { type Answer, bytes, empty, json, prefersBytes } from './answer.js'
+import { type BytesJson, bytesFrom } from './bytes.js'
 import { conditionFailed, etagOf, noCondition, noIdempotencyKey, readCondition, writeCondition } from './conditions.js'
 import { livesBy } from './lease-schemas.js'
 import { HttpRefusal } from './problem.js'
 import { type BodyRule, type HeaderNote, type Route, route } from './route.js'
 import {
   Appended,
-  type BytesJson,
-  bytesFrom,
   Deleted,
   Found,
   foundOf,

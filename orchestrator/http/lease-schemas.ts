@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { LEASE_ID, LEASE_TTL_MS_MIN, leaseBytes } from '../core/lease.js'
 import { TTL_MS_MAX } from '../core/operation.js'
 import { InvalidArgumentError } from '../errors/index.js'
-import { named } from './schemas.js'
+import { named } from './named.js'
 
 export const Grant = named(
   'Grant',

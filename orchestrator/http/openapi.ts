@@ -2,9 +2,10 @@
 import { z } from 'zod'
 import { LEASE_ID } from '../core/lease.js'
 import { EVENT_STREAM } from './events.js'
+import { NAMED } from './named.js'
 import { PROBLEM_TYPE } from './problem.js'
 import type { AnswerNote, BodyRule, Route } from './route.js'
-import { NAMED, ProblemAnswer } from './schemas.js'
+import { ProblemAnswer } from './schemas.js'
 
 type Json = Readonly<Record<string, unknown>>
 

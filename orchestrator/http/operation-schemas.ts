@@ -1,7 +1,9 @@
 // What operations of the cluster look like, and how one on keys is asked for: as in schemas.ts.
 import { z } from 'zod'
 import { DEFAULT_LIMITS } from '../core/limits.js'
-import { Bytes, base64, flag, named, textOfKeys, timeoutMs } from './schemas.js'
+import { Bytes, base64 } from './bytes.js'
+import { named } from './named.js'
+import { flag, textOfKeys, timeoutMs } from './schemas.js'
 
 const waiting = {
   timeout_ms: timeoutMs,

@@ -2,8 +2,9 @@
 import type { Entry } from '../core/operation.js'
 import { behindCursor, isReverse, type Range, rangeOf, SCAN_ENTRIES_MAX } from '../core/range.js'
 import { type Answer, json } from './answer.js'
+import { bytesTo } from './bytes.js'
 import { type Route, route } from './route.js'
-import { bytesTo, Counted, CountQuery, Scanned, ScanQuery } from './schemas.js'
+import { Counted, CountQuery, Scanned, ScanQuery } from './schemas.js'
 
 const FRESH = { 'Cache-Control': 'no-cache' }
 

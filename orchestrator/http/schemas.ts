@@ -3,61 +3,13 @@ import { z } from 'zod'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { type GetResult, type Previous, TTL_MS_MAX } from '../core/operation.js'
 import { SCAN_ENTRIES_MAX } from '../core/range.js'
-import { decodeText, encodeText } from '../core/text.js'
-import { InvalidArgumentError, OUTCOMES } from '../errors/index.js'
+import { OUTCOMES } from '../errors/index.js'
+import { Bytes, type BytesJson, bytesTo, Key } from './bytes.js'
 import { INT64 } from './int64.js'
 import { leaseId } from './lease-id.js'
+import { named } from './named.js'
 import { PROBLEM_CODES } from './problem.js'
 import { givenVersion, VERSION, wordsForCondition } from './versions.js'
-
-/** The schemas that the document names. */
-export const NAMED = z.registry<{ id: string; description?: string }>()
-
-export function named<T extends z.ZodType>(id: string, description: string, schema: T): T {
-  NAMED.add(schema, { id, description })
-  return schema
-}
-
-/** Strict: padded, and no bits that mean nothing. */
-const BASE64 = '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'
-
-export const base64 = z
-  .string()
-  // Not by the pattern: an engine that backtracks must not see megabytes.
-  .refine((text) => Buffer.from(text, 'base64').toString('base64') === text, 'must be base64, padded')
-  .meta({ pattern: BASE64, contentEncoding: 'base64' })
-
-export const Bytes = named(
-  'Bytes',
-  'A text is its UTF-8 bytes. Bytes that are no UTF-8 are {"base64": "..."}, in both directions.',
-  z.union([z.string(), z.strictObject({ base64 })], {
-    error: 'must be a text, or {"base64": "..."} with padding for bytes that are no UTF-8',
-  }),
-)
-
-export type BytesJson = z.output<typeof Bytes>
-
-const Key = named(
-  'Key',
-  'Bytes, at least one.',
-  z.union([z.string().min(1), z.strictObject({ base64: base64.min(1) })], {
-    error: 'must be a text, or {"base64": "..."} with padding for bytes that are no UTF-8, and not empty',
-  }),
-)
-
-/** The bytes of a key or a value as JSON carries it. */
-export function bytesFrom(json: BytesJson, what: string): Uint8Array {
-  if (typeof json !== 'string') return Buffer.from(json.base64, 'base64')
-  try {
-    return encodeText(json, what)
-  } catch (cause) {
-    throw new InvalidArgumentError((cause as TypeError).message, { outcome: 'not-applied', cause })
-  }
-}
-
-export function bytesTo(bytes: Uint8Array): BytesJson {
-  return decodeText(bytes) ?? { base64: Buffer.from(bytes).toString('base64') }
-}
 
 /** A value and its version. */
 function pairOf({ value, version }: Previous): { value: BytesJson; version: string } {

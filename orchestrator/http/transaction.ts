@@ -9,12 +9,12 @@ import {
 import { TooLargeError } from '../errors/index.js'
 import { json } from './answer.js'
 import { inJson } from './batch.js'
+import { bytesFrom } from './bytes.js'
 import { noCondition, noIdempotencyKey } from './conditions.js'
 import { AROUND_BYTES, ESCAPED_BYTES_MAX } from './keys.js'
 import { livesBy } from './lease-schemas.js'
 import { type Route, route } from './route.js'
 import {
-  bytesFrom,
   type ConditionJson,
   Transaction,
   TransactionAnswer,
