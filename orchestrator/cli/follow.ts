@@ -38,7 +38,7 @@ export function carryThrough(
     const say = (words: string) => context.out(json ? `${JSON.stringify(view)}\n` : `${words}\n`)
     if (view.id === '') say(nothing(view))
     else if (detach) say(`operation ${began}: ${view.what}; kvorum operations shows how far it is`)
-    else return await follow(client, view, began, { json, context, clock })
+    else return follow(client, view, began, { json, context, clock })
     return EXIT.ok
   })
 }

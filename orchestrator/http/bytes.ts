@@ -8,11 +8,13 @@ import { named } from './named.js'
 /** Strict: padded, and no bits that mean nothing. */
 const BASE64 = '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'
 
-export const base64 = z
+const base64 = z
   .string()
   // Not by the pattern: an engine that backtracks must not see megabytes.
   .refine((text) => Buffer.from(text, 'base64').toString('base64') === text, 'must be base64, padded')
   .meta({ pattern: BASE64, contentEncoding: 'base64' })
+/** Not empty. What is said of a schema is not said of those that are made of it. */
+export const someBase64 = base64.min(4).meta({ pattern: BASE64, contentEncoding: 'base64' })
 
 export const Bytes = named(
   'Bytes',
@@ -27,7 +29,7 @@ export type BytesJson = z.output<typeof Bytes>
 export const Key = named(
   'Key',
   'Bytes, at least one.',
-  z.union([z.string().min(1), z.strictObject({ base64: base64.min(1) })], {
+  z.union([z.string().min(1), z.strictObject({ base64: someBase64 })], {
     error: 'must be a text, or {"base64": "..."} with padding for bytes that are no UTF-8, and not empty',
   }),
 )

@@ -1,7 +1,6 @@
 // What operations of the cluster look like, and how one on keys is asked for: as in schemas.ts.
 import { z } from 'zod'
-import { DEFAULT_LIMITS } from '../core/limits.js'
-import { Bytes, base64 } from './bytes.js'
+import { Bytes, someBase64 } from './bytes.js'
 import { named } from './named.js'
 import { flag, textOfKeys, timeoutMs } from './schemas.js'
 
@@ -20,15 +19,13 @@ export const DeletePrefixQuery = z.strictObject({
   prefix: prefix.meta({ description: 'Every key that begins so. For bytes that are no text: POST /v1/operations.' }),
 })
 
-const base64Prefix = base64.min(4).max(4 * Math.floor(DEFAULT_LIMITS.keyBytesMax / 3))
-
 export const NewOperation = named(
   'NewOperation',
   'Every key that begins so, or every key there is, is to be deleted.',
   z.union([
     z.strictObject({
       kind: z.literal('delete-prefix'),
-      prefix: z.union([prefix, z.strictObject({ base64: base64Prefix })]),
+      prefix: z.union([prefix, z.strictObject({ base64: someBase64 })]),
     }),
     z.strictObject({ kind: z.literal('delete-prefix'), all: z.literal(true) }),
   ]),

@@ -37,7 +37,7 @@ export interface BadLine {
 const BATCH_ROWS = 256
 const BATCH_BYTES = 512 << 10
 /** A value of 8 MiB in which each byte takes six, and then some. More is no row, and would fill the memory. */
-export const ROW_BYTES_MAX = 64 << 20
+const ROW_BYTES_MAX = 64 << 20
 const TEXT_SHOWN_MAX = 4096
 
 const MARK = Buffer.from([0xef, 0xbb, 0xbf])

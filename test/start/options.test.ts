@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { startServer } from './server.js'
+import { startServer } from '../../orchestrator/server.js'
 
 test.each([null, 7000, 'localhost:7000', [], () => undefined])('startServer(%j) says what it takes', async (given) => {
   const started = startServer(given as never)
