@@ -47,7 +47,9 @@ type Export struct {
 	floors []Floor
 	// leases are theirs by then.
 	leases []ExportedLease
-	failed error
+	// frozenMs is the log time of the freeze: whoever hears of that at once may not know yet that it is so late.
+	frozenMs uint64
+	failed   error
 	// news says that something of the above is worth a look.
 	news chan struct{}
 }
@@ -263,7 +265,7 @@ func (x *Export) look(s *state) {
 	}
 	switch {
 	case frozen && x.floors == nil:
-		x.floors, x.leases = floors, s.leases.within(x.wanted.set())
+		x.floors, x.leases, x.frozenMs = floors, s.leases.within(x.wanted.set()), s.head.logTimeMs
 		x.wake()
 	case !frozen && (!owned || x.floors != nil):
 		x.fail(errNotFrozen)

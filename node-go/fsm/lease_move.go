@@ -110,7 +110,10 @@ func (x *Export) Leases() []ExportedLease {
 
 // LeftOf is what is left of a lease, in ms, at least 1, as Left is of a record.
 func (x *Export) LeftOf(l ExportedLease) uint64 {
-	return max(1, l.expiry-min(l.expiry, x.Now()))
+	now := x.Now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return max(1, Left(l.expiry, max(now, x.frozenMs)))
 }
 
 // Lease is the lease that a key belongs to by now, nil if that is none. It may be newer than the record that it is asked for: then the

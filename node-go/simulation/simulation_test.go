@@ -39,8 +39,8 @@ func TestSimulation(t *testing.T) {
 	}
 	t.Logf("%d steps: %v", steps, happened)
 	requireAll(t, happened)
-	// Half of them do, and chance takes less than three standard deviations.
-	if moves := float64(happened["move"]); float64(happened["moved"]) < moves/2-1.5*math.Sqrt(moves) {
+	// Some 45 in a hundred do (half, until leases were among what a move sends), and chance takes less than three standard deviations.
+	if moves := float64(happened["move"]); float64(happened["moved"]) < 0.45*moves-1.5*math.Sqrt(moves) {
 		t.Errorf("%d of %d moves have got to their end", happened["moved"], happened["move"])
 	}
 }

@@ -73,7 +73,7 @@ export function leaseText(id: Uint8Array): string {
 }
 
 /** An id as a text; all 0 is none. */
-export const LEASE_ID: RegExp = /^[0-9a-f]{32}$/
+export const LEASE_ID: RegExp = /^(?!0{32}$)[0-9a-f]{32}$/
 
 /** Undefined for what is none. */
 export function leaseBytes(text: string): Uint8Array | undefined {

@@ -4,7 +4,7 @@ import { InvalidArgumentError, KvError } from '../errors/index.js'
 import { type Answer, bytes, empty, json, prefersBytes } from './answer.js'
 import { type BytesJson, bytesFrom } from './bytes.js'
 import { conditionFailed, etagOf, noCondition, noIdempotencyKey, readCondition, writeCondition } from './conditions.js'
-import { livesBy } from './lease-schemas.js'
+import { LEASE_GONE, livesBy } from './lease-schemas.js'
 import { HttpRefusal } from './problem.js'
 import { type BodyRule, type HeaderNote, type Route, route } from './route.js'
 import {
@@ -98,7 +98,7 @@ const put = route({
     200: { description: 'It has the value.', schema: Replaced, etag: true },
     201: { description: 'It has the value and had none: with If-None-Match.', schema: Replaced, etag: true },
   },
-  problems: { 412: 'The condition does not hold.' },
+  problems: { 404: LEASE_GONE, 412: 'The condition does not hold.' },
   handle: async ({ key, query, headers, body, signal, hold }, { operations }): Promise<Answer> => {
     noIdempotencyKey(headers)
     const ifVersion = writeCondition(headers)

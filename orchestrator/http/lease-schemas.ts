@@ -25,6 +25,8 @@ export const Revoked = named(
   z.strictObject({ existed: z.boolean() }),
 )
 
+export const LEASE_GONE = 'The lease is gone: it was never granted, was revoked, or has expired.'
+
 /** The lease that a text names. */
 export function leaseFrom(text: string): Uint8Array {
   const id = leaseBytes(text)

@@ -4,13 +4,13 @@ import { systemRng } from '../core/rng.js'
 import { type Answer, json } from './answer.js'
 import { noCondition, noIdempotencyKey } from './conditions.js'
 import { AROUND_BYTES } from './keys.js'
-import { Grant, Granted, KeptAlive, leaseFrom, Revoked } from './lease-schemas.js'
+import { Grant, Granted, KeptAlive, LEASE_GONE, leaseFrom, Revoked } from './lease-schemas.js'
 import { type Route, route } from './route.js'
 import { WriteQuery } from './schemas.js'
 
 const PATH = '/v1/leases'
 const LEASE = `${PATH}/{lease}`
-const GONE = { 404: 'The lease is gone: it was never granted, was revoked, or has expired.' }
+const GONE = { 404: LEASE_GONE }
 
 const grant = route({
   id: 'grantLease',

@@ -12,7 +12,7 @@ import { inJson } from './batch.js'
 import { bytesFrom } from './bytes.js'
 import { noCondition, noIdempotencyKey } from './conditions.js'
 import { AROUND_BYTES, ESCAPED_BYTES_MAX } from './keys.js'
-import { livesBy } from './lease-schemas.js'
+import { LEASE_GONE, livesBy } from './lease-schemas.js'
 import { type Route, route } from './route.js'
 import {
   type ConditionJson,
@@ -42,7 +42,7 @@ const transaction = route({
   asks: 'store',
   writes: true,
   answers: { 200: { description: 'Which branch ran, and what its operations came to.', schema: TransactionAnswer } },
-  problems: { 409: 'An operation did not go together with what its key is: nothing was changed.' },
+  problems: { 404: LEASE_GONE, 409: 'An operation did not go together with what its key is: nothing was changed.' },
   handle: async ({ query, headers, body, signal, hold }, { operations }) => {
     noIdempotencyKey(headers)
     noCondition(headers)

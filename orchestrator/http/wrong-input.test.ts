@@ -40,7 +40,7 @@ test.each<[z.ZodType, unknown, string]>([
   [
     Transaction,
     { if: [{ key: 'k', comparison: '<', value: 'v' }] },
-    'if[0] must have a key, a comparison ("==" or "!=") and a value (a text or {"base64": "..."}), and no more (in the body)',
+    'if[0] must have a key that is not empty, a comparison ("==" or "!=") and a value (a text or {"base64": "..."}), and no more (in the body)',
   ],
   [
     Transaction,
