@@ -57,6 +57,15 @@ test('--ttls: what is left of each, at the moment of its value', async () => {
   expect(rows).toHaveLength(200)
 })
 
+test('--ttls: a key that is due and not deleted yet is a row that an import takes, and no one that stays', async () => {
+  fill(2)
+  scene.cluster.leader.ttls.set('k1001', 0)
+  const file = scene.path('a.jsonl')
+  await scene.run('export', file, '--ttls')
+  expect(await scene.run('import', file)).toMatchObject({ code: 0, warned: '' })
+  expect(scene.cluster.leader.ttls.get('k1001')).toBe(1)
+})
+
 test.each(FORMATS)('%s: what is exported is what an import brings back, byte by byte', async (format) => {
   const bytes = fc.uint8Array({ maxLength: 12 })
   const text = fc.string({ unit: 'binary', maxLength: 12 }).map((text) => Uint8Array.from(Buffer.from(text)))

@@ -125,7 +125,9 @@ async function* withTimes(client: KvClient, keys: AsyncIterable<ScannedKey>): As
     const { from, hit } = asked.shift() as (typeof asked)[number]
     const found = await hit
     if (found === null) return
-    const { value, version, ttlMs } = found
+    const { value, version } = found
+    // One that is due is about to be deleted. An import takes no time of 0, and without one the key would stay.
+    const ttlMs = found.ttlMs === undefined ? undefined : Math.max(1, found.ttlMs)
     yield { key: from.key, cursor: from.cursor, value, version, ttlMs }
   }
   for await (const from of keys) {
