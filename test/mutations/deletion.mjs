@@ -40,4 +40,13 @@ export const DELETION = [
     test: LIVES,
     shows: /FAIL.*what was there and is not written is deleted/,
   },
+  {
+    name: 'stretch-of-another-time',
+    says: 'who stood still in the middle of a stretch goes on with it, though it was cancelled meanwhile',
+    file: 'orchestrator/control/operations/deletion.ts',
+    find: '- this.#notedAt > NOTE_MS',
+    replace: '- this.#notedAt > 1e9 * NOTE_MS',
+    test: LIVES,
+    shows: /FAIL.*looks first whether it is its own still/,
+  },
 ]

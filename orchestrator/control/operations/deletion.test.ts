@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { ManualClock } from '../../core/testing/manual-clock.js'
+import { silent } from '../../telemetry/index.js'
+import { NotHolder } from '../faults.js'
 import { DeletionLives, type Event } from '../testing/deletion-lives.js'
+import { FakeKeys } from '../testing/fake-keys.js'
+import type { DeletePrefixRecord } from './delete-record.js'
+import { Deletion } from './deletion.js'
+import type { UnderWay } from './under-way.js'
 
 const PREFIX = 'user:'
 const MEANT = Array.from({ length: 12 }, (_, at) => `${PREFIX}${at}`)
@@ -39,3 +46,34 @@ test('what was there and is not written is deleted, nothing else, and nothing on
   })
   await fc.assert(property, { numRuns: 150, timeout: 5_000 })
 }, 30_000)
+
+test('who stood still in the middle of a stretch looks first whether it is its own still: it may have been cancelled', async () => {
+  const [keys, clock, never] = [new FakeKeys(), new ManualClock(), new AbortController().signal]
+  keys.perPage = 600
+  keys.put(...Array.from({ length: keys.perPage }, (_, at) => `${PREFIX}${at}`))
+  let isDeposed = false
+  keys.onDelete = () => {
+    if (keys.deleted !== 256) return
+    isDeposed = true
+    clock.advance(60_000)
+  }
+  const now = { prefix: Buffer.from(PREFIX).toString('base64'), deleted: 0, passed: 0, total: keys.perPage }
+  const underWay = {
+    ...{ now, signal: never, recalled: never, either: never, isSteered: false },
+    update: async () => {
+      if (isDeposed) throw new NotHolder(2)
+    },
+    unlessRecalled: (wait: (signal: AbortSignal) => Promise<void>) => wait(never),
+  } as unknown as UnderWay<DeletePrefixRecord>
+  const tools = { clock, telemetry: silent, doing: () => {}, walked: () => {} }
+  const run = new Deletion(
+    underWay,
+    keys.open(async () => {}),
+    tools,
+  ).run()
+  const failed = expect(run).rejects.toBeInstanceOf(NotHolder)
+  await expect.poll(() => clock.pending).toBe(1)
+  clock.advance(1_000)
+  await failed
+  expect(keys.deleted).toBe(256)
+})

@@ -15,6 +15,8 @@ const REST_TIMES = 1
 const REST_MS_MAX = 1_000
 /** For a stretch to be read, or a key to be deleted. */
 const STEP_MS = 10_000
+/** How old a note may be when a batch is sent. Who stood still for longer may have been replaced, and the operation cancelled. */
+const NOTE_MS = 1_000
 /** Past this it goes on without knowing how many there are. */
 const COUNT_MS = 30_000
 
@@ -27,6 +29,8 @@ const NOTHING = new Uint8Array()
  * Why no write that was acknowledged after the operation has ended is ever deleted, whoever stands still for however long: the note
  * between reading and deleting succeeds only while no later orchestrator has taken over (fence.ts), so that the operation had
  * not ended when the stretch was read; and a version is never used twice. Deletes that come late name versions that are gone.
+ * Of one that was cancelled the versions are still there: so who stood still in the middle of a stretch notes again before he goes on,
+ * and what comes late is the batch that was on its way.
  */
 export class Deletion {
   readonly #prefix: Uint8Array
@@ -36,6 +40,8 @@ export class Deletion {
   #passed: number
   /** Steps that failed, one after the other. */
   #failures = 0
+  /** Monotonic: when the latest note was sent, which every stretch begins with. */
+  #notedAt = Number.POSITIVE_INFINITY
 
   constructor(
     private readonly underWay: UnderWay<DeletePrefixRecord>,
@@ -79,6 +85,7 @@ export class Deletion {
     if (page.entries.length === 0) return false
     await this.#note()
     for (let at = 0; at < page.entries.length; at += BATCH_KEYS) {
+      if (this.tools.clock.monotonic() - this.#notedAt > NOTE_MS) await this.#note()
       if (this.underWay.isSteered) return true
       const batch = page.entries.slice(at, at + BATCH_KEYS)
       if ((await this.#attempt(() => this.#delete(batch))) === undefined) return true
@@ -128,7 +135,9 @@ export class Deletion {
   async #note(): Promise<void> {
     const cursor = this.#cursor && Buffer.from(this.#cursor).toString('base64')
     const [deleted, passed] = [this.#deleted, this.#passed]
+    const sentAt = this.tools.clock.monotonic()
     await this.underWay.update((now) => ({ ...now, cursor, deleted, passed }))
+    this.#notedAt = sentAt
   }
 
   get #rest(): Range {
