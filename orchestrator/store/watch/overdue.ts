@@ -64,7 +64,10 @@ export class Overdue {
     this.#first = first
     this.#at = first?.at
     this.#ends = undefined
-    if (first === undefined) return
+    if (first !== undefined) this.#lookLater(first)
+  }
+
+  #lookLater(first: Blocked): void {
     this.#timer = this.#options.clock.setTimeout(() => {
       this.#looking = this.#look(first)
     }, OVERDUE_MS)
@@ -72,10 +75,11 @@ export class Overdue {
 
   async #look(first: Blocked): Promise<void> {
     const at = this.#at
-    // Who cannot say has ended, or the watch finds out by itself.
     const ends = await this.#options.ends().catch(() => undefined)
     if (this.#first !== first || this.#at !== at) return
-    this.#ends = ends
+    this.#ends = ends ?? this.#ends
+    // It may not have been known, and a shard may be followed from now on that had no end then.
+    this.#lookLater(first)
     this.#options.wake()
   }
 }
