@@ -132,6 +132,21 @@ describe('a lease over all shards', () => {
     await expect(revokeLease(world, ID, OPTIONS)).rejects.toMatchObject({ outcome: 'not-applied' })
   })
 
+  test('a long one is short until everybody has it: what a failed grant leaves is soon gone', async () => {
+    const world = new PartWorld(3)
+    const grants = () => world.asks.map((asked) => (asked.kind === 'grant-lease' ? asked.ttlMs : 0))
+    world.before = ({ shard }) => (shard === 3 ? Promise.reject(new UnavailableError('down', NOT_APPLIED)) : undefined)
+    await expect(grantLease(world, ID, 86_400_000, OPTIONS)).rejects.toMatchObject({ outcome: 'unknown' })
+    expect(grants()).toEqual([60_000, 60_000, 60_000])
+    let refused = 3
+    world.before = () => (refused-- > 0 ? undefined : Promise.reject(new UnavailableError('down', NOT_APPLIED)))
+    await expect(grantLease(world, ID, 86_400_000, OPTIONS)).rejects.toMatchObject({ outcome: 'unknown' })
+    world.before = () => undefined
+    world.asks.length = 0
+    await grantLease(world, ID, 86_400_000, OPTIONS)
+    expect(grants()).toEqual([60_000, 60_000, 60_000, 86_400_000, 86_400_000, 86_400_000])
+  })
+
   test('is revoked until no keys are left', async () => {
     const world = new PartWorld(2)
     let left = 5

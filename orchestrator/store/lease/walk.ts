@@ -9,16 +9,16 @@ type PartsOf = (shard: number, partitions: Uint8Array) => LeaseOperation
  * Asks for the parts of a lease in all partitions, shard by shard at once, and hands each answer to `take`. An answer is about all
  * of the partitions that were asked for or none, so when it ends every partition has been met by an entry in the log of its owner
  * since the call began, whatever moved meanwhile. Who cannot be reached keeps nobody else from being asked; only a lease that is
- * lost ends it at once.
+ * lost ends it at once. Each of `makes` is asked of everybody before the next one is, unless something went wrong.
  */
 export async function walkParts(
   from: PageSource,
-  make: PartsOf,
+  makes: readonly PartsOf[],
   take: (result: LeaseResult) => 'done' | 'again',
   patience: Patience,
 ): Promise<void> {
-  const walk = new Walk(from, make, take, patience)
-  await walk.run(ALL_PARTITIONS)
+  const walk = new Walk(from, take, patience)
+  for (const make of makes) if (!walk.hasFailed) await walk.run(ALL_PARTITIONS, make)
   walk.end()
 }
 
@@ -33,7 +33,6 @@ class Walk {
 
   constructor(
     private readonly from: PageSource,
-    private readonly make: PartsOf,
     private readonly take: (result: LeaseResult) => 'done' | 'again',
     private readonly asked: Patience,
   ) {
@@ -44,11 +43,15 @@ class Walk {
     asked.signal.addEventListener('abort', this.#giveUp, { once: true })
   }
 
-  async run(partitions: Uint8Array): Promise<void> {
+  get hasFailed(): boolean {
+    return this.#failure !== undefined
+  }
+
+  async run(partitions: Uint8Array, make: PartsOf): Promise<void> {
     const map = this.from.maps.current()
     const parts = [...byOwner(map, partitions)].map(async ([shard, owned]) => {
       try {
-        await this.#ask(shard, owned)
+        await this.#ask(make(shard, owned))
       } catch (error) {
         if (!isWrongShard(error)) {
           this.#failed(error)
@@ -61,7 +64,7 @@ class Walk {
           return
         }
         if (this.#over.signal.aborted) this.#failed(cancelled(this.asked.signal.reason))
-        else await this.run(owned)
+        else await this.run(owned, make)
       }
     })
     await Promise.all(parts)
@@ -76,11 +79,11 @@ class Walk {
     throw kvError(error.code, error.message, { ...error, outcome: 'unknown', cause: error })
   }
 
-  async #ask(shard: number, partitions: Uint8Array): Promise<void> {
+  async #ask(operation: LeaseOperation): Promise<void> {
     for (;;) {
       const deadlineMs = Math.max(0, this.#patience.until - this.from.clock.monotonic())
       const options = { deadlineMs, signal: this.#over.signal }
-      const result = (await this.from.execute(this.make(shard, partitions), options)) as LeaseResult
+      const result = (await this.from.execute(operation, options)) as LeaseResult
       this.#begun = true
       this.#changes.explained()
       if (this.take(result) === 'done') return
