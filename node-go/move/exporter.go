@@ -6,13 +6,16 @@ import (
 
 	"kvorum/node/engine"
 	"kvorum/node/fsm"
+	pb "kvorum/node/gen/errors"
 	nodev1 "kvorum/node/gen/node/v1"
+	"kvorum/node/kverr"
 )
 
 // Export sends what an export holds: the records of its view, then, round by round, what has changed since, until the partitions
-// are frozen and everything has been sent. It sends an empty message first: the export has begun.
-func Export(ctx context.Context, x *fsm.Export, send func(*nodev1.ExportResponse) error) error {
-	p := &packer{send: send, left: x.Left, lease: x.Lease}
+// are frozen and everything has been sent. It sends an empty message first: the export has begun. `format` is the newest one that the
+// receiver knows. One that knows no keys that end by themselves would keep them for ever: then it fails with a *kverr.Error.
+func Export(ctx context.Context, x *fsm.Export, format uint32, send func(*nodev1.ExportResponse) error) error {
+	p := &packer{send: send, left: x.Left, lease: x.Lease, format: format}
 	if err := p.flush(); err != nil {
 		return err
 	}
@@ -53,6 +56,7 @@ type packer struct {
 	send    func(*nodev1.ExportResponse) error
 	left    func(engine.Record) uint64
 	lease   func(key []byte) ([]byte, error)
+	format  uint32
 	pending nodev1.ExportResponse
 	bytes   int
 	// ahead are keys that were sent as they are by now before the view came to them.
@@ -129,10 +133,28 @@ func (p *packer) record(r engine.Record) error {
 	if err := p.room(len(r.Key) + len(r.Value) + len(lease)); err != nil {
 		return err
 	}
+	left := p.left(r)
+	if left > 0 || len(lease) > 0 {
+		if err := p.expectMortals(); err != nil {
+			return err
+		}
+	}
 	p.pending.Records = append(p.pending.Records, &nodev1.ExportedRecord{
-		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Version: r.Version, TtlMs: p.left(r), Lease: lease,
+		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Version: r.Version, TtlMs: left, Lease: lease,
 	})
 	return nil
+}
+
+// formatOfMortals is the format of commands that came with times to live and leases.
+const formatOfMortals = 3
+
+func (p *packer) expectMortals() error {
+	if p.format >= formatOfMortals {
+		return nil
+	}
+	return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNSUPPORTED,
+		"the node that takes the partitions over is of a version that knows neither times to live nor leases: cancel the operation, and "+
+			"'kvorum upgrade' or 'kvorum restart --rolling' gives all nodes the new one")
 }
 
 func (p *packer) removed(key string) error {
@@ -162,6 +184,9 @@ func (p *packer) mark() error {
 // leases are sent when nothing of them changes any more: all of them, and not what has changed. Each is small, and there are not many.
 func (p *packer) leases(x *fsm.Export) error {
 	for _, l := range x.Leases() {
+		if err := p.expectMortals(); err != nil {
+			return err
+		}
 		if err := p.room(len(l.ID) + len(l.Live) + len(l.Ended)); err != nil {
 			return err
 		}

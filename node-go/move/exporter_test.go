@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"kvorum/node/engine"
+	fsmcommand "kvorum/node/fsm/command"
 	"kvorum/node/gen/command"
 	nodev1 "kvorum/node/gen/node/v1"
 )
@@ -29,7 +30,7 @@ func TestAnExportOfMoreChangesThanItKeeps(t *testing.T) {
 	defer x.Close()
 	random := rand.New(rand.NewPCG(1, 1))
 	arrived, caughtUp, written := map[string]engine.Record{}, false, 0
-	err := Export(t.Context(), x, func(m *nodev1.ExportResponse) error {
+	err := Export(t.Context(), x, fsmcommand.Format, func(m *nodev1.ExportResponse) error {
 		for _, r := range m.GetRecords() {
 			arrived[string(r.GetKey())] = engine.Record{Value: r.GetValue(), Version: r.GetVersion()}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kvorum/node/clock"
+	fsmcommand "kvorum/node/fsm/command"
 	"kvorum/node/gen/command"
 	pb "kvorum/node/gen/errors"
 	nodev1 "kvorum/node/gen/node/v1"
@@ -112,7 +113,9 @@ func (j *job) copy() *kverr.Error {
 	ctx, cancel := context.WithCancel(j.ctx)
 	defer j.helpers.Wait()
 	defer cancel()
-	stream, err := j.giver.Export(ctx, &nodev1.ExportRequest{Epoch: j.request.GetEpoch(), Partitions: j.request.GetPartitions()})
+	stream, err := j.giver.Export(ctx, &nodev1.ExportRequest{
+		Epoch: j.request.GetEpoch(), Partitions: j.request.GetPartitions(), Format: fsmcommand.Format,
+	})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package move
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 	fsmcommand "kvorum/node/fsm/command"
 	"kvorum/node/gen/command"
 	pb "kvorum/node/gen/errors"
+	nodev1 "kvorum/node/gen/node/v1"
+	"kvorum/node/kverr"
 )
 
 func raised() *command.Command {
@@ -116,5 +119,43 @@ func TestTimesToLiveNeedTheirFormat(t *testing.T) {
 	}
 	if held := w.b.values(); len(held) != 1 || held["k"].Expiry == 0 {
 		t.Fatalf("the receiver holds %v", held)
+	}
+}
+
+// A node of a version before has no field for what is left of a time to live, or for a lease: it would take the record without, and nobody
+// would ever delete the key. Where there is nothing of that kind it gets all.
+func TestWhatEndsByItselfIsNotSentToWhoWouldKeepIt(t *testing.T) {
+	w := newWorld(t)
+	w.a.must(raised())
+	w.fill(3)
+	all := []*command.PartitionRange{{First: 0, Last: 1023}}
+	export := func(format uint32) error {
+		x, refused := w.a.node().fsm.Export(2, all)
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		defer x.Close()
+		enough := errors.New("the view was sent")
+		err := Export(t.Context(), x, format, func(m *nodev1.ExportResponse) error {
+			if m.GetCaughtUp() {
+				return enough
+			}
+			return nil
+		})
+		if errors.Is(err, enough) {
+			return nil
+		}
+		return err
+	}
+	if err := export(0); err != nil {
+		t.Fatal(err)
+	}
+	w.a.must(mortal("k", 60_000))
+	var refused *kverr.Error
+	if err := export(0); !errors.As(err, &refused) || refused.Code != pb.ErrorCode_ERROR_CODE_UNSUPPORTED {
+		t.Fatalf("the export ended with %v", err)
+	}
+	if err := export(fsmcommand.Format); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -327,7 +327,7 @@ func (g *giver) Export(ctx context.Context, request *nodev1.ExportRequest) (Stre
 	s := &localStream{world: g.group.world, from: n, ctx: ctx, messages: make(chan *nodev1.ExportResponse), ended: make(chan error, 1)}
 	g.serving.Go(func() {
 		defer x.Close()
-		s.ended <- Export(ctx, x, s.send)
+		s.ended <- Export(ctx, x, request.GetFormat(), s.send)
 	})
 	return s, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/grpc"
 
@@ -39,9 +40,13 @@ func (s *nodeService) Export(request *nodev1.ExportRequest, stream grpc.ServerSt
 		return s.options.failStream(stream, err)
 	}
 	defer x.Close()
-	if err := move.Export(ctx, x, stream.Send); err != nil {
+	if err := move.Export(ctx, x, request.Format, stream.Send); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		var refused *kverr.Error
+		if errors.As(err, &refused) {
+			return s.options.failStream(stream, refused)
 		}
 		return s.options.failStream(stream, kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNAVAILABLE, "%w", err))
 	}

@@ -482,9 +482,12 @@ func (x *ImportResponse) GetPauseUs() uint64 {
 }
 
 type ExportRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Partitions    []*PartitionRange      `protobuf:"bytes,2,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Epoch      uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Partitions []*PartitionRange      `protobuf:"bytes,2,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	// The newest format of commands that whoever asks knows; 0: it is of a version before 3. It would leave out what it does not know: times to
+	// live, leases. So these are not sent to it.
+	Format        uint32 `protobuf:"varint,3,opt,name=format,proto3" json:"format,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -531,6 +534,13 @@ func (x *ExportRequest) GetPartitions() []*PartitionRange {
 		return x.Partitions
 	}
 	return nil
+}
+
+func (x *ExportRequest) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
 }
 
 type ExportResponse struct {
@@ -2459,12 +2469,13 @@ const file_node_v1_node_proto_rawDesc = "" +
 	"\x0fPHASE_CAUGHT_UP\x10\x02\x12\x10\n" +
 	"\fPHASE_FROZEN\x10\x03\x12\x12\n" +
 	"\x0ePHASE_RELEASED\x10\x04\x12\x10\n" +
-	"\fPHASE_ACTIVE\x10\x05\"^\n" +
+	"\fPHASE_ACTIVE\x10\x05\"v\n" +
 	"\rExportRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x127\n" +
 	"\n" +
 	"partitions\x18\x02 \x03(\v2\x17.node.v1.PartitionRangeR\n" +
-	"partitions\"\xe2\x01\n" +
+	"partitions\x12\x16\n" +
+	"\x06format\x18\x03 \x01(\rR\x06format\"\xe2\x01\n" +
 	"\x0eExportResponse\x121\n" +
 	"\arecords\x18\x01 \x03(\v2\x17.node.v1.ExportedRecordR\arecords\x12\x18\n" +
 	"\aremoved\x18\x02 \x03(\fR\aremoved\x12\x1b\n" +

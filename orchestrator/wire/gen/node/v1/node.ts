@@ -157,6 +157,11 @@ export namespace ImportResponse_Phase {
 export interface ExportRequest {
   epoch: bigint;
   partitions: PartitionRange[];
+  /**
+   * The newest format of commands that whoever asks knows; 0: it is of a version before 3. It would leave out what it does not know: times to
+   * live, leases. So these are not sent to it.
+   */
+  format: number;
 }
 
 export interface ExportResponse {
@@ -565,7 +570,7 @@ export const ImportResponse: MessageFns<ImportResponse> = {
 };
 
 function createBaseExportRequest(): ExportRequest {
-  return { epoch: 0n, partitions: [] };
+  return { epoch: 0n, partitions: [], format: 0 };
 }
 
 export const ExportRequest: MessageFns<ExportRequest> = {
@@ -578,6 +583,9 @@ export const ExportRequest: MessageFns<ExportRequest> = {
     }
     for (const v of message.partitions) {
       PartitionRange.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.format !== 0) {
+      writer.uint32(24).uint32(message.format);
     }
     return writer;
   },
@@ -609,6 +617,14 @@ export const ExportRequest: MessageFns<ExportRequest> = {
             }
 
             message.partitions.push(PartitionRange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.format = reader.uint32();
             continue;
           }
         }
