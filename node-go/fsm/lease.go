@@ -197,17 +197,25 @@ func (w *writer) end(l *lease, parts partitionSet) (more bool, err error) {
 func (w *writer) keysOf(l *lease, parts partitionSet) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		ended := false
-		w.f.state.leases.attached.Ascend(string(l.id[:]), func(row string) bool {
-			id, number, key := splitAttachedRow(row)
-			if id != l.id {
-				return false
-			}
-			now, known := w.written[key]
-			if parts.has(number) && (!known || now.lease == l.id) {
-				ended = !yield(key)
-			}
-			return !ended
-		})
+		// Rows of other partitions may be many: they are leapt over.
+		for from := attachedHead(l.id, 0); from != "" && !ended; {
+			next := ""
+			w.f.state.leases.attached.Ascend(from, func(row string) bool {
+				id, number, key := splitAttachedRow(row)
+				if id != l.id {
+					return false
+				}
+				if !parts.has(number) {
+					next = attachedHead(id, number+1)
+					return false
+				}
+				if now, known := w.written[key]; !known || now.lease == l.id {
+					ended = !yield(key)
+				}
+				return !ended
+			})
+			from = next
+		}
 		for _, key := range w.leased[l.id] {
 			if ended {
 				return

@@ -84,9 +84,12 @@ func attachmentKey(key string) []byte {
 const attachedHeadBytes = command.LeaseIDBytes + 2
 
 func attachedRow(id LeaseID, key string) string {
-	row := append(make([]byte, 0, attachedHeadBytes+len(key)), id[:]...)
-	row = binary.BigEndian.AppendUint16(row, command.Partition([]byte(key)))
-	return string(append(row, key...))
+	return attachedHead(id, command.Partition([]byte(key))) + key
+}
+
+// attachedHead is what all rows of a lease in a partition begin with.
+func attachedHead(id LeaseID, number uint16) string {
+	return string(binary.BigEndian.AppendUint16(id[:], number))
 }
 
 func splitAttachedRow(row string) (id LeaseID, number uint16, key string) {
