@@ -222,6 +222,8 @@ func (l Limits) toWrite(op *kvorumv1.Operation) *command.Write {
 	switch kind := op.Kind.(type) {
 	case *kvorumv1.Operation_Put:
 		write.Kind = &command.Write_Put{Put: l.toPut(kind.Put)}
+	case *kvorumv1.Operation_MortalPut:
+		write.Kind = &command.Write_Put{Put: l.toPut(kind.MortalPut)}
 	case *kvorumv1.Operation_Delete:
 		write.Kind = &command.Write_Delete{Delete: toDelete(kind.Delete)}
 	case *kvorumv1.Operation_Append:

@@ -24,7 +24,7 @@ func TestWhatIsAskedOfLeasesIsChecked(t *testing.T) {
 		return &kvorumv1.Operation{Kind: &kvorumv1.Operation_RevokeLease{RevokeLease: &kvorumv1.RevokeLeaseRequest{Lease: id, Partitions: partitions}}}
 	}
 	put := func(lease []byte) *kvorumv1.Operation {
-		return &kvorumv1.Operation{Kind: &kvorumv1.Operation_Put{Put: &kvorumv1.PutRequest{Key: []byte("k"), Lease: lease}}}
+		return &kvorumv1.Operation{Kind: &kvorumv1.Operation_MortalPut{MortalPut: &kvorumv1.PutRequest{Key: []byte("k"), Lease: lease}}}
 	}
 	for name, c := range map[string]struct {
 		op   *kvorumv1.Operation

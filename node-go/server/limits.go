@@ -74,6 +74,8 @@ func (l Limits) check(op *kvorumv1.Operation) *kverr.Error {
 		return l.checkKey(kind.Get.Key)
 	case *kvorumv1.Operation_Put:
 		return l.checkPut(kind.Put)
+	case *kvorumv1.Operation_MortalPut:
+		return l.checkPut(kind.MortalPut)
 	case *kvorumv1.Operation_Delete:
 		return l.checkKey(kind.Delete.Key)
 	case *kvorumv1.Operation_Append:

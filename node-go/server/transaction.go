@@ -131,7 +131,7 @@ func toTransactionResult(r *fsm.Result) *kvorumv1.TransactionResult {
 // returned is what the values that a write gives back may add to the answer.
 func returned(op *kvorumv1.Operation) int {
 	t := op.GetTransaction()
-	if op.GetPut().GetReturnPrevious() || op.GetDelete().GetReturnPrevious() {
+	if op.GetPut().GetReturnPrevious() || op.GetMortalPut().GetReturnPrevious() || op.GetDelete().GetReturnPrevious() {
 		return fsm.PreviousBytesMax + operationOverhead
 	}
 	if t == nil {

@@ -121,6 +121,13 @@ test('a plain put is as large as it was before there were others', () => {
   expect(Buffer.from(sent).toString('hex')).toBe('0801220812060a016b120176')
 })
 
+test('a put that ends by itself is none to a node that would keep it for ever', () => {
+  const put = { kind: 'put' as const, key: Buffer.from('k'), value: Buffer.from('v') }
+  for (const end of [{ ttlMs: 1 }, { lease: Buffer.alloc(16, 1) }]) {
+    expect(operationToWire({ ...put, ...end }).kind?.$case).toBe('mortalPut')
+  }
+})
+
 test.each(['PRECONDITION_FAILED', 'NOT_A_NUMBER', 'OVERFLOW'] as const)('%s says the version, 0 included', (code) => {
   for (const version of [0n, 7n]) {
     const failure = kvError(code, 'why', { outcome: 'not-applied', version })

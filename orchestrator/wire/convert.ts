@@ -10,7 +10,7 @@ import {
   transactionResultToWire,
   transactionToWire,
 } from './transaction.js'
-import { foundToWire, narrow, putToWire, wide } from './ttl.js'
+import { foundToWire, isMortal, narrow, putToWire, wide } from './ttl.js'
 
 /** Operations and results as the wire has them. The bytes are shared, not copied. */
 export function operationToWire(operation: Operation): WireOperation {
@@ -18,7 +18,7 @@ export function operationToWire(operation: Operation): WireOperation {
     case 'get':
       return unstamped({ $case: 'get', value: operation })
     case 'put':
-      return unstamped({ $case: 'put', value: putToWire(operation) })
+      return unstamped({ $case: isMortal(operation) ? 'mortalPut' : 'put', value: putToWire(operation) })
     case 'delete':
       return unstamped({ $case: 'delete', value: operation })
     case 'append':
@@ -54,6 +54,7 @@ export function operationFromWire({ kind }: Pick<WireOperation, 'kind'>): Operat
     case 'get':
       return { kind: 'get', key: kind.value.key, staleMs: kind.value.staleMs }
     case 'put':
+    case 'mortalPut':
       return {
         kind: 'put',
         key: kind.value.key,

@@ -7,6 +7,11 @@ export function putToWire(put: PutOperation): PutRequest {
   return ttlMs === undefined ? (put as PutOperation & { ttlMs?: undefined }) : { ...put, ttlMs: wide(ttlMs) }
 }
 
+/** Whether it ends by itself: a node of a version that knows no such keys must not take it for another put. */
+export function isMortal({ ttlMs, lease }: PutOperation): boolean {
+  return ttlMs !== undefined || lease !== undefined
+}
+
 export function foundToWire(found: GetResult): GetResponse {
   const { ttlMs } = found
   return ttlMs === undefined ? (found as GetResult & { ttlMs?: undefined }) : { ...found, ttlMs: wide(ttlMs) }

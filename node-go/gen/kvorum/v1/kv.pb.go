@@ -2654,6 +2654,7 @@ type Operation struct {
 	//	*Operation_KeepAlive
 	//	*Operation_RevokeLease
 	//	*Operation_Page
+	//	*Operation_MortalPut
 	Kind isOperation_Kind `protobuf_oneof:"kind"`
 	// Of a write: 1 + the position of its session among those of the message; 0 without a session.
 	Session uint32 `protobuf:"varint,8,opt,name=session,proto3" json:"session,omitempty"`
@@ -2828,6 +2829,15 @@ func (x *Operation) GetPage() *PageRequest {
 	return nil
 }
 
+func (x *Operation) GetMortalPut() *PutRequest {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_MortalPut); ok {
+			return x.MortalPut
+		}
+	}
+	return nil
+}
+
 func (x *Operation) GetSession() uint32 {
 	if x != nil {
 		return x.Session
@@ -2902,6 +2912,12 @@ type Operation_Page struct {
 	Page *PageRequest `protobuf:"bytes,16,opt,name=page,proto3,oneof"`
 }
 
+type Operation_MortalPut struct {
+	// A put with a time to live or a lease. A node of a version before these would carry out the put without them; this it does not
+	// know, and says so (UNSUPPORTED).
+	MortalPut *PutRequest `protobuf:"bytes,17,opt,name=mortal_put,json=mortalPut,proto3,oneof"`
+}
+
 func (*Operation_Get) isOperation_Kind() {}
 
 func (*Operation_Put) isOperation_Kind() {}
@@ -2929,6 +2945,8 @@ func (*Operation_KeepAlive) isOperation_Kind() {}
 func (*Operation_RevokeLease) isOperation_Kind() {}
 
 func (*Operation_Page) isOperation_Kind() {}
+
+func (*Operation_MortalPut) isOperation_Kind() {}
 
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4320,7 +4338,7 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
 	"\x05floor\x18\x02 \x01(\x04R\x05floor\x12\x14\n" +
-	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xea\x06\n" +
+	"\x05shard\x18\x03 \x01(\rR\x05shard\"\xa2\a\n" +
 	"\tOperation\x12)\n" +
 	"\x03get\x18\x01 \x01(\v2\x15.kvorum.v1.GetRequestH\x00R\x03get\x12)\n" +
 	"\x03put\x18\x02 \x01(\v2\x15.kvorum.v1.PutRequestH\x00R\x03put\x122\n" +
@@ -4338,7 +4356,9 @@ const file_kvorum_v1_kv_proto_rawDesc = "" +
 	"\n" +
 	"keep_alive\x18\x0e \x01(\v2\x1b.kvorum.v1.KeepAliveRequestH\x00R\tkeepAlive\x12B\n" +
 	"\frevoke_lease\x18\x0f \x01(\v2\x1d.kvorum.v1.RevokeLeaseRequestH\x00R\vrevokeLease\x12,\n" +
-	"\x04page\x18\x10 \x01(\v2\x16.kvorum.v1.PageRequestH\x00R\x04page\x12\x18\n" +
+	"\x04page\x18\x10 \x01(\v2\x16.kvorum.v1.PageRequestH\x00R\x04page\x126\n" +
+	"\n" +
+	"mortal_put\x18\x11 \x01(\v2\x15.kvorum.v1.PutRequestH\x00R\tmortalPut\x12\x18\n" +
 	"\asession\x18\b \x01(\rR\asession\x12\x1a\n" +
 	"\bsequence\x18\t \x01(\x04R\bsequenceB\x06\n" +
 	"\x04kind\"\xed\x06\n" +
@@ -4558,60 +4578,61 @@ var file_kvorum_v1_kv_proto_depIdxs = []int32{
 	34, // 31: kvorum.v1.Operation.keep_alive:type_name -> kvorum.v1.KeepAliveRequest
 	36, // 32: kvorum.v1.Operation.revoke_lease:type_name -> kvorum.v1.RevokeLeaseRequest
 	25, // 33: kvorum.v1.Operation.page:type_name -> kvorum.v1.PageRequest
-	4,  // 34: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
-	6,  // 35: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
-	8,  // 36: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
-	56, // 37: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
-	19, // 38: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
-	39, // 39: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
-	11, // 40: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
-	13, // 41: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
-	23, // 42: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
-	15, // 43: kvorum.v1.Result.touch:type_name -> kvorum.v1.TouchResponse
-	17, // 44: kvorum.v1.Result.ttl_of:type_name -> kvorum.v1.TtlOfResponse
-	33, // 45: kvorum.v1.Result.grant_lease:type_name -> kvorum.v1.GrantLeaseResponse
-	35, // 46: kvorum.v1.Result.keep_alive:type_name -> kvorum.v1.KeepAliveResponse
-	37, // 47: kvorum.v1.Result.revoke_lease:type_name -> kvorum.v1.RevokeLeaseResponse
-	26, // 48: kvorum.v1.Result.page:type_name -> kvorum.v1.PageResponse
-	41, // 49: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
-	40, // 50: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
-	42, // 51: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
-	47, // 52: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
-	48, // 53: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
-	49, // 54: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
-	51, // 55: kvorum.v1.WatchRequest.from:type_name -> kvorum.v1.WatchPosition
-	53, // 56: kvorum.v1.WatchResponse.events:type_name -> kvorum.v1.WatchEvent
-	51, // 57: kvorum.v1.WatchResponse.next:type_name -> kvorum.v1.WatchPosition
-	55, // 58: kvorum.v1.WatchResponse.partitions:type_name -> kvorum.v1.WatchedPartitions
-	54, // 59: kvorum.v1.WatchEvent.put:type_name -> kvorum.v1.Changed
-	54, // 60: kvorum.v1.WatchEvent.delete:type_name -> kvorum.v1.Changed
-	55, // 61: kvorum.v1.WatchEvent.released:type_name -> kvorum.v1.WatchedPartitions
-	55, // 62: kvorum.v1.WatchEvent.activated:type_name -> kvorum.v1.WatchedPartitions
-	51, // 63: kvorum.v1.WatchEvent.next:type_name -> kvorum.v1.WatchPosition
-	2,  // 64: kvorum.v1.WatchedPartitions.holding:type_name -> kvorum.v1.WatchedPartitions.Holding
-	3,  // 65: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
-	5,  // 66: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
-	7,  // 67: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
-	20, // 68: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
-	43, // 69: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
-	45, // 70: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
-	28, // 71: kvorum.v1.KV.Scan:input_type -> kvorum.v1.ScanRequest
-	30, // 72: kvorum.v1.KV.Count:input_type -> kvorum.v1.CountRequest
-	50, // 73: kvorum.v1.KV.Watch:input_type -> kvorum.v1.WatchRequest
-	4,  // 74: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
-	6,  // 75: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
-	8,  // 76: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
-	23, // 77: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
-	44, // 78: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
-	46, // 79: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
-	29, // 80: kvorum.v1.KV.Scan:output_type -> kvorum.v1.ScanResponse
-	31, // 81: kvorum.v1.KV.Count:output_type -> kvorum.v1.CountResponse
-	52, // 82: kvorum.v1.KV.Watch:output_type -> kvorum.v1.WatchResponse
-	74, // [74:83] is the sub-list for method output_type
-	65, // [65:74] is the sub-list for method input_type
-	65, // [65:65] is the sub-list for extension type_name
-	65, // [65:65] is the sub-list for extension extendee
-	0,  // [0:65] is the sub-list for field type_name
+	5,  // 34: kvorum.v1.Operation.mortal_put:type_name -> kvorum.v1.PutRequest
+	4,  // 35: kvorum.v1.Result.get:type_name -> kvorum.v1.GetResponse
+	6,  // 36: kvorum.v1.Result.put:type_name -> kvorum.v1.PutResponse
+	8,  // 37: kvorum.v1.Result.delete:type_name -> kvorum.v1.DeleteResponse
+	56, // 38: kvorum.v1.Result.error:type_name -> kvorum.errors.Error
+	19, // 39: kvorum.v1.Result.append:type_name -> kvorum.v1.AppendResponse
+	39, // 40: kvorum.v1.Result.open_session:type_name -> kvorum.v1.OpenSessionResponse
+	11, // 41: kvorum.v1.Result.compare_and_set:type_name -> kvorum.v1.CompareAndSetResponse
+	13, // 42: kvorum.v1.Result.increment:type_name -> kvorum.v1.IncrementResponse
+	23, // 43: kvorum.v1.Result.transaction:type_name -> kvorum.v1.TransactionResponse
+	15, // 44: kvorum.v1.Result.touch:type_name -> kvorum.v1.TouchResponse
+	17, // 45: kvorum.v1.Result.ttl_of:type_name -> kvorum.v1.TtlOfResponse
+	33, // 46: kvorum.v1.Result.grant_lease:type_name -> kvorum.v1.GrantLeaseResponse
+	35, // 47: kvorum.v1.Result.keep_alive:type_name -> kvorum.v1.KeepAliveResponse
+	37, // 48: kvorum.v1.Result.revoke_lease:type_name -> kvorum.v1.RevokeLeaseResponse
+	26, // 49: kvorum.v1.Result.page:type_name -> kvorum.v1.PageResponse
+	41, // 50: kvorum.v1.BatchRequest.operations:type_name -> kvorum.v1.Operation
+	40, // 51: kvorum.v1.BatchRequest.sessions:type_name -> kvorum.v1.Session
+	42, // 52: kvorum.v1.BatchResponse.results:type_name -> kvorum.v1.Result
+	47, // 53: kvorum.v1.ClusterMapResponse.map:type_name -> kvorum.v1.ClusterMap
+	48, // 54: kvorum.v1.ClusterMap.shards:type_name -> kvorum.v1.Shard
+	49, // 55: kvorum.v1.Shard.nodes:type_name -> kvorum.v1.Node
+	51, // 56: kvorum.v1.WatchRequest.from:type_name -> kvorum.v1.WatchPosition
+	53, // 57: kvorum.v1.WatchResponse.events:type_name -> kvorum.v1.WatchEvent
+	51, // 58: kvorum.v1.WatchResponse.next:type_name -> kvorum.v1.WatchPosition
+	55, // 59: kvorum.v1.WatchResponse.partitions:type_name -> kvorum.v1.WatchedPartitions
+	54, // 60: kvorum.v1.WatchEvent.put:type_name -> kvorum.v1.Changed
+	54, // 61: kvorum.v1.WatchEvent.delete:type_name -> kvorum.v1.Changed
+	55, // 62: kvorum.v1.WatchEvent.released:type_name -> kvorum.v1.WatchedPartitions
+	55, // 63: kvorum.v1.WatchEvent.activated:type_name -> kvorum.v1.WatchedPartitions
+	51, // 64: kvorum.v1.WatchEvent.next:type_name -> kvorum.v1.WatchPosition
+	2,  // 65: kvorum.v1.WatchedPartitions.holding:type_name -> kvorum.v1.WatchedPartitions.Holding
+	3,  // 66: kvorum.v1.KV.Get:input_type -> kvorum.v1.GetRequest
+	5,  // 67: kvorum.v1.KV.Put:input_type -> kvorum.v1.PutRequest
+	7,  // 68: kvorum.v1.KV.Delete:input_type -> kvorum.v1.DeleteRequest
+	20, // 69: kvorum.v1.KV.Transaction:input_type -> kvorum.v1.TransactionRequest
+	43, // 70: kvorum.v1.KV.Batch:input_type -> kvorum.v1.BatchRequest
+	45, // 71: kvorum.v1.KV.ClusterMap:input_type -> kvorum.v1.ClusterMapRequest
+	28, // 72: kvorum.v1.KV.Scan:input_type -> kvorum.v1.ScanRequest
+	30, // 73: kvorum.v1.KV.Count:input_type -> kvorum.v1.CountRequest
+	50, // 74: kvorum.v1.KV.Watch:input_type -> kvorum.v1.WatchRequest
+	4,  // 75: kvorum.v1.KV.Get:output_type -> kvorum.v1.GetResponse
+	6,  // 76: kvorum.v1.KV.Put:output_type -> kvorum.v1.PutResponse
+	8,  // 77: kvorum.v1.KV.Delete:output_type -> kvorum.v1.DeleteResponse
+	23, // 78: kvorum.v1.KV.Transaction:output_type -> kvorum.v1.TransactionResponse
+	44, // 79: kvorum.v1.KV.Batch:output_type -> kvorum.v1.BatchResponse
+	46, // 80: kvorum.v1.KV.ClusterMap:output_type -> kvorum.v1.ClusterMapResponse
+	29, // 81: kvorum.v1.KV.Scan:output_type -> kvorum.v1.ScanResponse
+	31, // 82: kvorum.v1.KV.Count:output_type -> kvorum.v1.CountResponse
+	52, // 83: kvorum.v1.KV.Watch:output_type -> kvorum.v1.WatchResponse
+	75, // [75:84] is the sub-list for method output_type
+	66, // [66:75] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_kvorum_v1_kv_proto_init() }
@@ -4663,6 +4684,7 @@ func file_kvorum_v1_kv_proto_init() {
 		(*Operation_KeepAlive)(nil),
 		(*Operation_RevokeLease)(nil),
 		(*Operation_Page)(nil),
+		(*Operation_MortalPut)(nil),
 	}
 	file_kvorum_v1_kv_proto_msgTypes[39].OneofWrappers = []any{
 		(*Result_Get)(nil),

@@ -414,6 +414,12 @@ export interface Operation {
     | { $case: "keepAlive"; value: KeepAliveRequest }
     | { $case: "revokeLease"; value: RevokeLeaseRequest }
     | { $case: "page"; value: PageRequest }
+    | //
+    /**
+     * A put with a time to live or a lease. A node of a version before these would carry out the put without them; this it does not
+     * know, and says so (UNSUPPORTED).
+     */
+    { $case: "mortalPut"; value: PutRequest }
     | undefined;
   /** Of a write: 1 + the position of its session among those of the message; 0 without a session. */
   session: number;
@@ -3249,6 +3255,9 @@ export const Operation: MessageFns<Operation> = {
       case "page":
         PageRequest.encode(message.kind.value, writer.uint32(130).fork()).join();
         break;
+      case "mortalPut":
+        PutRequest.encode(message.kind.value, writer.uint32(138).fork()).join();
+        break;
     }
     if (message.session !== 0) {
       writer.uint32(64).uint32(message.session);
@@ -3385,6 +3394,14 @@ export const Operation: MessageFns<Operation> = {
             }
 
             message.kind = { $case: "page", value: PageRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.kind = { $case: "mortalPut", value: PutRequest.decode(reader, reader.uint32()) };
             continue;
           }
           case 8: {
