@@ -1,8 +1,13 @@
 import { describe, expect, test } from 'vitest'
+import { MapCell } from '../core/map-source.js'
+import type { Operation, Result } from '../core/operation.js'
+import { seededRng } from '../core/rng.js'
+import { PARTITIONS } from '../core/slot.js'
 import { ManualClock } from '../core/testing/manual-clock.js'
+import { makeClusterMap } from '../core/topology.js'
 import { LeaseNotFoundError, UnavailableError } from '../errors/index.js'
 import { KvClient } from './kv-client.js'
-import type { Lease } from './lease.js'
+import { type Lease, Leases } from './lease.js'
 import { LeaseHold } from './lease-hold.js'
 import { FakeCluster } from './testing/fake-cluster.js'
 
@@ -86,6 +91,29 @@ function holding(signal?: AbortSignal) {
   }
   return { hold, answers, answer, later, ended: () => ended, clock }
 }
+
+test('a hold counts from the last keep-alive of the lease, not from its grant', async () => {
+  const clock = new ManualClock()
+  const owners = Array.from({ length: PARTITIONS }, () => 1)
+  const shards = [{ id: 1, nodes: [{ id: 'n', address: 'a:1' }] }]
+  const maps = new MapCell(makeClusterMap({ clusterId: 'c', epoch: 1n, owners, shards }))
+  const execute = async ({ kind }: Operation) => ({ kind, ttlMs: TTL_MS }) as Result
+  const leases = new Leases({ pages: { maps, clock, execute }, clock, rng: seededRng(1), deadlineMs: 1_000 })
+  const lease = await leases.grant({ ttlMs: TTL_MS })
+  clock.advance(TTL_MS - 1)
+  await lease.keepAlive()
+  clock.advance(TTL_MS - 1)
+  const first = lease.hold()
+  expect(first.signal.aborted).toBe(false)
+  await first.stop()
+  clock.advance(TTL_MS - 1)
+  const second = lease.hold()
+  expect(second.signal.aborted).toBe(false)
+  await second.stop()
+  clock.advance(TTL_MS)
+  expect(lease.hold().signal.reason).toMatchObject({ code: 'LEASE_NOT_FOUND' })
+  await leases.close()
+})
 
 const DOWN = new UnavailableError('down', { outcome: 'not-applied' })
 

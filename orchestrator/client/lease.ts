@@ -64,10 +64,18 @@ export class Leases {
     await Promise.all([...this.#holds].map((hold) => hold.stop()))
   }
 
-  #lease(id: Uint8Array, aliveUntil: number | undefined): Lease {
-    const { pages } = this.#tools
+  /** `granted`: on the monotonic clock, until when it lives by its grant; undefined: nobody knows. */
+  #lease(id: Uint8Array, granted: number | undefined): Lease {
+    const { pages, clock } = this.#tools
+    // What has been kept alive since then, by whatever way, is not over when the grant is.
+    let aliveUntil = granted
     return new Lease(id, {
-      keepAlive: (options) => keepAlive(pages, id, this.#request(options)),
+      keepAlive: async (options) => {
+        const began = clock.monotonic()
+        const ttlMs = await keepAlive(pages, id, this.#request(options))
+        aliveUntil = Math.max(aliveUntil ?? 0, began + ttlMs)
+        return ttlMs
+      },
       revoke: (options) => revokeLease(pages, id, this.#request(options)),
       hold: (lease, options) => this.#hold(lease, aliveUntil, options),
     })
