@@ -55,6 +55,17 @@ test('what fails is counted by its code, and is no success', async () => {
   })
 })
 
+test('a load that cannot be made ready leaves nothing', async () => {
+  let puts = 0
+  cluster.leader.answer = (operation) => {
+    if (operation.kind !== 'put' || ++puts !== 3) return cluster.leader.execute(operation)
+    return new UnsupportedError('not here', { outcome: 'not-applied' })
+  }
+  expect(await run('--keys', '10')).toBe(3)
+  expect(puts).toBe(10)
+  expect(cluster.rows.size).toBe(0)
+})
+
 test.each([
   ['--clients', '0'],
   ['--seconds', 'x'],

@@ -62,8 +62,8 @@ export function bench(
   return interruptibly(context, (over) =>
     withNearKv(connection, async (kv) => {
       const value = Buffer.alloc(task.valueBytes, 'v')
-      await forAll(keys, (key) => kv.put(key, value))
       try {
+        await forAll(keys, (key) => kv.put(key, value), over)
         const report = await load(kv, keys, value, task, tools, over)
         context.out(json ? `${JSON.stringify(report)}\n` : textOf(report, task))
         return Object.keys(report.failed).length === 0 ? EXIT.ok : EXIT.failed
@@ -76,8 +76,16 @@ export function bench(
   )
 }
 
-async function forAll(keys: readonly string[], act: (key: string) => Promise<unknown>): Promise<void> {
-  for (let at = 0; at < keys.length; at += ROUND) await Promise.all(keys.slice(at, at + ROUND).map(act))
+/** The rest is left when it is `over`. When it rejects nothing is on its way any more: a put must not come behind its key's delete. */
+async function forAll(
+  keys: readonly string[],
+  act: (key: string) => Promise<unknown>,
+  over?: AbortSignal,
+): Promise<void> {
+  for (let at = 0; at < keys.length && over?.aborted !== true; at += ROUND) {
+    const settled = await Promise.allSettled(keys.slice(at, at + ROUND).map(act))
+    for (const one of settled) if (one.status === 'rejected') throw one.reason
+  }
 }
 
 async function load(
