@@ -41,7 +41,13 @@ function adviceFor(error: KvError, what: string, writes: boolean): string {
   return writes ? `nothing was changed: ${advice}` : advice
 }
 
-const OF_THE_STATE: ReadonlySet<string> = new Set(['PRECONDITION_FAILED', 'NOT_A_NUMBER', 'OVERFLOW', 'COMPACTED'])
+const OF_THE_STATE: ReadonlySet<string> = new Set([
+  'PRECONDITION_FAILED',
+  'NOT_A_NUMBER',
+  'OVERFLOW',
+  'COMPACTED',
+  'LEASE_NOT_FOUND',
+])
 
 function isUsage({ code }: KvError): boolean {
   return code === 'INVALID_ARGUMENT' || code === 'TOO_LARGE' || code === 'CROSS_SHARD'

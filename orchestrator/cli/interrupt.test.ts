@@ -39,6 +39,29 @@ test('a load ends, and its keys go', async () => {
   expect(scene.rows).toEqual({})
 })
 
+test('a load that is being made ready ends as well', async () => {
+  servePages(scene.cluster, ({ kind }) => {
+    if (kind === 'put') over.abort()
+    return undefined
+  })
+  const args = ['bench', '--seconds', '3600', '--keys', '100000', '--clients', '2']
+  expect((await scene.runWith({ interrupted: over.signal }, ...args)).code).toBe(0)
+  expect(scene.cluster.leader.operations.filter(({ kind }) => kind === 'put').length).toBeLessThan(1_000)
+  expect(scene.rows).toEqual({})
+})
+
+test('a lease is kept alive no longer, and not revoked', async () => {
+  const id = (await scene.run('lease', 'grant', '--ttl', '30s')).out.trim()
+  let said = ''
+  const out = (text: string) => {
+    said += text
+    over.abort()
+  }
+  const { code, warned } = await scene.runWith({ interrupted: over.signal, out }, 'lease', 'keep-alive', id)
+  expect({ code, warned, said }).toEqual({ code: 3, warned: '', said: 'it lives for 30s from now on\n' })
+  expect((await scene.run('lease', 'keep-alive', id, '--once')).code).toBe(0)
+})
+
 test('top ends', async () => {
   const status = async (): Promise<StatusResponse> => {
     over.abort()

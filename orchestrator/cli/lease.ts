@@ -70,13 +70,14 @@ async function grant({ ttlMs = 0 }: Task, { json }: Form, to: Connection, { out 
   return EXIT.ok
 }
 
-async function keepAlive(task: Task, { json }: Form, to: Connection, { out, warn }: Context): Promise<number> {
+async function keepAlive(task: Task, { json }: Form, to: Connection, context: Context): Promise<number> {
+  const { out, warn, interrupted } = context
   const { id = '' } = task
   try {
     await withKv(to, async (kv, left) => {
       const ttlMs = await kv.lease.of(id).keepAlive(left())
       out(json ? `${JSON.stringify({ ok: true, lease: id, ttlMs })}\n` : `it lives for ${ttlMs / 1000}s from now on\n`)
-      if (!task.once) await untilLost(kv, id)
+      if (!task.once) await untilOver(kv, id, interrupted)
     })
     return EXIT.ok
   } catch (error) {
@@ -88,9 +89,9 @@ async function keepAlive(task: Task, { json }: Form, to: Connection, { out, warn
 }
 
 /** Throws why nobody keeps it alive any more. */
-async function untilLost(kv: KvClient, id: string): Promise<never> {
-  const { signal } = kv.lease.of(id).hold()
-  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+async function untilOver(kv: KvClient, id: string, interrupted: AbortSignal | undefined): Promise<never> {
+  const { signal } = kv.lease.of(id).hold({ signal: interrupted })
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   throw signal.reason
 }
 
