@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { PARTITIONS } from '../core/slot.js'
 import { makeClusterMap } from '../core/topology.js'
-import { CompactedError, UnavailableError } from '../errors/index.js'
+import { CompactedError, InvalidArgumentError, UnavailableError } from '../errors/index.js'
 import { type Listener, listen } from '../wire/listener.js'
 import { kvService, type WatchAnswer, type WatchQuestion } from '../wire/services.js'
 import { runCommand } from './program.js'
@@ -12,10 +12,12 @@ let listener: Listener
 let asked: WatchQuestion[]
 /** Goes on until its client leaves, instead of failing. */
 let isEndless = false
+let isRefused = false
 
 beforeEach(async () => {
   asked = []
   isEndless = false
+  isRefused = false
   const refuse = () => Promise.reject(new UnavailableError('only Watch here', { outcome: 'not-applied' }))
   const data = { get: refuse, put: refuse, delete: refuse, transaction: refuse, batch: () => {} }
   const handlers = { ...data, clusterMap, watch }
@@ -32,6 +34,7 @@ async function* clusterMap(signal: AbortSignal) {
 /** Two changes, and then there is too much that was missed. */
 async function* watch(request: WatchQuestion, signal: AbortSignal): AsyncGenerator<WatchAnswer> {
   asked.push(request)
+  if (isRefused) throw new InvalidArgumentError('not a token', { outcome: 'not-applied' })
   yield { events: [], next: undefined, partitions: [], token: Buffer.from([1]) }
   const token = Buffer.from([1, 2, 3])
   const [key, value] = [Buffer.from('user:1'), Buffer.from([0xff])]
@@ -61,13 +64,20 @@ async function run(...args: string[]) {
 
 test('prints each change, and how to go on when too much was missed', async () => {
   const { code, out, warned } = await run('user:', '--from', 'AQID')
-  expect(out).toBe('put "user:1" \ufffd\ndelete "user:1"\n')
+  expect(out).toBe('put "user:1" 0xff\ndelete "user:1"\n')
   expect(code).toBe(3)
   expect(warned).toBe(
     `kvorum: watching; the same again with --from AQ\nkvorum: watch "user:" on ${listener.address} failed: the changes since then are not kept any more: kvorum scan shows what is there, and --from BAUG watches on from now (COMPACTED)\n`,
   )
   expect(asked[0]?.keys).toEqual({ $case: 'prefix', value: Buffer.from('user:') })
   expect(Buffer.from(asked[0]?.token ?? [])).toEqual(Buffer.from([1, 2, 3]))
+})
+
+test('a token that is none is not told as the way on', async () => {
+  isRefused = true
+  const { code, warned } = await run('user:', '--from', 'AQID')
+  expect(code).toBe(2)
+  expect(warned).toBe(`kvorum: watch "user:" on ${listener.address} failed: not a token (INVALID_ARGUMENT)\n`)
 })
 
 test('Ctrl-C ends it, and it says how far it came', async () => {

@@ -1,11 +1,12 @@
 import type { WatchEvent } from '../client/index.js'
+import { decodeText } from '../core/text.js'
 import { KvError, kvError } from '../errors/index.js'
 import { fieldInJson } from './bytes-json.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
 import { interruptibly } from './interrupt.js'
 import { withKv } from './with-kv.js'
-import { shown } from './words.js'
+import { plain, shown } from './words.js'
 
 export interface WatchFlags {
   /** A token of a watch of the same prefix. */
@@ -39,7 +40,9 @@ export async function watch(
         throw new TypeError('a watch has ended without a failure')
       } catch (error) {
         if (error instanceof KvError && error.token !== undefined) throw compacted(error)
-        if (changes.token !== undefined) warn(`kvorum: watch on with --from ${changes.token}\n`)
+        // One that never began is no further than what it was given.
+        if (changes.token !== undefined && changes.token !== from)
+          warn(`kvorum: watch on with --from ${changes.token}\n`)
         if (signal.aborted) return EXIT.ok
         throw error
       }
@@ -54,9 +57,9 @@ function compacted(error: KvError): KvError {
 }
 
 function lineOf(event: WatchEvent): string {
-  const key = shown(textOf(event.key))
-  if (event.type === 'delete') return `delete ${key}\n`
-  return `put ${key} ${textOf(event.value)}\n`
+  const text = decodeText(event.key)
+  const key = text === undefined ? plain(event.key) : shown(text)
+  return event.type === 'delete' ? `delete ${key}\n` : `put ${key} ${plain(event.value)}\n`
 }
 
 /** Bytes that are no UTF-8 are in base64, in a field of its own. */
@@ -64,8 +67,4 @@ function jsonOf(event: WatchEvent): string {
   const { type, version, token } = event
   const value = event.type === 'put' ? fieldInJson('value', event.value) : {}
   return `${JSON.stringify({ type, ...fieldInJson('key', event.key), ...value, version: `${version}`, token })}\n`
-}
-
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString()
 }
