@@ -37,10 +37,17 @@ export function carryThrough(
     const began = before.has(view.id) ? `${view.id} is under way already, ${amountText(view)}` : view.id
     const say = (words: string) => context.out(json ? `${JSON.stringify(view)}\n` : `${words}\n`)
     if (view.id === '') say(nothing(view))
-    else if (detach) say(`operation ${began}: ${view.what}; kvorum operations shows how far it is`)
+    else if (detach) say(`operation ${began}: ${view.what}; ${laterOf(view)}`)
     else return follow(client, view, began, { json, context, clock })
     return EXIT.ok
   })
+}
+
+/** What a person does who does not wait. */
+function laterOf({ id, state }: OperationView): string {
+  return state === 'paused'
+    ? `it is paused, and kvorum operations resume ${id} lets it go on`
+    : 'kvorum operations shows how far it is'
 }
 
 /** The operations that have not ended: asked for again, one of them is carried on, and that is to be said. */

@@ -120,6 +120,8 @@ test('one that is paused is not waited for in silence', async () => {
   begun = { state: OperationState.PAUSED }
   expect(await run(['restart', '--rolling'])).toBe(0)
   expect(warned).toContain('it is paused: kvorum operations resume abc lets it go on\n')
+  expect(await run(['restart', '--rolling', '--detach'])).toBe(0)
+  expect(out).toContain('a roll; it is paused, and kvorum operations resume abc lets it go on\n')
 })
 
 test('--detach returns when it has begun', async () => {
