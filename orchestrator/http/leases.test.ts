@@ -51,7 +51,9 @@ test('what is no lease is refused', async () => {
   }
   for (const bad of ['x', '0'.repeat(32), 'AB'.repeat(16)]) {
     expect((await ask(`/v1/leases/${bad}`, { method: 'DELETE' })).status).toBe(400)
-    expect((await ask(`/key/k?lease=${bad}`, { method: 'PUT', ...inJson({ value: 'v' }) })).status).toBe(400)
+    const refused = await ask(`/key/k?lease=${bad}`, { method: 'PUT', ...inJson({ value: 'v' }) })
+    expect(refused.status).toBe(400)
+    expect(await refused.json()).toMatchObject({ detail: expect.stringMatching(/32 hexadecimal digits/) })
   }
   expect((await ask(`/v1/leases/${'ab'.repeat(16)}`, { method: 'GET' })).status).toBe(405)
   const other = await serving(new MapStore())
