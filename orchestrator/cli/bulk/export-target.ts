@@ -6,7 +6,7 @@ import type { RangeChoice } from '../../client/index.js'
 import type { Clock } from '../../core/clock.js'
 import type { FormatName } from './format.js'
 import type { Extras } from './row.js'
-import { readState, removeState, writeState } from './state-file.js'
+import { isElsewhere, readState, removeState, writeState } from './state-file.js'
 
 /** How far an export is. */
 export interface Place {
@@ -19,6 +19,8 @@ export interface Place {
 export interface Target {
   /** What stands there. */
   readonly place: Place
+  /** What a person does who does not want that it goes on: what stands there may be of long ago. */
+  readonly anew: string
   /** Resolves when more can be taken; `place`: the end of the text. */
   write(text: string, place: Place): Promise<void>
   /** All is there. */
@@ -29,6 +31,7 @@ export interface Target {
 
 export class StandardOut implements Target {
   place: Place = { rows: 0, cursor: undefined }
+  readonly anew = ''
 
   async write(text: string, place: Place): Promise<void> {
     if (!process.stdout.write(text)) await once(process.stdout, 'drain')
@@ -54,7 +57,11 @@ interface Kept {
   readonly what: string
   readonly bytes: number
   readonly place: Place
+  /** Who writes: two at once would write into each other's rows. */
+  readonly pid: number
 }
+
+const NOTHING = { bytes: 0, place: { rows: 0, cursor: undefined } } as const
 
 /** What a kill may cost, and an fsync is worth. */
 const KEEP_EVERY_MS = 1_000
@@ -79,10 +86,14 @@ export class PartFile implements Target {
 
   /** Throws a TypeError when something else was begun there, and for what is no file. */
   static async open(file: string, about: What, clock: Clock): Promise<PartFile> {
-    const isFile = statSync(file, { throwIfNoEntry: false })?.isFile() ?? true
-    if (!isFile) throw new TypeError(`${file} is no file: export to -, which is stdout`)
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) {
+      throw new TypeError(`${file} is no file: export to -, which is stdout`)
+    }
     const what = JSON.stringify(about)
-    const kept = readState<Kept>(stateOf(file))
+    const found = readState<Kept>(stateOf(file))
+    if (found !== undefined && isElsewhere(found.pid)) throw new TypeError(busy(file, found.pid))
+    // What has no row yet is of no use to anybody.
+    const kept = found?.place.cursor === undefined ? undefined : found
     if (kept !== undefined && kept.what !== what) {
       const remove = `remove ${stateOf(file)} and ${partOf(file)} to begin anew`
       throw new TypeError(
@@ -90,16 +101,19 @@ export class PartFile implements Target {
       )
     }
     try {
-      const found = kept === undefined ? undefined : await reopened(partOf(file), kept.bytes)
-      if (found !== undefined && kept !== undefined)
-        return new PartFile(file, what, clock, found, kept.bytes, kept.place)
-      // One that ended between its last two steps, say.
-      removeState(stateOf(file))
-      const part = await open(partOf(file), 'w')
-      return new PartFile(file, what, clock, part, 0, { rows: 0, cursor: undefined })
+      const old = kept === undefined ? undefined : await reopened(partOf(file), kept.bytes)
+      const { bytes, place } = old !== undefined && kept !== undefined ? kept : NOTHING
+      const part = old ?? (await open(partOf(file), 'w'))
+      const target = new PartFile(file, what, clock, part, bytes, place)
+      await target.#claim()
+      return target
     } catch (error) {
       throw new TypeError(`${file} cannot be written: ${(error as Error).message}`, { cause: error })
     }
+  }
+
+  get anew(): string {
+    return `remove ${stateOf(this.file)} to begin anew`
   }
 
   async write(text: string, place: Place): Promise<void> {
@@ -126,8 +140,19 @@ export class PartFile implements Target {
   async close(): Promise<void> {
     try {
       if (!this.#done && this.place !== this.#kept) await this.#keep()
+      if (this.place.cursor === undefined) removeState(stateOf(this.file))
     } finally {
       await this.part.close()
+    }
+  }
+
+  /** Says who writes, before the first row is written. */
+  async #claim(): Promise<void> {
+    try {
+      this.#say()
+    } catch (error) {
+      await this.part.close()
+      throw error
     }
   }
 
@@ -135,10 +160,14 @@ export class PartFile implements Target {
     // Before the first row there is nothing to go on behind: whoever comes next begins anew, with the header.
     if (this.place.cursor === undefined) return
     await this.part.datasync()
-    const kept: Kept = { format: 1, what: this.what, bytes: this.bytes, place: this.place }
-    writeState(stateOf(this.file), kept)
+    this.#say()
     this.#keptAt = this.clock.monotonic()
     this.#kept = this.place
+  }
+
+  #say(): void {
+    const kept: Kept = { format: 1, what: this.what, bytes: this.bytes, place: this.place, pid: process.pid }
+    writeState(stateOf(this.file), kept)
   }
 }
 
@@ -149,6 +178,11 @@ async function reopened(path: string, bytes: number): Promise<FileHandle | undef
   const part = await open(path, 'r+')
   await part.truncate(bytes)
   return part
+}
+
+function busy(file: string, pid: number): string {
+  const state = stateOf(file)
+  return `process ${pid} is exporting to ${file}, ${state} says: wait for it, or end it; if that is another program by now, remove ${state}`
 }
 
 function partOf(file: string): string {

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { appendFileSync, existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -109,7 +111,10 @@ test.each(FORMATS)('%s: it goes on behind the last whole row, wherever it was cu
     writeFileSync(part, kept + torn)
     writeFileSync(scene.path(`a.${format}.kvorum-export`), state)
     const { code, warned } = await scene.run('export', file)
-    expect({ code, warned }).toEqual({ code: 0, warned: expect.stringMatching(/going on behind \d+ rows/) })
+    expect({ code, warned }).toEqual({
+      code: 0,
+      warned: expect.stringMatching(/going on behind \d+ rows; remove .*export to begin anew/),
+    })
     expect(scene.read(`a.${format}`)).toBe(scene.read(`whole.${format}`))
   }
   expect(readdirSync(scene.folder).sort()).toEqual([`a.${format}`, `whole.${format}`])
@@ -145,6 +150,37 @@ test('another export does not go on with it', async () => {
   }
   appendFileSync(scene.path('a.jsonl.kvorum-export'), 'x')
   expect((await scene.run('export', scene.path('a.jsonl'))).warned).toContain('does not say how far it was')
+})
+
+test('two at once would write into each other: the second one is refused, until the first has died', async () => {
+  fill(400)
+  failAtPage(5)
+  await scene.run('export', scene.path('a.jsonl'))
+  servePages(scene.cluster)
+  const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
+  const state = JSON.parse(scene.read('a.jsonl.kvorum-export'))
+  scene.file('a.jsonl.kvorum-export', JSON.stringify({ ...state, pid: other.pid }))
+  const kept = scene.read('a.jsonl.kvorum-part')
+  const refused = await scene.run('export', scene.path('a.jsonl'))
+  expect(refused).toMatchObject({
+    code: 2,
+    warned: expect.stringContaining(`process ${other.pid} is exporting to ${scene.path('a.jsonl')}`),
+  })
+  expect(scene.read('a.jsonl.kvorum-part')).toBe(kept)
+  other.kill('SIGKILL')
+  await once(other, 'exit')
+  expect((await scene.run('export', scene.path('a.jsonl'))).out).toMatch(/^exported 400 rows/)
+})
+
+test('it says who writes from its beginning on', async () => {
+  fill(400)
+  let seen = ''
+  servePages(scene.cluster, ({ kind }) => {
+    if (kind === 'page' && seen === '') seen = scene.read('a.jsonl.kvorum-export')
+    return undefined
+  })
+  await scene.run('export', scene.path('a.jsonl'))
+  expect(JSON.parse(seen)).toMatchObject({ bytes: 0, pid: process.pid })
 })
 
 test('interrupted, it says how to go on', async () => {

@@ -42,7 +42,7 @@ export function exportRows(
       try {
         const before = target.place
         if (before.cursor !== undefined && !json)
-          context.warn(`${task.file}: going on behind ${grouped(before.rows)} rows\n`)
+          context.warn(`${task.file}: going on behind ${grouped(before.rows)} rows; ${target.anew}\n`)
         // Only for the bar: who cannot count may still read.
         const total = await client.count(range).catch(() => undefined)
         const progress = new BulkProgress(context, clock, total, { done: before.rows, rows: before.rows })
