@@ -57,6 +57,11 @@ export class ImportPlace {
     )
   }
 
+  /** What a person does who does not want that it goes on. */
+  get anew(): string {
+    return `remove ${this.path} to begin anew`
+  }
+
   get at(): Position {
     return this.beginning.at
   }

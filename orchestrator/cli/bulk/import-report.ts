@@ -44,10 +44,13 @@ export function tellImport(
     if (!json) out(`imported ${grouped(done.put)} rows${besides(done)} in ${seconds.toFixed(1)} s (${rate})\n`)
     return done.skipped > 0 ? EXIT.skipped : EXIT.ok
   }
+  const imported = `lines 1 to ${lines} are imported`
   const goOn =
-    file === STANDARD
-      ? `lines 1 to ${lines} are imported: give it again from line ${lines + 1} on`
-      : `lines 1 to ${lines} are imported, and the same command goes on behind them`
+    lines === 0
+      ? 'nothing before it is known to be imported: give the same command again'
+      : file === STANDARD
+        ? `${imported}: give it again from line ${lines + 1} on`
+        : `${imported}, and the same command goes on behind them`
   warn(`kvorum: ${error === undefined ? 'interrupted' : `${file}, line ${error.line}: ${error.message}`}; ${goOn}\n`)
   return EXIT.failed
 }

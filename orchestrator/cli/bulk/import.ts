@@ -13,6 +13,7 @@ import { RowPutter, rowsOf } from './put-rows.js'
 import { type BadLine, readRows } from './read-rows.js'
 
 const CHUNK_BYTES = 1 << 20
+const OTHER_FILE = 'what --state and --bad-to name is written, and has to be another file than the one that is imported'
 
 export interface ImportTask {
   readonly file: string
@@ -39,13 +40,14 @@ export function importRows(
 ): Promise<number> {
   const format = formatOf(task.file, task.format)
   const size = task.file === STANDARD ? undefined : sizeOf(task.file)
+  if (task.state !== undefined && isSameFile(task.state, task.file)) throw new TypeError(OTHER_FILE)
   if (task.file === STANDARD && context.interrupted !== undefined) throw new TypeError('stdin is what the shell reads')
   return interruptibly(context, (interrupted) =>
     withNearKv(connection, async (client) => {
       const place = await ImportPlace.find(task, { format, size, clusterId: client.clusterId }, clock)
       const { at, done } = place
       const progress = new BulkProgress(context, clock, size, { done: at.offset, rows: rowsOf(done) })
-      if (at.offset > 0 && !json) context.warn(`${task.file}: going on behind line ${at.lines}\n`)
+      if (at.offset > 0 && !json) context.warn(`${task.file}: going on behind line ${at.lines}; ${place.anew}\n`)
       const bad = new BadLines(task, () => progress.clear(), context)
       try {
         const ending = await run({ task, format, place, bad, client, interrupted, json, progress })
@@ -113,6 +115,12 @@ function sizeOf(file: string): number {
   throw new TypeError(`${file} is no file; what comes from elsewhere can be given on stdin, as -`)
 }
 
+/** What is added to its own input is read again, for ever. */
+function isSameFile(one: string, other: string): boolean {
+  const [here, there] = [one, other].map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }))
+  return here !== undefined && there !== undefined && here.ino === there.ino && here.dev === there.dev
+}
+
 function openAt(file: string, offset: number, interrupted: AbortSignal): AsyncIterable<Buffer> {
   if (file === STANDARD) return addAbortSignal(interrupted, process.stdin)
   return createReadStream(file, { start: offset, highWaterMark: CHUNK_BYTES, signal: interrupted })
@@ -128,10 +136,11 @@ class BadLines {
   readonly #file: number | undefined
 
   constructor(
-    { skipBad, badTo }: ImportTask,
+    { file, skipBad, badTo }: ImportTask,
     private readonly before: () => void,
     private readonly context: Pick<Context, 'warn'>,
   ) {
+    if (badTo !== undefined && isSameFile(badTo, file)) throw new TypeError(OTHER_FILE)
     if (badTo !== undefined && !skipBad) throw new TypeError('--bad-to says where lines are told that --skip-bad skips')
     this.#file = badTo === undefined ? undefined : openSync(badTo, 'a')
   }
