@@ -16,9 +16,10 @@ export interface Task {
 
 /** Tells a failure in one line for people, and as JSON if a program asked; gives the exit code. */
 export function tellFailure(error: KvError, task: Task, { out, warn }: Context): number {
-  const { code, outcome } = error
+  const { code, outcome, token } = error
   const message = oneLine(error.message)
-  const known = task.writes ? { code, outcome, message } : { code, message }
+  // Where a watch goes on that missed too much. Without a token the field is not there.
+  const known = task.writes ? { code, outcome, message } : { code, message, token }
   if (task.json) out(`${JSON.stringify({ ok: false, error: known })}\n`)
   warn(`kvorum: ${error instanceof NoServerError ? message : wordsFor(error, message, task)}\n`)
   return isUsage(error) ? EXIT.usage : EXIT.failed

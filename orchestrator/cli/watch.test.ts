@@ -89,7 +89,8 @@ test('Ctrl-C ends it, and it says how far it came', async () => {
 
 test('--json: a line each, with the token to go on from', async () => {
   const { out } = await run('', '--json')
-  const [put, gone] = out.split('\n').map((line) => (line === '' ? undefined : (JSON.parse(line) as unknown)))
+  const [put, gone, failed] = out.split('\n').map((line) => (line === '' ? undefined : (JSON.parse(line) as unknown)))
   expect(put).toEqual({ type: 'put', key: 'user:1', valueBase64: '/w==', version: '4', token: 'AQID' })
   expect(gone).toEqual({ type: 'delete', key: 'user:1', version: '4', token: 'AQID' })
+  expect(failed).toMatchObject({ ok: false, error: { code: 'COMPACTED', token: 'BAUG' } })
 })
