@@ -163,6 +163,8 @@ export class Watch<Event> implements AsyncIterableIterator<Event> {
   #token: string | undefined
   #next: Promise<unknown> = Promise.resolve()
   #over = false
+  /** Why it is over, if the client ended it and nobody was told yet. */
+  #ended: CancelledError | undefined
 
   constructor(open: (signal: AbortSignal) => AsyncGenerator<GatewayMessage>, options: WatchOptions, done: () => void) {
     const { signal, progress = false, from } = options
@@ -192,12 +194,17 @@ export class Watch<Event> implements AsyncIterableIterator<Event> {
   }
 
   async return(): Promise<IteratorResult<Event, undefined>> {
-    await this.end()
+    await this.#leave()
     return { done: true, value: undefined }
   }
 
-  /** Ends it, and resolves when nothing is left. A `next` that waits rejects with CANCELLED. */
+  /** Ends it, and resolves when nothing is left. The `next` that waits, or else the one after what is there, rejects with CANCELLED. */
   async end(): Promise<void> {
+    if (!this.#over) this.#ended = new CancelledError('the client was closed', { outcome: 'not-applied' })
+    await this.#leave()
+  }
+
+  async #leave(): Promise<void> {
     this.#gone.abort()
     await this.#next
     this.#finish()
@@ -211,16 +218,25 @@ export class Watch<Event> implements AsyncIterableIterator<Event> {
         this.#token = (event as { readonly token: string }).token
         return { done: false, value: event }
       }
-      if (this.#over) return { done: true, value: undefined }
+      if (this.#over) return this.#last()
       try {
         const { done, value } = await this.#messages.next()
         if (done === true) this.#finish()
         else this.#took(value)
       } catch (error) {
+        this.#ended = undefined
         this.#finish()
         throw error
       }
     }
+  }
+
+  /** An end that was not the caller's own is told once: a loop would take it for the end of what there was. */
+  #last(): IteratorResult<Event, undefined> {
+    const ended = this.#ended
+    this.#ended = undefined
+    if (ended !== undefined) throw ended
+    return { done: true, value: undefined }
   }
 
   #took({ events, token }: GatewayMessage): void {

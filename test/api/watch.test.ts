@@ -106,8 +106,13 @@ describe.each(['direct', 'gateway', 'auto'] as const)('mode %s', (mode) => {
     gone.abort()
     await expect(waiting).rejects.toBeInstanceOf(CancelledError)
     const other = await begun(kv, 'k')
+    const busy = await begun(kv, 'k')
     const left = other.next()
     await Promise.all([expect(left).rejects.toBeInstanceOf(CancelledError), kv.close()])
+    // Who was busy, or comes later, is told as well: nothing says that there was nothing more.
+    await expect(busy.next()).rejects.toBeInstanceOf(CancelledError)
+    expect(await busy.next()).toEqual({ done: true, value: undefined })
+    await expect(kv.watch({ key: 'k' }).next()).rejects.toBeInstanceOf(CancelledError)
   })
 })
 
