@@ -6,7 +6,7 @@ import { flagsOf } from '../control/drivers/settings.js'
 import { StartFault } from '../control/faults.js'
 import { THIS_MACHINE } from '../control/machines.js'
 import { Turns } from '../core/turns.js'
-import { InvalidArgumentError, PreconditionFailedError, WrongPeerError } from '../errors/index.js'
+import { invalidArgument, PreconditionFailedError, WrongPeerError } from '../errors/index.js'
 import type { Telemetry } from '../telemetry/index.js'
 import {
   type AgentHandlers,
@@ -73,7 +73,7 @@ export class Agent implements AgentHandlers {
   }
 
   async freeAddress(place: Place | undefined): Promise<string> {
-    if (place === undefined) throw invalid('a node is needed')
+    if (place === undefined) throw invalidArgument('a node is needed')
     return this.#driver.freeAddress(THIS_MACHINE, place)
   }
 
@@ -92,7 +92,7 @@ export class Agent implements AgentHandlers {
   async spawn({ authority, place, address, peers, ofNodes, settings }: SpawnRequest): Promise<number> {
     const spec = this.#specOf(authority, place, ofNodes)
     const { directory, driver, telemetry } = this.options
-    if (settings === undefined) throw invalid('settings are needed')
+    if (settings === undefined) throw invalidArgument('settings are needed')
     return this.#inOrder(authority, async () => {
       await this.#join(spec.clusterId, authority?.term ?? 0n)
       const process = await explained(async () => {
@@ -119,7 +119,7 @@ export class Agent implements AgentHandlers {
   async signal({ authority, process, signal }: SignalRequest): Promise<void> {
     const spec = this.#specOf(authority, process?.place)
     const name = SIGNALS.get(signal)
-    if (name === undefined) throw invalid('a signal is needed')
+    if (name === undefined) throw invalidArgument('a signal is needed')
     return this.#inOrder(authority, async () => {
       const held = await this.#processOf(spec, process)
       held?.signal(name)
@@ -159,7 +159,8 @@ export class Agent implements AgentHandlers {
 
   #specOf(authority: Authority | undefined, place: Place | undefined, ofNodes = 1): NodeSpec {
     const clusterId = authority?.clusterId ?? ''
-    if (clusterId === '' || place === undefined || place.index < 1) throw invalid('a cluster and a node are needed')
+    if (clusterId === '' || place === undefined || place.index < 1)
+      throw invalidArgument('a cluster and a node are needed')
     const directory = this.options.directory.node(place)
     return { ...place, name: nodeName(place), clusterId, machine: THIS_MACHINE, directory, ofNodes }
   }
@@ -231,10 +232,6 @@ const UNSEEN: Exit = { signal: '', lastWords: '' }
 
 function endKey(name: string, pid: number): string {
   return `${name} ${pid}`
-}
-
-function invalid(why: string): InvalidArgumentError {
-  return new InvalidArgumentError(why, { outcome: 'not-applied' })
 }
 
 /** What the system does not allow is told to whoever gave the order. */

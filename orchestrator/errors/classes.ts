@@ -14,6 +14,10 @@ function subclass(code: Code, name: string) {
 
 /** The request is malformed. */
 export class InvalidArgumentError extends subclass('INVALID_ARGUMENT', 'InvalidArgumentError') {}
+/** What was asked makes no sense, and nothing was done. */
+export function invalidArgument(message: string, cause?: unknown): InvalidArgumentError {
+  return new InvalidArgumentError(message, { outcome: 'not-applied', cause })
+}
 /** A key, value or message is over its limit. */
 export class TooLargeError extends subclass('TOO_LARGE', 'TooLargeError') {}
 /** The node does not lead the shard. */

@@ -1,7 +1,7 @@
 // Scan and Count of kvorum.v1.KV: pieces of the whole store, each call by itself.
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { behindCursor, type Range, type RangeStore, rangeOf, SCAN_BYTES, SCAN_ENTRIES_MAX } from '../core/range.js'
-import { InvalidArgumentError, UnsupportedError } from '../errors/index.js'
+import { invalidArgument, UnsupportedError } from '../errors/index.js'
 import type { CallInfo, KvHandlers } from '../wire/services.js'
 import type { GatewayContext } from './context.js'
 import { overloaded } from './work.js'
@@ -13,7 +13,7 @@ export function rangeHandlers(context: GatewayContext): Pick<KvHandlers, 'scan' 
   return {
     scan: ({ prefix, from, to, reverse, keysOnly, limit, cursor }, call) =>
       held(context, SCAN_BYTES, call, async (store, options) => {
-        if (limit > SCAN_ENTRIES_MAX) throw invalid(`the limit is at most ${SCAN_ENTRIES_MAX}`)
+        if (limit > SCAN_ENTRIES_MAX) throw invalidArgument(`the limit is at most ${SCAN_ENTRIES_MAX}`)
         const whole = rangeOf(prefix, from, to)
         const range = cursor.length === 0 ? whole : understood(() => behindCursor(whole, reverse, cursor))
         const page = await store.scan({ range, reverse, keysOnly }, limit || SCAN_ENTRIES_MAX, options)
@@ -54,10 +54,6 @@ function understood(make: () => Range): Range {
   try {
     return make()
   } catch (cause) {
-    throw invalid((cause as TypeError).message, cause)
+    throw invalidArgument((cause as TypeError).message, cause)
   }
-}
-
-function invalid(message: string, cause?: unknown): InvalidArgumentError {
-  return new InvalidArgumentError(message, { outcome: 'not-applied', cause })
 }

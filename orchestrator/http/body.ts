@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { decodeText } from '../core/text.js'
-import { InvalidArgumentError, TooLargeError } from '../errors/index.js'
+import { InvalidArgumentError, invalidArgument, TooLargeError } from '../errors/index.js'
 import type { Hold } from './held.js'
 import { HttpRefusal } from './problem.js'
 
@@ -46,7 +46,7 @@ export async function readBody(request: IncomingMessage, { bytesMax, hold, go }:
 /** What stands in a body that nobody reads might be a condition: it is refused, never passed over. */
 export function expectNoBody({ headers }: IncomingMessage): void {
   if (Number(headers['content-length'] ?? 0) === 0 && headers['transfer-encoding'] === undefined) return
-  throw invalid('this operation takes no body: conditions are headers, options are in the query')
+  throw invalidArgument('this operation takes no body: conditions are headers, options are in the query')
 }
 
 export type MediaType = 'json' | 'bytes'
@@ -67,11 +67,11 @@ export function mediaTypeOf({ headers }: IncomingMessage, lax: boolean): MediaTy
 
 export function parseJson(body: Buffer): unknown {
   const text = decodeText(body)
-  if (text === undefined) throw invalid('the body is not UTF-8')
+  if (text === undefined) throw invalidArgument('the body is not UTF-8')
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw invalid(`the body is not JSON: ${(cause as SyntaxError).message}`)
+    throw invalidArgument(`the body is not JSON: ${(cause as SyntaxError).message}`)
   }
 }
 
@@ -81,8 +81,4 @@ function tooLarge(bytesMax: number): TooLargeError {
 
 function unsupported(message: string): HttpRefusal {
   return new HttpRefusal(415, 'UNSUPPORTED_MEDIA_TYPE', message)
-}
-
-function invalid(message: string): InvalidArgumentError {
-  return new InvalidArgumentError(message, { outcome: 'not-applied' })
 }

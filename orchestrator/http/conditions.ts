@@ -1,7 +1,7 @@
 // Conditions of a request as HTTP writes them. The ETag of a key is its version in quotes: "12". A condition that cannot be
 // kept is refused, never passed over: whoever sends one relies on it.
 import type { IncomingHttpHeaders } from 'node:http'
-import { InvalidArgumentError } from '../errors/index.js'
+import { invalidArgument } from '../errors/index.js'
 import { HttpRefusal } from './problem.js'
 
 const STRONG = /^"([1-9][0-9]{0,18})"$/
@@ -18,11 +18,11 @@ export function writeCondition(headers: IncomingHttpHeaders): bigint | undefined
   noDates(headers)
   const [match, noneMatch] = [headers['if-match'], headers['if-none-match']]
   if (noneMatch !== undefined && noneMatch.trim() !== '*') {
-    throw invalid('of a write, If-None-Match can only be *: the key must be absent')
+    throw invalidArgument('of a write, If-None-Match can only be *: the key must be absent')
   }
   if (match === undefined) return noneMatch === undefined ? undefined : 0n
   const tag = match.trim()
-  if (!TAG.test(tag)) throw invalid('of a write, If-Match must be one ETag, as in "12"')
+  if (!TAG.test(tag)) throw invalidArgument('of a write, If-Match must be one ETag, as in "12"')
   const version = STRONG.exec(tag)?.[1]
   // Neither a weak tag nor one that no key ever had matches anything, and no key has a version and is absent.
   if (version === undefined || noneMatch !== undefined) throw conditionFailed('If-Match', undefined)
@@ -33,13 +33,14 @@ export function writeCondition(headers: IncomingHttpHeaders): bigint | undefined
 export function noCondition(headers: IncomingHttpHeaders): void {
   noDates(headers)
   if (headers['if-match'] === undefined && headers['if-none-match'] === undefined) return
-  throw invalid('this operation takes no condition')
+  throw invalidArgument('this operation takes no condition')
 }
 
 /** Keys have versions and no dates. */
 function noDates(headers: IncomingHttpHeaders): void {
   const dated = ['if-modified-since', 'if-unmodified-since', 'if-range'].find((name) => headers[name] !== undefined)
-  if (dated !== undefined) throw invalid(`${dated} cannot be kept here: keys have versions (If-Match), and no dates`)
+  if (dated !== undefined)
+    throw invalidArgument(`${dated} cannot be kept here: keys have versions (If-Match), and no dates`)
 }
 
 /**
@@ -64,7 +65,7 @@ function tagsOf(header: string | undefined): readonly string[] | undefined {
   if (header.trim() === '*') return ['*']
   const found = [...header.matchAll(TAGS)]
   if (found.length === 0 || !/^[ \t,]*$/.test(header.replaceAll(TAGS, ''))) {
-    throw invalid('If-Match and If-None-Match are * or a list of ETags, as in "12", "13"')
+    throw invalidArgument('If-Match and If-None-Match are * or a list of ETags, as in "12", "13"')
   }
   return found.map(([tag]) => tag)
 }
@@ -82,9 +83,5 @@ export function conditionFailed(header: string, version: bigint | undefined): Ht
  */
 export function noIdempotencyKey(headers: IncomingHttpHeaders): void {
   if (headers['idempotency-key'] === undefined) return
-  throw invalid('Idempotency-Key cannot be kept here: make the write conditional (If-Match), or use KvClient')
-}
-
-function invalid(message: string): InvalidArgumentError {
-  return new InvalidArgumentError(message, { outcome: 'not-applied' })
+  throw invalidArgument('Idempotency-Key cannot be kept here: make the write conditional (If-Match), or use KvClient')
 }

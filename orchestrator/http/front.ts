@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import type { Clock } from '../core/clock.js'
-import { InvalidArgumentError } from '../errors/index.js'
+import { invalidArgument } from '../errors/index.js'
 import { type Answer, empty, type Streamed } from './answer.js'
 import { expectNoBody, mediaTypeOf, parseJson, readBody } from './body.js'
 import { type Held, Hold } from './held.js'
@@ -112,7 +112,7 @@ export class Front {
       throw new HttpRefusal(421, 'WRONG_HOST', `this gateway listens on loopback only, and is not ${headers.host}`)
     }
     const target = parseTarget(url)
-    if (target === undefined) throw invalid('the path has a % that does not begin an escape like %2F')
+    if (target === undefined) throw invalidArgument('the path has a % that does not begin an escape like %2F')
     return target
   }
 
@@ -158,7 +158,7 @@ function isHere(host: string | undefined): boolean {
 function parametersOf(query: string): Record<string, string> {
   const parameters: Record<string, string> = {}
   for (const [name, value] of new URLSearchParams(query)) {
-    if (Object.hasOwn(parameters, name)) throw invalid(`the query has ${JSON.stringify(name)} twice`)
+    if (Object.hasOwn(parameters, name)) throw invalidArgument(`the query has ${JSON.stringify(name)} twice`)
     Object.defineProperty(parameters, name, { value, enumerable: true })
   }
   return parameters
@@ -168,9 +168,5 @@ function checked(schema: z.ZodType, value: unknown, what: string): unknown {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const faults = result.error.issues.map((issue) => wordsFor(issue, value, what))
-  throw invalid(faults.join('; ').slice(0, DETAIL_LENGTH_MAX))
-}
-
-function invalid(message: string): InvalidArgumentError {
-  return new InvalidArgumentError(message, { outcome: 'not-applied' })
+  throw invalidArgument(faults.join('; ').slice(0, DETAIL_LENGTH_MAX))
 }

@@ -1,7 +1,7 @@
 // What changes, as server-sent events.
 import { z } from 'zod'
 import { type Range, rangeOf } from '../core/range.js'
-import { InvalidArgumentError } from '../errors/index.js'
+import { invalidArgument } from '../errors/index.js'
 import { accepts } from './answer.js'
 import { EVENT_STREAM, EventData } from './events.js'
 import { checkKey } from './keys.js'
@@ -73,7 +73,7 @@ function questionOf({ key, prefix, start, end }: z.output<typeof WatchQuery>): O
     return { watched: { prefix: common.length > begin.length ? common : begin }, wants: (one) => isIn(range, one) }
   }
   if (prefix !== undefined || start !== undefined || end !== undefined) {
-    throw invalid('a watch is of a key, or of a prefix and a range, not of both')
+    throw invalidArgument('a watch is of a key, or of a prefix and a range, not of both')
   }
   return { watched: { key: Buffer.from(key) }, wants: () => true }
 }
@@ -93,10 +93,6 @@ function commonPrefix(one: Buffer, other: Buffer): Buffer {
 function tokenOf(from: string | undefined, last: string | readonly string[] | undefined): Uint8Array | undefined {
   const text = last === undefined || last === '' ? from : String(last)
   if (text === undefined) return undefined
-  if (!TOKEN.test(text)) throw invalid('Last-Event-ID is not the id of an event')
+  if (!TOKEN.test(text)) throw invalidArgument('Last-Event-ID is not the id of an event')
   return Buffer.from(text, 'base64url')
-}
-
-function invalid(message: string): InvalidArgumentError {
-  return new InvalidArgumentError(message, { outcome: 'not-applied' })
 }

@@ -11,14 +11,14 @@ import {
   TRANSACTION_OPERATIONS_MAX,
   type TransactionOperation,
 } from '../core/transaction.js'
-import { CrossShardError, InvalidArgumentError, type KvError, TooLargeError } from '../errors/index.js'
+import { CrossShardError, invalidArgument, type KvError, TooLargeError } from '../errors/index.js'
 import { faultOfLease } from './validate-lease.js'
 import { faultOfTtl } from './validate-ttl.js'
 
 /** What is wrong with a transaction by itself, if anything: each node would refuse the same. */
 export function faultOfTransaction(operation: TransactionOperation, limits: Limits): KvError | undefined {
   const parts = partsOf(operation)
-  if (parts === 0) return invalid('the transaction has neither a condition nor an operation')
+  if (parts === 0) return invalidArgument('the transaction has neither a condition nor an operation')
   if (parts > TRANSACTION_OPERATIONS_MAX) {
     return tooLarge(
       `the transaction has ${parts} conditions and operations; the limit is ${TRANSACTION_OPERATIONS_MAX}`,
@@ -47,15 +47,15 @@ function firstFault<T>(list: readonly T[], faultOf: (one: T) => KvError | undefi
 
 function faultOfCondition({ what, comparison }: Condition): KvError | undefined {
   if (what === 'version' || comparison === '==' || comparison === '!=') return undefined
-  return invalid('a condition on a value or on existence has == or !=')
+  return invalidArgument('a condition on a value or on existence has == or !=')
 }
 
 function faultOfStep(step: Step): KvError | undefined {
   if (step.kind === 'get' && (step.staleMs ?? 0) > 0) {
-    return invalid('a get in a transaction is of its moment: a bound of staleness is for others')
+    return invalidArgument('a get in a transaction is of its moment: a bound of staleness is for others')
   }
   if ((step.kind === 'put' || step.kind === 'delete') && step.returnPrevious === true) {
-    return invalid('a transaction gives no previous value: put a get before the operation')
+    return invalidArgument('a transaction gives no previous value: put a get before the operation')
   }
   if (step.kind !== 'put') return undefined
   return faultOfTtl(step.ttlMs) ?? (step.lease && faultOfLease(step.lease))
@@ -64,7 +64,7 @@ function faultOfStep(step: Step): KvError | undefined {
 function faultOfKeys(keys: readonly Uint8Array[], { keyBytesMax }: Limits): KvError | undefined {
   const [first = new Uint8Array()] = keys
   for (const key of keys) {
-    if (key.length === 0) return invalid('the key is empty')
+    if (key.length === 0) return invalidArgument('the key is empty')
     if (key.length > keyBytesMax) return tooLarge(`the key has ${key.length} bytes; the limit is ${keyBytesMax}`)
     const [one, other] = [partitionOf(first), partitionOf(key)]
     if (one !== other) return crossShard(first, one, key, other)
@@ -84,10 +84,6 @@ function crossShard(first: Uint8Array, one: number, key: Uint8Array, other: numb
     `the keys ${printableKey(first)} and ${printableKey(key)} of the transaction are in the partitions ${one} and ${other}: ` +
     'give all its keys the same hash tag, as in {user:1}name and {user:1}mail'
   return new CrossShardError(message, { outcome: 'not-applied' })
-}
-
-function invalid(message: string): InvalidArgumentError {
-  return new InvalidArgumentError(message, { outcome: 'not-applied' })
 }
 
 function tooLarge(message: string): TooLargeError {

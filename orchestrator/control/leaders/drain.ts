@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../../errors/index.js'
+import { invalidArgument } from '../../errors/index.js'
 import type { Telemetry } from '../../telemetry/index.js'
 import type { DrainOrder, DrainResponse } from '../../wire/control.js'
 import { nodeName } from '../data-directory.js'
@@ -22,7 +22,8 @@ export async function drain(
   signal: AbortSignal,
 ): Promise<DrainResponse> {
   const { fleet, drains, leaders, telemetry } = deps
-  if ((node === '') === (machine === '')) throw invalid('a node is drained, or a machine: one of them is to be named')
+  if ((node === '') === (machine === ''))
+    throw invalidArgument('a node is drained, or a machine: one of them is to be named')
   const target: DrainTarget = machine === '' ? { node } : { machine }
   const next = (record: DrainedRecord): DrainedRecord => {
     const all = knownNodes(fleet.all)
@@ -76,10 +77,11 @@ function expectKnown(target: DrainTarget, all: readonly Known[], { machines }: D
   if (target.machine !== undefined) {
     if (meant.length > 0 || machines.includes(target.machine)) return
     const names = [...new Set(all.map(({ machine }) => machine))].sort().join(', ')
-    throw invalid(`no node is on a machine ${JSON.stringify(target.machine)}, but on ${names}`)
+    throw invalidArgument(`no node is on a machine ${JSON.stringify(target.machine)}, but on ${names}`)
   }
   const [node] = meant
-  if (node === undefined) throw invalid(`there is no node ${JSON.stringify(target.node)}; kvorum status lists them`)
+  if (node === undefined)
+    throw invalidArgument(`there is no node ${JSON.stringify(target.node)}; kvorum status lists them`)
   if (node.id === '') throw refused(`${node.name} has not told yet who it is: ask again when it is up`)
 }
 
@@ -101,8 +103,4 @@ function expectLeaders(fleet: Fleet, drained: DrainedRecord): void {
   throw refused(
     `${alone.name} would have nobody left who may lead it: undrain another of its nodes first, or kvorum node replace one`,
   )
-}
-
-function invalid(message: string): InvalidArgumentError {
-  return new InvalidArgumentError(message, { outcome: 'not-applied' })
 }

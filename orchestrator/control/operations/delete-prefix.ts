@@ -1,6 +1,6 @@
 import { DEFAULT_LIMITS } from '../../core/limits.js'
 import { printableKey } from '../../core/text.js'
-import { InvalidArgumentError } from '../../errors/index.js'
+import { invalidArgument } from '../../errors/index.js'
 import { refused } from '../faults.js'
 import type { DeletePrefixRecord } from './delete-record.js'
 import { Deletion } from './deletion.js'
@@ -22,10 +22,10 @@ export const deletePrefix: Kind<DeletePrefixRecord> = {
 /** That every key be deleted that begins so. `all` has to be said for the empty prefix. */
 export function wishForDeletion(prefix: Uint8Array, all: boolean): Wish {
   if (prefix.length > DEFAULT_LIMITS.keyBytesMax) {
-    throw invalid(`the prefix has ${prefix.length} bytes: no key has more than ${DEFAULT_LIMITS.keyBytesMax}`)
+    throw invalidArgument(`the prefix has ${prefix.length} bytes: no key has more than ${DEFAULT_LIMITS.keyBytesMax}`)
   }
   if (all !== (prefix.length === 0)) {
-    throw invalid(
+    throw invalidArgument(
       all ? 'it is either a prefix or all keys' : 'an empty prefix is every key there is: say that with all',
     )
   }
@@ -86,8 +86,4 @@ const NO_KEYS = 'this orchestrator has no way to the keys'
 /** From the beginning, with what has been counted so far. */
 function anew({ cursor: _, total: __, ...rest }: DeletePrefixRecord): DeletePrefixRecord {
   return { ...rest, again: false }
-}
-
-function invalid(message: string): InvalidArgumentError {
-  return new InvalidArgumentError(message, { outcome: 'not-applied' })
 }

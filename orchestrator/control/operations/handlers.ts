@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Clock } from '../../core/clock.js'
-import { InvalidArgumentError, PreconditionFailedError, UnavailableError } from '../../errors/index.js'
+import { invalidArgument, PreconditionFailedError, UnavailableError } from '../../errors/index.js'
 import {
   type ControlHandlers,
   MoveState,
@@ -93,7 +93,7 @@ export function operationHandlers(
     steer: async (id, steer) => {
       const valid = expectValid(idSchema, id, ID_WANTED)
       const how = steers.get(steer)
-      if (how === undefined) throw invalid('an operation can be paused, resumed or cancelled')
+      if (how === undefined) throw invalidArgument('an operation can be paused, resumed or cancelled')
       return toWire(await patiently(limit, (signal) => operations.steer(valid, how, signal)))
     },
   }
@@ -132,11 +132,7 @@ function patience({ clock, ms }: Limit) {
 function expectValid<T>(schema: z.ZodType<T>, value: unknown, wanted: string): T {
   const checked = schema.safeParse(value)
   if (checked.success) return checked.data
-  throw invalid(`${wanted}, and not ${JSON.stringify(value)}`)
-}
-
-function invalid(message: string): InvalidArgumentError {
-  return new InvalidArgumentError(message, { outcome: 'not-applied' })
+  throw invalidArgument(`${wanted}, and not ${JSON.stringify(value)}`)
 }
 
 export function toWire({ record, detail, progress, keys }: OperationView): Operation {
