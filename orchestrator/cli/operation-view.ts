@@ -1,5 +1,5 @@
 import Table from 'cli-table3'
-import { decodeText } from '../core/text.js'
+import { bytesInJson } from '../core/bytes-json.js'
 import {
   type KeysProgress,
   MoveState,
@@ -103,7 +103,7 @@ export function viewOf(operation: Operation): OperationView {
 
 function keysView({ prefix, total, deleted, passed }: KeysProgress): KeysView {
   return {
-    prefix: decodeText(prefix) ?? { base64: Buffer.from(prefix).toString('base64') },
+    prefix: bytesInJson(prefix),
     total: total === undefined ? null : Number(total),
     deleted: Number(deleted),
     passed: Number(passed),

@@ -1,6 +1,6 @@
 import type { RangeChoice, ScannedEntry, ScannedKey } from '../client/index.js'
+import { bytesInJson } from '../core/bytes-json.js'
 import { decodeText } from '../core/text.js'
-import { bytesInJson } from './bytes-json.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
 import { withNearKv } from './with-kv.js'

@@ -1,5 +1,5 @@
 import { type KvClient, type Op, op, type TransactionReply } from '../client/index.js'
-import { bytesFromBase64, bytesInJson } from './bytes-json.js'
+import { bytesFromBase64, bytesInJson } from '../core/bytes-json.js'
 
 /** A transaction as JSON has it, the same as in POST /v1/txn of HTTP: {"if": [...], "then": [...], "else": [...]}. */
 export function transactionFrom(text: string, client: KvClient) {

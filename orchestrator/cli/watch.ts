@@ -1,7 +1,7 @@
 import type { WatchEvent } from '../client/index.js'
+import { fieldInJson } from '../core/bytes-json.js'
 import { decodeText } from '../core/text.js'
 import { KvError, kvError } from '../errors/index.js'
-import { fieldInJson } from './bytes-json.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
 import { interruptibly } from './interrupt.js'

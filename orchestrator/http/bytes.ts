@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { decodeText, encodeText } from '../core/text.js'
-import { InvalidArgumentError } from '../errors/index.js'
+import { bytesFromBase64 } from '../core/bytes-json.js'
+import { encodeText } from '../core/text.js'
+import { invalidArgument } from '../errors/index.js'
 import { named } from './named.js'
 
 // Bytes as JSON carries them.
@@ -11,7 +12,7 @@ const BASE64 = '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[
 const base64 = z
   .string()
   // Not by the pattern: an engine that backtracks must not see megabytes.
-  .refine((text) => Buffer.from(text, 'base64').toString('base64') === text, 'must be base64, padded')
+  .refine((text) => bytesFromBase64(text) !== undefined, 'must be base64, padded')
   .meta({ pattern: BASE64, contentEncoding: 'base64' })
 /** Not empty. What is said of a schema is not said of those that are made of it. */
 export const someBase64 = base64.min(4).meta({ pattern: BASE64, contentEncoding: 'base64' })
@@ -40,10 +41,6 @@ export function bytesFrom(json: BytesJson, what: string): Uint8Array {
   try {
     return encodeText(json, what)
   } catch (cause) {
-    throw new InvalidArgumentError((cause as TypeError).message, { outcome: 'not-applied', cause })
+    throw invalidArgument((cause as TypeError).message, cause)
   }
-}
-
-export function bytesTo(bytes: Uint8Array): BytesJson {
-  return decodeText(bytes) ?? { base64: Buffer.from(bytes).toString('base64') }
 }

@@ -1,8 +1,10 @@
 // Operations of the cluster: deletions of prefixes are begun here, and all of them are seen and steered.
+
+import { bytesInJson } from '../core/bytes-json.js'
 import { sleep } from '../core/clock.js'
 import { type Operation, OperationState, Steer } from '../wire/control.js'
 import { type Answer, json } from './answer.js'
-import { bytesFrom, bytesTo } from './bytes.js'
+import { bytesFrom } from './bytes.js'
 import {
   DeletePrefixQuery,
   NewOperation,
@@ -183,7 +185,7 @@ function inJson({ id, kind, what, state, begunAt, endedAt, detail, keys }: Opera
   return {
     ...about,
     keys: {
-      prefix: bytesTo(prefix),
+      prefix: bytesInJson(prefix),
       total: total === undefined ? null : Number(total),
       deleted: Number(deleted),
       passed: Number(passed),

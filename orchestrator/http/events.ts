@@ -1,8 +1,9 @@
 // text/event-stream as the HTML standard has it, of what a watch tells. The id of an event is the token to go on from: a browser's
 // EventSource that has lost its connection sends it back as Last-Event-ID.
 import { z } from 'zod'
+import { bytesInJson } from '../core/bytes-json.js'
 import type { KeyChange } from '../wire/watch.js'
-import { Bytes, bytesTo } from './bytes.js'
+import { Bytes } from './bytes.js'
 import { named } from './named.js'
 import { version } from './schemas.js'
 
@@ -46,8 +47,8 @@ export const EventData = named('EventData', 'The data of an event of a watch.', 
 
 export function changeEvent(change: KeyChange, id: string): string {
   const { type, key } = change
-  const value = change.type === 'put' ? { value: bytesTo(change.value) } : {}
-  return event('change', id, { type, key: bytesTo(key), ...value, version: String(change.version) })
+  const value = change.type === 'put' ? { value: bytesInJson(change.value) } : {}
+  return event('change', id, { type, key: bytesInJson(key), ...value, version: String(change.version) })
 }
 
 export function progressEvent(id: string): string {

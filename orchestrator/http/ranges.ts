@@ -1,8 +1,9 @@
 // Keys of a range: in their order, or how many there are.
+
+import { bytesInJson } from '../core/bytes-json.js'
 import type { Entry } from '../core/operation.js'
 import { behindCursor, isReverse, type Range, rangeOf, SCAN_ENTRIES_MAX } from '../core/range.js'
 import { type Answer, json } from './answer.js'
-import { bytesTo } from './bytes.js'
 import { type Route, route } from './route.js'
 import { Counted, CountQuery, Scanned, ScanQuery } from './schemas.js'
 
@@ -49,8 +50,8 @@ const count = route({
 export const RANGE_ROUTES: readonly Route[] = [scan, count]
 
 function inJson({ key, value, version }: Entry, keysOnly: boolean) {
-  const about = { key: bytesTo(key), version: String(version) }
-  return keysOnly ? about : { ...about, value: bytesTo(value) }
+  const about = { key: bytesInJson(key), version: String(version) }
+  return keysOnly ? about : { ...about, value: bytesInJson(value) }
 }
 
 interface Bounds {

@@ -1,10 +1,11 @@
 // What comes in and what goes out, once: these schemas check requests, and the OpenAPI document is made of them.
 import { z } from 'zod'
+import { bytesInJson } from '../core/bytes-json.js'
 import { DEADLINE_MS_MAX } from '../core/limits.js'
 import { type GetResult, type Previous, TTL_MS_MAX } from '../core/operation.js'
 import { SCAN_ENTRIES_MAX } from '../core/range.js'
 import { OUTCOMES } from '../errors/index.js'
-import { Bytes, type BytesJson, bytesTo, Key } from './bytes.js'
+import { Bytes, type BytesJson, Key } from './bytes.js'
 import { INT64 } from './int64.js'
 import { leaseId } from './lease-id.js'
 import { named } from './named.js'
@@ -13,7 +14,7 @@ import { givenVersion, VERSION, wordsForCondition } from './versions.js'
 
 /** A value and its version. */
 function pairOf({ value, version }: Previous): { value: BytesJson; version: string } {
-  return { value: bytesTo(value), version: String(version) }
+  return { value: bytesInJson(value), version: String(version) }
 }
 
 /** What a get has found. */

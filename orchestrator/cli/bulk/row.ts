@@ -1,6 +1,6 @@
+import { bytesFromBase64, fieldInJson } from '../../core/bytes-json.js'
 import { TTL_MS_MAX } from '../../core/operation.js'
 import { decodeText, encodeText } from '../../core/text.js'
-import { bytesFromBase64, fieldInJson } from '../bytes-json.js'
 
 // What a row of a file is, in either format.
 

@@ -1,8 +1,8 @@
-import { decodeText } from '../core/text.js'
+import { decodeText } from './text.js'
 
-// Keys and values where JSON is written and read. JSON holds texts, and a store any bytes.
+// Keys and values where JSON is written and read, by HTTP and by the command line. JSON holds texts, and a store any bytes.
 
-/** A text, or `{"base64": "..."}` where the bytes are none, as HTTP has them. */
+/** A text, or `{"base64": "..."}` where the bytes are none. */
 export function bytesInJson(bytes: Uint8Array): string | { readonly base64: string } {
   return decodeText(bytes) ?? { base64: base64Of(bytes) }
 }
