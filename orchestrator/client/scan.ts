@@ -1,3 +1,4 @@
+import { opaqueFromText, opaqueToText } from '../core/opaque.js'
 import type { Entry } from '../core/operation.js'
 import { behindCursor, cursorAt, type Range, type RangeOptions, rangeOf, type ScanQuery } from '../core/range.js'
 import type { PageSource } from '../store/scan/pages.js'
@@ -57,7 +58,7 @@ export class ScannedKey {
 
   /** For a scan that is to go on behind this key. */
   get cursor(): string {
-    return Buffer.from(cursorAt(this.key, this.#reverse)).toString('base64url')
+    return opaqueToText(cursorAt(this.key, this.#reverse))
   }
 }
 
@@ -93,7 +94,7 @@ export function scanWith(
   }
   checkText(cursor, 'cursor')
   const whole = chosenRange(options)
-  const range = cursor === undefined ? whole : behindCursor(whole, reverse, Buffer.from(cursor, 'base64url'))
+  const range = cursor === undefined ? whole : behindCursor(whole, reverse, opaqueFromText(cursor))
   const asked = checkedRequest(options.deadlineMs ?? deadlineMs, signal)
   return entriesOf(from, { range, reverse, keysOnly }, limit, asked)
 }

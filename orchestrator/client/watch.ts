@@ -1,9 +1,9 @@
 import { type Clock, sleep } from '../core/clock.js'
 import type { MapSource } from '../core/map-source.js'
+import { opaqueFromText, opaqueToText } from '../core/opaque.js'
 import type { Rng } from '../core/rng.js'
 import { CancelledError, type Code, InvalidArgumentError, toKvError } from '../errors/index.js'
 import { watchCluster } from '../store/watch/cluster-watch.js'
-import { tokenFromText, tokenToText } from '../store/watch/token.js'
 import { type GatewayMessage, type Watched, WatchLinks, watchGateway } from '../wire/watch.js'
 import { checkText, type Names } from './arguments.js'
 import { type Bytes, toBytes } from './values.js'
@@ -74,7 +74,7 @@ export class Watches {
   watch(target: WatchTarget, options: WatchOptions): Watch<WatchEvent | WatchProgress> {
     checkText(options.from, 'from')
     const watched = watchedOf(target)
-    const token = options.from === undefined ? undefined : tokenFromText(options.from)
+    const token = options.from === undefined ? undefined : opaqueFromText(options.from)
     if (token?.length === 0) throw new InvalidArgumentError('`from` is no token of a watch', { outcome: 'not-applied' })
     const watch = new Watch<WatchEvent | WatchProgress>(
       (signal) => this.#messages(watched, token, signal),
@@ -240,9 +240,9 @@ export class Watch<Event> implements AsyncIterableIterator<Event> {
   }
 
   #took({ events, token }: GatewayMessage): void {
-    for (const { change, token: after } of events) this.#ready.push({ ...change, token: tokenToText(after) } as Event)
+    for (const { change, token: after } of events) this.#ready.push({ ...change, token: opaqueToText(after) } as Event)
     if (events.length > 0) return
-    this.#token = tokenToText(token)
+    this.#token = opaqueToText(token)
     if (this.#progress) this.#ready.push({ type: 'progress', token: this.#token } as Event)
   }
 

@@ -1,6 +1,7 @@
 // Keys of a range: in their order, or how many there are.
 
 import { bytesInJson } from '../core/bytes-json.js'
+import { opaqueFromText, opaqueToText } from '../core/opaque.js'
 import type { Entry } from '../core/operation.js'
 import { behindCursor, isReverse, type Range, rangeOf, SCAN_ENTRIES_MAX } from '../core/range.js'
 import { type Answer, json } from './answer.js'
@@ -19,7 +20,7 @@ const scan = route({
   writes: false,
   answers: { 200: { description: 'A piece of them.', schema: Scanned } },
   handle: async ({ query, signal, hold }, { operations }): Promise<Answer> => {
-    const cursor = query.cursor === undefined ? undefined : Buffer.from(query.cursor, 'base64url')
+    const cursor = query.cursor === undefined ? undefined : opaqueFromText(query.cursor)
     // Its direction is that of the scan; the pattern lets nothing through that has none.
     const reverse = cursor === undefined ? query.reverse === true : isReverse(cursor) === true
     const range = cursor === undefined ? rangeOfQuery(query) : behindCursor(rangeOfQuery(query), reverse, cursor)
@@ -28,7 +29,7 @@ const scan = route({
     const page = await operations.scan({ range, reverse, keysOnly }, query.limit ?? SCAN_ENTRIES_MAX, asking)
     const entries = page.entries.map((entry) => inJson(entry, keysOnly))
     if (page.cursor === undefined) return json(200, { entries }, FRESH)
-    return json(200, { entries, cursor: Buffer.from(page.cursor).toString('base64url') }, FRESH)
+    return json(200, { entries, cursor: opaqueToText(page.cursor) }, FRESH)
   },
 })
 

@@ -1,5 +1,6 @@
 // What changes, as server-sent events.
 import { z } from 'zod'
+import { opaqueFromText } from '../core/opaque.js'
 import { type Range, rangeOf } from '../core/range.js'
 import { invalidArgument } from '../errors/index.js'
 import { accepts } from './answer.js'
@@ -94,5 +95,5 @@ function tokenOf(from: string | undefined, last: string | readonly string[] | un
   const text = last === undefined || last === '' ? from : String(last)
   if (text === undefined) return undefined
   if (!TOKEN.test(text)) throw invalidArgument('Last-Event-ID is not the id of an event')
-  return Buffer.from(text, 'base64url')
+  return opaqueFromText(text)
 }

@@ -1,4 +1,5 @@
 import { type Clock, sleep } from '../core/clock.js'
+import { opaqueToText } from '../core/opaque.js'
 import { type KvError, OverloadedError, toKvError, UnsupportedError } from '../errors/index.js'
 import type { GatewayMessage, Watched } from '../wire/watch.js'
 import type { Streamed } from './answer.js'
@@ -116,12 +117,12 @@ class Words {
     for (const { change, token: after } of events) {
       if (!this.#wants(change.key)) continue
       isTold = true
-      text += changeEvent(change, textOf(after))
+      text += changeEvent(change, opaqueToText(after))
       if (text.length < CHUNK_LENGTH) continue
       yield text
       text = ''
     }
-    if (!isTold && this.#isTimeForMark()) text = progressEvent(textOf(token))
+    if (!isTold && this.#isTimeForMark()) text = progressEvent(opaqueToText(token))
     if (text !== '') yield text
   }
 
@@ -131,10 +132,6 @@ class Words {
     this.#marked = now
     return true
   }
-}
-
-function textOf(token: Uint8Array): string {
-  return Buffer.from(token.buffer, token.byteOffset, token.byteLength).toString('base64url')
 }
 
 /** What it comes to, or undefined when that takes longer. Whoever awaits the work later gets its failure again. */

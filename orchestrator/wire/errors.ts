@@ -1,4 +1,5 @@
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js'
+import { opaqueFromText, opaqueToText } from '../core/opaque.js'
 import {
   CODES,
   type Code,
@@ -36,7 +37,7 @@ export function errorToWire(error: KvError): WireError {
     epoch: error.epoch ?? 0n,
     version: error.version ?? 0n,
     operation: error.operation ?? 0,
-    token: Buffer.from(error.token ?? '', 'base64url'),
+    token: opaqueFromText(error.token ?? ''),
   }
 }
 
@@ -55,7 +56,7 @@ export function errorFromWire(error: WireError, read: boolean): KvError {
     epoch: error.epoch === 0n ? undefined : error.epoch,
     version: code !== undefined && TELL_VERSION.has(code) ? error.version : undefined,
     operation: error.operation === 0 ? undefined : error.operation,
-    token: error.token.length === 0 ? undefined : Buffer.from(error.token).toString('base64url'),
+    token: error.token.length === 0 ? undefined : opaqueToText(error.token),
   })
 }
 

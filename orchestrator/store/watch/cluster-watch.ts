@@ -1,5 +1,6 @@
 import { type Clock, sleep } from '../../core/clock.js'
 import type { MapSource } from '../../core/map-source.js'
+import { opaqueToText } from '../../core/opaque.js'
 import type { Rng } from '../../core/rng.js'
 import { hasHashTag, partitionOf } from '../../core/slot.js'
 import { CancelledError, CompactedError, type KvError, toKvError } from '../../errors/index.js'
@@ -7,7 +8,7 @@ import type { GatewayMessage, KeyChange, NodeMessage, Position, Watched, WatchLi
 import { Frontier } from './frontier.js'
 import { followShard } from './line.js'
 import { Overdue } from './overdue.js'
-import { decodeToken, tokenToText } from './token.js'
+import { decodeToken } from './token.js'
 
 export interface ClusterWatchOptions {
   readonly maps: MapSource
@@ -92,7 +93,7 @@ async function explained(
     return new CompactedError(message, {
       outcome: 'not-applied',
       shard: error.shard,
-      token: tokenToText(token),
+      token: opaqueToText(token),
       cause: error,
     })
   }

@@ -75,15 +75,6 @@ export function decodeToken(bytes: Uint8Array, cluster: string): Frontiers {
   return { cluster, positions, incarnations, released }
 }
 
-export function tokenToText(token: Uint8Array): string {
-  return Buffer.from(token.buffer, token.byteOffset, token.byteLength).toString('base64url')
-}
-
-/** Whatever the text is: decodeToken looks. */
-export function tokenFromText(text: string): Uint8Array {
-  return new Uint8Array(Buffer.from(text, 'base64url'))
-}
-
 function runsOf(released: ReadonlyMap<number, bigint>) {
   const runs: { first: number; length: number; epoch: bigint }[] = []
   for (const [partition, epoch] of [...released].sort(([one], [other]) => one - other)) {
