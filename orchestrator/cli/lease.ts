@@ -1,4 +1,5 @@
 // Leases: owners of many keys.
+import { once } from 'node:events'
 import { InvalidArgumentError } from 'commander'
 import type { KvClient } from '../client/index.js'
 import { leaseBytes } from '../core/lease.js'
@@ -91,7 +92,7 @@ async function keepAlive(task: Task, { json }: Form, to: Connection, context: Co
 /** Throws why nobody keeps it alive any more. */
 async function untilOver(kv: KvClient, id: string, interrupted: AbortSignal | undefined): Promise<never> {
   const { signal } = kv.lease.of(id).hold({ signal: interrupted })
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  if (!signal.aborted) await once(signal, 'abort')
   throw signal.reason
 }
 
