@@ -229,17 +229,14 @@ func (w *writer) keysOf(l *lease, parts partitionSet) iter.Seq[string] {
 
 // free deletes a key because its lease has ended.
 func (w *writer) free(key string) error {
-	before, known := w.written[key]
-	if !known {
-		var err error
-		if before, err = w.version(userKey([]byte(key))); err != nil {
-			return err
-		}
+	before, err := w.versionNow([]byte(key))
+	if err != nil {
+		return err
 	}
 	w.freed++
 	w.set([]byte(key), written{})
-	w.f.deleted([]byte(key), before.version)
-	w.raise(command.Partition([]byte(key)), before.version)
+	w.f.deleted([]byte(key), before)
+	w.raise(command.Partition([]byte(key)), before)
 	return nil
 }
 

@@ -138,17 +138,14 @@ func (w *writer) tellVersion(refused *kverr.Error, key []byte) error {
 	if refused.Version == 0 {
 		return nil
 	}
-	now, known := w.written[string(key)]
-	if !known {
-		var err error
-		if now, err = w.version(userKey(key)); err != nil {
-			return err
-		}
+	now, err := w.versionNow(key)
+	if err != nil {
+		return err
 	}
-	if now.version != refused.Version {
-		refused.Message += fmt.Sprintf(" (by the transaction's own writes, which were undone: it is %d)", now.version)
+	if now != refused.Version {
+		refused.Message += fmt.Sprintf(" (by the transaction's own writes, which were undone: it is %d)", now)
 	}
-	refused.Version = now.version
+	refused.Version = now
 	return nil
 }
 

@@ -294,6 +294,15 @@ func (w written) differs(ifVersion uint64) *kverr.Error {
 	}
 }
 
+// versionNow is what a key's version is after the writes so far; 0: it is absent.
+func (w *writer) versionNow(key []byte) (uint64, error) {
+	if now, known := w.written[string(key)]; known {
+		return now.version, nil
+	}
+	now, err := w.version(userKey(key))
+	return now.version, err
+}
+
 // version leaves the value out, which costs a read of the disk.
 func (w *writer) version(stored []byte) (written, error) {
 	version, _, err := w.f.engine.Version(stored)

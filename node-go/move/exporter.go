@@ -6,6 +6,7 @@ import (
 
 	"kvorum/node/engine"
 	"kvorum/node/fsm"
+	fsmcommand "kvorum/node/fsm/command"
 	pb "kvorum/node/gen/errors"
 	nodev1 "kvorum/node/gen/node/v1"
 	"kvorum/node/kverr"
@@ -145,11 +146,8 @@ func (p *packer) record(r engine.Record) error {
 	return nil
 }
 
-// formatOfMortals is the format of commands that came with times to live and leases.
-const formatOfMortals = 3
-
 func (p *packer) expectMortals() error {
-	if p.format >= formatOfMortals {
+	if p.format >= fsmcommand.FormatOfTTL {
 		return nil
 	}
 	return kverr.NotApplied(pb.ErrorCode_ERROR_CODE_UNSUPPORTED,

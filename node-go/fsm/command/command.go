@@ -64,11 +64,11 @@ func Encode(c *pb.Command, format uint32) ([]byte, error) {
 	if reason := unknownFormat(c.GetFormat(), Format); reason != "" {
 		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "cannot encode a command: %s", reason)
 	}
-	if holdsMortals(c.GetImport()) && c.GetFormat() < formatOfTTL {
+	if holdsMortals(c.GetImport()) && c.GetFormat() < FormatOfTTL {
 		// The one that somebody has asked for and that does not end by itself: a move is tried again.
 		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED,
 			"the shard uses command format %d, and cannot take leases and keys with times to live, which came with %d: cancel the operation, and "+
-				"'kvorum restart --rolling' raises the format when all nodes are of a version that knows it", c.GetFormat(), formatOfTTL)
+				"'kvorum restart --rolling' raises the format when all nodes are of a version that knows it", c.GetFormat(), FormatOfTTL)
 	}
 	if reason := unsupported(c); reason != "" {
 		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "cannot encode a command: %s", reason)
@@ -227,8 +227,8 @@ func unsupportedImport(records *pb.ImportRecords, format uint32) string {
 	if reason := unlessAnyAlien(records.GetLeases(), "imported lease with unknown fields"); reason != "" {
 		return reason
 	}
-	if holdsMortals(records) && format < formatOfTTL {
-		return fmt.Sprintf("import of a time to live or a lease, of format %d, in a command of format %d", formatOfTTL, format)
+	if holdsMortals(records) && format < FormatOfTTL {
+		return fmt.Sprintf("import of a time to live or a lease, of format %d, in a command of format %d", FormatOfTTL, format)
 	}
 	return unlessAnyAlien(records.GetComplete(), "imported partition with unknown fields")
 }
@@ -247,12 +247,12 @@ func unsupportedSweep(sweep *pb.SweepRecords) string {
 	return unlessAnyAlien(sweep.GetSwept(), "swept partitions with unknown fields")
 }
 
-// formatOfTTL is the oldest format that has times to live and leases.
-const formatOfTTL = 3
+// FormatOfTTL is the oldest format that has times to live and leases.
+const FormatOfTTL = 3
 
 func unsupportedExpire(expire *pb.Expire, format uint32) string {
-	if format < formatOfTTL {
-		return fmt.Sprintf("expiry of format %d in a command of format %d", formatOfTTL, format)
+	if format < FormatOfTTL {
+		return fmt.Sprintf("expiry of format %d in a command of format %d", FormatOfTTL, format)
 	}
 	return unlessAlien(expire, "expiry with unknown fields")
 }
