@@ -29,11 +29,16 @@ const stopLimit = 4500 * time.Millisecond
 // lastWordsLimit bounds what a broken process says last: its log is often on the very disk that has stalled.
 const lastWordsLimit = 200 * time.Millisecond
 
-// gcPercent trades CPU for memory. A node's heap is small (its values are on disk) beside what a burst of requests
-// allocates; collecting at 50 % growth keeps the peak near the budget for a few percent of CPU. No memory limit is
-// set: the key directory grows with the keys, and a limit below it would make the collector run all the time. An
-// operator may set GOGC or GOMEMLIMIT, which win, as GOMAXPROCS does over --processors.
-const gcPercent = 50
+// The collector starts when the heap has grown by gcPercent of what was alive and of ballastBytes. A node's heap is small, as its
+// values are on disk, beside what a burst of requests allocates: by the percentage alone it would collect all the time, and a
+// larger one would double the memory of a node with many keys. So small heaps get room by the ballast, and large ones do
+// not cost more than they did. No memory limit is set: the key directory grows with the keys, and a limit below it would
+// make the collector run all the time. An operator may set GOGC or GOMEMLIMIT, which win, as GOMAXPROCS does over
+// --processors.
+const (
+	gcPercent    = 50
+	ballastBytes = 48 << 20
+)
 
 func main() {
 	relaxTimers()
@@ -53,6 +58,9 @@ func run(args []string, out, errs io.Writer) int {
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+		// Never touched: address space that the collector counts, and no memory.
+		ballast := make([]byte, ballastBytes)
+		defer runtime.KeepAlive(ballast)
 	}
 	if config.processors > 0 && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(config.processors)

@@ -10,8 +10,9 @@ import (
 //
 // Go's runtime has a thread, sysmon, that sleeps for 20 us again and again while anything runs. A node works in bursts of
 // a tenth of a millisecond, with system calls in them, and each burst wakes it: with the kernel's slack that took a
-// sixth of a node's CPU under load and a quarter of it for a lone write. Nothing in a node needs a finer timer than this.
-const timerSlack = 1_000_000
+// sixth of a node's CPU under load and a quarter of it for a lone write, and with 1 ms still a twelfth. Nothing in a node needs a
+// finer timer than this: what is waited for comes as bytes, and timers are for what does not come.
+const timerSlack = 4_000_000
 
 // From linux/prctl.h.
 const (
