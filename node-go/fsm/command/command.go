@@ -70,7 +70,7 @@ func Encode(c *pb.Command, format uint32) ([]byte, error) {
 			"the shard uses command format %d, and cannot take leases and keys with times to live, which came with %d: cancel the operation, and "+
 				"'kvorum restart --rolling' raises the format when all nodes are of a version that knows it", c.GetFormat(), FormatOfTTL)
 	}
-	if reason := unsupported(c); reason != "" {
+	if reason := unsupportedKind(c); reason != "" {
 		return nil, kverr.NotApplied(errpb.ErrorCode_ERROR_CODE_INVALID_ARGUMENT, "cannot encode a command: %s", reason)
 	}
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
@@ -83,9 +83,12 @@ func Encode(c *pb.Command, format uint32) ([]byte, error) {
 // Decode reads an entry of a format up to `newest`, which is Format but for a node that is to know less. Every failure is UNSUPPORTED: the entry is committed, so that other replicas may know what it
 // means, and a replica that does not must stop before it. The command does not refer to data.
 func Decode(data []byte, newest uint32) (*pb.Command, error) {
-	c := new(pb.Command)
-	if err := proto.Unmarshal(data, c); err != nil {
-		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "undecodable command: %w", err)
+	c, unsupported := decodePlain(data), unsupportedPlain
+	if c == nil {
+		c, unsupported = new(pb.Command), unsupportedKind
+		if err := proto.Unmarshal(data, c); err != nil {
+			return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "undecodable command: %w", err)
+		}
 	}
 	if reason := unknownFormat(c.GetFormat(), newest); reason != "" {
 		return nil, kverr.Unknown(errpb.ErrorCode_ERROR_CODE_UNSUPPORTED, "%s: upgrade this node", reason)
@@ -103,8 +106,8 @@ func unknownFormat(format, newest uint32) string {
 	return ""
 }
 
-// unsupported says what in a command of a known format is not known here, or "".
-func unsupported(c *pb.Command) string {
+// unsupportedKind says what in a command of a known format is not known here, or "".
+func unsupportedKind(c *pb.Command) string {
 	if alien(c) {
 		return "command with unknown fields"
 	}
@@ -138,26 +141,21 @@ func unsupportedWrites(batch *pb.WriteBatch, format uint32) string {
 		}
 	}
 	for _, write := range batch.GetWrites() {
-		if reason := unsupportedWrite(write, len(batch.GetSessions())); reason != "" {
+		if reason := unknownWrite(write); reason != "" {
 			return reason
 		}
-		if needed := FormatOf(write); needed > format {
-			return fmt.Sprintf("write of format %d in a command of format %d", needed, format)
-		}
 	}
-	return ""
+	return misplacedWrites(batch, format)
 }
 
-func unsupportedWrite(write *pb.Write, sessions int) string {
+// unknownWrite says what is not known of a write by itself.
+func unknownWrite(write *pb.Write) string {
 	if alien(write) {
 		return "write with unknown fields"
 	}
-	if number := write.GetSession(); number > uint32(sessions) || (number > 0) != (write.GetSequence() > 0) {
-		return "write of a session that is not there"
-	}
 	switch kind := write.GetKind().(type) {
 	case *pb.Write_Put:
-		return unsupportedPut(kind.Put)
+		return unlessAlien(kind.Put, "put with unknown fields")
 	case *pb.Write_Delete:
 		return unlessAlien(kind.Delete, "delete with unknown fields")
 	case *pb.Write_Append:
@@ -177,20 +175,42 @@ func unsupportedWrite(write *pb.Write, sessions int) string {
 	case *pb.Write_RevokeLease:
 		return unlessAlien(kind.RevokeLease, "revocation of a lease with unknown fields")
 	case *pb.Write_Open:
-		if write.GetSession() > 0 {
-			return "session opened in a session"
-		}
 		return unlessAlien(kind.Open, "opening of a session with unknown fields")
 	default:
 		return "write of an unknown kind"
 	}
 }
 
-func unsupportedPut(put *pb.Put) string {
+// misplacedWrites says which write, known by itself, has no place in such a batch of such a format.
+func misplacedWrites(batch *pb.WriteBatch, format uint32) string {
+	sessions := uint32(len(batch.GetSessions()))
+	for _, write := range batch.GetWrites() {
+		number := write.GetSession()
+		if number > sessions || (number > 0) != (write.GetSequence() > 0) {
+			return "write of a session that is not there"
+		}
+		switch kind := write.GetKind().(type) {
+		case *pb.Write_Put:
+			if reason := unsupportedLease(kind.Put); reason != "" {
+				return reason
+			}
+		case *pb.Write_Open:
+			if number > 0 {
+				return "session opened in a session"
+			}
+		}
+		if needed := FormatOf(write); needed > format {
+			return fmt.Sprintf("write of format %d in a command of format %d", needed, format)
+		}
+	}
+	return ""
+}
+
+func unsupportedLease(put *pb.Put) string {
 	if n := len(put.GetLease()); n > 0 && n != LeaseIDBytes {
 		return "put into a lease that is none"
 	}
-	return unlessAlien(put, "put with unknown fields")
+	return ""
 }
 
 func unlessAlien(m message, reason string) string {

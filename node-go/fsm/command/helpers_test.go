@@ -109,5 +109,3 @@ func changed(change func(*pb.WriteBatch)) *pb.Command {
 	change(c.GetWrite())
 	return c
 }
-
-// Logs hold these bytes for years. A change here is a change of the format.

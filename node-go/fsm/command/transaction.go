@@ -90,7 +90,10 @@ func unsupportedOperation(op *pb.TransactionOperation) string {
 		if kind.Put.GetReturnPrevious() {
 			return "previous value in a transaction"
 		}
-		return unsupportedPut(kind.Put)
+		if reason := unsupportedLease(kind.Put); reason != "" {
+			return reason
+		}
+		return unlessAlien(kind.Put, "put with unknown fields")
 	case *pb.TransactionOperation_Delete:
 		if kind.Delete.GetReturnPrevious() {
 			return "previous value in a transaction"
