@@ -7,7 +7,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"kvorum/node/engine"
-	"kvorum/node/fsm/command"
 	pb "kvorum/node/gen/command"
 	errpb "kvorum/node/gen/errors"
 	"kvorum/node/kverr"
@@ -26,7 +25,7 @@ func (f *FSM) Apply(entry *raft.Log) any {
 	if err := f.options.AwaitDurable(entry.Index); err != nil {
 		return f.fatal(entry.Index, fmt.Errorf("entry %d is not durable: %w", entry.Index, err))
 	}
-	c, err := command.Decode(entry.Data, f.options.FormatMax)
+	c, err := f.decoder.Decode(entry.Data, f.options.FormatMax)
 	if err != nil {
 		return f.fatal(entry.Index, fmt.Errorf("entry %d: %w", entry.Index, err))
 	}

@@ -53,6 +53,8 @@ type FSM struct {
 
 	state *state
 	batch *engine.Batch
+	// decoder has the messages of the entry that is being applied: nobody may keep one of them.
+	decoder command.Decoder
 	// soonest is the earliest expiry that the entry has given to a key, or to a lease.
 	soonest uint64
 	// changes are those of the entry that is being applied, for the observer.

@@ -30,8 +30,9 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
+	d := new(Decoder)
 	for b.Loop() {
-		if _, err := Decode(data, Format); err != nil {
+		if _, err := d.Decode(data, Format); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -83,7 +83,12 @@ func Encode(c *pb.Command, format uint32) ([]byte, error) {
 // Decode reads an entry of a format up to `newest`, which is Format but for a node that is to know less. Every failure is UNSUPPORTED: the entry is committed, so that other replicas may know what it
 // means, and a replica that does not must stop before it. The command does not refer to data.
 func Decode(data []byte, newest uint32) (*pb.Command, error) {
-	c, unsupported := decodePlain(data), unsupportedPlain
+	return new(Decoder).Decode(data, newest)
+}
+
+// Decode is the function of that name in the memory of the command before, whose messages are of no use any more. Its keys and values stay as they are.
+func (d *Decoder) Decode(data []byte, newest uint32) (*pb.Command, error) {
+	c, unsupported := d.plain(data), unsupportedPlain
 	if c == nil {
 		c, unsupported = new(pb.Command), unsupportedKind
 		if err := proto.Unmarshal(data, c); err != nil {

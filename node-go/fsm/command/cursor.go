@@ -61,20 +61,28 @@ func (c *cursor) skip(n int) {
 	c.rest = c.rest[n:]
 }
 
-// slab gives out the elements of a few pieces of memory.
-type slab[T any] struct{ free []T }
+// slab gives out the elements of a piece of memory, and of another one when it is used up.
+type slab[T any] struct {
+	all  []T
+	used int
+}
 
-// slabMost bounds what is made ahead: what comes next may be of another kind.
-const slabMost = 32
+// slabMost bounds what is made ahead, as what comes next may be of another kind, and what is kept.
+const slabMost = 256
 
-// next is an element that is zero. No more than `left` are wanted, this one included.
-func (s *slab[T]) next(left int) *T {
-	if len(s.free) == 0 {
-		s.free = make([]T, min(left, slabMost))
+// next is an element that is zero, of about so many that are wanted.
+func (s *slab[T]) next(wanted int) *T {
+	if s.used == len(s.all) {
+		*s = slab[T]{all: make([]T, min(wanted, slabMost))}
 	}
-	one := &s.free[0]
-	s.free = s.free[1:]
-	return one
+	s.used++
+	return &s.all[s.used-1]
+}
+
+// reset takes all elements back.
+func (s *slab[T]) reset() {
+	clear(s.all[:s.used])
+	s.used = 0
 }
 
 // own has the parts refer to a copy of them all, each clipped to its own bytes. What is empty is nil, as proto.Unmarshal has it.

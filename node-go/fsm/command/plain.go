@@ -6,57 +6,66 @@ import (
 	pb "kvorum/node/gen/command"
 )
 
-// decodePlain reads what nearly every entry is: a batch of writes, most of them puts, deletes and appends, as an encoder writes them.
+// Decoder decodes one entry after the other in the same memory, for one goroutine.
+type Decoder struct {
+	command  pb.Command
+	write    pb.Command_Write
+	batch    pb.WriteBatch
+	writes   slab[pb.Write]
+	sessions slab[plainSession]
+	puts     slab[plainPut]
+	deletes  slab[plainDelete]
+	appends  slab[plainAppend]
+}
+
+// plain reads what nearly every entry is: a batch of writes, most of them puts, deletes and appends, as an encoder writes them.
 // It takes a fraction of the time and of the objects that proto.Unmarshal does, and gives exactly what that would. What is not plain
 // is nil here, and proto.Unmarshal's to read or to refuse; a single write that is not plain is read by it alone. A field that is not
 // known is not plain, wherever it is: what comes out of here needs unsupportedPlain only.
 //
-// Messages are elements of slabs, and live as long as any one of them: nobody keeps a message for longer than its entry is being
-// applied. Keys and values are kept, by the changes that watchers are shown, which are counted by the bytes of their own keys and
-// values (watch.Ring). So the bytes of each write are memory of their own: whoever keeps one of its keys and values keeps the
-// others of that write, and neither the entry nor the data.
-func decodePlain(data []byte) *pb.Command {
-	whole := &struct {
-		command pb.Command
-		write   pb.Command_Write
-		batch   pb.WriteBatch
-	}{}
+// Messages are the decoder's, to be used again: nobody keeps one for longer than its entry is being applied. Keys and values are
+// kept, by the changes that watchers are shown, which are counted by the bytes of their own keys and values (watch.Ring). So the
+// bytes of each write are memory of their own, which is never used again: whoever keeps one of its keys and values keeps the others
+// of that write, and neither the entry nor the data.
+func (d *Decoder) plain(data []byte) *pb.Command {
+	d.reset()
 	at := cursor{rest: data}
 	for at.more() {
 		switch at.tag() {
 		case 1<<3 | varint:
-			whole.command.Format = at.uint32()
+			d.command.Format = at.uint32()
 		case 2<<3 | varint:
-			whole.command.StampMs = at.uint64()
+			d.command.StampMs = at.uint64()
 		case 3<<3 | delimited:
 			// A second batch would be merged into the first.
-			if whole.command.Kind != nil || !decodeBatch(at.bytes(), &whole.batch) {
+			if d.command.Kind != nil || !d.decodeBatch(at.bytes()) {
 				return nil
 			}
-			whole.write.Write = &whole.batch
-			whole.command.Kind = &whole.write
+			d.write.Write = &d.batch
+			d.command.Kind = &d.write
 		default:
 			return nil
 		}
 	}
-	if at.lost || whole.command.Kind == nil {
+	if at.lost || d.command.Kind == nil {
 		return nil
 	}
-	return &whole.command
+	return &d.command
+}
+
+func (d *Decoder) reset() {
+	d.command.Reset()
+	d.batch.Reset()
+	d.writes.reset()
+	d.sessions.reset()
+	d.puts.reset()
+	d.deletes.reset()
+	d.appends.reset()
 }
 
 // unsupportedPlain is unsupportedKind for what decodePlain gives.
 func unsupportedPlain(c *pb.Command) string {
 	return misplacedWrites(c.GetWrite(), c.GetFormat())
-}
-
-// batchDecoder has the memory that the writes and sessions of a batch are made of.
-type batchDecoder struct {
-	writes   []pb.Write
-	sessions []plainSession
-	puts     slab[plainPut]
-	deletes  slab[plainDelete]
-	appends  slab[plainAppend]
 }
 
 type plainSession struct {
@@ -81,34 +90,31 @@ type plainAppend struct {
 	add  pb.Append
 }
 
-func decodeBatch(data []byte, batch *pb.WriteBatch) bool {
+func (d *Decoder) decodeBatch(data []byte) bool {
 	writes, sessions, plain := countBatch(data)
 	if !plain {
 		return false
 	}
-	d := batchDecoder{writes: make([]pb.Write, writes), sessions: make([]plainSession, sessions)}
 	if writes > 0 {
-		batch.Writes = make([]*pb.Write, 0, writes)
+		d.batch.Writes = make([]*pb.Write, 0, writes)
 	}
 	if sessions > 0 {
-		batch.Sessions = make([]*pb.Session, 0, sessions)
+		d.batch.Sessions = make([]*pb.Session, 0, sessions)
 	}
 	for at := (cursor{rest: data}); at.more(); {
 		if at.tag() == 1<<3|delimited {
-			write := &d.writes[0]
-			if one := at.bytes(); !d.write(one, write) && !otherWrite(one, write) {
+			write := d.writes.next(writes)
+			if one := at.bytes(); !d.decodeWrite(one, write, writes) && !otherWrite(one, write) {
 				return false
 			}
-			d.writes = d.writes[1:]
-			batch.Writes = append(batch.Writes, write)
+			d.batch.Writes = append(d.batch.Writes, write)
 			continue
 		}
-		one := &d.sessions[0]
+		one := d.sessions.next(sessions)
 		if !one.decode(at.bytes()) {
 			return false
 		}
-		d.sessions = d.sessions[1:]
-		batch.Sessions = append(batch.Sessions, &one.session)
+		d.batch.Sessions = append(d.batch.Sessions, &one.session)
 	}
 	return true
 }
@@ -155,8 +161,8 @@ func (s *plainSession) decode(data []byte) bool {
 	return !at.lost && s.session.Id != nil
 }
 
-// write fills in a plain one. Of any other it says so, and may have filled in some of it.
-func (d *batchDecoder) write(data []byte, into *pb.Write) bool {
+// decodeWrite fills in a plain one, of so many in the batch. Of any other it says so, and may have filled in some of it.
+func (d *Decoder) decodeWrite(data []byte, into *pb.Write, writes int) bool {
 	at := cursor{rest: data}
 	for at.more() {
 		switch tag := at.tag(); tag {
@@ -166,7 +172,7 @@ func (d *batchDecoder) write(data []byte, into *pb.Write) bool {
 			into.Sequence = at.uint64()
 		default:
 			// A second kind would replace the first, or be merged into it.
-			if into.Kind != nil || !d.kind(tag, at.bytes(), into) {
+			if into.Kind != nil || !d.decodeKind(tag, at.bytes(), into, writes) {
 				return false
 			}
 		}
@@ -174,18 +180,18 @@ func (d *batchDecoder) write(data []byte, into *pb.Write) bool {
 	return !at.lost && into.Kind != nil
 }
 
-func (d *batchDecoder) kind(tag byte, data []byte, into *pb.Write) bool {
+func (d *Decoder) decodeKind(tag byte, data []byte, into *pb.Write, writes int) bool {
 	switch tag {
 	case 1<<3 | delimited:
-		one := d.puts.next(len(d.writes))
+		one := d.puts.next(writes)
 		one.kind.Put, into.Kind = &one.put, &one.kind
 		return one.decode(data)
 	case 2<<3 | delimited:
-		one := d.deletes.next(len(d.writes))
+		one := d.deletes.next(writes)
 		one.kind.Delete, into.Kind = &one.remove, &one.kind
 		return one.decode(data)
 	case 3<<3 | delimited:
-		one := d.appends.next(len(d.writes))
+		one := d.appends.next(writes)
 		one.kind.Append, into.Kind = &one.add, &one.kind
 		return one.decode(data)
 	default:
