@@ -63,11 +63,20 @@ export class Front {
 
   /** Rejects with a KvError, or with a TypeError for what is a mistake of the program. */
   execute(operation: Operation, options?: RequestOptions): Promise<Result> {
+    return this.ask(operation, options, (_, result) => result)
+  }
+
+  /** The same for a caller who wants something made of the result. `replyOf` must not throw. */
+  ask<Reply>(
+    operation: Operation,
+    options: RequestOptions | undefined,
+    replyOf: (operation: Operation, result: Result) => Reply,
+  ): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const { deadlineMs = this.#options.limits.deadlineMs, signal } = options ?? {}
       checkArguments(operation, deadlineMs, signal)
       const done: Done = (error, result) => {
-        if (error === undefined) resolve(result as Result)
+        if (error === undefined) resolve(replyOf(operation, result as Result))
         else reject(this.#options.explain?.(error) ?? error)
       }
       // Once: the caller's bytes are not to change, but may.

@@ -319,8 +319,8 @@ export class KvClient {
     )
   }
 
-  async #reply(operation: Operation, options: RequestOptions | undefined): Promise<BatchResult> {
-    return replyOf(operation, await this.#execute(operation, options))
+  #reply(operation: Operation, options: RequestOptions | undefined): Promise<BatchResult> {
+    return this.#front.ask(operation, options, replyOf)
   }
 
   #execute(operation: Operation, options: RequestOptions | undefined): Promise<Result> {
