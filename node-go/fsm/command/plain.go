@@ -63,7 +63,7 @@ func (d *Decoder) reset() {
 	d.appends.reset()
 }
 
-// unsupportedPlain is unsupportedKind for what decodePlain gives.
+// unsupportedPlain is unsupportedKind for what `plain` gives.
 func unsupportedPlain(c *pb.Command) string {
 	return misplacedWrites(c.GetWrite(), c.GetFormat())
 }
