@@ -1,4 +1,3 @@
-import Table from 'cli-table3'
 import type { KvClient } from '../client/index.js'
 import { type Clock, systemClock } from '../core/clock.js'
 import { type Rng, systemRng } from '../core/rng.js'
@@ -6,6 +5,7 @@ import { KvError } from '../errors/index.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
 import { interruptibly } from './interrupt.js'
+import { textTable } from './text-table.js'
 import { withNearKv } from './with-kv.js'
 
 export interface BenchTask {
@@ -138,12 +138,11 @@ export function figuresOf(took: readonly number[], seconds: number): Figures {
 
 function textOf({ seconds, get, put, failed }: BenchReport, { clients, valueBytes, keys }: BenchTask): string {
   const head = ['', 'done', 'per second', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms']
-  const table = new Table({ head, style: { head: [], border: [] } })
   const shown = (ms: number | null) => ms?.toFixed(2) ?? ''
-  for (const [name, { done, perSecond, p50, p95, p99, max }] of Object.entries({ get, put })) {
-    table.push([name, done, perSecond, shown(p50), shown(p95), shown(p99), shown(max)])
-  }
+  const rows = Object.entries({ get, put }).map(([name, { done, perSecond, p50, p95, p99, max }]) => {
+    return [name, done, perSecond, shown(p50), shown(p95), shown(p99), shown(max)]
+  })
   const failures = Object.entries(failed).map(([code, count]) => `; failed ${count} times: ${code}`)
   const what = `${clients} clients in one process, ${valueBytes}-byte values, ${keys} keys, ${seconds.toFixed(1)} s`
-  return `${table.toString()}\n${what}${failures.join('')}\n`
+  return `${textTable(head, [rows])}\n${what}${failures.join('')}\n`
 }

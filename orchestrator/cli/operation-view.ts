@@ -1,4 +1,3 @@
-import Table from 'cli-table3'
 import { bytesInJson } from '../core/bytes-json.js'
 import {
   type KeysProgress,
@@ -8,6 +7,7 @@ import {
   type PlannedMove,
   StepState,
 } from '../wire/control.js'
+import { textTable } from './text-table.js'
 
 /** An operation as `--json` prints it: stable, for programs. */
 export interface OperationView {
@@ -184,22 +184,21 @@ export function planText({ what, partitions, moves, steps, detail }: OperationVi
     const pair = pairs.get(key) ?? { from: move.from, to: move.to, partitions: 0, moves: 0 }
     pairs.set(key, { ...pair, partitions: pair.partitions + sizeOf(move), moves: pair.moves + 1 })
   }
-  const table = new Table({ head: ['from', 'to', 'partitions', 'moves'], style: { head: [], border: [] } })
-  for (const pair of pairs.values()) table.push([pair.from, pair.to, pair.partitions, pair.moves])
-  return `${table.toString()}\n${what}: ${partitions.total} partitions would move, in ${moves.length} moves; ${end}\n`
+  const rows = [...pairs.values()].map((pair) => [pair.from, pair.to, pair.partitions, pair.moves])
+  const table = textTable(['from', 'to', 'partitions', 'moves'], [rows])
+  return `${table}\n${what}: ${partitions.total} partitions would move, in ${moves.length} moves; ${end}\n`
 }
 
 /** A row each, newest first. */
 export function operationsText(views: readonly OperationView[], now: number): string {
   if (views.length === 0) return 'no operations\n'
-  const table = new Table({ head: ['id', 'what', 'state', 'done', 'took'], style: { head: [], border: [] } })
-  for (const view of views) {
+  const rows = views.map((view) => {
     const { id, what, state, begunAt, endedAt } = view
     const took = begunAt === null ? '' : spanOf((endedAt ?? now) - begunAt)
-    table.push([id, what, state, amountText(view), took])
-  }
+    return [id, what, state, amountText(view), took]
+  })
   const details = views.filter(({ detail }) => detail !== '').map(({ id, detail }) => `${id}: ${detail}\n`)
-  return `${table.toString()}\n${details.join('')}`
+  return `${textTable(['id', 'what', 'state', 'done', 'took'], [rows])}\n${details.join('')}`
 }
 
 /** One operation in full: each of its moves, or steps. */
@@ -210,14 +209,13 @@ export function operationText(view: OperationView, now: number): string {
   if (detail !== '') lines.push(detail)
   if (moves.length + steps.length === 0) return `${lines.join('\n')}\n`
   const head = moves.length > 0 ? ['from', 'to', 'partitions', 'state', 'size', 'tries'] : ['step', 'state', '']
-  const table = new Table({ head, style: { head: [], border: [] } })
-  for (const move of moves) {
+  const moveRows = moves.map((move) => {
     const ranges = move.partitions.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`))
     const shards = [`shard-${move.from}`, `shard-${move.to}`]
-    table.push([...shards, ranges.join(' '), move.state, sizeText(move.bytes), move.attempts])
-  }
-  for (const step of steps) table.push([step.what, step.state, step.detail])
-  return `${[lines[0], table.toString(), ...lines.slice(1)].join('\n')}\n`
+    return [...shards, ranges.join(' '), move.state, sizeText(move.bytes), move.attempts]
+  })
+  const stepRows = steps.map((step) => [step.what, step.state, step.detail])
+  return `${[lines[0], textTable(head, [[...moveRows, ...stepRows]]), ...lines.slice(1)].join('\n')}\n`
 }
 
 /** "4 s", "3 min 20 s", "2 h 5 min" */

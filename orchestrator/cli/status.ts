@@ -1,10 +1,10 @@
-import Table from 'cli-table3'
 import picocolors from 'picocolors'
 import { Condition, type GroupReport, type NodeReport, type StatusResponse } from '../wire/control.js'
 import { newestLeader } from '../wire/leading.js'
 import { Role, State } from '../wire/node-admin.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
+import { textTable } from './text-table.js'
 import { withControl } from './with-control.js'
 
 /** Shows every node of the cluster. */
@@ -106,22 +106,29 @@ function tableOf({ epoch, shards, meta }: StatusView, colours: boolean): string 
   // On one machine it would be the same word in every row.
   const spread = new Set(nodes.map(({ machine }) => machine)).size > 1
   const where = (node: NodeView) => (spread ? [node.machine ?? '?', node.zone ?? '?'] : [])
-  const table = new Table({
-    head: ['node', 'id', 'pid', 'address', ...(spread ? ['machine', 'zone'] : []), 'role', 'state', 'term', 'applied'],
-    style: { head: colours ? ['bold'] : [], border: [] },
-  })
-  for (const group of groups) {
-    for (const node of group.nodes) {
+  const head = [
+    'node',
+    'id',
+    'pid',
+    'address',
+    ...(spread ? ['machine', 'zone'] : []),
+    'role',
+    'state',
+    'term',
+    'applied',
+  ]
+  const rows = groups.map((group) =>
+    group.nodes.map((node) => {
       const role = node.id === group.leader ? paint.green(node.role) : node.role
       const marks = [...(node.drained ? ['drained'] : []), ...(node.slow ? ['slow'] : [])]
       const words = [node.state, ...marks].join(', ')
       const state = node.reason === undefined ? words : paint.red(words)
-      table.push([node.name, node.id, node.pid, node.address, ...where(node), role, state, group.term, node.applied])
-    }
-  }
+      return [node.name, node.id, node.pid, node.address, ...where(node), role, state, group.term, node.applied]
+    }),
+  )
   const troubles = nodes
     .filter(({ reason }) => reason !== undefined)
     .map(({ name, reason }) => `${paint.red(name)}: ${reason}\n`)
   const shares = shards.map(({ id, partitions }) => `shard-${id} ${partitions}`).join(', ')
-  return `${table.toString()}\npartitions: ${shares}; map epoch ${epoch}\n${troubles.join('')}`
+  return `${textTable(head, rows, colours)}\npartitions: ${shares}; map epoch ${epoch}\n${troubles.join('')}`
 }

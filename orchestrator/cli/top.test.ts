@@ -101,6 +101,9 @@ test('--once prints one table without colours or cursor movement, and --json one
   expect(asked).toBe(2)
   expect(out).not.toContain('\u001b')
   expect(out).toMatch(/│ shard-1 +│ shard-1\/node-1 +│ 2 of 3 +│ 1024 +│ \d/)
+  // Below the head of either table; the nodes of a shard are no two groups.
+  expect(out.match(/├/g)).toHaveLength(2)
+  expect(out.split('\n').filter((line) => line.startsWith('│ shard-1/node-'))).toHaveLength(3)
   out = ''
   expect(await runCommand(['top', '--once', '--every', '0.1', '--json', ...address], {}, context)).toBe(0)
   expect(JSON.parse(out)).toMatchObject({ epoch: 4, shards: [{ shard: 1, up: 2 }] })

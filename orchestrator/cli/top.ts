@@ -1,10 +1,10 @@
-import Table from 'cli-table3'
 import picocolors from 'picocolors'
 import { type Clock, sleep, systemClock } from '../core/clock.js'
 import { Condition, type GroupReport, type NodeReport, type StatusResponse } from '../wire/control.js'
 import { Role } from '../wire/node-admin.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
+import { textTable } from './text-table.js'
 import { withControl } from './with-control.js'
 
 export interface TopTask {
@@ -128,24 +128,27 @@ function roleOf(role: number | undefined): string {
 
 function tableOf(loads: readonly ShardLoad[], { epoch }: StatusResponse, colours: boolean): string {
   const paint = picocolors.createColors(colours)
-  const style = { head: colours ? ['bold'] : [], border: [] }
-  const shards = new Table({ head: ['shard', 'leader', 'up', 'partitions', 'entries/s'], style })
-  const nodes = new Table({ head: ['node', 'role', 'applied/s', 'behind', 'append ms'], style })
-  for (const { shard, leader, up, partitions, entriesPerSecond, nodes: members } of loads) {
+  const shards = loads.map(({ shard, leader, up, partitions, entriesPerSecond, nodes }) => {
     const name = shard === 0 ? 'meta' : `shard-${shard}`
-    const there = `${up} of ${members.length}`
-    shards.push([
+    const there = `${up} of ${nodes.length}`
+    return [
       name,
       leader ?? paint.red('none'),
-      up === members.length ? there : paint.red(there),
+      up === nodes.length ? there : paint.red(there),
       shard === 0 ? '' : partitions,
       entriesPerSecond ?? '',
-    ])
-    for (const node of members) {
+    ]
+  })
+  const members = loads.map(({ leader, nodes }) =>
+    nodes.map((node) => {
       const role = node.answers ? node.role : paint.red('does not answer')
       const mark = node.name === leader ? paint.green(role) : role
-      nodes.push([node.name, mark, node.appliedPerSecond ?? '', node.behind, node.appendMs ?? ''])
-    }
-  }
-  return `${shards.toString()}\n${nodes.toString()}\nmap epoch ${epoch}; an entry of the log holds the writes that came together\n`
+      return [node.name, mark, node.appliedPerSecond ?? '', node.behind, node.appendMs ?? '']
+    }),
+  )
+  const tables = [
+    textTable(['shard', 'leader', 'up', 'partitions', 'entries/s'], [shards], colours),
+    textTable(['node', 'role', 'applied/s', 'behind', 'append ms'], members, colours),
+  ]
+  return `${tables.join('\n')}\nmap epoch ${epoch}; an entry of the log holds the writes that came together\n`
 }
