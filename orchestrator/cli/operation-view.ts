@@ -12,7 +12,7 @@ import { textTable } from './text-table.js'
 /** An operation as `--json` prints it: stable, for programs. */
 export interface OperationView {
   readonly id: string
-  /** reshard, replicas, replace, rolling, delete-prefix. */
+  /** reshard, replicas, replace, rolling, delete-prefix; unknown: it was of a later version, and has ended. */
   readonly kind: string
   readonly what: string
   /** running, paused, cancelling, done, cancelled. */

@@ -30,6 +30,8 @@ function underWay(record: OperationRecord): number[] {
       return [record.shard]
     // It asks whoever leads.
     case 'delete-prefix':
+    // It has ended.
+    case 'unknown':
       return []
   }
 }

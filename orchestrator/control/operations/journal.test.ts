@@ -1,38 +1,12 @@
 import { expect, test } from 'vitest'
-import type { MetaKeys, Stored } from '../meta-keys.js'
+import { FakeMetaKeys } from '../testing/fake-meta-keys.js'
 import { Journal, readOperations } from './journal.js'
 import type { OperationRecord } from './record.js'
 import type { ReshardRecord } from './reshard-record.js'
 
 const signal = new AbortController().signal
 
-/** Meta's keys. `cut` is called before each write; what it throws is thrown to the writer, after the write if it says so. */
-class FakeStore implements MetaKeys {
-  readonly rows = new Map<string, { value: Uint8Array; version: bigint }>()
-  cut: (what: string) => 'before' | 'after' | undefined = () => undefined
-
-  async read(key: string): Promise<Stored> {
-    return this.rows.get(key) ?? { value: undefined, version: 0n }
-  }
-
-  async replace(key: string, value: Uint8Array, version: bigint): Promise<bigint | undefined> {
-    const how = this.cut(`replace ${key}`)
-    if (how === 'before') throw new Error('cut off')
-    if ((this.rows.get(key)?.version ?? 0n) !== version) return undefined
-    this.rows.set(key, { value, version: version + 1n })
-    if (how === 'after') throw new Error('cut off')
-    return version + 1n
-  }
-
-  async remove(key: string): Promise<void> {
-    const how = this.cut(`remove ${key}`)
-    if (how === 'before') throw new Error('cut off')
-    this.rows.delete(key)
-    if (how === 'after') throw new Error('cut off')
-  }
-}
-
-function journalOn(store: FakeStore): Journal {
+function journalOn(store: FakeMetaKeys): Journal {
   return new Journal(store)
 }
 
@@ -53,7 +27,7 @@ function operation(id: string, state: OperationRecord['state'] = 'running'): Res
 }
 
 test('what was written is there for the next one, newest first', async () => {
-  const store = new FakeStore()
+  const store = new FakeMetaKeys()
   const first = journalOn(store)
   await first.create(operation('a'), signal)
   await first.update('a', (now) => ({ ...now, state: 'done', endedAt: 9 }), signal)
@@ -64,14 +38,14 @@ test('what was written is there for the next one, newest first', async () => {
 })
 
 test('one that has not ended is given in the place of another', async () => {
-  const journal = journalOn(new FakeStore())
+  const journal = journalOn(new FakeMetaKeys())
   const both = await Promise.all(['a', 'b'].map((id) => journal.create(operation(id), signal)))
   expect(both.map(({ id }) => id)).toEqual(['a', 'a'])
   expect(journal.operations).toEqual([operation('a')])
 })
 
 test('what works on keys goes on beside what changes the cluster, one of each', async () => {
-  const journal = journalOn(new FakeStore())
+  const journal = journalOn(new FakeMetaKeys())
   const { fromShards: _, toShards: __, turned: ___, retiring: ____, moves: _____, ...common } = operation('a')
   const deletion = (id: string): OperationRecord => {
     return { ...common, id, kind: 'delete-prefix', prefix: 'YTo=', again: false, deleted: 0, passed: 0 }
@@ -82,7 +56,7 @@ test('what works on keys goes on beside what changes the cluster, one of each', 
 })
 
 test('an epoch is never given twice, whoever asks, and is above every map', async () => {
-  const store = new FakeStore()
+  const store = new FakeMetaKeys()
   const given = [await journalOn(store).nextEpoch(7n, signal), await journalOn(store).nextEpoch(3n, signal)]
   const journal = journalOn(store)
   given.push(...(await Promise.all([journal.nextEpoch(0n, signal), journal.nextEpoch(20n, signal)])))
@@ -90,7 +64,7 @@ test('an epoch is never given twice, whoever asks, and is above every map', asyn
 })
 
 test('the last 20 that have ended are kept, and nothing else lies in meta', async () => {
-  const store = new FakeStore()
+  const store = new FakeMetaKeys()
   const journal = journalOn(store)
   for (let at = 0; at < 30; at++) {
     await journal.create(operation(`o${at}`), signal)
@@ -103,7 +77,7 @@ test('the last 20 that have ended are kept, and nothing else lies in meta', asyn
 
 test('whichever write is the last of its orchestrator, the next one reads a whole journal', async () => {
   for (let at = 1; ; at++) {
-    const store = new FakeStore()
+    const store = new FakeMetaKeys()
     const old = journalOn(store)
     for (let count = 0; count < 20; count++) await old.create(operation(`o${count}`, 'done'), signal)
     let left = at
@@ -125,7 +99,7 @@ test('whichever write is the last of its orchestrator, the next one reads a whol
 })
 
 test('an operation that is written after its orchestrator died, and others have looked, is none', async () => {
-  const store = new FakeStore()
+  const store = new FakeMetaKeys()
   store.cut = (what) => (what === 'replace operation/a' ? 'before' : undefined)
   await expect(journalOn(store).create(operation('a'), signal)).rejects.toThrow('cut off')
   store.cut = () => undefined
@@ -138,7 +112,7 @@ test('an operation that is written after its orchestrator died, and others have 
 })
 
 test('a debt is there for the next one, once, until it is forgiven', async () => {
-  const store = new FakeStore()
+  const store = new FakeMetaKeys()
   const debt = { shard: 2, epoch: 7, partitions: [{ first: 1, last: 3 }] }
   const journal = journalOn(store)
   for (let again = 0; again < 2; again++) await journal.owe(debt, signal)
@@ -152,7 +126,7 @@ test('a debt is there for the next one, once, until it is forgiven', async () =>
 })
 
 test('a late write of somebody else is not written over', async () => {
-  const store = new FakeStore()
+  const store = new FakeMetaKeys()
   const [mine, other] = [journalOn(store), journalOn(store)]
   await mine.create(operation('a'), signal)
   await other.load(signal)
@@ -162,7 +136,7 @@ test('a late write of somebody else is not written over', async () => {
 })
 
 test('an operation from when there was only one kind is read as what it was', async () => {
-  const store = new FakeStore()
+  const store = new FakeMetaKeys()
   await journalOn(store).create(operation('a'), signal)
   const { kind: _, ...old } = operation('a')
   store.rows.set('operation/a', { value: Buffer.from(JSON.stringify(old)), version: 1n })
@@ -173,7 +147,7 @@ test('an operation from when there was only one kind is read as what it was', as
 })
 
 test('what this version cannot read is told, and nothing that could not be read is written', async () => {
-  const store = new FakeStore()
+  const store = new FakeMetaKeys()
   await journalOn(store).create(operation('a'), signal)
   const broken = { ...operation('a'), endedAt: 1.5 }
   await expect(journalOn(store).update('a', () => broken, signal)).rejects.toThrow()
@@ -185,7 +159,7 @@ test('what this version cannot read is told, and nothing that could not be read 
 })
 
 test('whoever only looks writes nothing, also when the index names what was never written', async () => {
-  const store = new FakeStore()
+  const store = new FakeMetaKeys()
   const journal = journalOn(store)
   await journal.create({ ...operation('a'), state: 'done' }, signal)
   store.cut = (what) => (what === 'replace operation/b' ? 'before' : undefined)

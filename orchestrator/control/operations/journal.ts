@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Turns } from '../../core/turns.js'
 import { InternalError, UnsupportedError } from '../../errors/index.js'
 import type { MetaKeys } from '../meta-keys.js'
-import { isOver, laneOf, type OperationRecord, operationSchema } from './record.js'
+import { isOver, laneOf, type OperationRecord, operationSchema, schemaOf } from './record.js'
 import { type Debt, debtSchema } from './reshard-record.js'
 
 // What is to be done and what has been, in meta: the index under one key, each operation under its own. The index is
@@ -175,13 +175,14 @@ export async function readOperations(store: Reader, signal: AbortSignal): Promis
 async function readJournal(store: Reader, signal: AbortSignal) {
   const { value, version } = await store.read(INDEX, signal)
   const empty: Index = { format: 1, epoch: 0, ids: [], debts: [] }
-  const index: Row<Index> = { value: value === undefined ? empty : parsed(indexSchema, INDEX, value), version }
+  const index: Row<Index> = { value: value === undefined ? empty : checked(indexSchema, INDEX, jsonOf(value)), version }
   const rows = new Map<string, Row<OperationRecord>>()
   for (const id of index.value.ids) {
     const key = keyOf(id)
     const stored = await store.read(key, signal)
     if (stored.value === undefined) continue
-    rows.set(id, { value: parsed(operationSchema, key, stored.value), version: stored.version })
+    const row = jsonOf(stored.value)
+    rows.set(id, { value: checked(schemaOf(row), key, row), version: stored.version })
   }
   return { index, rows }
 }
@@ -190,10 +191,13 @@ export function keyOf(id: string): string {
   return `operation/${id}`
 }
 
-function parsed<Schema extends z.ZodType>(schema: Schema, key: string, bytes: Uint8Array): z.output<Schema> {
-  const json: unknown = JSON.parse(Buffer.from(bytes).toString())
-  const checked = schema.safeParse(json)
-  if (checked.success) return checked.data
-  const why = checked.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')
+function jsonOf(bytes: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(bytes).toString())
+}
+
+function checked<Schema extends z.ZodType>(schema: Schema, key: string, row: unknown): z.output<Schema> {
+  const outcome = schema.safeParse(row)
+  if (outcome.success) return outcome.data
+  const why = outcome.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')
   throw new UnsupportedError(`${key} in meta cannot be read by this version: ${why}`, { outcome: 'not-applied' })
 }

@@ -5,6 +5,7 @@ import { replace } from './replace.js'
 import { replicas } from './replicas.js'
 import { reshard } from './reshard.js'
 import { rolling } from './rolling.js'
+import { unknown } from './unknown.js'
 
 const KINDS: { readonly [Name in keyof Records]: Kind<Records[Name]> } = {
   reshard,
@@ -12,6 +13,7 @@ const KINDS: { readonly [Name in keyof Records]: Kind<Records[Name]> } = {
   replicas,
   replace,
   'delete-prefix': deletePrefix,
+  unknown,
 }
 
 /** What operations of this one's kind do. */

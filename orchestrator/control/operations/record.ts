@@ -4,6 +4,7 @@ import { replaceSchema } from './replace-record.js'
 import { replicasSchema } from './replicas-record.js'
 import { reshardSchema } from './reshard-record.js'
 import { type RollingRecord, rollingSchema } from './rolling-record.js'
+import { type UnknownRecord, unknownSchema } from './unknown-record.js'
 
 // An operation as the journal in meta has it: JSON, checked when it is read. It is a plan and what has become of it.
 
@@ -14,14 +15,25 @@ export interface Records {
   readonly replicas: z.output<typeof replicasSchema>
   readonly replace: z.output<typeof replaceSchema>
   readonly 'delete-prefix': DeletePrefixRecord
+  readonly unknown: UnknownRecord
 }
 
 export type OperationRecord = Records[keyof Records]
 
-export const operationSchema: z.ZodType<OperationRecord> = z.preprocess(
+const KINDS = [reshardSchema, rollingSchema, replicasSchema, replaceSchema, deletePrefixSchema] as const
+
+/** What may be written. */
+export const operationSchema: z.ZodType<Exclude<OperationRecord, UnknownRecord>> = z.preprocess(
   withKind,
-  z.discriminatedUnion('kind', [reshardSchema, rollingSchema, replicasSchema, replaceSchema, deletePrefixSchema]),
+  z.discriminatedUnion('kind', KINDS),
 )
+
+/** Of what may be read, the one that this row is to be read by. */
+export function schemaOf(row: unknown): z.ZodType<OperationRecord> {
+  const kinds: readonly unknown[] = KINDS.map(({ shape }) => shape.kind.value)
+  const isUnknown = typeof row === 'object' && row !== null && 'kind' in row && !kinds.includes(row.kind)
+  return isUnknown ? unknownSchema : operationSchema
+}
 
 /** There was only one kind, and it had no name. */
 function withKind(row: unknown): unknown {

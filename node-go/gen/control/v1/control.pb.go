@@ -1338,7 +1338,7 @@ type Operation struct {
 	Detail string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
 	// Of an operation without moves: what is done and what is to be done, in order.
 	Steps []*Step `protobuf:"bytes,8,rep,name=steps,proto3" json:"steps,omitempty"`
-	// For programs: "reshard", "replicas", "replace", "rolling", "delete-prefix".
+	// For programs: "reshard", "replicas", "replace", "rolling", "delete-prefix"; "unknown": it was of a later version, and has ended.
 	Kind string `protobuf:"bytes,9,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Of one that works on keys.
 	Keys          *KeysProgress `protobuf:"bytes,10,opt,name=keys,proto3" json:"keys,omitempty"`

@@ -239,7 +239,7 @@ export interface Operation {
   detail: string;
   /** Of an operation without moves: what is done and what is to be done, in order. */
   steps: Step[];
-  /** For programs: "reshard", "replicas", "replace", "rolling", "delete-prefix". */
+  /** For programs: "reshard", "replicas", "replace", "rolling", "delete-prefix"; "unknown": it was of a later version, and has ended. */
   kind: string;
   /** Of one that works on keys. */
   keys: KeysProgress | undefined;
