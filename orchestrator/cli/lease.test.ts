@@ -32,6 +32,13 @@ test('a lease is made, given a key, kept alive and revoked', async () => {
   expect(id).toMatch(/^[0-9a-f]{32}$/)
   expect([await run('put', 'k', 'v', '--lease', id), out]).toEqual([0, 'ok\n'])
   expect([await run('lease', 'keep-alive', id, '--once'), out]).toEqual([0, 'it lives for 30s from now on\n'])
+  // Somebody else's tool may have written it otherwise.
+  const loud = id.toUpperCase()
+  expect([await run('put', 'k2', 'v', '--lease', loud), out]).toEqual([0, 'ok\n'])
+  expect([await run('lease', 'keep-alive', loud, '--once', '--json'), JSON.parse(out)]).toEqual([
+    0,
+    { ok: true, lease: id, ttlMs: 30_000 },
+  ])
   expect([await run('lease', 'revoke', id, '--json'), JSON.parse(out)]).toEqual([
     0,
     { ok: true, lease: id, existed: true },

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { InvalidArgumentError } from 'commander'
 import type { KvClient } from '../client/index.js'
-import { leaseBytes } from '../core/lease.js'
+import { leaseBytes, leaseText } from '../core/lease.js'
 import { KvError } from '../errors/index.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
@@ -32,7 +32,8 @@ type Order = (typeof LEASE_ORDERS)[number]
 
 /** Takes an argument as a lease's id. */
 export function leaseId(text: string): string {
-  if (leaseBytes(text) !== undefined) return text
+  const id = leaseBytes(text)
+  if (id !== undefined) return leaseText(id)
   throw new InvalidArgumentError("a lease's id is needed: 32 hexadecimal digits, as kvorum lease grant prints them")
 }
 
@@ -55,10 +56,10 @@ function checked(order: Order, task: Task): Task {
   if (order === 'grant' && (task.ttlMs === undefined || task.id !== undefined)) {
     throw new TypeError('kvorum lease grant takes --ttl, as in --ttl 30s, and no id')
   }
-  if (order !== 'grant' && (task.id === undefined || leaseBytes(task.id) === undefined)) {
-    throw new TypeError(`kvorum lease ${order} takes the id of a lease: 32 hexadecimal digits`)
-  }
-  return task
+  if (order === 'grant') return task
+  const id = leaseBytes(task.id ?? '')
+  if (id === undefined) throw new TypeError(`kvorum lease ${order} takes the id of a lease: 32 hexadecimal digits`)
+  return { ...task, id: leaseText(id) }
 }
 
 type Way = (task: Task, form: Form, to: Connection, context: Context) => Promise<number>

@@ -297,6 +297,12 @@ describe('mistakes of the program are TypeErrors', () => {
     await expect(KvClient.connect(options as KvClientOptions)).rejects.toThrow(TypeError)
   })
 
+  test('an empty list of gateways is told as such', async () => {
+    await expect(KvClient.connect({ endpoints: [] })).rejects.toThrow(
+      /^endpoints must name at least one gateway, like .* and is empty$/,
+    )
+  })
+
   test('keys, values and options', async () => {
     const { kv } = await setUp()
     await expect(kv.get(1 as never)).rejects.toThrow(TypeError)

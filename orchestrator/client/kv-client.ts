@@ -376,9 +376,10 @@ function checkConnection(options: KvClientOptions): void {
   }
   checkOptions(options, OPTIONS.connect, 'KvClient.connect')
   const { endpoints, mode, signal, ...numbers } = options
-  if (!Array.isArray(endpoints) || endpoints.length === 0) {
+  if (!Array.isArray(endpoints)) {
     throw new TypeError(`endpoints must be a list of gateways, ${like}, not ${describe(endpoints)}`)
   }
+  if (endpoints.length === 0) throw new TypeError(`endpoints must name at least one gateway, ${like}, and is empty`)
   for (const address of endpoints) checkAddress(address)
   if (mode !== undefined && !MODES.includes(mode)) {
     throw new TypeError(`the mode must be one of ${MODES.join(', ')}, not ${describe(mode)}`)

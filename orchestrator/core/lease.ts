@@ -67,13 +67,13 @@ export interface LeaseOptions {
 export const LEASE_TTL_MS_MIN = 1000
 const LEASE_ID_BYTES = 16
 
-/** An id as people and programs hand it on: 32 hexadecimal digits. */
+/** An id as people and programs hand it on: 32 hexadecimal digits, in lower case. */
 export function leaseText(id: Uint8Array): string {
   return Buffer.from(id).toString('hex')
 }
 
-/** An id as a text; all 0 is none. */
-export const LEASE_ID: RegExp = /^(?!0{32}$)[0-9a-f]{32}$/
+/** An id as a text, in either case; all 0 is none. Without flags: it is told as a pattern, too. */
+export const LEASE_ID: RegExp = /^(?!0{32}$)[0-9a-fA-F]{32}$/
 
 /** Undefined for what is none. */
 export function leaseBytes(text: string): Uint8Array | undefined {
