@@ -88,20 +88,33 @@ describe('as a command', () => {
 
   test('it is followed to its end, in tenths', async () => {
     expect(await run(0, KNOWN, 'delete', '--prefix', 'a:')).toBe(0)
-    expect(out).toBe('operation abc is done: delete every key that begins with a:\n')
+    expect(out).toBe(
+      'operation abc is done: delete every key that begins with a:; 1,004 keys deleted, 1 written since and left\n',
+    )
     expect(warned).toContain('kvorum operations cancel abc ends it: what is deleted by then stays deleted\n')
-    expect(warned).toMatch(/running: 10 % of 1000 keys\nrunning: 50 % of 1000 keys\nrunning: 100 % of 1000 keys\n/)
+    expect(warned).toMatch(
+      /running: 10 % of 1,000 counted keys\nrunning: 50 % of .*\nrunning: 100 % of 1,000 counted keys\n/,
+    )
   })
 
   test('with a bar on a terminal', async () => {
     expect(await run(200, KNOWN, 'delete', '--prefix', 'a:')).toBe(0)
-    expect(warned).toMatch(/\[#+-+\] 50 % {2}500 of 1000 keys {2}ETA \d+ s/)
+    expect(warned).toMatch(/\[#+-+\] 50 % {2}499 of 1,000 counted keys deleted, 1 written since and left {2}ETA \d+ s/)
   })
 
   test('where nobody knows how many there are no share of them is shown', async () => {
     expect(await run(200, UNKNOWN, 'delete', '--prefix', 'a:')).toBe(0)
-    expect(warned).toContain('101 keys')
+    expect(warned).toContain('100 keys deleted, 1 written since')
     expect(warned).not.toContain('%')
+  })
+
+  test.each([
+    [1_001, 1_000, {}, '1,001 keys deleted, 1 written since and left'],
+    [0, 1, { keys: { prefix: Buffer.from('a:'), total: 1n, deleted: 0n, passed: 0n } }, '0 of 1 counted key deleted'],
+    [1, 2, { ...done, state: OperationState.CANCELLED }, '1 of 2 counted keys deleted, 1 written since'],
+  ])('%d of %d: what was counted is no total of what was deleted', async (deleted, total, changes, words) => {
+    expect(await run(0, [deletion(deleted, total, changes)], 'operations', 'abc')).toBe(0)
+    expect(out).toContain(words)
   })
 
   test('operations shows its keys', async () => {

@@ -4,6 +4,7 @@ import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
 import { carryThrough } from './follow.js'
 import { withKv } from './with-kv.js'
+import { counted } from './words.js'
 
 export interface PrefixFlags {
   readonly prefix?: string
@@ -59,8 +60,12 @@ async function countThem(
   { out }: Context,
 ): Promise<number> {
   const count = await withKv(connection, (kv, left) => kv.count({ prefix, ...left() }))
-  const which = prefix.length === 0 ? '' : ` that begin with ${printableKey(prefix)}`
-  out(json ? `${JSON.stringify({ ok: true, count })}\n` : `${count} keys${which} would be deleted; nothing was done\n`)
+  const which = prefix.length === 0 ? '' : ` that ${count === 1 ? 'begins' : 'begin'} with ${printableKey(prefix)}`
+  out(
+    json
+      ? `${JSON.stringify({ ok: true, count })}\n`
+      : `${counted(count, 'key')}${which} would be deleted; nothing was done\n`,
+  )
   return EXIT.ok
 }
 

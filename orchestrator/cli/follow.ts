@@ -106,7 +106,11 @@ async function follow(
   }
   const skipped = hasEnded(last) ? skippedIn(last) : []
   for (const { what, detail } of skipped) say(`skipped: ${what}: ${detail}`)
-  context.out(json ? `${JSON.stringify(last)}\n` : `operation ${last.id} is ${last.state}: ${last.what}\n`)
+  context.out(
+    json
+      ? `${JSON.stringify(last)}\n`
+      : `operation ${last.id} is ${last.state}: ${last.what}${last.keys === null ? '' : `; ${amountText(last)}`}\n`,
+  )
   return last.state === 'done' && skipped.length === 0 ? EXIT.ok : EXIT.failed
 }
 

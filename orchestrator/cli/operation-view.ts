@@ -8,6 +8,7 @@ import {
   StepState,
 } from '../wire/control.js'
 import { textTable } from './text-table.js'
+import { counted } from './words.js'
 
 /** An operation as `--json` prints it: stable, for programs. */
 export interface OperationView {
@@ -156,11 +157,23 @@ interface Amount {
 
 /** The same in words. */
 export function amountText(view: OperationView): string {
+  if (view.keys !== null) return keysText(view.keys, view.state)
   const { done, total, unit } = amountOf(view)
   const skipped = skippedIn(view).length
   if (total > 0) return `${done} of ${total} ${unit}${skipped === 0 ? '' : `, ${skipped} skipped`}`
-  if (view.keys?.total === null) return `${done} ${unit}`
   return view.state.startsWith('cancel') ? 'nothing to take back' : 'nothing to do'
+}
+
+/** The total are those that there were when it began: no share of them is told when there were others. */
+function keysText({ deleted, passed, total }: KeysView, state: string): string {
+  const isShare = state !== 'done' && total !== null && deleted + passed <= total
+  const what = isShare ? `${deleted.toLocaleString('en-US')} of ${countedKeys(total)}` : counted(deleted, 'key')
+  return `${what} deleted${passed === 0 ? '' : `, ${passed.toLocaleString('en-US')} written since and left`}`
+}
+
+/** What a total of keys counts. */
+export function countedKeys(total: number): string {
+  return counted(total, 'counted key')
 }
 
 /** How many there are, and how many there would be. */

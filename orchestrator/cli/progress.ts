@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.js'
 import type { Context } from './context.js'
 import { barOf, DrawnLine } from './drawn-line.js'
-import { amountOf, amountText, type OperationView, sizeText, spanOf } from './operation-view.js'
+import { amountOf, amountText, countedKeys, type OperationView, sizeText, spanOf } from './operation-view.js'
 
 /**
  * Shows how far an operation is, on stderr: a line that is drawn again and again on a terminal, else a line whenever a move
@@ -49,10 +49,8 @@ export class Progress {
   }
 
   #words(view: OperationView): string {
-    const { done, total, unit } = amountOf(view)
     // Moves and steps are few. Of keys a line for every tenth will do.
-    const amount = view.keys === null ? amountText(view) : `${tenthsOf(done, total)}${unit}`
-    return `${view.state}: ${amount}`
+    return `${view.state}: ${view.keys === null ? amountText(view) : tenthsOf(amountOf(view).done, view.keys.total)}`
   }
 
   /** By what has been done since this looks. Nothing of it is known before the first move or step has ended. */
@@ -66,8 +64,9 @@ export class Progress {
   }
 }
 
-function tenthsOf(done: number, total: number): string {
-  return total === 0 ? '' : `${Math.floor((done / total) * 10) * 10} % of ${total} `
+function tenthsOf(done: number, total: number | null): string {
+  if (total === null) return 'keys that nobody has counted'
+  return `${total === 0 ? 100 : Math.min(100, Math.floor((done / total) * 10) * 10)} % of ${countedKeys(total)}`
 }
 
 /** A phase lasts for moments: in lines it would be noise. */

@@ -5,6 +5,11 @@ import { decodeText } from '../core/text.js'
 /** Longer keys would fill the screen and hide what is said about them. */
 const SHOWN_MAX = 64
 
+/** "1 row", "2,000 rows" */
+export function counted(count: number, noun: string): string {
+  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`
+}
+
 /** A key as it stands in a line for people. */
 export function shown(key: string): string {
   const characters = [...key]

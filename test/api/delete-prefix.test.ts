@@ -99,13 +99,16 @@ test('by the command line', async () => {
     out: '40 keys that begin with cli: would be deleted; nothing was done\n',
   })
   const { code, out, warned } = await run('delete', '--prefix', 'cli:')
-  expect([code, out]).toEqual([0, expect.stringMatching(/^operation \w+ is done: delete every key .* cli:\n$/)])
+  expect([code, out]).toEqual([
+    0,
+    expect.stringMatching(/^operation \w+ is done: delete every key .* cli:; 40 keys deleted\n$/),
+  ])
   expect(warned).toContain('what is deleted by then stays deleted')
   expect(await client.count({ prefix: 'cli:' })).toBe(0)
   await client.put(Uint8Array.of(0xfd, 1), 'x')
   const hex = await run('delete', '--prefix-hex', 'fd', '--json')
   expect(JSON.parse(hex.out)).toMatchObject({ state: 'done', keys: { prefix: { base64: '/Q==' }, deleted: 1 } })
-  expect((await run('operations')).out).toContain('1 of 1 keys')
+  expect((await run('operations')).out).toContain('1 key deleted')
   expect((await run('delete', '--prefix', 'cli:', '--detach')).out).toContain('kvorum operations shows')
 })
 

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.js'
 import type { Context } from '../context.js'
 import { barOf, DrawnLine } from '../drawn-line.js'
 import { spanOf } from '../operation-view.js'
+import { counted } from '../words.js'
 
 /** How often something is shown: a line that stays is to be worth it. */
 const DRAWN_EVERY_MS = 100
@@ -34,7 +35,7 @@ export class BulkProgress {
     if (now - this.#shown < (this.#line.canDraw ? DRAWN_EVERY_MS : SAID_EVERY_MS)) return
     this.#shown = now
     const share = this.total === undefined ? undefined : Math.min(1, done / Math.max(1, this.total))
-    const parts = [`${grouped(rows)} rows`, rateOf(rows - this.before.rows, this.seconds), this.#eta(done)]
+    const parts = [counted(rows, 'row'), rateOf(rows - this.before.rows, this.seconds), this.#eta(done)]
     if (this.#line.canDraw)
       this.#line.draw([share === undefined ? '' : barOf(share), ...parts].filter(isSaid).join('  '))
     else {
@@ -57,7 +58,7 @@ export class BulkProgress {
 const isSaid = (part: string) => part !== ''
 
 /** "1,000,000" */
-export function grouped(count: number): string {
+function grouped(count: number): string {
   return count.toLocaleString('en-US')
 }
 

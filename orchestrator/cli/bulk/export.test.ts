@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { UnsupportedError } from '../../errors/index.js'
@@ -30,8 +30,10 @@ function failAtPage(n: number): void {
 }
 
 test('a line for each key, in their order', async () => {
-  fill(3)
   scene.cluster.rows.set('other', row('x'))
+  expect((await scene.run('export', scene.path('one.jsonl'))).out).toMatch(/^exported 1 row in/)
+  rmSync(scene.path('one.jsonl'))
+  fill(3)
   const { code, out } = await scene.run('export', scene.path('a.jsonl'), '--prefix', 'k', '--versions')
   expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(/^exported 3 rows in \d\.\d s/) })
   expect(scene.read('a.jsonl').split('\n')[1]).toBe('{"key":"k1001","value":"v1\\n\\"1\\"","version":"3"}')

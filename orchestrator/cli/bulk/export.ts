@@ -4,7 +4,8 @@ import type { Connection, Context, Form } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { interruptibly } from '../interrupt.js'
 import { withNearKv } from '../with-kv.js'
-import { BulkProgress, grouped, rateOf } from './bulk-progress.js'
+import { counted } from '../words.js'
+import { BulkProgress, rateOf } from './bulk-progress.js'
 import { PartFile, type Place, StandardOut, type Target } from './export-target.js'
 import { type FormatName, formatOf, STANDARD, writerOf } from './format.js'
 import type { Extras, ReadRow } from './row.js'
@@ -42,7 +43,7 @@ export function exportRows(
       try {
         const before = target.place
         if (before.cursor !== undefined && !json)
-          context.warn(`${task.file}: going on behind ${grouped(before.rows)} rows; ${target.anew}\n`)
+          context.warn(`${task.file}: going on behind ${counted(before.rows, 'row')}; ${target.anew}\n`)
         // Only for the bar: who cannot count may still read.
         const total = await client.count(range).catch(() => undefined)
         const progress = new BulkProgress(context, clock, total, { done: before.rows, rows: before.rows })
@@ -58,7 +59,7 @@ export function exportRows(
         const { seconds } = progress
         const told = json
           ? JSON.stringify({ ok: true, rows, seconds: Math.round(seconds * 1_000) / 1_000 })
-          : `exported ${grouped(rows)} rows in ${seconds.toFixed(1)} s (${rateOf(rows - before.rows, seconds)})`
+          : `exported ${counted(rows, 'row')} in ${seconds.toFixed(1)} s (${rateOf(rows - before.rows, seconds)})`
         // On stdout there are the rows.
         if (task.file === STANDARD) context.warn(`${told}\n`)
         else context.out(`${told}\n`)
@@ -72,8 +73,9 @@ export function exportRows(
 
 function interruptedAt(rows: number, file: string, json: boolean, { out, warn }: Context): number {
   if (json && file !== STANDARD) out(`${JSON.stringify({ ok: false, rows })}\n`)
-  const goOn = file === STANDARD ? '' : ', and the same command goes on behind them'
-  warn(`kvorum: interrupted; ${grouped(rows)} rows were written${goOn}\n`)
+  const [were, them] = rows === 1 ? ['was', 'it'] : ['were', 'them']
+  const goOn = file === STANDARD ? '' : `, and the same command goes on behind ${them}`
+  warn(`kvorum: interrupted; ${counted(rows, 'row')} ${were} written${goOn}\n`)
   return EXIT.failed
 }
 

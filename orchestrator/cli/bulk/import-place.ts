@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import type { Clock } from '../../core/clock.js'
+import { counted } from '../words.js'
 import type { FormatName } from './format.js'
 import type { ImportTask } from './import.js'
 import type { Done, RowPutter } from './put-rows.js'
@@ -53,7 +54,7 @@ export class ImportPlace {
     const other = otherThan(kept, where) ?? (await changedSince(task.file, kept))
     if (typeof other !== 'string') return new ImportPlace(path, where, clock, other, kept.columns, kept.done)
     throw new TypeError(
-      `${path} says that ${kept.at.lines} lines were imported ${other}; remove it to import from the beginning`,
+      `${path} says that ${counted(kept.at.lines, 'line')} ${kept.at.lines === 1 ? 'was' : 'were'} imported ${other}; remove it to import from the beginning`,
     )
   }
 

@@ -1,7 +1,8 @@
 import { printableKey } from '../../core/text.js'
 import type { Context } from '../context.js'
 import { EXIT } from '../exit-codes.js'
-import { grouped, rateOf } from './bulk-progress.js'
+import { counted } from '../words.js'
+import { rateOf } from './bulk-progress.js'
 import { STANDARD } from './format.js'
 import { type Done, type Failure, OF_THE_ROW, rowsOf } from './put-rows.js'
 import type { BadLine } from './read-rows.js'
@@ -41,23 +42,23 @@ export function tellImport(
   }
   if (complete) {
     const rate = rateOf(rowsOf(done) - rowsOf(before), seconds)
-    if (!json) out(`imported ${grouped(done.put)} rows${besides(done)} in ${seconds.toFixed(1)} s (${rate})\n`)
+    if (!json) out(`imported ${counted(done.put, 'row')}${besides(done)} in ${seconds.toFixed(1)} s (${rate})\n`)
     return done.skipped > 0 ? EXIT.skipped : EXIT.ok
   }
-  const imported = `lines 1 to ${lines} are imported`
+  const imported = lines === 1 ? 'line 1 is imported' : `lines 1 to ${lines} are imported`
   const goOn =
     lines === 0
       ? 'nothing before it is known to be imported: give the same command again'
       : file === STANDARD
         ? `${imported}: give it again from line ${lines + 1} on`
-        : `${imported}, and the same command goes on behind them`
+        : `${imported}, and the same command goes on behind ${lines === 1 ? 'it' : 'them'}`
   warn(`kvorum: ${error === undefined ? 'interrupted' : `${file}, line ${error.line}: ${error.message}`}; ${goOn}\n`)
   return EXIT.failed
 }
 
 function besides({ present, skipped }: Done): string {
-  const there = present === 0 ? '' : `, ${grouped(present)} keys were there already`
-  return `${there}${skipped === 0 ? '' : `, ${grouped(skipped)} lines were skipped`}`
+  const there = present === 0 ? '' : `, ${counted(present, 'key')} ${present === 1 ? 'was' : 'were'} there already`
+  return `${there}${skipped === 0 ? '' : `, ${counted(skipped, 'line')} ${skipped === 1 ? 'was' : 'were'} skipped`}`
 }
 
 function errorOf({ failure, stoppedAt }: Ending) {

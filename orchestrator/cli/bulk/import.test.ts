@@ -95,6 +95,7 @@ test('a bad line stops it; mended, it goes on there', async () => {
   scene.file('a.jsonl', `${lines(300)}${line(999)}${line(300)}`)
   expect((await scene.run('import', file)).out).toMatch(/^imported 302 rows/)
   expect(puts()).toHaveLength(302)
+  expect((await scene.run('import', scene.file('one.jsonl', lines(1)))).out).toMatch(/^imported 1 row in/)
 })
 
 test('--skip-bad tells bad lines and goes on, also with those that the store refuses', async () => {
