@@ -6,7 +6,8 @@ import type { RangeChoice } from '../../client/index.js'
 import type { Clock } from '../../core/clock.js'
 import type { FormatName } from './format.js'
 import type { Extras } from './row.js'
-import { isElsewhere, readState, removeState, writeState } from './state-file.js'
+import { readState, removeState, writeState } from './state-file.js'
+import { isElsewhere, thisWriter, type Writer } from './writer.js'
 
 /** How far an export is. */
 export interface Place {
@@ -19,6 +20,8 @@ export interface Place {
 export interface Target {
   /** What stands there. */
   readonly place: Place
+  /** When it was begun, by whomever, ms since 1970; undefined: nobody knows. */
+  readonly begunAt: number | undefined
   /** What a person does who does not want that it goes on: what stands there may be of long ago. */
   readonly anew: string
   /** Resolves when more can be taken; `place`: the end of the text. */
@@ -31,6 +34,7 @@ export interface Target {
 
 export class StandardOut implements Target {
   place: Place = { rows: 0, cursor: undefined }
+  readonly begunAt = undefined
   readonly anew = ''
 
   async write(text: string, place: Place): Promise<void> {
@@ -52,16 +56,14 @@ export interface What {
 }
 
 /** The state file: the first `bytes` of the part file are whole rows, up to `place`, and durable. */
-interface Kept {
+interface Kept extends Writer {
   readonly format: 1
   readonly what: string
   readonly bytes: number
   readonly place: Place
-  /** Who writes: two at once would write into each other's rows. */
-  readonly pid: number
+  /** Earlier versions did not say it. */
+  readonly begunAt?: number | undefined
 }
-
-const NOTHING = { bytes: 0, place: { rows: 0, cursor: undefined } } as const
 
 /** What a kill may cost, and an fsync is worth. */
 const KEEP_EVERY_MS = 1_000
@@ -79,6 +81,7 @@ export class PartFile implements Target {
     private readonly part: FileHandle,
     private bytes: number,
     public place: Place,
+    readonly begunAt: number | undefined,
   ) {
     this.#keptAt = clock.monotonic()
     this.#kept = place
@@ -91,7 +94,7 @@ export class PartFile implements Target {
     }
     const what = JSON.stringify(about)
     const found = readState<Kept>(stateOf(file))
-    if (found !== undefined && isElsewhere(found.pid)) throw new TypeError(busy(file, found.pid))
+    if (found !== undefined && isElsewhere(found)) throw new TypeError(busy(file, found.pid))
     // What has no row yet is of no use to anybody.
     const kept = found?.place.cursor === undefined ? undefined : found
     if (kept !== undefined && kept.what !== what) {
@@ -102,9 +105,10 @@ export class PartFile implements Target {
     }
     try {
       const old = kept === undefined ? undefined : await reopened(partOf(file), kept.bytes)
-      const { bytes, place } = old !== undefined && kept !== undefined ? kept : NOTHING
+      const fresh = { bytes: 0, place: { rows: 0, cursor: undefined }, begunAt: clock.now() }
+      const { bytes, place, begunAt } = old !== undefined && kept !== undefined ? kept : fresh
       const part = old ?? (await open(partOf(file), 'w'))
-      const target = new PartFile(file, what, clock, part, bytes, place)
+      const target = new PartFile(file, what, clock, part, bytes, place, begunAt)
       await target.#claim()
       return target
     } catch (error) {
@@ -166,7 +170,8 @@ export class PartFile implements Target {
   }
 
   #say(): void {
-    const kept: Kept = { format: 1, what: this.what, bytes: this.bytes, place: this.place, pid: process.pid }
+    const { what, bytes, place, begunAt } = this
+    const kept: Kept = { format: 1, what, bytes, place, begunAt, ...thisWriter() }
     writeState(stateOf(this.file), kept)
   }
 }
@@ -182,7 +187,7 @@ async function reopened(path: string, bytes: number): Promise<FileHandle | undef
 
 function busy(file: string, pid: number): string {
   const state = stateOf(file)
-  return `process ${pid} is exporting to ${file}, ${state} says: wait for it, or end it; if that is another program by now, remove ${state}`
+  return `process ${pid} is exporting to ${file}, ${state} says: wait for it, or end it; if that is another program, remove ${state}`
 }
 
 function partOf(file: string): string {

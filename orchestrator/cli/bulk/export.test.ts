@@ -7,6 +7,7 @@ import { UnsupportedError } from '../../errors/index.js'
 import { servePages } from '../testing/pages.js'
 import { Scene } from '../testing/scene.js'
 import { FORMATS } from './format.js'
+import { thisWriter } from './writer.js'
 
 let scene: Scene
 beforeEach(async () => {
@@ -115,7 +116,9 @@ test.each(FORMATS)('%s: it goes on behind the last whole row, wherever it was cu
     const { code, warned } = await scene.run('export', file)
     expect({ code, warned }).toEqual({
       code: 0,
-      warned: expect.stringMatching(/going on behind \d+ rows; remove .*export to begin anew/),
+      warned: expect.stringMatching(
+        /going on behind \d+ rows of an export that was begun \d s ago; remove .*export to begin anew/,
+      ),
     })
     expect(scene.read(`a.${format}`)).toBe(scene.read(`whole.${format}`))
   }
@@ -161,7 +164,9 @@ test('two at once would write into each other: the second one is refused, until 
   servePages(scene.cluster)
   const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
   const state = JSON.parse(scene.read('a.jsonl.kvorum-export'))
-  scene.file('a.jsonl.kvorum-export', JSON.stringify({ ...state, pid: other.pid }))
+  // As another version has written it, which did not tell when it was started.
+  const { started: _, ...old } = state
+  scene.file('a.jsonl.kvorum-export', JSON.stringify({ ...old, pid: other.pid }))
   const kept = scene.read('a.jsonl.kvorum-part')
   const refused = await scene.run('export', scene.path('a.jsonl'))
   expect(refused).toMatchObject({
@@ -174,6 +179,47 @@ test('two at once would write into each other: the second one is refused, until 
   expect((await scene.run('export', scene.path('a.jsonl'))).out).toMatch(/^exported 400 rows/)
 })
 
+test.runIf(process.platform === 'linux')(
+  'a program that has got the number of one that died is none that exports',
+  async () => {
+    fill(400)
+    failAtPage(5)
+    await scene.run('export', scene.path('a.jsonl'))
+    servePages(scene.cluster)
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
+    try {
+      const state = JSON.parse(scene.read('a.jsonl.kvorum-export'))
+      expect(state.started).toMatch(/^\d+$/)
+      scene.file('a.jsonl.kvorum-export', JSON.stringify({ ...state, pid: other.pid, started: '1' }))
+      expect((await scene.run('export', scene.path('a.jsonl'))).out).toMatch(/^exported 400 rows/)
+    } finally {
+      other.kill('SIGKILL')
+      await once(other, 'exit')
+    }
+  },
+)
+
+test('how old it is what it goes on with is said, where that is known', async () => {
+  fill(400)
+  failAtPage(5)
+  await scene.run('export', scene.path('a.jsonl'))
+  const { begunAt, ...unknown } = JSON.parse(scene.read('a.jsonl.kvorum-export'))
+  for (const [state, words] of [
+    [
+      { ...unknown, begunAt: begunAt - 3 * 86_400_000 },
+      /behind \d+ rows of an export that was begun 72 h 0 min ago; remove/,
+    ],
+    [unknown, /behind \d+ rows; remove/],
+  ] as const) {
+    scene.file('a.jsonl.kvorum-export', JSON.stringify(state))
+    failAtPage(1)
+    // Also whoever comes after one that has not got any further.
+    for (let again = 0; again < 2; again++) {
+      expect((await scene.run('export', scene.path('a.jsonl'))).warned).toMatch(words)
+    }
+  }
+})
+
 test('it says who writes from its beginning on', async () => {
   fill(400)
   let seen = ''
@@ -182,7 +228,7 @@ test('it says who writes from its beginning on', async () => {
     return undefined
   })
   await scene.run('export', scene.path('a.jsonl'))
-  expect(JSON.parse(seen)).toMatchObject({ bytes: 0, pid: process.pid })
+  expect(JSON.parse(seen)).toMatchObject({ bytes: 0, ...thisWriter() })
 })
 
 test('interrupted, it says how to go on', async () => {

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../../core/clock.js'
 import type { Connection, Context, Form } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { interruptibly } from '../interrupt.js'
+import { spanOf } from '../operation-view.js'
 import { withNearKv } from '../with-kv.js'
 import { counted } from '../words.js'
 import { BulkProgress, rateOf } from './bulk-progress.js'
@@ -43,7 +44,9 @@ export function exportRows(
       try {
         const before = target.place
         if (before.cursor !== undefined && !json)
-          context.warn(`${task.file}: going on behind ${counted(before.rows, 'row')}; ${target.anew}\n`)
+          context.warn(
+            `${task.file}: going on behind ${counted(before.rows, 'row')}${ageOf(target, clock)}; ${target.anew}\n`,
+          )
         // Only for the bar: who cannot count may still read.
         const total = await client.count(range).catch(() => undefined)
         const progress = new BulkProgress(context, clock, total, { done: before.rows, rows: before.rows })
@@ -69,6 +72,11 @@ export function exportRows(
       }
     }),
   )
+}
+
+/** What is gone on with may be of another day: keys that have changed since are in it as they were then. */
+function ageOf({ begunAt }: Target, clock: Clock): string {
+  return begunAt === undefined ? '' : ` of an export that was begun ${spanOf(clock.now() - begunAt)} ago`
 }
 
 function interruptedAt(rows: number, file: string, json: boolean, { out, warn }: Context): number {

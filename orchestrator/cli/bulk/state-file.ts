@@ -41,18 +41,6 @@ function replace(path: string, text: string): void {
   renameSync(fresh, path)
 }
 
-/** Whether a process of another command has this number now: the one that wrote a state, unless it died and its number was given again. */
-export function isElsewhere(pid: number): boolean {
-  if (pid === process.pid) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // EPERM: it is another user's.
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
-  }
-}
-
 export function removeState(path: string): void {
   rmSync(path, { force: true })
   rmSync(`${path}.new`, { force: true })
