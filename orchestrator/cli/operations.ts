@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../core/clock.js'
-import { InvalidArgumentError } from '../errors/index.js'
+import { invalidArgument } from '../errors/index.js'
 import { Steer } from '../wire/control.js'
 import type { Connection, Context, Form } from './context.js'
 import { EXIT } from './exit-codes.js'
@@ -42,7 +42,7 @@ export async function showOperation(
   const found = operations.find((one) => one.id === id)
   if (found === undefined) {
     const message = `there is no operation ${JSON.stringify(id)}; kvorum operations lists them`
-    throw new InvalidArgumentError(message, { outcome: 'not-applied' })
+    throw invalidArgument(message)
   }
   const view = viewOf(found)
   out(json ? `${JSON.stringify(view, null, 2)}\n` : operationText(view, clock.now()))

@@ -1,6 +1,6 @@
 import { decodeText, encodeText } from '../core/text.js'
 import { describe } from '../core/words.js'
-import { InvalidArgumentError } from '../errors/index.js'
+import { invalidArgument } from '../errors/index.js'
 
 /** What keys and values may be given as. Bytes belong to the operation until it is answered: do not change them. */
 export type Bytes = string | Uint8Array
@@ -17,7 +17,7 @@ export function toText(value: Uint8Array): string {
   const text = decodeText(value)
   if (text !== undefined) return text
   const message = 'the value is not UTF-8 text: somebody stored other bytes under this key'
-  throw new InvalidArgumentError(message, { outcome: 'not-applied' })
+  throw invalidArgument(message)
 }
 
 /** A value that was found. */

@@ -2,7 +2,7 @@ import { type Clock, sleep } from '../core/clock.js'
 import type { MapSource } from '../core/map-source.js'
 import { opaqueFromText, opaqueToText } from '../core/opaque.js'
 import type { Rng } from '../core/rng.js'
-import { CancelledError, type Code, InvalidArgumentError, toKvError } from '../errors/index.js'
+import { CancelledError, type Code, invalidArgument, toKvError } from '../errors/index.js'
 import { watchCluster } from '../store/watch/cluster-watch.js'
 import { type GatewayMessage, type Watched, WatchLinks, watchGateway } from '../wire/watch.js'
 import { checkText, type Names } from './arguments.js'
@@ -75,7 +75,7 @@ export class Watches {
     checkText(options.from, 'from')
     const watched = watchedOf(target)
     const token = options.from === undefined ? undefined : opaqueFromText(options.from)
-    if (token?.length === 0) throw new InvalidArgumentError('`from` is no token of a watch', { outcome: 'not-applied' })
+    if (token?.length === 0) throw invalidArgument('`from` is no token of a watch')
     const watch = new Watch<WatchEvent | WatchProgress>(
       (signal) => this.#messages(watched, token, signal),
       options,

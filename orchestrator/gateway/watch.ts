@@ -1,5 +1,5 @@
 import { type Rng, systemRng } from '../core/rng.js'
-import { InvalidArgumentError } from '../errors/index.js'
+import { invalidArgument } from '../errors/index.js'
 import { clusterWatches } from '../store/watch/watches.js'
 import type { WatchAnswer, WatchQuestion } from '../wire/services.js'
 import { gatewayMessageToWire, type Watched } from '../wire/watch.js'
@@ -33,5 +33,5 @@ export function watchHandler(context: GatewayContext, rng: Rng = systemRng) {
 function watchedOf({ keys }: WatchQuestion): Watched {
   if (keys?.$case === 'key' && keys.value.length > 0) return { key: keys.value }
   if (keys?.$case === 'prefix') return { prefix: keys.value }
-  throw new InvalidArgumentError('a watch needs a key or a prefix', { outcome: 'not-applied' })
+  throw invalidArgument('a watch needs a key or a prefix')
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { decodeText } from '../core/text.js'
-import { InvalidArgumentError, invalidArgument, TooLargeError } from '../errors/index.js'
+import { invalidArgument, TooLargeError } from '../errors/index.js'
 import type { Hold } from './held.js'
 import { HttpRefusal } from './problem.js'
 
@@ -25,8 +25,7 @@ export async function readBody(request: IncomingMessage, { bytesMax, hold, go }:
       if (error === undefined) resolve(Buffer.concat(chunks))
       else reject(error)
     }
-    const gone = () =>
-      end(new InvalidArgumentError('the request ended before its body did', { outcome: 'not-applied' }))
+    const gone = () => end(invalidArgument('the request ended before its body did'))
     const take = (chunk: Buffer) => {
       bytes += chunk.length
       try {

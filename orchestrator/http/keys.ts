@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { Limits } from '../core/limits.js'
-import { InvalidArgumentError, KvError } from '../errors/index.js'
+import { invalidArgument, KvError } from '../errors/index.js'
 import { type Answer, bytes, empty, json, prefersBytes } from './answer.js'
 import { type BytesJson, bytesFrom } from './bytes.js'
 import { conditionFailed, etagOf, noCondition, noIdempotencyKey, readCondition, writeCondition } from './conditions.js'
@@ -170,7 +170,7 @@ async function conditional<T>(write: () => Promise<T>, ifVersion: bigint | undef
 
 /** The bytes of the path are the key; those that the Store would refuse are refused in words that fit a path. */
 export function checkKey(key: Buffer, { keyBytesMax }: Limits): void {
-  if (key.length === 0) throw new InvalidArgumentError('the key is empty', { outcome: 'not-applied' })
+  if (key.length === 0) throw invalidArgument('the key is empty')
   if (key.length <= keyBytesMax) return
   throw new HttpRefusal(414, 'KEY_TOO_LONG', `the key has ${key.length} bytes; the limit is ${keyBytesMax}`)
 }

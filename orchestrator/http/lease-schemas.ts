@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { LEASE_ID, LEASE_TTL_MS_MIN, leaseBytes } from '../core/lease.js'
 import { TTL_MS_MAX } from '../core/operation.js'
-import { InvalidArgumentError } from '../errors/index.js'
+import { invalidArgument } from '../errors/index.js'
 import { named } from './named.js'
 
 export const Grant = named(
@@ -31,7 +31,7 @@ export const LEASE_GONE = 'The lease is gone: it was never granted, was revoked,
 export function leaseFrom(text: string): Uint8Array {
   const id = leaseBytes(text)
   if (id !== undefined) return id
-  throw new InvalidArgumentError("a lease's id is 32 hexadecimal digits, not all 0", { outcome: 'not-applied' })
+  throw invalidArgument("a lease's id is 32 hexadecimal digits, not all 0")
 }
 
 /** How long a put has its key live. */

@@ -1,18 +1,14 @@
 import { isLeaseId, LEASE_TTL_MS_MIN } from '../core/lease.js'
 import { TTL_MS_MAX } from '../core/operation.js'
-import { InvalidArgumentError, type KvError } from '../errors/index.js'
+import { invalidArgument, type KvError } from '../errors/index.js'
 
 /** What is wrong with a lease, if anything; without a time to live: with its id. */
 export function faultOfLease(id: Uint8Array, ttlMs?: number): KvError | undefined {
-  if (!isLeaseId(id)) return fault("a lease's id has 16 bytes, not all 0")
+  if (!isLeaseId(id)) return invalidArgument("a lease's id has 16 bytes, not all 0")
   if (ttlMs === undefined || (Number.isInteger(ttlMs) && ttlMs >= LEASE_TTL_MS_MIN && ttlMs <= TTL_MS_MAX)) {
     return undefined
   }
-  return fault(
+  return invalidArgument(
     `a lease's time to live is a whole number of ms from ${LEASE_TTL_MS_MIN} to ${TTL_MS_MAX} (10 years), not ${ttlMs}`,
   )
-}
-
-function fault(message: string): KvError {
-  return new InvalidArgumentError(message, { outcome: 'not-applied' })
 }

@@ -1,6 +1,6 @@
 import type { Limits } from '../core/limits.js'
 import { type Operation, valueBytesOf } from '../core/operation.js'
-import { InvalidArgumentError, type KvError, TooLargeError } from '../errors/index.js'
+import { invalidArgument, type KvError, TooLargeError } from '../errors/index.js'
 import { faultOfLease } from './validate-lease.js'
 import { faultOfTransaction } from './validate-transaction.js'
 import { faultOfTtl } from './validate-ttl.js'
@@ -9,7 +9,7 @@ import { faultOfTtl } from './validate-ttl.js'
 export function faultOf(operation: Operation, limits: Limits): KvError | undefined {
   if (operation.kind === 'transaction') return faultOfTransaction(operation, limits)
   const key = operation.key.length
-  if (key === 0) return new InvalidArgumentError('the key is empty', { outcome: 'not-applied' })
+  if (key === 0) return invalidArgument('the key is empty')
   if (key > limits.keyBytesMax) return tooLarge('key', key, limits.keyBytesMax)
   const mortal = 'ttlMs' in operation ? faultOfTtl(operation.ttlMs) : undefined
   if (mortal !== undefined) return mortal

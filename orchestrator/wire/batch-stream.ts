@@ -1,7 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { BATCH_OPERATIONS_TOP } from '../core/limits.js'
 import type { Operation, Result, Stamp } from '../core/operation.js'
-import { InvalidArgumentError, type KvError } from '../errors/index.js'
+import { invalidArgument, type KvError } from '../errors/index.js'
 import { encodeAnswer } from './batch-answer.js'
 import { type BatchOutline, outlineOf, sameForAll } from './batch-outline.js'
 import { operationFromWire } from './convert.js'
@@ -115,7 +115,7 @@ export class BatchStream {
     const outline = outlineOf(bytes)
     if (outline === undefined || outline.operations > BATCH_OPERATIONS_TOP) {
       const message = `no BatchRequest, or one of more than ${BATCH_OPERATIONS_TOP} operations`
-      this.fail(new InvalidArgumentError(message, { outcome: 'not-applied' }))
+      this.fail(invalidArgument(message))
       return
     }
     const refusal = listener.admit?.(outline)
@@ -127,7 +127,7 @@ export class BatchStream {
     try {
       message = decode(bytes)
     } catch (cause) {
-      this.fail(new InvalidArgumentError('a message that is no BatchRequest', { outcome: 'not-applied', cause }))
+      this.fail(invalidArgument('a message that is no BatchRequest', cause))
       return
     }
     listener.onMessage(message)

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { sleep } from '../../core/clock.js'
 import type { Rng } from '../../core/rng.js'
-import { InvalidArgumentError } from '../../errors/index.js'
+import { invalidArgument } from '../../errors/index.js'
 import { Changes } from '../changes.js'
 import { refused } from '../faults.js'
 import { Carrier, type OperationView } from './carrier.js'
@@ -141,7 +141,7 @@ export class Operations {
     const found = (await this.deps.journal.load(signal)).find((record) => record.id === id)
     if (found !== undefined) return found
     const message = `there is no operation ${JSON.stringify(id)}; kvorum operations lists them`
-    throw new InvalidArgumentError(message, { outcome: 'not-applied' })
+    throw invalidArgument(message)
   }
 
   /** What is under way, when it does what is wished for; undefined: it has just ended. */

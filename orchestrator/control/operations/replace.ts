@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../../errors/index.js'
+import { invalidArgument } from '../../errors/index.js'
 import { groupName, nodeName } from '../data-directory.js'
 import { refused } from '../faults.js'
 import type { Fleet } from '../fleet.js'
@@ -35,7 +35,7 @@ function planned(node: string, by: ReplaceRecord['by'], { fleet, clock }: Operat
   const found = findMember(fleet, node)
   if (found === undefined) {
     const message = `there is no node ${JSON.stringify(node)}; kvorum status --json lists them with their ids`
-    throw new InvalidArgumentError(message, { outcome: 'not-applied' })
+    throw invalidArgument(message)
   }
   const { group, index } = found
   if (!hasMajorityWithout(group, index)) {

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../../errors/index.js'
+import { invalidArgument } from '../../errors/index.js'
 import { nodeName } from '../data-directory.js'
 import { refused } from '../faults.js'
 import type { Group } from '../group.js'
@@ -38,7 +38,7 @@ export function wishForRestart(name: string | undefined): Wish {
       }
       if (name === undefined || fleet.all.some(({ nodes }) => nodes.some((node) => node.name === name))) return
       const message = `there is no node ${JSON.stringify(name)}; kvorum status lists them`
-      throw new InvalidArgumentError(message, { outcome: 'not-applied' })
+      throw invalidArgument(message)
     },
   }
 }

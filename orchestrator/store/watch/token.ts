@@ -1,5 +1,5 @@
 import { PARTITIONS } from '../../core/slot.js'
-import { InvalidArgumentError } from '../../errors/index.js'
+import { invalidArgument, type KvError } from '../../errors/index.js'
 import type { Position } from '../../wire/watch.js'
 
 /** Where a watch is: its position in each shard, and which partitions are between two owners. */
@@ -117,6 +117,6 @@ function bytesOfHash(text: string): number[] {
   return [hash & 0xff, (hash >>> 8) & 0xff, (hash >>> 16) & 0xff, hash >>> 24]
 }
 
-function bad(why: string): InvalidArgumentError {
-  return new InvalidArgumentError(`not a token of a watch of this cluster: ${why}`, { outcome: 'not-applied' })
+function bad(why: string): KvError {
+  return invalidArgument(`not a token of a watch of this cluster: ${why}`)
 }
