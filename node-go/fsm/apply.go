@@ -82,9 +82,15 @@ func (f *FSM) apply(entry *raft.Log, c *pb.Command) (*Applied, error) {
 func (f *FSM) commit(index uint64, ownership bool) error {
 	f.exports.mu.Lock()
 	defer f.exports.mu.Unlock()
+	// Never false while the engine holds such a key.
+	attached := len(f.state.leases.of) > 0
+	if attached {
+		f.attached.Store(true)
+	}
 	if err := f.engine.Apply(f.batch); err != nil {
 		return err
 	}
+	f.attached.Store(attached)
 	f.state.applied = index
 	// Readers compare the table before and after they read the engine (Get): it must not change before the engine does.
 	if ownership {

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -199,4 +200,39 @@ func TestWaitingForChanges(t *testing.T) {
 	if err := <-got; !errors.Is(err, ErrStopped) {
 		t.Fatal(err)
 	}
+}
+
+// countedGets counts how often its engine is asked for a key.
+type countedGets struct {
+	engine.Engine
+	gets int
+}
+
+func (e *countedGets) Get(key []byte) (engine.Record, bool, error) {
+	e.gets++
+	return e.Engine.Get(key)
+}
+
+func TestAnExportAsksForLeasesWhereThereAreAny(t *testing.T) {
+	f, _ := newest(t)
+	must(t, f, writes(put("k", "v")))
+	x := exported(t, f, 2, all())
+	counted := &countedGets{Engine: f.engine}
+	f.engine = counted
+	require := func(want []byte, gets int) {
+		t.Helper()
+		counted.gets = 0
+		if got, err := x.Lease([]byte("k")); err != nil || !bytes.Equal(got, want) || counted.gets != gets {
+			t.Fatalf("lease %x, %v, after %d looks; want %x after %d", got, err, counted.gets, want, gets)
+		}
+	}
+	id := leaseID(1)
+	require(nil, 0)
+	must(t, f, writes(grant(1, 5_000, all()), leased("k", "w", 1)))
+	require(id[:], 1)
+	if again := newFSM(t, counted.Engine); !again.attached.Load() {
+		t.Fatal("a restart does not know of the key of a lease")
+	}
+	must(t, f, writes(put("k", "free")))
+	require(nil, 0)
 }

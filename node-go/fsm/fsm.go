@@ -67,6 +67,8 @@ type FSM struct {
 	progress progress
 	// leaseDue is nextLease of the state.
 	leaseDue atomic.Uint64
+	// attached says whether the engine may hold a key that belongs to a lease: asked before the engine, which most shards need not be.
+	attached atomic.Bool
 	// logTimeMs is that of the state.
 	logTimeMs atomic.Uint64
 	// format is that of the state.
@@ -153,6 +155,7 @@ func (f *FSM) Close() {
 // adopt makes s the state, and lets readers see it.
 func (f *FSM) adopt(s *state) {
 	f.state = s
+	f.attached.Store(len(s.leases.of) > 0)
 	f.table.Store(s.table())
 	f.logTimeMs.Store(s.head.logTimeMs)
 	f.leaseDue.Store(s.nextLease())

@@ -117,8 +117,11 @@ func (x *Export) LeftOf(l ExportedLease) uint64 {
 }
 
 // Lease is the lease that a key belongs to by now, nil if that is none. It may be newer than the record that it is asked for: then the
-// key has changed since, and is sent again.
+// key has changed since, and is sent again. The engine is asked only where any key of the shard belongs to one.
 func (x *Export) Lease(key []byte) ([]byte, error) {
+	if !x.fsm.attached.Load() {
+		return nil, nil
+	}
 	r, _, err := x.fsm.engine.Get(attachmentKey(string(key)))
 	return r.Value, err
 }
