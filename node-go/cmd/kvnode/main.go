@@ -31,9 +31,9 @@ const lastWordsLimit = 200 * time.Millisecond
 
 // The collector starts when the heap has grown by gcPercent of what was alive and of ballastBytes. A node's heap is small, as its
 // values are on disk, beside what a burst of requests allocates: by the percentage alone it would collect all the time, and a
-// larger one would double the memory of a node with many keys. So small heaps get room by the ballast, and large ones do
-// not cost more than they did. No memory limit is set: the key directory grows with the keys, and a limit below it would
-// make the collector run all the time. An operator may set GOGC or GOMEMLIMIT, which win, as GOMAXPROCS does over
+// larger one would double the memory of a node with many keys. The ballast gives every heap 24 MiB more, which a small one
+// needs and a large one does not notice. No memory limit is set: the key directory grows with the keys, and a limit below it
+// would make the collector run all the time. An operator may set GOGC or GOMEMLIMIT, which win, as GOMAXPROCS does over
 // --processors.
 const (
 	gcPercent    = 50
@@ -41,7 +41,7 @@ const (
 )
 
 func main() {
-	relaxTimers()
+	relaxTimers(os.Args[1:])
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -58,12 +58,14 @@ func run(args []string, out, errs io.Writer) int {
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
-		// Never touched: address space that the collector counts, and no memory.
+	}
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		// Never touched: address space that the collector counts (a limit counts it too), and no memory.
 		ballast := make([]byte, ballastBytes)
 		defer runtime.KeepAlive(ballast)
 	}
-	if config.processors > 0 && os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(config.processors)
+	if n := processors(config); n != runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(n)
 	}
 	log := slog.New(slog.NewJSONHandler(errs, &slog.HandlerOptions{Level: config.logLevel}))
 	stop := make(chan os.Signal, 1)
@@ -90,6 +92,14 @@ func run(args []string, out, errs io.Writer) int {
 		return report(errs, err)
 	}
 	return exitClean
+}
+
+// processors is how many this node uses at once.
+func processors(c config) int {
+	if c.processors > 0 && os.Getenv("GOMAXPROCS") == "" {
+		return c.processors
+	}
+	return runtime.GOMAXPROCS(0)
 }
 
 // report says in one line why the process ends, and gives its exit code.

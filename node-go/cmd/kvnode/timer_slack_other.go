@@ -3,4 +3,4 @@
 package main
 
 // relaxTimers is for Linux.
-func relaxTimers() {}
+func relaxTimers([]string) {}
