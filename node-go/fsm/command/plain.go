@@ -25,8 +25,8 @@ type Decoder struct {
 //
 // Messages are the decoder's, to be used again: nobody keeps one for longer than its entry is being applied. Keys and values are
 // kept, by the changes that watchers are shown, which are counted by the bytes of their own keys and values (watch.Ring). So the
-// bytes of each write are memory of their own, which is never used again: whoever keeps one of its keys and values keeps the others
-// of that write, and neither the entry nor the data.
+// bytes of each write are memory of their own, which is never used again: whoever keeps the key of a put keeps its value too, and neither
+// the entry nor the data.
 func (d *Decoder) plain(data []byte) *pb.Command {
 	d.reset()
 	at := cursor{rest: data}
@@ -257,6 +257,8 @@ func (a *plainAppend) decode(data []byte) bool {
 			return false
 		}
 	}
-	own(&into.Key, &into.Value)
+	// Apart: the key is kept beside the value that the append has made, and not beside what it has added.
+	own(&into.Key)
+	own(&into.Value)
 	return !at.lost
 }

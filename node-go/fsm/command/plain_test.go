@@ -204,6 +204,26 @@ func drawField(t *rapid.T, field protoreflect.FieldDescriptor, number protowire.
 }
 
 // A watcher is shown a key, and the ring counts the bytes of that write only.
+func TestTheKeyOfAnAppendDoesNotKeepWhatItAdds(t *testing.T) {
+	c, err := Decode(marshal(t, func() *pb.Command {
+		c := writes(&pb.Write{Kind: &pb.Write_Append{Append: &pb.Append{Key: []byte("k"), Value: make([]byte, 1<<20), Limit: 1 << 21}}})
+		c.Format = Format
+		return c
+	}()), Format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := c.GetWrite().Writes[0].GetAppend()
+	key, added := add.Key, weak.Make(&add.Value[0])
+	runtime.KeepAlive(c)
+	c, add = nil, nil
+	runtime.GC()
+	if added.Value() != nil {
+		t.Error("what was added is kept")
+	}
+	runtime.KeepAlive(key)
+}
+
 func TestAKeyKeepsNoOtherWriteAlive(t *testing.T) {
 	c, err := Decode(marshal(t, func() *pb.Command {
 		c := writes(put("first", "1", nil), put("second", string(make([]byte, 1<<20)), nil))
