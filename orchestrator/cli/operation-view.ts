@@ -158,6 +158,7 @@ interface Amount {
 /** The same in words. */
 export function amountText(view: OperationView): string {
   if (view.keys !== null) return keysText(view.keys, view.state)
+  if (view.kind === 'unknown') return 'not known here'
   const { done, total, unit } = amountOf(view)
   const skipped = skippedIn(view).length
   if (total > 0) return `${done} of ${total} ${unit}${skipped === 0 ? '' : `, ${skipped} skipped`}`

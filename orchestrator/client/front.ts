@@ -66,7 +66,7 @@ export class Front {
     return this.ask(operation, options, (_, result) => result)
   }
 
-  /** The same for a caller who wants something made of the result. `replyOf` must not throw. */
+  /** The same for a caller who wants something made of the result. Whatever `replyOf` throws rejects. */
   ask<Reply>(
     operation: Operation,
     options: RequestOptions | undefined,
@@ -76,8 +76,16 @@ export class Front {
       const { deadlineMs = this.#options.limits.deadlineMs, signal } = options ?? {}
       checkArguments(operation, deadlineMs, signal)
       const done: Done = (error, result) => {
-        if (error === undefined) resolve(replyOf(operation, result as Result))
-        else reject(this.#options.explain?.(error) ?? error)
+        if (error !== undefined) {
+          reject(this.#options.explain?.(error) ?? error)
+          return
+        }
+        try {
+          resolve(replyOf(operation, result as Result))
+        } catch (cause) {
+          // Not into the lane, which has other answers to hand out.
+          reject(cause as Error)
+        }
       }
       // Once: the caller's bytes are not to change, but may.
       const ask: Ask = { operation, bytes: bytesOf(operation), signal, done }
