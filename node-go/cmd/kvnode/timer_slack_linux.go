@@ -49,6 +49,9 @@ func relaxTimers(args []string) {
 	if err != nil {
 		return
 	}
+	// Until it has begun again: another thread would hand the kernel's slack on.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if setSlack(slackFor(config, syncTime)) {
 		_ = syscall.Exec(self, os.Args, append(os.Environ(), begunAgain+"=1"))
 	}
@@ -64,10 +67,8 @@ func slackFor(c config, syncTime func(dir string, clock clock.Clock) (time.Durat
 	return timerSlackMost
 }
 
-// setSlack is false if there is nothing to begin again for.
+// setSlack sets it for this thread, and is false if there is nothing to begin again for.
 func setSlack(slack uintptr) bool {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	if hasSlack(slack) {
 		return false
 	}

@@ -1,8 +1,14 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,4 +61,41 @@ func TestOnlyAFastDiskAndOneProcessorHaveMuchSlack(t *testing.T) {
 			t.Errorf("%+v: slack %d", c, got)
 		}
 	}
+}
+
+// The slack belongs to a thread, and exec hands on that of the one that calls it.
+func TestEveryThreadOfANodeHasTheSlack(t *testing.T) {
+	if !kernelTakesSlack() {
+		t.Skip("the kernel takes no slack here")
+	}
+	for range 8 {
+		p := launch(t, t.TempDir())
+		pid := strconv.Itoa(p.command.Process.Pid)
+		threads, err := os.ReadDir(filepath.Join("/proc", pid, "task"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, thread := range threads {
+			text, err := os.ReadFile(filepath.Join("/proc", thread.Name(), "timerslack_ns"))
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+				continue
+			}
+			if err != nil {
+				t.Skipf("cannot be read here: %v", err)
+			}
+			if slack, err := strconv.Atoi(strings.TrimSpace(string(text))); err != nil || slack < timerSlack {
+				t.Errorf("thread %s of %s: slack %q", thread.Name(), pid, text)
+			}
+		}
+	}
+}
+
+func kernelTakesSlack() bool {
+	taken := make(chan bool)
+	go func() {
+		// Not unlocked: the thread ends with this goroutine, and nobody inherits from it.
+		runtime.LockOSThread()
+		taken <- setSlack(timerSlack) || hasSlack(timerSlack)
+	}()
+	return <-taken
 }
