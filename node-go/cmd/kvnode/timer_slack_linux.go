@@ -41,8 +41,11 @@ const begunAgain = "KVNODE_BEGUN_AGAIN"
 // sysmon is started before any code of ours runs: so the program sets it and begins again, as the same process. Where the
 // kernel does not take it (it ignores it for real-time processes) the program goes on as it is.
 func relaxTimers(args []string) {
+	if os.Getenv(begunAgain) != "" {
+		return
+	}
 	config, err := parse(args, io.Discard)
-	if err != nil || config.version || os.Getenv(begunAgain) != "" {
+	if err != nil || config.version {
 		return
 	}
 	self, err := os.Executable()
