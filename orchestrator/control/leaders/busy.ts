@@ -1,4 +1,5 @@
-import { isOver, type OperationRecord } from '../operations/record.js'
+import type { OperationRecord } from '../operations/record.js'
+import { isOver } from '../operations/record-fields.js'
 
 // Pure: which groups an operation needs to be led by whom they are led by. A handover under it would be no harm, but work for nothing:
 // an import breaks and is done again, and a restart meets the leader where it was not expected.

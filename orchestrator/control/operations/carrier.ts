@@ -2,7 +2,8 @@ import type { ImportResponse } from '../../wire/node-admin.js'
 import { Rounds } from '../rounds.js'
 import type { KeysProgress, OperationParts, OperationTools } from './kind.js'
 import { kindOf } from './kinds.js'
-import { isOver, type Lane, laneOf, type OperationRecord } from './record.js'
+import { type Lane, laneOf, type OperationRecord } from './record.js'
+import { isOver } from './record-fields.js'
 import { Stumbles } from './stumbles.js'
 
 /** An operation as people see it: with what is known of what it does now. */

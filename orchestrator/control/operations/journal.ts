@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { Turns } from '../../core/turns.js'
 import { InternalError, UnsupportedError } from '../../errors/index.js'
 import type { MetaKeys } from '../meta-keys.js'
-import { isOver, laneOf, type OperationRecord, operationSchema, schemaOf } from './record.js'
+import { laneOf, type OperationRecord, operationSchema, schemaOf } from './record.js'
+import { isOver } from './record-fields.js'
 import { type Debt, debtSchema } from './reshard-record.js'
 
 // What is to be done and what has been, in meta: the index under one key, each operation under its own. The index is

@@ -9,7 +9,8 @@ import { Debts } from './debts.js'
 import { forecast } from './forecast.js'
 import type { OperationParts, Wish } from './kind.js'
 import { kindOf } from './kinds.js'
-import { isOver, type Lane, laneOf, type OperationRecord } from './record.js'
+import { type Lane, laneOf, type OperationRecord } from './record.js'
+import { isOver } from './record-fields.js'
 
 export interface OperationsDeps extends OperationParts {
   readonly rng: Rng

@@ -13,3 +13,7 @@ export const commonFields = {
   begunAt: whole,
   endedAt: whole,
 }
+
+export function isOver({ state }: { readonly state: z.output<typeof commonFields.state> }): boolean {
+  return state === 'done' || state === 'cancelled'
+}

@@ -41,10 +41,6 @@ function withKind(row: unknown): unknown {
   return { ...row, kind: 'reshard' }
 }
 
-export function isOver({ state }: Pick<OperationRecord, 'state'>): boolean {
-  return state === 'done' || state === 'cancelled'
-}
-
 /** What operations work on. One of each is under way at a time: those that change the cluster know nothing of what is in it. */
 export type Lane = 'cluster' | 'keys'
 

@@ -8,7 +8,8 @@ import type { Group } from '../group.js'
 import type { Supervisor } from '../supervisor.js'
 import { isGone } from './gone.js'
 import type { Operations } from './operations.js'
-import { isOver, laneOf } from './record.js'
+import { laneOf } from './record.js'
+import { isOver } from './record-fields.js'
 import { hasMajorityWithout, wishForReplacement } from './replace.js'
 
 export interface ReplacerDeps {

@@ -8,7 +8,7 @@ import { wishForDeletion } from '../operations/delete-prefix.js'
 import { Journal } from '../operations/journal.js'
 import { stampJournal } from '../operations/journal-keys.js'
 import { Operations, type OperationsDeps } from '../operations/operations.js'
-import { isOver } from '../operations/record.js'
+import { isOver } from '../operations/record-fields.js'
 import { FakeKeys } from './fake-keys.js'
 import { ScaledClock } from './scaled-clock.js'
 
